@@ -1,0 +1,1 @@
+//! The replication rules as a sans-I/O state machine.

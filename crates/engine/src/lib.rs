@@ -1,0 +1,1 @@
+//! One device, crash-safe: superblocks, write-ahead log, extents, checkpoints.

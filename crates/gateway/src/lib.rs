@@ -1,0 +1,1 @@
+//! Routing, retry, request identity and the failover trigger.

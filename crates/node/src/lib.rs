@@ -1,0 +1,1 @@
+//! One replica on one engine, effects in order.

@@ -1,0 +1,153 @@
+//! The registry: every mechanism that can be taken out, and the set of those switched on.
+//!
+//! Each mechanism is one guard function (`engine::guard`, `dataplane::guard`, `gateway::guard`), and its switch is read
+//! there and nowhere else. A real process always runs with [`Mechanisms::all`]; only the simulator and the lab call
+//! [`Mechanisms::without`], and a test holds everybody else to that.
+
+/// Which room a mechanism lives in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Room {
+    /// Crash consistency of one device.
+    Local,
+    /// Agreement between replicas.
+    Cluster,
+}
+
+/// What is lost without the mechanism.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Class {
+    /// A promise to a client is broken.
+    Safety,
+    /// Service stops, or memory grows without bound; what is answered stays right.
+    Liveness,
+}
+
+macro_rules! registry {
+    ($($variant:ident $id:literal $room:ident $class:ident promise $promise:literal $does:literal)*) => {
+        /// One removable mechanism.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        #[repr(u8)]
+        pub enum Mechanism { $(#[doc = $does] $variant,)* }
+
+        impl Mechanism {
+            /// Every mechanism, local ones first.
+            pub const ALL: &'static [Mechanism] = &[$(Mechanism::$variant,)*];
+
+            /// The name used on the command line, in traces and in the documentation.
+            pub fn id(self) -> &'static str {
+                match self { $(Mechanism::$variant => $id,)* }
+            }
+
+            /// Which room holds its guard.
+            pub fn room(self) -> Room {
+                match self { $(Mechanism::$variant => Room::$room,)* }
+            }
+
+            /// Whether its absence breaks a promise or stops service.
+            pub fn class(self) -> Class {
+                match self { $(Mechanism::$variant => Class::$class,)* }
+            }
+
+            /// The promise (numbered in `ARCHITECTURE.md`) that it protects.
+            pub fn promise(self) -> u8 {
+                match self { $(Mechanism::$variant => $promise,)* }
+            }
+
+            /// What it does, in one sentence.
+            pub fn does(self) -> &'static str {
+                match self { $(Mechanism::$variant => $does,)* }
+            }
+        }
+    };
+}
+
+registry! {
+    AckAfterSync "ack-after-sync" Local Safety promise 1 "A write is reported durable only after the sync that covers it has returned."
+    RecordCrc "record-crc" Local Safety promise 5 "A log record counts only if its CRC-32C fits its bytes."
+    StaleLogRejection "stale-log-rejection" Local Safety promise 1 "A log record of an earlier lap, life or discarded tail is never replayed."
+    SyncOnRecovery "sync-on-recovery" Local Safety promise 1 "Recovery syncs the device before anything it read there is relied on."
+    PoisonOnIoError "poison-on-io-error" Local Safety promise 1 "After a failed write or sync the engine refuses everything until it is reopened."
+    CorruptionIsNotATornTail "corruption-is-not-a-torn-tail" Local Safety promise 5 "Damage with a later batch behind it is reported, never cut off as if it were a torn tail."
+    DataChecksumInLog "data-checksum-in-log" Local Safety promise 1 "The log record carries the checksum of its data record, so one sync covers both."
+    NeverOverwriteLive "never-overwrite-live" Local Safety promise 1 "A value goes to a free extent, never over the value it replaces."
+    ExtentQuarantine "extent-quarantine" Local Safety promise 1 "A freed extent is reused only once nothing that may be recovered still points at it."
+    AbSuperblock "ab-superblock" Local Safety promise 1 "A superblock update never touches the only valid copy."
+    NoSilentFormat "no-silent-format" Local Safety promise 5 "Opening never formats: an unreadable device is an error."
+    AtomicCheckpoint "atomic-checkpoint" Local Safety promise 1 "A checkpoint takes effect by one superblock flip, after all of it is durable."
+    OneLog "one-log" Local Safety promise 1 "Recovery and replication read the same log."
+    VerifyOnRead "verify-on-read" Local Safety promise 5 "A value is checked against its checksum on every read from the device."
+    DeviceLock "device-lock" Local Safety promise 1 "A device is open in at most one process."
+    EpochFence "epoch-fence" Cluster Safety promise 1 "A replica refuses messages of an epoch lower than the one it promised."
+    DurablePromise "durable-promise" Cluster Safety promise 1 "A promise is durable before it is answered."
+    OneCandidatePerEpoch "one-candidate-per-epoch" Cluster Safety promise 1 "An epoch is promised at most once: only a strictly greater one is granted."
+    PromiseMajority "promise-majority" Cluster Safety promise 1 "A candidate leads only with the promises of a majority."
+    TailWithPromise "tail-with-promise" Cluster Safety promise 1 "A promise is answered with the log tail as it is once the promise holds."
+    MostCompleteLog "most-complete-log" Cluster Safety promise 1 "A candidate leads only if no promiser has a more complete log."
+    MajorityCommit "majority-commit" Cluster Safety promise 1 "An entry is committed once a majority, the primary included, has it durable."
+    DurableAck "durable-ack" Cluster Safety promise 1 "An acknowledgement leaves only after the sync of what it acknowledges."
+    LogMatching "log-matching" Cluster Safety promise 1 "Entries are appended only behind the very entry they follow on the primary."
+    TruncateOnConflict "truncate-on-conflict" Cluster Safety promise 1 "Entries that contradict the primary's log are removed before its entries are appended."
+    TruncateOnlyOnConflict "truncate-only-on-conflict" Cluster Safety promise 1 "A late or duplicated message that agrees with the log removes nothing."
+    CommitWithinMatch "commit-within-match" Cluster Safety promise 1 "A backup commits only as far as its log is known to match the primary's."
+    OwnEpochCommit "own-epoch-commit" Cluster Safety promise 1 "Only an entry of the primary's own epoch is committed by counting."
+    AckBoundToEpoch "ack-bound-to-epoch" Cluster Safety promise 1 "An acknowledgement counts only in the epoch that it answers."
+    UnprovenLogDoesNotVote "unproven-log-does-not-vote" Cluster Safety promise 1 "A replica whose log may have forgotten something neither promises nor acknowledges."
+    ApplyOnlyCommitted "apply-only-committed" Cluster Safety promise 2 "Only committed entries are applied, so only they can be read."
+    ReadConfirmation "read-confirmation" Cluster Safety promise 2 "A read is answered after a majority confirmed the primary's epoch."
+    RequestDedup "request-dedup" Cluster Safety promise 2 "A request takes effect once, however often it was sent."
+    DedupSurvivesFailover "dedup-survives-failover" Cluster Safety promise 2 "Every replica rebuilds the table of answered requests from the log."
+    AtomicStateTransfer "atomic-state-transfer" Cluster Safety promise 1 "A transferred state takes effect as a whole or not at all."
+    FrameIdentity "frame-identity" Cluster Safety promise 1 "A frame of another cluster, shard or receiver is dropped."
+    EpochMarker "epoch-marker" Cluster Liveness promise 4 "A new primary appends an entry of its own epoch, so that what it inherited commits."
+    FailoverBackoff "failover-backoff" Cluster Liveness promise 4 "Gateways wait longer, and differently long, after each failed takeover."
+    Backpressure "backpressure" Cluster Liveness promise 4 "Queues are bounded, and a full one refuses instead of growing."
+}
+
+impl Mechanism {
+    /// The mechanism called `id`.
+    pub fn from_id(id: &str) -> Option<Mechanism> {
+        Mechanism::ALL.iter().copied().find(|m| m.id() == id)
+    }
+}
+
+impl std::fmt::Display for Mechanism {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(self.id())
+    }
+}
+
+/// The mechanisms that are switched on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Mechanisms(u64);
+
+impl Mechanisms {
+    /// All of them: the only set a real process runs with.
+    pub const fn all() -> Mechanisms {
+        Mechanisms(u64::MAX)
+    }
+
+    /// This set with `mechanism` taken out. For the simulator and the lab only.
+    #[must_use]
+    pub const fn without(self, mechanism: Mechanism) -> Mechanisms {
+        Mechanisms(self.0 & !(1 << mechanism as u8))
+    }
+
+    /// Is `mechanism` switched on? Read by its guard, and nowhere else.
+    pub const fn has(self, mechanism: Mechanism) -> bool {
+        self.0 & (1 << mechanism as u8) != 0
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_id_names_its_mechanism_and_fits_the_set() {
+        assert!(Mechanism::ALL.len() < 64);
+        for &m in Mechanism::ALL {
+            assert_eq!(Mechanism::from_id(m.id()), Some(m));
+            assert!(!Mechanisms::all().without(m).has(m));
+        }
+    }
+}
