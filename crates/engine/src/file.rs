@@ -1,0 +1,103 @@
+//! A file or a block device as a [`Device`]. All that needs an operating system is here.
+
+use std::fs::{File, OpenOptions, TryLockError};
+use std::io::{self, Seek, SeekFrom};
+use std::os::unix::fs::FileExt;
+use std::path::Path;
+
+use crate::device::Device;
+
+/// A file or a block device, locked for this process.
+#[derive(Debug)]
+pub struct FileDevice {
+    file: File,
+    bytes: u64,
+}
+
+/// Why a file or block device cannot be used.
+#[derive(Debug)]
+pub enum FileError {
+    /// Another process has it open.
+    Locked,
+    /// The operating system refused.
+    Io(io::Error),
+}
+
+impl std::fmt::Display for FileError {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            FileError::Locked => write!(f, "the device is in use by another process; stop that process first"),
+            FileError::Io(error) => error.fmt(f),
+        }
+    }
+}
+
+impl std::error::Error for FileError {}
+
+impl From<io::Error> for FileError {
+    fn from(error: io::Error) -> FileError {
+        FileError::Io(error)
+    }
+}
+
+impl FileDevice {
+    /// Creates a file of `bytes` zero bytes (rounded down to whole units). An existing file is an error.
+    ///
+    /// The file is filled, not just sized: a hole would be allocated by the file system at the first write, and then
+    /// each sync would write file system metadata too, and could fail for want of space in the middle of the log. The
+    /// directory is synced, because (1) the file is created, (2) the node promises and acknowledges on it, (3) the
+    /// power fails before the directory entry is on the medium, (4) file and promise are gone.
+    pub fn create(path: &Path, bytes: u64) -> Result<FileDevice, FileError> {
+        let file = OpenOptions::new().read(true).write(true).create_new(true).open(path)?;
+        lock(&file)?;
+        let zeros = vec![0; 1 << 20];
+        let bytes = bytes / crate::UNIT * crate::UNIT;
+        let mut at = 0;
+        while at < bytes {
+            let n = (bytes - at).min(zeros.len() as u64);
+            file.write_all_at(&zeros[..n as usize], at)?;
+            at += n;
+        }
+        file.sync_all()?;
+        let parent = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        File::open(parent)?.sync_all()?;
+        Ok(FileDevice { file, bytes })
+    }
+
+    /// Opens an existing file or block device for reading and writing.
+    pub fn open(path: &Path) -> Result<FileDevice, FileError> {
+        let mut file = OpenOptions::new().read(true).write(true).open(path)?;
+        lock(&file)?;
+        // The end, not the metadata's length: that is 0 for a block device.
+        let bytes = file.seek(SeekFrom::End(0))?;
+        Ok(FileDevice { file, bytes })
+    }
+}
+
+/// `device-lock`. Without it: (1) a second process opens the device, (2) both recover the same log and append at the
+/// same place, (3) each acknowledges what the other overwrites. The lock goes with the process, however it dies.
+fn lock(file: &File) -> Result<(), FileError> {
+    file.try_lock().map_err(|error| match error {
+        TryLockError::WouldBlock => FileError::Locked,
+        TryLockError::Error(error) => FileError::Io(error),
+    })
+}
+
+impl Device for FileDevice {
+    fn size(&self) -> u64 {
+        self.bytes
+    }
+
+    fn read_at(&self, offset: u64, buf: &mut [u8]) -> io::Result<()> {
+        self.file.read_exact_at(buf, offset)
+    }
+
+    fn write_at(&self, offset: u64, bytes: &[u8]) -> io::Result<()> {
+        self.file.write_all_at(bytes, offset)
+    }
+
+    /// Data only: the file's size and place never change after `create`.
+    fn sync(&self) -> io::Result<()> {
+        self.file.sync_data()
+    }
+}

@@ -1,0 +1,232 @@
+//! The engine's vocabulary: positions, operations, outcomes, and who a device belongs to.
+
+use std::sync::Arc;
+
+/// Replicated order. The first entry is 1; 0 means "before everything". A truncated seq is given out again.
+pub type Seq = u64;
+
+/// A byte position in the endless virtual log. Physically it lies at `wal offset + lsn % wal bytes`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Lsn(pub u64);
+
+impl std::fmt::Display for Lsn {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+/// The allocation unit, and the sector: the most that a disk writes or tears as one. Bytes.
+pub const UNIT: u64 = 512;
+/// Longest key, in bytes. The shortest is 1.
+pub const KEY_BYTES_MAX: usize = 1024;
+/// Longest value, in bytes. An empty value is a value.
+pub const VALUE_BYTES_MAX: usize = 16 << 20;
+/// Longest tag, in bytes.
+pub const TAG_BYTES_MAX: usize = 64;
+
+/// Whose device this is. It is written by `format` and compared by `open`, so that a device plugged into the wrong
+/// node is an error and not a replica with a foreign log.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Identity {
+    /// The cluster.
+    pub cluster: [u8; 16],
+    /// The node, from 1.
+    pub node: u32,
+    /// The shard, from 0.
+    pub shard: u32,
+}
+
+impl std::fmt::Display for Identity {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "cluster {:032x}, node {}, shard {}", u128::from_be_bytes(self.cluster), self.node, self.shard)
+    }
+}
+
+/// What the owner may conclude from what this device holds. The engine stores it and recovers the log the same way
+/// in every standing; acting on it is the owner's part.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Standing {
+    /// Formatted for a cluster that does not exist yet: an empty log is the whole truth.
+    Founding,
+    /// Unproven: this log may have forgotten something that was acknowledged.
+    Joining,
+    /// Everything this device ever acknowledged is here.
+    Member,
+}
+
+/// How `format` divides a device.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Layout {
+    /// Bytes of the WAL ring. `format` rounds it down to whole units and caps it to a quarter of the device.
+    pub wal_bytes: u64,
+}
+
+impl Default for Layout {
+    fn default() -> Layout {
+        Layout { wal_bytes: 64 << 20 }
+    }
+}
+
+/// What must hold of a key, when its entry is applied, for the operation to take effect.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Condition {
+    /// Nothing.
+    Always,
+    /// The key does not exist.
+    Absent,
+    /// The key exists.
+    Present,
+    /// The key exists and was last written by this entry.
+    Version(Seq),
+}
+
+/// What an entry does.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Op {
+    /// Gives `key` a new value.
+    Put {
+        /// 1 to 1024 bytes.
+        key: Arc<[u8]>,
+        /// 0 bytes to 16 MiB.
+        value: Arc<[u8]>,
+        /// Decided when the entry is applied.
+        condition: Condition,
+    },
+    /// Removes `key`.
+    Delete {
+        /// 1 to 1024 bytes.
+        key: Arc<[u8]>,
+        /// Decided when the entry is applied.
+        condition: Condition,
+    },
+    /// Changes nothing; its tag matters to the owner.
+    Nop,
+}
+
+/// What applying an entry did. Every replica that applies the same log comes to the same outcomes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// The value is visible.
+    Written {
+        /// The entry that wrote it.
+        version: Seq,
+    },
+    /// The key is gone.
+    Deleted {
+        /// Was there one?
+        existed: bool,
+    },
+    /// The condition did not hold; nothing changed.
+    ConditionFailed {
+        /// The version the key has, if it exists.
+        current: Option<Seq>,
+    },
+    /// A no-op, or an entry that the owner told to skip.
+    Nothing,
+}
+
+/// One entry of the log.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Entry {
+    /// Its place in the replicated order.
+    pub seq: Seq,
+    /// The owner's bytes; the engine never reads them.
+    pub tag: Vec<u8>,
+    /// What it does.
+    pub op: Op,
+}
+
+/// A value and the entry that wrote it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Found {
+    /// The entry that wrote it.
+    pub version: Seq,
+    /// The value.
+    pub value: Arc<[u8]>,
+}
+
+/// A run of units in the data region.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Extent {
+    /// The first unit, counted from the start of the data region.
+    pub unit: u64,
+    /// How many.
+    pub units: u64,
+}
+
+/// Proof that a sync has returned. Only a sync makes one, so what must wait for durability can ask for it in its
+/// signature (`ack-after-sync`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Synced {
+    pub(crate) durable_lsn: Lsn,
+    pub(crate) durable_seq: Seq,
+}
+
+impl Synced {
+    /// Everything that ends at or before this position is durable.
+    pub fn durable_lsn(&self) -> Lsn {
+        self.durable_lsn
+    }
+
+    /// Every entry up to this one is durable.
+    pub fn durable_seq(&self) -> Seq {
+        self.durable_seq
+    }
+}
+
+/// How far a checkpoint has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CheckpointProgress {
+    /// None is running.
+    Idle,
+    /// One is running; call again between batches.
+    Working,
+    /// It is complete, and what it made reusable has been given back.
+    Done {
+        /// Its seq.
+        seq: Seq,
+    },
+}
+
+/// Where a transfer goes on. It names the checkpoint it belongs to, so that a receiver never mixes two.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TransferCursor {
+    /// The checkpoint's seq.
+    pub seq: Seq,
+    /// Bytes of the checkpoint's stream that have been read.
+    pub at: u64,
+}
+
+/// One piece of a checkpoint on its way to another device.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TransferChunk {
+    /// The checkpoint's seq.
+    pub seq: Seq,
+    /// Keys in ascending order, with version and value.
+    pub items: Vec<(Arc<[u8]>, Seq, Arc<[u8]>)>,
+    /// Where to go on; `None` in the last chunk.
+    pub next: Option<TransferCursor>,
+    /// The owner's state as of the checkpoint, in the last chunk only.
+    pub host_state: Option<Vec<u8>>,
+}
+
+/// How the device is used, for status and metrics.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Space {
+    /// Units of the data region.
+    pub units: u64,
+    /// Units of values that the index or the log holds, and of the checkpoint.
+    pub live: u64,
+    /// Units that are freed but may still be needed by a recovery.
+    pub quarantined: u64,
+    /// Units that can be allocated.
+    pub free: u64,
+    /// Of the free units, those kept back so that checkpoints, and with them deletes, always work.
+    pub reserve: u64,
+    /// Bytes of the log that a recovery would read.
+    pub wal_used: u64,
+    /// Bytes of the ring.
+    pub wal_bytes: u64,
+    /// Bytes the index would take in a checkpoint.
+    pub index_bytes: u64,
+}
