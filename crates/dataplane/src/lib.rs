@@ -1,1 +1,57 @@
-//! The replication rules as a sans-I/O state machine.
+//! The replication rules, as a state machine without I/O.
+//!
+//! The problem: several devices must act as one log, although each of them, and every message between them, may stop
+//! at any moment. The idea: an **epoch** has at most one primary, because a majority promised it to one candidate; an
+//! entry is **committed** once a majority has it durable; and any two majorities share a replica, which carries what
+//! was committed into every later epoch.
+//!
+//! One door in ([`Replica::step`]), one door out ([`Effect`]s, in order). Time is part of the input. There is no clock,
+//! no socket, no disk, no randomness and no hash map here: the same events always give the same effects.
+//!
+//! | file | mechanism or role |
+//! |---|---|
+//! | `types`, `message` | the vocabulary |
+//! | `wire` | messages as bytes |
+//! | `guard` | every mechanism as one function that can be switched off |
+//! | `log` | the shape of the log: which epoch wrote which entries |
+//! | `durable` | what may leave only after a sync |
+//! | `sessions` | each request takes effect once |
+//! | `replica` | the state, and who handles which message |
+//! | `takeover` | candidate: epoch, promises, most complete log |
+//! | `primary` | ordering, replication, commit |
+//! | `reads` | confirming that the primary still is one |
+//! | `backup` | matching, truncating, acknowledging |
+//! | `transfer` | a state for a replica that cannot catch up from the log |
+//!
+//! # Invariants
+//!
+//! - **D1** one value per log position: two replicas that committed a seq committed the same entry there.
+//! - **D2** at most one primary per epoch.
+//! - **D3** a promise never goes back, over any restart.
+//! - **D4** what was acknowledged to a client is in the log of every later primary.
+//! - **D5** nothing uncommitted is ever applied, so nothing uncommitted is ever read.
+//! - **D6** every request takes effect at most once.
+//! - **D7** a committed entry is never truncated.
+//! - **D8** a primary's log only grows during its epoch.
+
+#![forbid(unsafe_code)]
+
+mod backup;
+pub mod durable;
+pub mod guard;
+mod log;
+pub mod message;
+mod primary;
+mod reads;
+mod replica;
+pub mod sessions;
+mod takeover;
+mod transfer;
+pub mod types;
+pub mod wire;
+
+pub use durable::{Durable, Held};
+pub use log::LogShape;
+pub use message::*;
+pub use replica::{Config, Effect, Event, Replica, Restored, Timing};
+pub use types::*;

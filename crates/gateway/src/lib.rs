@@ -1,1 +1,325 @@
-//! Routing, retry, request identity and the failover trigger.
+//! The gateway: it finds the primary of a key's shard, asks, asks again, and calls for a takeover when nobody answers.
+//!
+//! A gateway holds no data and no authority. It may be wrong about who leads, there may be several of it, and it may
+//! vanish at any moment: the replicas' rules keep all of that safe. What it owes its clients is one thing, **never to
+//! guess**: a write keeps one identity (session, number) over all attempts, and if its outcome cannot be learned, the
+//! answer is `Unknown`, never "failed".
+//!
+//! It is a state machine without I/O, like the rules: requests, frames and time in; frames and replies out.
+//!
+//! | file | job |
+//! |---|---|
+//! | `api` | what a client can ask, and hear |
+//! | `lib` | clients' side: submit, gather, reply; which shard a key belongs to |
+//! | `shard` | one shard's calls in flight: session, numbers, resending |
+//! | `failover` | one shard's primary: suspecting it, calling for the next |
+//! | `guard` | the gateway's removable mechanism |
+
+#![forbid(unsafe_code)]
+
+mod api;
+mod failover;
+mod guard;
+mod shard;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use dataplane::{
+    Address, Frame, KEY_BYTES_MAX, Message, Micros, NodeId, Op, Query, ReadResult, ShardId, VALUE_BYTES_MAX,
+    WriteResult,
+};
+use trace::{Kind, Tracer, emit};
+
+pub use api::*;
+use shard::{Call, Ended, Shard, What};
+
+/// Most keys in one page of a scan.
+pub const SCAN_LIMIT_MAX: u32 = 10_000;
+/// Requests in flight before further ones are turned away.
+pub const IN_FLIGHT_MAX: usize = 16_384;
+
+/// What a gateway wants done.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Output {
+    /// Send this frame to its node, or drop it if there is no connection.
+    Send(Frame),
+    /// Answer a client.
+    Reply {
+        /// Which request.
+        token: Token,
+        /// The answer.
+        reply: Reply,
+    },
+}
+
+/// A client's request over one or all shards.
+#[derive(Clone, Debug)]
+struct Open {
+    /// What was asked, for the trace and for merging.
+    request: Request,
+    /// Answers of shards, until all are there.
+    parts: Vec<ReadResult>,
+    awaited: u32,
+    deadline: Micros,
+}
+
+/// A gateway.
+#[derive(Clone, Debug)]
+pub struct Gateway {
+    config: Config,
+    shards: Vec<Shard>,
+    open: BTreeMap<Token, Open>,
+    replies: Vec<(Token, Reply)>,
+}
+
+/// The shard of a key: FNV-1a, 64 bits, modulo the number of shards. Fixed for ever: it decides where data lies.
+pub fn shard_of(key: &[u8], shards: u32) -> ShardId {
+    let hash = key.iter().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
+        (hash ^ u64::from(*byte)).wrapping_mul(0x0000_0100_0000_01b3)
+    });
+    (hash % u64::from(shards)) as ShardId
+}
+
+impl Gateway {
+    /// A gateway that knows nobody yet. It begins to look for primaries at its first tick.
+    pub fn new(config: Config, now: Micros) -> Gateway {
+        let shards = (0..config.shards).map(|shard| Shard::new(&config, shard, now)).collect();
+        Gateway { config, shards, open: BTreeMap::new(), replies: Vec::new() }
+    }
+
+    /// Takes a client's request. The answer comes as an [`Output::Reply`] with the same token, at the latest when the
+    /// deadline has passed. With `explain` the request is followed through all processes.
+    pub fn submit(&mut self, now: Micros, token: Token, request: Request, explain: bool, t: &mut Tracer) {
+        if explain {
+            t.begin_root(now)
+        } else {
+            t.begin(now, None)
+        };
+        emit!(t, Kind::ClientCalled { request: describe(&request) });
+        let refusal = invalid(&request).map(Reply::Invalid).or_else(|| {
+            let full = self.open.len() >= IN_FLIGHT_MAX;
+            full.then(|| Reply::Unavailable("too many requests are in flight at this gateway".into()))
+        });
+        if let Some(reply) = refusal {
+            emit!(t, Kind::RequestEnded { request: describe(&request), reply: format!("{reply:?}") });
+            return self.replies.push((token, reply));
+        }
+        let deadline = now + self.config.timing.deadline;
+        let calls = self.calls(&request);
+        let awaited = calls.len() as u32;
+        self.open.insert(token, Open { request, parts: Vec::new(), awaited, deadline });
+        for (shard, what) in calls {
+            let call = Call { token, what, cause: t.cause(), attempts: 0, sent_at: 0, since: now };
+            self.shards[shard as usize].call(now, call, t);
+        }
+    }
+
+    /// What has to be asked of which shard.
+    fn calls(&self, request: &Request) -> Vec<(ShardId, What)> {
+        let one = |key: &Arc<[u8]>, what| vec![(shard_of(key, self.config.shards), what)];
+        let all =
+            |query: Query| (0..self.config.shards).map(|shard| (shard, What::Read(query.clone()))).collect();
+        match request.clone() {
+            Request::Put { key, value, condition } => {
+                one(&key.clone(), What::Write(Op::Put { key, value, condition }))
+            }
+            Request::Delete { key, condition } => {
+                one(&key.clone(), What::Write(Op::Delete { key, condition }))
+            }
+            Request::Get { key } => one(&key.clone(), What::Read(Query::Get(key))),
+            Request::Scan { prefix, after, limit } => all(Query::Scan { prefix, after, limit }),
+            Request::Count => all(Query::Count),
+        }
+    }
+
+    /// Handles a frame from a node.
+    pub fn handle(&mut self, now: Micros, frame: Frame, t: &mut Tracer) {
+        t.begin(now, frame.cause);
+        let me = Address::Gateway(self.config.id);
+        let Address::Node(from) = frame.from else { return };
+        let shard = frame.shard;
+        if shard >= self.config.shards
+            || !dataplane::guard::frame_identity(
+                self.config.mechanisms,
+                &frame,
+                &self.config.cluster,
+                shard,
+                me,
+            )
+        {
+            emit!(
+                t,
+                Kind::FrameRefused {
+                    why: format!("{} to {} is not meant for this gateway", frame.message.name(), frame.to)
+                }
+            );
+            return;
+        }
+        let state = &mut self.shards[shard as usize];
+        let ended = match frame.message {
+            Message::Answer { request, result } => state.on_answer(now, request, result, t),
+            Message::SessionOpened { session } => state.on_session_opened(now, session, t),
+            Message::ReadAnswer { id, result } => state.on_read_answer(id, result),
+            Message::Refused { what, why } => state.on_refused(now, from, what, why, t),
+            Message::Status { status, .. } => {
+                state.on_status(now, from, status, t);
+                Vec::new()
+            }
+            _ => Vec::new(),
+        };
+        ended.into_iter().for_each(|(token, how)| self.end(token, how, t));
+    }
+
+    /// The connection to a node was refused or broke: strong evidence that it is gone, so that nobody waits for its
+    /// silence to last.
+    pub fn unreachable(&mut self, now: Micros, node: NodeId, shard: ShardId, t: &mut Tracer) {
+        t.begin(now, None);
+        if let Some(state) = self.shards.get_mut(shard as usize) {
+            state.on_unreachable(now, node, t);
+        }
+    }
+
+    /// Lets time pass: probes, resends, suspects, gives up.
+    pub fn tick(&mut self, now: Micros, t: &mut Tracer) {
+        t.begin(now, None);
+        for shard in &mut self.shards {
+            shard.tick(now, t);
+        }
+        let late: Vec<Token> =
+            self.open.iter().filter(|(_, open)| now >= open.deadline).map(|(token, _)| *token).collect();
+        for token in late {
+            let sent = self.shards.iter_mut().fold(false, |sent, shard| shard.give_up(token) || sent);
+            let seconds = self.config.timing.deadline / 1_000_000;
+            let how = match &self.open[&token].request {
+                Request::Put { .. } | Request::Delete { .. } if sent => {
+                    Ended::Unknown(format!("no answer within {seconds} s, although it was sent"))
+                }
+                _ => Ended::Unavailable(format!("no primary answered within {seconds} s")),
+            };
+            self.end(token, how, t);
+        }
+    }
+
+    /// When [`Gateway::tick`] is due next.
+    pub fn next_deadline(&self) -> Option<Micros> {
+        let requests = self.open.values().map(|open| open.deadline).min();
+        self.shards.iter().map(Shard::next_deadline).chain(requests).min()
+    }
+
+    /// What is to be done now.
+    pub fn take_outputs(&mut self) -> Vec<Output> {
+        let replies = self.replies.drain(..).map(|(token, reply)| Output::Reply { token, reply });
+        let frames = self.shards.iter_mut().flat_map(|shard| shard.out.drain(..)).map(Output::Send);
+        replies.chain(frames).collect()
+    }
+
+    /// What it knows of each shard.
+    pub fn view(&self) -> Vec<ShardView> {
+        self.shards.iter().map(Shard::view).collect()
+    }
+
+    /// How many requests have no answer yet.
+    pub fn in_flight(&self) -> usize {
+        self.open.len()
+    }
+
+    /// One shard's call has ended; the request ends with its last.
+    fn end(&mut self, token: Token, how: Ended, t: &mut Tracer) {
+        let Some(open) = self.open.get_mut(&token) else { return };
+        let reply = match how {
+            Ended::Write(WriteResult::Done(outcome)) => Reply::Done(outcome),
+            Ended::Write(WriteResult::SessionUnknown) => Reply::Unknown(
+                "the gateway's session was evicted, and with it the record of this write".into(),
+            ),
+            Ended::Unknown(why) => Reply::Unknown(why),
+            Ended::Unavailable(why) => Reply::Unavailable(why),
+            Ended::Invalid => Reply::Invalid("the node refused the key or value as out of bounds".into()),
+            Ended::Read(ReadResult::Damaged) => Reply::Damaged,
+            Ended::Read(part) => {
+                open.parts.push(part);
+                if (open.parts.len() as u32) < open.awaited {
+                    return;
+                }
+                merge(&open.request, std::mem::take(&mut open.parts))
+            }
+        };
+        let open = self.open.remove(&token).expect("it was there a moment ago");
+        emit!(t, Kind::RequestEnded { request: describe(&open.request), reply: summary(&reply) });
+        self.replies.push((token, reply));
+    }
+}
+
+/// Puts the shards' answers together.
+fn merge(request: &Request, mut parts: Vec<ReadResult>) -> Reply {
+    let limit = match request {
+        Request::Scan { limit, .. } => *limit as usize,
+        _ => 0,
+    };
+    if parts.len() == 1 {
+        return match parts.remove(0) {
+            ReadResult::Value(version, value) => Reply::Value(version, value),
+            ReadResult::Missing => Reply::Missing,
+            ReadResult::Keys(keys) => Reply::Keys(keys),
+            ReadResult::Count(n) => Reply::Count(n),
+            ReadResult::Damaged => Reply::Damaged,
+        };
+    }
+    let (mut keys, mut count) = (Vec::new(), 0);
+    for part in parts {
+        match part {
+            ReadResult::Keys(more) => keys.extend(more),
+            ReadResult::Count(n) => count += n,
+            ReadResult::Value(..) | ReadResult::Missing | ReadResult::Damaged => {}
+        }
+    }
+    if matches!(request, Request::Count) {
+        return Reply::Count(count);
+    }
+    keys.sort();
+    keys.truncate(limit);
+    Reply::Keys(keys)
+}
+
+/// Why a request cannot be sent at all.
+fn invalid(request: &Request) -> Option<String> {
+    let (key, value) = match request {
+        Request::Put { key, value, .. } => (key, value.len()),
+        Request::Delete { key, .. } | Request::Get { key } => (key, 0),
+        Request::Scan { limit, .. } if !(1..=SCAN_LIMIT_MAX).contains(limit) => {
+            return Some(format!("limit is {limit}; it must be from 1 to {SCAN_LIMIT_MAX}"));
+        }
+        Request::Scan { .. } | Request::Count => return None,
+    };
+    if key.is_empty() || key.len() > KEY_BYTES_MAX {
+        Some(format!("the key has {} bytes; it must have 1 to {KEY_BYTES_MAX}", key.len()))
+    } else if value > VALUE_BYTES_MAX {
+        Some(format!("the value has {value} bytes; at most {VALUE_BYTES_MAX} are allowed"))
+    } else {
+        None
+    }
+}
+
+fn describe(request: &Request) -> String {
+    let show = |key: &[u8]| dataplane::show(key);
+    match request {
+        Request::Put { key, value, .. } => format!("put {} ({} bytes)", show(key), value.len()),
+        Request::Delete { key, .. } => format!("delete {}", show(key)),
+        Request::Get { key } => format!("get {}", show(key)),
+        Request::Scan { prefix, .. } => format!("list {}*", show(prefix)),
+        Request::Count => "count".into(),
+    }
+}
+
+fn summary(reply: &Reply) -> String {
+    match reply {
+        Reply::Done(outcome) => outcome.to_string(),
+        Reply::Value(version, value) => format!("version {version}, {} bytes", value.len()),
+        Reply::Missing => "no such key".into(),
+        Reply::Keys(keys) => format!("{} keys", keys.len()),
+        Reply::Count(n) => format!("{n} keys in all"),
+        Reply::Unknown(why) => format!("UNKNOWN: {why}"),
+        Reply::Unavailable(why) | Reply::Invalid(why) => why.clone(),
+        Reply::Damaged => "the value is damaged".into(),
+    }
+}

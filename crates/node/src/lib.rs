@@ -1,1 +1,398 @@
-//! One replica on one engine, effects in order.
+//! StorageNode: one replica of one shard on one device. The one place where the rules meet the engine.
+//!
+//! The rules (`dataplane`) say what to do, in order; the engine does it on a device; this crate carries the one to the
+//! other, and nothing else. It has no sockets, threads or clock: the simulator and the real process run this very code.
+//!
+//! # The host's loop
+//!
+//! 1. [`Node::handle`] each frame that has arrived, [`Node::tick`] if [`Node::next_deadline`] has passed.
+//! 2. [`Node::settle`] once: what arrived goes to the backups as one batch, all waiting reads share one round.
+//! 3. Send [`Node::take_outbox`]. Nothing in it waits for the own disk.
+//! 4. If [`Node::needs_flush`], [`Node::flush`]: one pass of writes and **one** sync for the whole batch. Then send the
+//!    outbox again: the acknowledgements that waited for it.
+//!
+//! Frames that arrive during the sync are the next batch. So a busy node syncs once per batch, a lonely write waits for
+//! nothing but its own sync, and no timer is involved.
+//!
+//! | file | job |
+//! |---|---|
+//! | `lib` | the host's side: frames in, frames out, flush, checkpoints |
+//! | `effects` | carrying out the rules' effects on the engine, in order |
+//! | `convert` | entries and outcomes between the two vocabularies |
+
+#![forbid(unsafe_code)]
+
+mod convert;
+mod effects;
+
+use std::fmt;
+
+use dataplane::{
+    Address, ClusterId, Durable, Effect, Event, Frame, Held, Message, Micros, NodeId, NodeStatus, Op,
+    Refusable, Refusal, Replica, Restored, ShardId, Timing, guard, wire,
+};
+use engine::{CheckpointProgress, Device, Engine, RecoveryReport, Standing};
+use trace::{EventId, Kind, Mechanisms, Tracer, emit};
+
+/// A transfer in progress delays the next checkpoint by this long, in microseconds: a new checkpoint makes the receiver
+/// start over.
+const TRANSFER_PIN: Micros = 1_000_000;
+/// Most followed requests whose events one sync is told to have come from.
+const CAUSES_MAX: usize = 64;
+
+/// Who a node is.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// The cluster.
+    pub cluster: ClusterId,
+    /// The shard whose replica this is.
+    pub shard: ShardId,
+    /// This node.
+    pub node: NodeId,
+    /// All nodes that hold a replica of the shard, this one included.
+    pub members: Vec<NodeId>,
+    /// The process, shown in status.
+    pub pid: u32,
+    /// Which mechanisms are on.
+    pub mechanisms: Mechanisms,
+    /// How long it waits for what.
+    pub timing: Timing,
+}
+
+/// Why a node cannot start on its device.
+#[derive(Debug)]
+pub enum OpenError {
+    /// The engine cannot open it.
+    Engine(engine::OpenError),
+    /// A log entry carries a tag that is not of this format: written by another program.
+    Tag {
+        /// The entry.
+        seq: u64,
+        /// What is wrong with it.
+        why: wire::WireError,
+    },
+    /// The state in the checkpoint is not of this format.
+    HostState(wire::WireError),
+}
+
+impl fmt::Display for OpenError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            OpenError::Engine(e) => e.fmt(f),
+            OpenError::Tag { seq, why } => write!(f, "log entry {seq} has a tag that does not decode: {why}"),
+            OpenError::HostState(why) => write!(f, "the checkpoint's host state does not decode: {why}"),
+        }
+    }
+}
+
+impl std::error::Error for OpenError {}
+
+/// Why a node must stop. The cluster goes on without it; reopened, it recovers from what is durable.
+#[derive(Debug)]
+pub enum StopError {
+    /// The device failed, or refuses after a failure.
+    Write(engine::WriteError),
+    /// The engine did not take an entry that it had room for.
+    Append(engine::AppendError),
+    /// The engine did not apply an entry that is committed.
+    Apply(engine::ApplyError),
+}
+
+impl fmt::Display for StopError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            StopError::Write(e) => e.fmt(f),
+            StopError::Append(e) => e.fmt(f),
+            StopError::Apply(e) => e.fmt(f),
+        }
+    }
+}
+
+impl std::error::Error for StopError {}
+
+/// One replica of one shard on one device.
+#[derive(Clone, Debug)]
+pub struct Node<D> {
+    config: Config,
+    engine: Engine<D>,
+    replica: Replica,
+    outbox: Vec<Frame>,
+    held: Vec<Held>,
+    /// What the last sync made durable.
+    proof: Durable,
+    /// The followed requests in the batch that the next sync completes.
+    causes: Vec<EventId>,
+    /// When a piece of the checkpoint was last sent to somebody.
+    chunk_sent_at: Option<Micros>,
+    stopped: bool,
+}
+
+impl<D: Device> Node<D> {
+    /// Opens the device and starts as a backup, whatever it was before (see `dataplane::Replica`).
+    pub fn open(device: D, config: Config, t: &mut Tracer) -> Result<(Node<D>, RecoveryReport), OpenError> {
+        let identity = engine::Identity { cluster: config.cluster, node: config.node.0, shard: config.shard };
+        t.begin(0, None);
+        let (engine, report) =
+            Engine::open(device, &identity, config.mechanisms, t).map_err(OpenError::Engine)?;
+        let proven = engine.damage().is_none() && engine.standing() != Standing::Joining;
+        let mut restored = Restored {
+            promised: dataplane::Epoch(engine.promised()),
+            proven,
+            checkpoint: 0,
+            host_state: Vec::new(),
+            entries: Vec::new(),
+        };
+        // An unproven log may have forgotten something: nothing of it is used.
+        if proven {
+            restored.checkpoint = engine.checkpoint_seq();
+            restored.host_state = engine.host_state().to_vec();
+            for seq in engine.retained_from()..=engine.last_seq() {
+                let tag = engine.tag(seq).unwrap_or_default();
+                restored
+                    .entries
+                    .push(convert::tag_from_bytes(tag).map_err(|why| OpenError::Tag { seq, why })?);
+            }
+        }
+        let rules = dataplane::Config {
+            me: config.node,
+            members: config.members.clone(),
+            mechanisms: config.mechanisms,
+            timing: config.timing.clone(),
+            pid: config.pid,
+        };
+        let replica = Replica::restore(rules, restored).map_err(OpenError::HostState)?;
+        // Opening has synced the device (`sync-on-recovery`): what was recovered is durable.
+        let at = (engine.durable_lsn().0, engine.durable_seq());
+        let proof = guard::durable_ack(config.mechanisms, Some(at), at).unwrap_or_default();
+        let node = Node {
+            config,
+            engine,
+            replica,
+            outbox: Vec::new(),
+            held: Vec::new(),
+            proof,
+            causes: Vec::new(),
+            chunk_sent_at: None,
+            stopped: false,
+        };
+        Ok((node, report))
+    }
+
+    /// Handles one frame. After an error the node must be dropped.
+    pub fn handle(&mut self, now: Micros, mut frame: Frame, t: &mut Tracer) -> Result<(), StopError> {
+        t.begin(now, frame.cause);
+        let Config { mechanisms, cluster, shard, node, .. } = &self.config;
+        if !guard::frame_identity(*mechanisms, &frame, cluster, *shard, Address::Node(*node)) {
+            emit!(
+                t,
+                Kind::FrameRefused {
+                    why: format!(
+                        "{} to {} of shard {} is not meant for {node} here",
+                        frame.message.name(),
+                        frame.to,
+                        frame.shard
+                    )
+                }
+            );
+            return Ok(());
+        }
+        match &mut frame.message {
+            // A full device refuses new values, and says so before anything about the request is remembered.
+            Message::Write { request, op }
+                if self.replica.is_primary() && !self.has_room(std::iter::once(&*op)) =>
+            {
+                let what = Refusable::Write(*request);
+                self.post(frame.from, Message::Refused { what, why: Refusal::NoSpace }, t);
+                return Ok(());
+            }
+            // A backup takes the entries that fit, and acknowledges no more than it took.
+            Message::Prepare { entries, .. } => {
+                while !entries.is_empty() && !self.has_room(entries.iter().map(|entry| &entry.op)) {
+                    entries.pop();
+                }
+            }
+            _ => {}
+        }
+        if matches!(frame.message, Message::Write { .. } | Message::Read { .. } | Message::Prepare { .. }) {
+            self.remember_cause(frame.cause.and(t.cause()));
+        }
+        let (from, message) = (frame.from, frame.message);
+        self.step(now, Event::Message(from, message), t)
+    }
+
+    /// Lets time pass. Call it at or after [`Node::next_deadline`].
+    pub fn tick(&mut self, now: Micros, t: &mut Tracer) -> Result<(), StopError> {
+        t.begin(now, None);
+        self.step(now, Event::Tick, t)
+    }
+
+    /// Everything that had arrived has been handled: replicate it, confirm reads, work a little on a checkpoint.
+    pub fn settle(&mut self, now: Micros, t: &mut Tracer) -> Result<(), StopError> {
+        self.begin_batch(now, t);
+        self.step(now, Event::Settle, t)?;
+        self.checkpoint_work(now, t)?;
+        if !self.needs_flush() {
+            self.causes.clear();
+        }
+        Ok(())
+    }
+
+    /// Is there anything that waits for a sync?
+    pub fn needs_flush(&self) -> bool {
+        self.engine.has_unsynced()
+    }
+
+    /// Writes the batch and syncs the device once; then what waited for it may leave. Blocks for as long as the device
+    /// does.
+    pub fn flush(&mut self, now: Micros, t: &mut Tracer) -> Result<(), StopError> {
+        self.begin_batch(now, t);
+        let synced = self.stop_on(|node, t| node.engine.sync(t).map_err(StopError::Write), t)?;
+        let at = (synced.durable_lsn().0, synced.durable_seq());
+        self.causes.clear();
+        if let Some(proof) = guard::durable_ack(self.config.mechanisms, Some(at), at) {
+            self.prove(now, proof, t)?;
+        }
+        Ok(())
+    }
+
+    /// The frames that may leave now.
+    pub fn take_outbox(&mut self) -> Vec<Frame> {
+        std::mem::take(&mut self.outbox)
+    }
+
+    /// When [`Node::tick`] is due, in the host's microseconds; at once while a checkpoint is being made.
+    pub fn next_deadline(&self) -> Option<Micros> {
+        if self.engine.checkpoint_running() { Some(0) } else { self.replica.next_deadline() }
+    }
+
+    /// What the node says of itself.
+    pub fn status(&self, now: Micros) -> NodeStatus {
+        self.replica.status(now)
+    }
+
+    /// The engine, to look at.
+    pub fn engine(&self) -> &Engine<D> {
+        &self.engine
+    }
+
+    /// The rules' state, to look at.
+    pub fn replica(&self) -> &Replica {
+        &self.replica
+    }
+
+    fn step(&mut self, now: Micros, event: Event, t: &mut Tracer) -> Result<(), StopError> {
+        assert!(!self.stopped, "a node that failed is not used again");
+        self.replica.step(now, event, t);
+        self.carry_out(now, t)?;
+        let appended = (self.engine.appended_lsn().0, self.engine.last_seq());
+        match guard::durable_ack(self.config.mechanisms, None, appended) {
+            Some(proof) if proof != self.proof => self.prove(now, proof, t),
+            _ => {
+                self.release(t);
+                Ok(())
+            }
+        }
+    }
+
+    /// More is durable: the rules count it, and what waited for it leaves.
+    fn prove(&mut self, now: Micros, proof: Durable, t: &mut Tracer) -> Result<(), StopError> {
+        self.proof = proof;
+        self.replica.step(now, Event::Durable(proof), t);
+        self.carry_out(now, t)?;
+        self.release(t);
+        Ok(())
+    }
+
+    fn carry_out(&mut self, now: Micros, t: &mut Tracer) -> Result<(), StopError> {
+        while let Some(effect) = self.replica.next_effect() {
+            self.stop_on(|node, t| node.perform(now, effect, t), t)?;
+        }
+        Ok(())
+    }
+
+    /// Runs a step that may fail for good. After a failed write nobody knows what the device holds, and the rules have
+    /// gone on already: only reopening makes the two agree again.
+    fn stop_on<T>(
+        &mut self,
+        step: impl FnOnce(&mut Self, &mut Tracer) -> Result<T, StopError>,
+        t: &mut Tracer,
+    ) -> Result<T, StopError> {
+        let result = step(self, t);
+        self.stopped |= result.is_err();
+        result
+    }
+
+    fn release(&mut self, t: &mut Tracer) {
+        for held in std::mem::take(&mut self.held) {
+            match held.release(&self.proof) {
+                Ok((to, message, cause)) => {
+                    let cause = t.cause().or(cause);
+                    self.outbox.push(self.frame(to, message, cause));
+                }
+                Err(held) => self.held.push(held),
+            }
+        }
+    }
+
+    fn hold(&mut self, to: Address, message: Message, cause: Option<EventId>) {
+        let mut held = Held::until(self.engine.appended_lsn().0, to, message, cause);
+        for earlier in &mut self.held {
+            match earlier.absorb(held) {
+                Ok(()) => return,
+                Err(other) => held = other,
+            }
+        }
+        self.held.push(held);
+    }
+
+    fn post(&mut self, to: Address, message: Message, t: &Tracer) {
+        let frame = self.frame(to, message, t.cause());
+        self.outbox.push(frame);
+    }
+
+    fn frame(&self, to: Address, message: Message, cause: Option<EventId>) -> Frame {
+        let Config { cluster, shard, node, .. } = self.config;
+        Frame { cluster, shard, from: Address::Node(node), to, cause, message }
+    }
+
+    fn has_room<'a>(&self, ops: impl Iterator<Item = &'a Op>) -> bool {
+        let _ = ops.map(convert::op_to_engine).count();
+        true
+    }
+
+    fn remember_cause(&mut self, cause: Option<EventId>) {
+        if let Some(cause) = cause.filter(|_| self.causes.len() < CAUSES_MAX) {
+            self.causes.push(cause);
+        }
+    }
+
+    fn begin_batch(&self, now: Micros, t: &mut Tracer) {
+        t.begin(now, None);
+        self.causes.iter().for_each(|cause| t.also(Some(*cause)));
+    }
+
+    /// One bounded step of a running checkpoint, or the beginning of one that is due.
+    fn checkpoint_work(&mut self, now: Micros, t: &mut Tracer) -> Result<(), StopError> {
+        if self.engine.damage().is_some() {
+            return Ok(());
+        }
+        let space = self.engine.space();
+        let pinned = self.chunk_sent_at.is_some_and(|at| now < at + TRANSFER_PIN)
+            && space.wal_used < space.wal_bytes / 4 * 3;
+        if self.engine.checkpoint_due()
+            && !self.engine.checkpoint_running()
+            && !pinned
+            && self.replica.is_proven()
+        {
+            self.engine.checkpoint_begin(self.replica.host_state(), t);
+        }
+        if self.engine.checkpoint_running() {
+            let progress =
+                self.stop_on(|node, t| node.engine.checkpoint_step(t).map_err(StopError::Write), t)?;
+            if let CheckpointProgress::Done { seq } = progress {
+                self.step(now, Event::Compacted(seq), t)?;
+            }
+        }
+        Ok(())
+    }
+}

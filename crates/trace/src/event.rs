@@ -173,6 +173,7 @@ kinds! {
     ClientAnswered { request: String, reply: String } "gets {reply} for {request}";
     RequestRouted { request: String, shard: u32, node: u32, session: u64, number: u64 } "sends {request} to n{node} as request {session}.{number} of shard {shard}";
     RequestRetried { request: String, node: u32, session: u64, number: u64, attempt: u32 } "sends {request} again to n{node}, still as request {session}.{number} (attempt {attempt})" by RequestDedup;
+    ReadRouted { id: u64, shard: u32, node: u32, attempt: u32 } "asks n{node} of shard {shard}, read {id} (attempt {attempt})";
     RequestEnded { request: String, reply: String } "answers {reply}";
     SessionAsked { shard: u32, node: u32 } "asks n{node} for a session on shard {shard}";
     SessionOpened { shard: u32, session: u64 } "has session {session} on shard {shard}";

@@ -118,7 +118,8 @@ macro_rules! emit {
     ($tracer:expr, $kind:expr) => {
         if $tracer.is_on() {
             fn here() {}
-            let source = $crate::Source { file: file!().into(), symbol: $crate::event::symbol_of(here).into() };
+            let source =
+                $crate::Source { file: file!().into(), symbol: $crate::event::symbol_of(here).into() };
             $tracer.record($kind, source);
         }
     };

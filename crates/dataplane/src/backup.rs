@@ -1,0 +1,100 @@
+//! The backup: it makes its log the same as the primary's, and says how far it is.
+//!
+//! A `Prepare` names the entry before its first one. If the own log has that very entry, then by induction everything
+//! before it is the same too (Raft's log matching), and what contradicts the new entries is what no majority has.
+
+use trace::{Kind, Tracer, emit};
+
+use crate::guard;
+use crate::message::*;
+use crate::replica::{Effect, Replica};
+use crate::types::*;
+
+impl Replica {
+    #[allow(clippy::too_many_arguments)]
+    pub(crate) fn on_prepare(
+        &mut self,
+        now: Micros,
+        from: NodeId,
+        epoch: Epoch,
+        prev: Tail,
+        entries: Vec<Entry>,
+        commit: Seq,
+        t: &mut Tracer,
+    ) {
+        if !self.follow(from, epoch, t) {
+            return;
+        }
+        if !well_formed(epoch, prev, &entries) {
+            emit!(t, Kind::FrameRefused { why: format!("the entries of {from} are not a piece of one log") });
+            return;
+        }
+        if self.vote_withheld() {
+            return self.start_transfer(now, from, epoch, "its log is unproven", t);
+        }
+        let on = self.config.mechanisms;
+        let last = self.log.tail().seq;
+        // What is in the checkpoint is committed, so it is the same on every primary that can speak to us.
+        let own = if prev.seq < self.log.base() { Some(prev.epoch) } else { self.log.epoch_at(prev.seq) };
+        if !guard::log_matching(on, own, prev) {
+            emit!(t, Kind::EntriesRefused { from: from.0, epoch: epoch.0, prev: prev.seq, last });
+            // Another epoch at `prev`: its whole run is in doubt. The committed part is not.
+            let hint = match own {
+                Some(_) => (self.log.run_start(prev.seq) - 1).max(self.commit),
+                None => last,
+            };
+            return self
+                .send(Address::Node(from), Message::PrepareRefused { epoch, prev: prev.seq, last: hint });
+        }
+        self.cancel_transfer();
+        let matched = prev.seq + entries.len() as u64;
+        self.take_entries(from, prev.seq, entries, t);
+        let last = self.log.tail().seq;
+        self.commit_upto(guard::commit_within_match(on, commit, matched, last).min(last), t);
+        emit!(t, Kind::MatchAcknowledged { to: from.0, epoch: epoch.0, upto: matched });
+        self.effect(Effect::Hold(Address::Node(from), Message::PrepareOk { epoch, matched }));
+    }
+
+    /// Removes what contradicts `entries`, and appends those that are missing.
+    fn take_entries(&mut self, from: NodeId, prev: Seq, entries: Vec<Entry>, t: &mut Tracer) {
+        let on = self.config.mechanisms;
+        let last = self.log.tail().seq;
+        let have =
+            |entry: &Entry| entry.seq <= self.log.base() || self.log.epoch_at(entry.seq) == Some(entry.epoch);
+        let new = entries.iter().position(|entry| !have(entry));
+        let conflict = new.map(|at| entries[at].seq).filter(|seq| *seq <= last);
+        if new.is_none() && !entries.is_empty() {
+            emit!(t, Kind::EntriesRepeated { from: from.0, upto: prev + entries.len() as u64 });
+        }
+        if let Some(cut) = guard::truncate_only_on_conflict(on, conflict, prev, last)
+            && guard::truncate_on_conflict(on)
+        {
+            assert!(
+                cut > self.commit,
+                "D7: entry {cut} is committed (up to {}) and contradicted",
+                self.commit
+            );
+            emit!(t, Kind::LogTruncated { from: cut, last_before: last, last: cut - 1 });
+            self.log.truncate(cut);
+            self.durable = self.durable.min(cut - 1);
+            self.unapplied.truncate((cut - 1 - self.applied) as usize);
+            self.effect(Effect::Truncate(cut));
+        }
+        for entry in entries {
+            if entry.seq == self.log.tail().seq + 1 && entry.epoch >= self.log.tail().epoch {
+                self.append(entry, t);
+            }
+        }
+    }
+}
+
+/// Do these entries follow `prev` and one another, in epochs that do not go back and do not exceed the sender's?
+fn well_formed(epoch: Epoch, prev: Tail, entries: &[Entry]) -> bool {
+    let mut before = prev;
+    entries.iter().all(|entry| {
+        let follows =
+            entry.seq == before.seq.wrapping_add(1) && entry.epoch >= before.epoch && entry.epoch <= epoch;
+        before = Tail { epoch: entry.epoch, seq: entry.seq };
+        follows
+    })
+}

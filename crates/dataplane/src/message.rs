@@ -1,0 +1,296 @@
+//! Everything that is ever said between nodes and gateways.
+//!
+//! | message | who to whom | says |
+//! |---|---|---|
+//! | `Prepare` | primary → backup | append these entries behind that one; this much is committed |
+//! | `PrepareOk` | backup → primary | everything up to here is durable and matches yours |
+//! | `PrepareRefused` | backup → primary | my log does not match there; it ends here |
+//! | `PromiseRequest` | candidate → node | promise me this epoch |
+//! | `Promised` | node → candidate | promised, durably; my log ends here |
+//! | `Fenced` | node → node | your epoch is over: I promised a greater one |
+//! | `Confirm`, `Confirmed` | primary ↔ backup | am I still primary? (for reads) |
+//! | `Behind` | primary → backup | what you lack is no longer in my log: fetch my state |
+//! | `Pull`, `Chunk` | receiver ↔ primary | state transfer, in pieces |
+//! | `Write`, `OpenSession`, `Read` | gateway → primary | a client's request |
+//! | `Answer`, `ReadAnswer`, `Refused` | node → gateway | its result, or why it was not taken |
+//! | `Probe`, `Status` | gateway ↔ node | who are you, and how complete is your log? |
+//! | `TakeOver` | gateway → node | become primary |
+
+use std::sync::Arc;
+
+use crate::types::*;
+
+/// A message with its envelope.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Frame {
+    /// The cluster it belongs to.
+    pub cluster: ClusterId,
+    /// The shard it is about.
+    pub shard: ShardId,
+    /// Who says it.
+    pub from: Address,
+    /// Who is meant.
+    pub to: Address,
+    /// The event that caused it, when somebody follows this request.
+    pub cause: Option<trace::EventId>,
+    /// What is said.
+    pub message: Message,
+}
+
+/// See the module's table.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[allow(missing_docs)]
+pub enum Message {
+    Prepare {
+        epoch: Epoch,
+        prev: Tail,
+        entries: Vec<Entry>,
+        commit: Seq,
+    },
+    PrepareOk {
+        epoch: Epoch,
+        matched: Seq,
+    },
+    PrepareRefused {
+        epoch: Epoch,
+        prev: Seq,
+        last: Seq,
+    },
+    PromiseRequest {
+        epoch: Epoch,
+    },
+    Promised {
+        epoch: Epoch,
+        tail: Tail,
+    },
+    Fenced {
+        promised: Epoch,
+    },
+    Confirm {
+        epoch: Epoch,
+        round: u64,
+    },
+    Confirmed {
+        epoch: Epoch,
+        round: u64,
+    },
+    Behind {
+        epoch: Epoch,
+        retained_from: Seq,
+    },
+    Pull {
+        epoch: Epoch,
+        transfer: u64,
+        unproven: bool,
+        cursor: Vec<u8>,
+    },
+    Chunk {
+        epoch: Epoch,
+        transfer: u64,
+        cursor: Vec<u8>,
+        chunk: Chunk,
+    },
+
+    Write {
+        request: RequestId,
+        op: Op,
+    },
+    OpenSession,
+    Read {
+        id: u64,
+        query: Query,
+    },
+    Answer {
+        request: RequestId,
+        result: WriteResult,
+    },
+    SessionOpened {
+        session: Seq,
+    },
+    ReadAnswer {
+        id: u64,
+        result: ReadResult,
+    },
+    Refused {
+        what: Refusable,
+        why: Refusal,
+    },
+    Probe {
+        attempt: u64,
+    },
+    Status {
+        attempt: u64,
+        status: NodeStatus,
+    },
+    TakeOver,
+
+    /// The events recorded for followed requests, as JSON Lines; see `server::explain`.
+    TraceRequest,
+    TraceReply {
+        lines: Vec<u8>,
+    },
+}
+
+/// A piece of a replica's state as of one entry.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Chunk {
+    /// The state is the one after this entry.
+    pub seq: Seq,
+    /// Keys with their versions and values.
+    pub items: Vec<(Arc<[u8]>, Seq, Arc<[u8]>)>,
+    /// Where to go on; `None` in the last piece.
+    pub next: Option<Vec<u8>>,
+    /// In the last piece: sessions, epoch of the last entry, shard configuration.
+    pub host_state: Vec<u8>,
+}
+
+/// A question about the state.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum Query {
+    /// The value of a key.
+    Get(Arc<[u8]>),
+    /// The keys that begin with `prefix` and come after `after`, at most `limit` of them.
+    Scan {
+        /// What they begin with.
+        prefix: Arc<[u8]>,
+        /// The last key already known.
+        after: Option<Arc<[u8]>>,
+        /// At most this many.
+        limit: u32,
+    },
+    /// How many keys there are.
+    Count,
+}
+
+/// The answer to a [`Query`].
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum ReadResult {
+    /// The key's version and value.
+    Value(Seq, Arc<[u8]>),
+    /// The key has no value.
+    Missing,
+    /// Keys with versions and value lengths in bytes, in key order.
+    Keys(Vec<(Arc<[u8]>, Seq, u32)>),
+    /// How many keys there are.
+    Count(u64),
+    /// The value is damaged on this replica, and is not shown.
+    Damaged,
+}
+
+/// What became of a write.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum WriteResult {
+    /// It was applied, and this came of it.
+    Done(Outcome),
+    /// The session is not known (never opened, or evicted), or the number has left its window: what became of
+    /// earlier attempts cannot be said.
+    SessionUnknown,
+}
+
+/// What a refusal refers to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Refusable {
+    /// A write.
+    Write(RequestId),
+    /// The opening of a session.
+    OpenSession,
+    /// A read.
+    Read(u64),
+}
+
+/// Why a request was not taken. It had no effect, and nothing about it is remembered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Refusal {
+    /// This replica is not the primary; the one it follows may be.
+    NotPrimary {
+        /// Whom it follows.
+        primary: Option<NodeId>,
+    },
+    /// The primary is not serving yet: its epoch marker is not committed.
+    NotServing,
+    /// Too much is waiting already.
+    Busy,
+    /// The device has no room for it.
+    NoSpace,
+    /// The key or value is outside its bounds.
+    Invalid,
+}
+
+/// A replica's part in its shard.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum RoleName {
+    /// Leads.
+    Primary,
+    /// Follows.
+    Backup,
+    /// Asks for promises.
+    Candidate,
+}
+
+/// Whether a replica may vote.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Proof {
+    /// Its log has forgotten nothing it ever acknowledged.
+    Proven,
+    /// Its log may have: it waits for a transfer.
+    Unproven,
+    /// It is receiving one.
+    Transferring,
+}
+
+/// What a node says of itself.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct NodeStatus {
+    /// The host's process id, for people; no rule reads it.
+    pub pid: u32,
+    /// Its part.
+    pub role: RoleName,
+    /// Whether a primary's epoch marker is committed.
+    pub serving: bool,
+    /// May it vote?
+    pub proof: Proof,
+    /// The greatest epoch it promised.
+    pub promised: Epoch,
+    /// Whom it follows in that epoch.
+    pub primary: Option<NodeId>,
+    /// Where its log ends.
+    pub tail: Tail,
+    /// Up to here its log is durable.
+    pub durable: Seq,
+    /// Up to here its log is known to be committed.
+    pub committed: Seq,
+    /// A primary that could not reach a majority for this long, in microseconds.
+    pub cut_off_micros: u64,
+}
+
+impl Message {
+    /// The message's name.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Message::Prepare { entries, .. } if entries.is_empty() => "Prepare(empty)",
+            Message::Prepare { .. } => "Prepare",
+            Message::PrepareOk { .. } => "PrepareOk",
+            Message::PrepareRefused { .. } => "PrepareRefused",
+            Message::PromiseRequest { .. } => "PromiseRequest",
+            Message::Promised { .. } => "Promised",
+            Message::Fenced { .. } => "Fenced",
+            Message::Confirm { .. } => "Confirm",
+            Message::Confirmed { .. } => "Confirmed",
+            Message::Behind { .. } => "Behind",
+            Message::Pull { .. } => "Pull",
+            Message::Chunk { .. } => "Chunk",
+            Message::Write { .. } => "Write",
+            Message::OpenSession => "OpenSession",
+            Message::Read { .. } => "Read",
+            Message::Answer { .. } => "Answer",
+            Message::SessionOpened { .. } => "SessionOpened",
+            Message::ReadAnswer { .. } => "ReadAnswer",
+            Message::Refused { .. } => "Refused",
+            Message::Probe { .. } => "Probe",
+            Message::Status { .. } => "Status",
+            Message::TakeOver => "TakeOver",
+            Message::TraceRequest => "TraceRequest",
+            Message::TraceReply { .. } => "TraceReply",
+        }
+    }
+}

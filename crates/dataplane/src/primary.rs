@@ -1,0 +1,338 @@
+//! The primary: it gives each write its place in the log, sends the log to its backups, and commits what a majority
+//! has durable.
+//!
+//! Entries go out before the primary's own sync has returned, and again as soon as a backup's window has room: nobody
+//! waits for anybody's disk but in the count. Per backup the primary knows what it acknowledged (`matched`) and what
+//! was sent (`next`). While unsure where the logs part, it sends one message at a time (`probing`); once an
+//! acknowledgement came, it streams.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+
+use trace::{Kind, Tracer, emit};
+
+use crate::Durable;
+use crate::guard;
+use crate::message::*;
+use crate::reads::Reads;
+use crate::replica::{Effect, Replica, Role, Timing};
+use crate::sessions::Verdict;
+use crate::takeover::Candidate;
+use crate::types::*;
+
+/// Most entries in one `Prepare`: bounds the work of one step, beside the bytes that the host bounds.
+const ENTRIES_PER_FRAME_MAX: u64 = 512;
+
+/// One frame of entries on its way.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+struct InFlight {
+    from: Seq,
+    upto: Seq,
+    bytes: u64,
+}
+
+/// What the primary knows of one backup.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+struct Peer {
+    /// Everything up to here is durable there, and the same as here.
+    matched: Seq,
+    /// The next entry to send.
+    next: Seq,
+    /// One message at a time, until the logs are known to match.
+    probing: bool,
+    /// Sent and not acknowledged.
+    in_flight: VecDeque<InFlight>,
+    sent_at: Micros,
+    /// When it last answered in this epoch.
+    heard_at: Micros,
+    /// When it last acknowledged something new, or had nothing to acknowledge.
+    progress_at: Micros,
+}
+
+/// A primary's knowledge.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct Primary {
+    pub epoch: Epoch,
+    asked_by: GatewayId,
+    /// Its first entry in this epoch; once it is committed, the primary serves.
+    marker: Seq,
+    pub serving: bool,
+    peers: BTreeMap<NodeId, Peer>,
+    /// Requests in the log that are not applied yet: a repetition of one waits for the same result.
+    pending: BTreeSet<RequestId>,
+    pub reads: Reads,
+    /// Per receiver of a transfer: its name for it, and the confirmation round it has to wait for.
+    pub transfers: BTreeMap<NodeId, (u64, u64)>,
+}
+
+impl Peer {
+    fn bytes_in_flight(&self) -> u64 {
+        self.in_flight.iter().map(|frame| frame.bytes).sum()
+    }
+}
+
+impl Primary {
+    pub fn new(
+        candidate: &Candidate,
+        tail: Seq,
+        pending: BTreeSet<RequestId>,
+        peers: impl Iterator<Item = NodeId>,
+        now: Micros,
+    ) -> Primary {
+        let peer = Peer {
+            matched: 0,
+            next: tail + 1,
+            probing: true,
+            in_flight: VecDeque::new(),
+            sent_at: 0,
+            heard_at: now,
+            progress_at: now,
+        };
+        Primary {
+            epoch: candidate.epoch,
+            asked_by: candidate.asked_by,
+            marker: tail + 1,
+            serving: false,
+            peers: peers.map(|id| (id, peer.clone())).collect(),
+            pending,
+            reads: Reads::default(),
+            transfers: BTreeMap::new(),
+        }
+    }
+
+    pub fn heard(&mut self, from: NodeId, now: Micros) {
+        if let Some(peer) = self.peers.get_mut(&from) {
+            peer.heard_at = now;
+        }
+    }
+
+    /// For how long no majority has been heard.
+    pub fn cut_off(&self, now: Micros, members: usize) -> Micros {
+        let mut heard: Vec<Micros> = self.peers.values().map(|peer| peer.heard_at).collect();
+        heard.sort_unstable_by(|a, b| b.cmp(a));
+        match guard::majority(members) - 1 {
+            0 => 0,
+            need => now.saturating_sub(heard[need - 1]),
+        }
+    }
+
+    pub fn next_deadline(&self, timing: &Timing) -> Option<Micros> {
+        let heartbeat = self.peers.values().map(|peer| peer.sent_at + timing.heartbeat_every).min();
+        heartbeat.into_iter().chain(self.reads.resend_at(timing.resend_after)).min()
+    }
+}
+
+impl Replica {
+    pub(crate) fn on_write(&mut self, gateway: GatewayId, request: RequestId, op: Op, t: &mut Tracer) {
+        let RequestId { session, number } = request;
+        emit!(t, Kind::RequestReceived { session, number, op: op.to_string() });
+        if let Some(why) = self.refusal(&op) {
+            emit!(t, Kind::RequestRefused { session, number, why: format!("{why:?}") });
+            let what = Refusable::Write(request);
+            return self.send(Address::Gateway(gateway), Message::Refused { what, why });
+        }
+        match self.sessions.verdict(self.config.mechanisms, request) {
+            Verdict::Repeated(outcome) => self.answer_write(request, WriteResult::Done(outcome), t),
+            Verdict::Unknown => {
+                let result = WriteResult::SessionUnknown;
+                self.send(Address::Gateway(gateway), Message::Answer { request, result });
+            }
+            Verdict::Fresh => {
+                let Role::Primary(primary) = &mut self.role else { return };
+                if primary.pending.insert(request) {
+                    self.append_own(Origin::Request(request), op, t);
+                }
+            }
+        }
+    }
+
+    pub(crate) fn on_open_session(&mut self, gateway: GatewayId, t: &mut Tracer) {
+        match self.refusal(&Op::Nop) {
+            Some(why) => {
+                self.send(Address::Gateway(gateway), Message::Refused { what: Refusable::OpenSession, why })
+            }
+            None => self.append_own(Origin::Session(gateway), Op::Nop, t),
+        }
+    }
+
+    /// Why a write is not taken. It leaves no trace: a refusal must never be remembered as a request's result.
+    fn refusal(&self, op: &Op) -> Option<Refusal> {
+        let Role::Primary(primary) = &self.role else {
+            return Some(Refusal::NotPrimary { primary: self.following });
+        };
+        let within =
+            |key: &[u8], value: usize| (1..=KEY_BYTES_MAX).contains(&key.len()) && value <= VALUE_BYTES_MAX;
+        let valid = match op {
+            Op::Put { key, value, .. } => within(key, value.len()),
+            Op::Delete { key, .. } => within(key, 0),
+            Op::Nop => true,
+        };
+        let waiting = self.unapplied.len() as u64;
+        if !primary.serving {
+            Some(Refusal::NotServing)
+        } else if !valid {
+            Some(Refusal::Invalid)
+        } else if !guard::backpressure(self.config.mechanisms, waiting, self.config.timing.waiting_max) {
+            Some(Refusal::Busy)
+        } else {
+            None
+        }
+    }
+
+    fn append_own(&mut self, origin: Origin, op: Op, t: &mut Tracer) {
+        let Role::Primary(primary) = &self.role else { return };
+        let (seq, epoch) = (self.log.tail().seq + 1, primary.epoch);
+        self.append(Entry { seq, epoch, origin, op }, t);
+    }
+
+    /// Sends each backup what it lacks, or a sign of life.
+    pub(crate) fn replicate(&mut self, now: Micros, t: &mut Tracer) {
+        let (timing, tail, commit) = (self.config.timing.clone(), self.log.tail().seq, self.commit);
+        let Role::Primary(primary) = &mut self.role else { return };
+        let epoch = primary.epoch;
+        let mut out = Vec::new();
+        for (to, peer) in &mut primary.peers {
+            if peer.in_flight.is_empty() {
+                peer.progress_at = now;
+            } else if now >= peer.progress_at + timing.resend_after {
+                // Nothing was acknowledged for long: frames were lost. Go back to what is certain.
+                peer.next = peer.in_flight.front().map_or(peer.next, |frame| frame.from);
+                peer.in_flight.clear();
+                peer.probing = true;
+                peer.progress_at = now;
+            }
+            let room = if peer.probing {
+                peer.in_flight.is_empty()
+            } else {
+                peer.bytes_in_flight() < timing.window_bytes
+            };
+            let prev_epoch = self.log.epoch_at(peer.next - 1);
+            let wanted = peer.next <= tail && room && prev_epoch.is_some();
+            if !wanted && now < peer.sent_at + timing.heartbeat_every {
+                continue;
+            }
+            let Some(prev_epoch) = prev_epoch else {
+                let retained_from = self.log.base() + 1;
+                peer.sent_at = now;
+                out.push(Effect::Send(Address::Node(*to), Message::Behind { epoch, retained_from }));
+                continue;
+            };
+            let prev = Tail { epoch: prev_epoch, seq: peer.next - 1 };
+            let upto = if wanted { tail.min(prev.seq + ENTRIES_PER_FRAME_MAX) } else { prev.seq };
+            peer.sent_at = now;
+            emit!(t, Kind::EntriesSent { to: to.0, epoch: epoch.0, from: prev.seq + 1, upto, commit });
+            out.push(Effect::SendEntries { to: *to, epoch, prev, upto, commit });
+        }
+        out.into_iter().for_each(|effect| self.effect(effect));
+    }
+
+    pub(crate) fn on_sent(&mut self, now: Micros, to: NodeId, upto: Seq, bytes: u64, t: &mut Tracer) {
+        let (more, window) = (self.log.tail().seq > upto, self.config.timing.window_bytes);
+        let Role::Primary(primary) = &mut self.role else { return };
+        let Some(peer) = primary.peers.get_mut(&to) else { return };
+        if upto < peer.next {
+            return;
+        }
+        peer.in_flight.push_back(InFlight { from: peer.next, upto, bytes });
+        peer.next = upto + 1;
+        // What did not fit one frame goes out in the next, while the window has room.
+        if more && !peer.probing && peer.bytes_in_flight() < window {
+            self.replicate(now, t);
+        }
+    }
+
+    pub(crate) fn on_prepare_ok(
+        &mut self,
+        now: Micros,
+        from: NodeId,
+        epoch: Epoch,
+        matched: Seq,
+        t: &mut Tracer,
+    ) {
+        let (on, tail) = (self.config.mechanisms, self.log.tail().seq);
+        let Role::Primary(primary) = &mut self.role else { return };
+        if !guard::ack_bound_to_epoch(on, epoch, primary.epoch) || matched > tail {
+            emit!(t, Kind::AckIgnored { from: from.0, epoch: epoch.0, current: primary.epoch.0 });
+            return;
+        }
+        let Some(peer) = primary.peers.get_mut(&from) else { return };
+        peer.heard_at = now;
+        peer.probing = false;
+        while peer.in_flight.front().is_some_and(|frame| frame.upto <= matched) {
+            peer.in_flight.pop_front();
+            peer.progress_at = now;
+        }
+        peer.next = peer.next.max(matched + 1);
+        if matched > peer.matched {
+            emit!(t, Kind::AckCounted { from: from.0, upto: matched });
+            peer.matched = matched;
+            self.advance_commit(t);
+        }
+    }
+
+    pub(crate) fn on_prepare_refused(
+        &mut self,
+        now: Micros,
+        from: NodeId,
+        epoch: Epoch,
+        prev: Seq,
+        last: Seq,
+    ) {
+        let Role::Primary(primary) = &mut self.role else { return };
+        let Some(peer) = primary.peers.get_mut(&from).filter(|_| epoch == primary.epoch) else { return };
+        peer.heard_at = now;
+        // Of several frames in flight each is refused; only the first refusal says something new.
+        if prev < peer.matched || (peer.probing && prev >= peer.next) {
+            return;
+        }
+        peer.next = (last + 1).min(prev).max(peer.matched + 1);
+        peer.in_flight.clear();
+        peer.probing = true;
+    }
+
+    /// The primary's own log is durable up to here.
+    pub(crate) fn on_durable(&mut self, proof: Durable, t: &mut Tracer) {
+        self.durable = proof.seq().min(self.log.tail().seq);
+        self.advance_commit(t);
+        self.apply_next();
+    }
+
+    fn advance_commit(&mut self, t: &mut Tracer) {
+        let on = self.config.mechanisms;
+        let Role::Primary(primary) = &self.role else { return };
+        let marks: Vec<Seq> =
+            std::iter::once(self.durable).chain(primary.peers.values().map(|peer| peer.matched)).collect();
+        let counted = guard::majority_commit(on, &marks).min(self.log.tail().seq);
+        if counted > self.commit && guard::own_epoch_commit(on, self.log.epoch_at(counted), primary.epoch) {
+            self.commit_upto(counted, t);
+        }
+    }
+
+    pub(crate) fn marker_applied(&mut self, seq: Seq, t: &mut Tracer) {
+        let Role::Primary(primary) = &mut self.role else { return };
+        if seq == primary.marker {
+            primary.serving = true;
+            let (gateway, epoch) = (primary.asked_by, primary.epoch);
+            emit!(t, Kind::PrimaryServing { epoch: epoch.0, marker: seq });
+            let status = self.status(0);
+            self.send(Address::Gateway(gateway), Message::Status { attempt: 0, status });
+        }
+    }
+
+    /// Tells the gateway that owns the session what became of a request.
+    pub(crate) fn answer_write(&mut self, request: RequestId, result: WriteResult, t: &mut Tracer) {
+        let Role::Primary(primary) = &mut self.role else { return };
+        primary.pending.remove(&request);
+        if let Some(gateway) = self.sessions.gateway(request.session) {
+            emit!(
+                t,
+                Kind::ReplyReleased {
+                    gateway: gateway.gateway,
+                    session: request.session,
+                    number: request.number,
+                    reply: format!("{result:?}")
+                }
+            );
+            self.send(Address::Gateway(gateway), Message::Answer { request, result });
+        }
+    }
+}

@@ -1,0 +1,150 @@
+//! Each request takes effect once.
+//!
+//! The problem: a gateway that hears nothing must send a request again, perhaps to another primary, and the first
+//! attempt may have been committed. The idea: a request keeps one identity (session, number) over all attempts, and
+//! every replica keeps a table of results, filled **in log order as entries are applied**. So the table is the same on
+//! every replica at the same seq, survives failover without a message, and travels in checkpoints and transfers.
+//!
+//! The table is bounded twice, by rules of the log alone: at most [`SESSIONS_MAX`] sessions (the one whose last entry is
+//! the oldest goes first) and [`WINDOW`] numbers in each. Whoever falls out is told so, never guessed about.
+
+use std::collections::BTreeMap;
+
+use trace::Mechanisms;
+
+use crate::guard;
+use crate::types::*;
+use crate::wire::{Code, WireError};
+
+/// Most sessions remembered at a time.
+pub const SESSIONS_MAX: usize = 64;
+/// How far below the highest number seen a number may be and still be told apart from a repetition.
+pub const WINDOW: u64 = 1024;
+
+/// What is known of an entry's request when its turn comes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// It has not taken effect yet: apply it.
+    Fresh,
+    /// It took effect before, and this came of it.
+    Repeated(Outcome),
+    /// Its session is not in the table, or its number has left the window.
+    Unknown,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+struct Session {
+    gateway: GatewayId,
+    last_used: Seq,
+    results: BTreeMap<u64, Outcome>,
+}
+
+/// The table, as of one seq.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Default)]
+pub struct Sessions {
+    table: BTreeMap<Seq, Session>,
+}
+
+impl Sessions {
+    /// Entry `seq` opens a session for `gateway`; its seq is the session's id.
+    pub fn open(&mut self, seq: Seq, gateway: GatewayId) {
+        if self.table.len() >= SESSIONS_MAX {
+            let oldest = self.table.iter().min_by_key(|(_, session)| session.last_used).map(|(id, _)| *id);
+            oldest.map(|id| self.table.remove(&id));
+        }
+        self.table.insert(seq, Session { gateway, last_used: seq, results: BTreeMap::new() });
+    }
+
+    /// The gateway that opened `session`.
+    pub fn gateway(&self, session: Seq) -> Option<GatewayId> {
+        self.table.get(&session).map(|session| session.gateway)
+    }
+
+    /// What is known of `request`.
+    pub fn verdict(&self, on: Mechanisms, request: RequestId) -> Verdict {
+        let Some(session) = self.table.get(&request.session) else { return Verdict::Unknown };
+        let highest = session.results.last_key_value().map_or(0, |(number, _)| *number);
+        match session.results.get(&request.number) {
+            Some(outcome) if guard::request_dedup(on, true) => Verdict::Repeated(*outcome),
+            None if request.number + WINDOW <= highest => Verdict::Unknown,
+            _ => Verdict::Fresh,
+        }
+    }
+
+    /// Entry `seq` carried `request`, and `outcome` came of it.
+    pub fn record(&mut self, request: RequestId, outcome: Outcome, seq: Seq) {
+        let Some(session) = self.table.get_mut(&request.session) else { return };
+        session.last_used = seq;
+        session.results.insert(request.number, outcome);
+        let highest = session.results.last_key_value().map_or(0, |(number, _)| *number);
+        while session.results.first_key_value().is_some_and(|(number, _)| number + WINDOW <= highest) {
+            session.results.pop_first();
+        }
+    }
+}
+
+impl Code for Sessions {
+    fn put(&self, out: &mut Vec<u8>) {
+        (self.table.len() as u32).put(out);
+        for (id, session) in &self.table {
+            (*id, session.gateway, session.last_used).put(out);
+            session.results.iter().map(|(n, outcome)| (*n, *outcome)).collect::<Vec<_>>().put(out);
+        }
+    }
+    fn get(bytes: &mut &[u8]) -> Result<Self, WireError> {
+        let mut table = BTreeMap::new();
+        for _ in 0..u32::get(bytes)? {
+            let (id, gateway, last_used) = Code::get(bytes)?;
+            let results = Vec::<(u64, Outcome)>::get(bytes)?.into_iter().collect();
+            table.insert(id, Session { gateway, last_used, results });
+        }
+        Ok(Sessions { table })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const ON: Mechanisms = Mechanisms::all();
+
+    fn request(session: Seq, number: u64) -> RequestId {
+        RequestId { session, number }
+    }
+
+    #[test]
+    fn numbers_may_arrive_out_of_order_and_each_takes_effect_once() {
+        let mut sessions = Sessions::default();
+        sessions.open(3, GatewayId { gateway: 1, life: 1 });
+        for number in [2, 1, 4] {
+            assert_eq!(sessions.verdict(ON, request(3, number)), Verdict::Fresh);
+            sessions.record(request(3, number), Outcome::Written(number + 10), number + 10);
+        }
+        assert_eq!(sessions.verdict(ON, request(3, 1)), Verdict::Repeated(Outcome::Written(11)));
+        assert_eq!(sessions.verdict(ON, request(3, 3)), Verdict::Fresh);
+    }
+
+    #[test]
+    fn a_number_that_left_the_window_is_not_guessed_about() {
+        let mut sessions = Sessions::default();
+        sessions.open(1, GatewayId { gateway: 1, life: 1 });
+        sessions.record(request(1, 1), Outcome::Nothing, 2);
+        sessions.record(request(1, 1 + WINDOW), Outcome::Nothing, 3);
+        assert_eq!(sessions.verdict(ON, request(1, 1)), Verdict::Unknown);
+        assert_eq!(sessions.verdict(ON, request(1, 2)), Verdict::Fresh);
+    }
+
+    #[test]
+    fn the_session_used_longest_ago_makes_room_and_learns_it() {
+        let mut sessions = Sessions::default();
+        for seq in 1..=SESSIONS_MAX as u64 {
+            sessions.open(seq, GatewayId { gateway: seq as u32, life: 1 });
+        }
+        sessions.record(request(1, 1), Outcome::Nothing, 100);
+        sessions.open(101, GatewayId { gateway: 99, life: 1 });
+        assert_eq!(sessions.verdict(ON, request(2, 1)), Verdict::Unknown);
+        assert_eq!(sessions.verdict(ON, request(1, 2)), Verdict::Fresh);
+        let bytes = crate::wire::encode_value(&sessions);
+        assert_eq!(crate::wire::decode_all::<Sessions>(&bytes), Ok(sessions));
+    }
+}

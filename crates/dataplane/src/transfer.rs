@@ -1,0 +1,240 @@
+//! A state for a replica that cannot catch up from the log: it is too far behind, or its log is unproven.
+//!
+//! The receiver pulls the primary's checkpoint piece by piece; each pull names the piece it wants, so that the sender
+//! remembers next to nothing and a lost frame costs a repetition. Nothing of it counts until the last piece: then
+//! checkpoint, promise and the right to vote become durable in one step of the engine.
+//!
+//! An **unproven** replica (wiped, replaced, damaged) has a further problem. It may have forgotten a promise:
+//!
+//! 1. n1 leads epoch 1 and is cut off. n2 leads epoch 2 by n3's promise, and commits entry 7 with n3.
+//! 2. n3's disk is replaced. It hears from n1 first, which has not heard of epoch 2 and sends its state.
+//! 3. n3, voting again, acknowledges another entry 7 to n1: a majority that never heard of epoch 2.
+//!
+//! So the sender's epoch must be confirmed, after the transfer began, by a majority-sized set *without the receiver*:
+//! one of them took part in electing any greater epoch, and would refuse. Making the sender's epoch the receiver's
+//! durable promise then restores what it forgot.
+
+use trace::{Kind, Tracer, emit};
+
+use crate::LogShape;
+use crate::guard;
+use crate::message::*;
+use crate::replica::{Effect, Replica, Role};
+use crate::sessions::Sessions;
+use crate::types::*;
+use crate::wire::{Code, WireError};
+
+/// What the rules keep in a checkpoint, beside the keys.
+#[derive(Clone, Debug, PartialEq, Eq, Default)]
+pub(crate) struct HostState {
+    pub last_epoch: Epoch,
+    pub sessions: Sessions,
+}
+
+impl HostState {
+    pub fn encode(&self) -> Vec<u8> {
+        let mut out = Vec::new();
+        self.last_epoch.put(&mut out);
+        self.sessions.put(&mut out);
+        out
+    }
+
+    /// No bytes: the state before the first checkpoint.
+    pub fn decode(mut bytes: &[u8]) -> Result<HostState, WireError> {
+        if bytes.is_empty() {
+            return Ok(HostState::default());
+        }
+        let state = HostState { last_epoch: Epoch::get(&mut bytes)?, sessions: Sessions::get(&mut bytes)? };
+        if bytes.is_empty() { Ok(state) } else { Err(WireError::Length) }
+    }
+}
+
+/// A transfer, at the receiver.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct Receiving {
+    from: NodeId,
+    epoch: Epoch,
+    /// Names this attempt, so that pieces of an earlier one are not taken for this one's.
+    transfer: u64,
+    cursor: Vec<u8>,
+    /// The seq of the state; all pieces must be of the same.
+    seq: Option<Seq>,
+    pub asked_at: Micros,
+}
+
+impl Replica {
+    pub(crate) fn on_behind(
+        &mut self,
+        now: Micros,
+        from: NodeId,
+        epoch: Epoch,
+        retained_from: Seq,
+        t: &mut Tracer,
+    ) {
+        if !self.follow(from, epoch, t) {
+            return;
+        }
+        if self.vote_withheld() || self.commit + 1 < retained_from {
+            self.start_transfer(now, from, epoch, "the primary's log begins after what is committed here", t);
+        } else {
+            // It does not know yet that the transfer is done.
+            self.effect(Effect::Hold(
+                Address::Node(from),
+                Message::PrepareOk { epoch, matched: self.commit },
+            ));
+        }
+    }
+
+    /// Begins, unless the same transfer is under way.
+    pub(crate) fn start_transfer(
+        &mut self,
+        now: Micros,
+        from: NodeId,
+        epoch: Epoch,
+        why: &str,
+        t: &mut Tracer,
+    ) {
+        if self.receiving.as_ref().is_some_and(|r| r.from == from && r.epoch == epoch) {
+            return;
+        }
+        emit!(t, Kind::TransferStarted { from: from.0, epoch: epoch.0, why: why.to_string() });
+        // Time names the attempt: attempts of one replica never share a moment.
+        self.receiving =
+            Some(Receiving { from, epoch, transfer: now, cursor: Vec::new(), seq: None, asked_at: now });
+        self.effect(Effect::InstallBegin);
+        self.pull(now);
+    }
+
+    pub(crate) fn cancel_transfer(&mut self) {
+        if self.receiving.take().is_some() {
+            self.effect(Effect::InstallAbort);
+        }
+    }
+
+    fn pull(&mut self, now: Micros) {
+        let unproven = !self.proven;
+        let Some(receiving) = &mut self.receiving else { return };
+        receiving.asked_at = now;
+        let Receiving { from, epoch, transfer, cursor, .. } = receiving.clone();
+        self.send(Address::Node(from), Message::Pull { epoch, transfer, unproven, cursor });
+    }
+
+    pub(crate) fn transfer_tick(&mut self, now: Micros, t: &mut Tracer) {
+        let Some(receiving) = &self.receiving else { return };
+        if receiving.epoch < self.promised {
+            // Its primary is deposed; the next one will be heard.
+            self.cancel_transfer();
+        } else if now >= receiving.asked_at + self.config.timing.resend_after {
+            emit!(
+                t,
+                Kind::TransferStarted {
+                    from: receiving.from.0,
+                    epoch: receiving.epoch.0,
+                    why: "asking again for the same piece".into()
+                }
+            );
+            self.pull(now);
+        }
+    }
+
+    pub(crate) fn on_pull(
+        &mut self,
+        from: NodeId,
+        epoch: Epoch,
+        transfer: u64,
+        unproven: bool,
+        cursor: Vec<u8>,
+        t: &mut Tracer,
+    ) {
+        let members = self.config.members.len();
+        let Role::Primary(primary) = &mut self.role else { return };
+        if primary.epoch != epoch || !primary.serving {
+            return;
+        }
+        let next_round = primary.reads.next_round();
+        let known = primary.transfers.entry(from).or_insert((transfer, next_round));
+        if known.0 != transfer {
+            *known = (transfer, next_round);
+        }
+        let confirmed = primary.reads.confirmed_round(members, Some(from)) >= known.1;
+        emit!(t, Kind::TransferChunkSent { to: from.0, seq: self.log.base(), items: 0 });
+        self.effect(Effect::SendChunk {
+            to: from,
+            epoch,
+            transfer,
+            cursor,
+            may_finish: confirmed || !unproven,
+        });
+    }
+
+    #[allow(clippy::too_many_arguments)]
+    pub(crate) fn on_chunk(
+        &mut self,
+        now: Micros,
+        from: NodeId,
+        epoch: Epoch,
+        transfer: u64,
+        cursor: Vec<u8>,
+        chunk: Chunk,
+        t: &mut Tracer,
+    ) {
+        if !self.follow(from, epoch, t) {
+            return;
+        }
+        let on = self.config.mechanisms;
+        let Some(receiving) = &mut self.receiving else { return };
+        if (receiving.from, receiving.epoch, receiving.transfer) != (from, epoch, transfer)
+            || receiving.cursor != cursor
+        {
+            return;
+        }
+        if *receiving.seq.get_or_insert(chunk.seq) != chunk.seq {
+            // The sender has a newer checkpoint: two halves of different states are no state. Start over.
+            self.receiving = None;
+            return self.start_transfer(now, from, epoch, "the primary made a newer checkpoint", t);
+        }
+        self.effect(Effect::InstallItems(chunk.items));
+        if guard::atomic_state_transfer(on, chunk.next.is_none()) {
+            self.finish_transfer(from, epoch, chunk.seq, chunk.host_state, t);
+        } else if let (Some(next), Some(receiving)) = (chunk.next, &mut self.receiving) {
+            receiving.cursor = next;
+            self.pull(now);
+        }
+    }
+
+    fn finish_transfer(&mut self, from: NodeId, epoch: Epoch, seq: Seq, host_state: Vec<u8>, t: &mut Tracer) {
+        let Ok(state) = HostState::decode(&host_state) else {
+            emit!(t, Kind::FrameRefused { why: format!("the state of {from} does not decode") });
+            return self.cancel_transfer();
+        };
+        if self.proven && seq <= self.commit {
+            // What it brings is known here already; the log can go on.
+            return self.cancel_transfer();
+        }
+        emit!(t, Kind::TransferFinished { from: from.0, seq, epoch: epoch.0 });
+        self.effect(Effect::InstallFinish { seq, host_state, epoch });
+        self.receiving = None;
+        self.proven = true;
+        self.promised = self.promised.max(epoch);
+        self.log = LogShape::new(Tail { epoch: state.last_epoch, seq });
+        self.unapplied.clear();
+        self.sessions = state.sessions;
+        (self.commit, self.applied, self.durable) = (seq, seq, seq);
+        self.effect(Effect::Hold(Address::Node(from), Message::PrepareOk { epoch, matched: seq }));
+    }
+
+    /// A damaged value or entry means that this device has forgotten something: it stops voting, durably, and becomes
+    /// the receiver of the next transfer. A primary leaves its role first, for whoever has the data whole.
+    pub(crate) fn on_damaged(&mut self, t: &mut Tracer) {
+        if self.proven {
+            emit!(
+                t,
+                Kind::VoteWithheld { to: 0, why: "its device is damaged; it waits for a transfer".into() }
+            );
+            self.step_down(self.promised, t);
+            self.following = None;
+            self.proven = false;
+            self.effect(Effect::Unprove);
+        }
+    }
+}

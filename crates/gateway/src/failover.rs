@@ -1,0 +1,265 @@
+//! One shard's primary: knowing it, suspecting it, calling for the next.
+//!
+//! This is the failure detector, the one part of consensus that is outside the nodes. It is allowed to be wrong: a
+//! needless takeover costs a moment of service and nothing else.
+//!
+//! | state | leaves it when |
+//! |---|---|
+//! | known | the primary is unreachable, silent, cut off from its majority, stuck, or says it is none |
+//! | asking around | a majority, or whoever answered in [`ASK_AROUND`], told how complete their logs are |
+//! | called | the called node serves; or patience ends: back off, ask around again |
+//!
+//! Every answer to a probe is heard in every state: if some node serves in an epoch at least as great as any heard of,
+//! it is the primary, whoever called for it.
+
+use std::collections::BTreeMap;
+
+use dataplane::{Epoch, Message, Micros, NodeId, NodeStatus, Proof, RoleName, ShardId, guard::majority};
+use trace::{Kind, Tracer, emit};
+
+use crate::api::{Config, Failover};
+use crate::guard;
+
+/// How long to wait for the logs of more than the first nodes, in microseconds.
+const ASK_AROUND: Micros = 60_000;
+
+#[derive(Clone, Debug)]
+enum State {
+    Known { node: NodeId, since: Micros },
+    AskingAround { since: Micros },
+    Called { since: Micros },
+}
+
+#[derive(Clone, Debug, Default)]
+struct Heard {
+    at: Micros,
+    status: Option<NodeStatus>,
+}
+
+/// The search for a shard's primary.
+#[derive(Clone, Debug)]
+pub(crate) struct Search {
+    config: Config,
+    shard: ShardId,
+    state: State,
+    epoch: Epoch,
+    heard: BTreeMap<NodeId, Heard>,
+    probed_at: Option<Micros>,
+    /// When asking around is to be looked at again, beside the probes.
+    look_at: Option<Micros>,
+    /// The primary that was lost, and why; not called again while others can be.
+    lost: Option<(NodeId, String)>,
+    attempt: u32,
+    random: u64,
+    last_failover: Option<Failover>,
+}
+
+impl Search {
+    pub fn new(config: &Config, shard: ShardId, now: Micros) -> Search {
+        Search {
+            config: config.clone(),
+            shard,
+            state: State::AskingAround { since: now },
+            epoch: Epoch(0),
+            heard: config.nodes.iter().map(|node| (*node, Heard::default())).collect(),
+            probed_at: None,
+            look_at: None,
+            lost: None,
+            attempt: 0,
+            random: config.seed ^ u64::from(shard).wrapping_mul(0x9e37_79b9_7f4a_7c15),
+            last_failover: None,
+        }
+    }
+
+    pub fn primary(&self) -> Option<NodeId> {
+        match self.state {
+            State::Known { node, .. } => Some(node),
+            State::AskingAround { .. } | State::Called { .. } => None,
+        }
+    }
+
+    pub fn epoch(&self) -> Epoch {
+        self.epoch
+    }
+
+    /// When the present primary was learned.
+    pub fn learned_at(&self) -> Micros {
+        match self.state {
+            State::Known { since, .. } | State::AskingAround { since } | State::Called { since } => since,
+        }
+    }
+
+    pub fn last_failover(&self) -> Option<&Failover> {
+        self.last_failover.as_ref()
+    }
+
+    pub fn nodes(&self) -> Vec<(NodeId, Option<(Micros, NodeStatus)>)> {
+        self.heard
+            .iter()
+            .map(|(node, heard)| (*node, heard.status.clone().map(|status| (heard.at, status))))
+            .collect()
+    }
+
+    /// Hears a node; true if a primary was learned that was not known before.
+    pub fn on_status(&mut self, now: Micros, from: NodeId, status: NodeStatus, t: &mut Tracer) -> bool {
+        let Some(heard) = self.heard.get_mut(&from) else { return false };
+        if heard.status.as_ref().is_some_and(|known| known.promised > status.promised) {
+            // A late frame: a node's promise never goes back.
+            return false;
+        }
+        *heard = Heard { at: now, status: Some(status.clone()) };
+        let serves = status.role == RoleName::Primary && status.serving;
+        if !serves {
+            self.not_primary(now, from, "it says that it is not", t);
+            return false;
+        }
+        if status.promised < self.epoch || status.cut_off_micros > self.config.timing.silence {
+            // A primary of the past, or one that cannot commit.
+            if self.primary() == Some(from) {
+                self.suspect(now, "it is cut off from a majority", t);
+            }
+            return false;
+        }
+        if self.primary() == Some(from) && status.promised == self.epoch {
+            return false;
+        }
+        emit!(
+            t,
+            Kind::PrimaryLearned {
+                shard: self.shard,
+                node: from.0,
+                epoch_before: self.epoch.0,
+                epoch: status.promised.0
+            }
+        );
+        self.note_failover(now, from);
+        self.epoch = status.promised;
+        self.state = State::Known { node: from, since: now };
+        self.attempt = 0;
+        true
+    }
+
+    fn note_failover(&mut self, now: Micros, to: NodeId) {
+        let before = self.primary();
+        let (from, why) = match self.lost.take() {
+            // A false alarm: it leads still.
+            Some((node, _)) if node == to => return,
+            Some((node, why)) => (Some(node), why),
+            None if before.is_some() => (before, "another gateway called for a takeover".into()),
+            None => (None, "no primary was known when this gateway started".into()),
+        };
+        self.last_failover = Some(Failover { at: now, from, to, why });
+    }
+
+    pub fn not_primary(&mut self, now: Micros, node: NodeId, why: &str, t: &mut Tracer) {
+        if self.primary() == Some(node) {
+            self.suspect(now, why, t);
+        }
+    }
+
+    pub fn unreachable(&mut self, now: Micros, node: NodeId, t: &mut Tracer) {
+        if let Some(heard) = self.heard.get_mut(&node) {
+            heard.status = None;
+        }
+        self.not_primary(now, node, "its connection broke", t);
+    }
+
+    /// Gives the primary up and asks around.
+    pub fn suspect(&mut self, now: Micros, why: &str, t: &mut Tracer) {
+        let Some(node) = self.primary() else { return };
+        emit!(t, Kind::PrimarySuspected { shard: self.shard, node: node.0, why: why.to_string() });
+        self.lost = Some((node, why.to_string()));
+        self.state = State::AskingAround { since: now };
+        self.probed_at = None;
+    }
+
+    /// Lets the search go on; gives what is to be sent.
+    pub fn advance(&mut self, now: Micros, t: &mut Tracer) -> Vec<(NodeId, Message)> {
+        let timing = self.config.timing.clone();
+        if let State::Known { node, since } = self.state {
+            let heard = self.heard.get(&node).map_or(0, |heard| heard.at).max(since);
+            if now >= heard + timing.silence {
+                self.suspect(now, "it has been silent for too long", t);
+            }
+        }
+        if let State::Called { since } = self.state
+            && now >= since + timing.takeover_patience
+        {
+            self.attempt += 1;
+            self.random = splitmix(self.random);
+            let (on, patience, max) = (self.config.mechanisms, timing.takeover_patience, timing.backoff_max);
+            let wait = guard::failover_backoff(on, self.attempt, self.random, patience, max);
+            self.state = State::AskingAround { since: now + wait };
+        }
+        let mut out = Vec::new();
+        let stale = |at: Micros| match self.state {
+            State::AskingAround { since } => at < since && now >= since,
+            State::Known { .. } | State::Called { .. } => false,
+        };
+        if self.probed_at.is_none_or(|at| now >= at + timing.probe_every || stale(at)) {
+            self.probed_at = Some(now);
+            out.extend(self.config.nodes.iter().map(|node| (*node, Message::Probe { attempt: now })));
+        }
+        self.look_at = match self.state {
+            State::AskingAround { since } if now < since => Some(since),
+            State::AskingAround { since } if now < since + ASK_AROUND => Some(since + ASK_AROUND),
+            _ => None,
+        };
+        if let State::AskingAround { since } = self.state
+            && let Some(node) = self.choose(now, since)
+        {
+            emit!(t, Kind::TakeoverAsked { shard: self.shard, node: node.0, attempt: self.attempt });
+            self.state = State::Called { since: now };
+            out.push((node, Message::TakeOver));
+        }
+        out
+    }
+
+    /// The node to call: of those heard since `since`, the one with the most complete log. Whether it really is, the
+    /// promises will show; this choice only saves attempts. Among equals the shard's number decides, so that the
+    /// primaries of many shards spread over the nodes.
+    fn choose(&self, now: Micros, since: Micros) -> Option<NodeId> {
+        let nodes = self.config.nodes.len();
+        let fresh: Vec<(NodeId, &NodeStatus)> = self
+            .heard
+            .iter()
+            .filter(|(_, heard)| heard.at >= since)
+            .filter_map(|(node, heard)| Some((*node, heard.status.as_ref()?)))
+            .filter(|(_, status)| status.proof == Proof::Proven)
+            .collect();
+        let enough = fresh.len() == nodes || (self.lost.is_some() && fresh.len() >= majority(nodes));
+        if now < since || fresh.is_empty() || (!enough && now < since + ASK_AROUND) {
+            return None;
+        }
+        let lost = self.lost.as_ref().map(|(node, _)| *node);
+        let preference =
+            |node: NodeId| (nodes as u32 + node.0 - 1 - self.shard % nodes as u32) % nodes as u32;
+        fresh
+            .into_iter()
+            .max_by_key(|(node, status)| {
+                (Some(*node) != lost, status.tail, std::cmp::Reverse(preference(*node)))
+            })
+            .map(|(node, _)| node)
+    }
+
+    pub fn next_deadline(&self) -> Micros {
+        let timing = &self.config.timing;
+        let probe = self.probed_at.map_or(0, |at| at + timing.probe_every);
+        let state = match self.state {
+            State::Known { node, since } => {
+                Some(self.heard.get(&node).map_or(0, |heard| heard.at).max(since) + timing.silence)
+            }
+            State::AskingAround { .. } => self.look_at,
+            State::Called { since } => Some(since + timing.takeover_patience),
+        };
+        state.map_or(probe, |state| state.min(probe))
+    }
+}
+
+/// The next number of a reproducible sequence (Steele, Lea, Flood: "Fast splittable pseudorandom number generators").
+fn splitmix(seed: u64) -> u64 {
+    let mixed = seed.wrapping_add(0x9e37_79b9_7f4a_7c15);
+    let mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    mixed ^ (mixed >> 31)
+}

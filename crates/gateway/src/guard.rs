@@ -1,0 +1,17 @@
+//! The gateway's removable mechanism. (`frame-identity` is `dataplane::guard::frame_identity`, for both.)
+
+use dataplane::Micros;
+use trace::{Mechanism, Mechanisms};
+
+/// `failover-backoff`: how long to wait before takeover attempt number `attempt` (from 0), given a random number.
+///
+/// Without it: (1) two gateways suspect the primary and ask two replicas; (2) each candidate's epoch fences the other
+/// before its marker is committed; (3) both gateways ask again at once, and so on.
+pub fn failover_backoff(on: Mechanisms, attempt: u32, random: u64, patience: Micros, max: Micros) -> Micros {
+    if !on.has(Mechanism::FailoverBackoff) || attempt == 0 {
+        return 0;
+    }
+    let wait = (patience << attempt.min(10)).min(max);
+    // Half fixed, half random: gateways that collided once do not collide for ever.
+    wait / 2 + random % (wait / 2 + 1)
+}

@@ -1,0 +1,147 @@
+//! Carrying out the rules' effects on the engine, each before the next.
+
+use dataplane::{
+    Address, Chunk, Effect, Epoch, Event, GatewayId, Message, Micros, NodeId, Query, ReadResult, Seq, Tail,
+};
+use engine::{Device, Standing};
+use trace::Tracer;
+
+use crate::{Node, StopError, convert};
+
+/// Bytes of entries or state in one frame, at least one item: large enough to amortise a frame, small enough that a
+/// frame does not hold up the next heartbeat.
+const FRAME_PAYLOAD_MAX: usize = 1 << 20;
+
+impl<D: Device> Node<D> {
+    pub(crate) fn perform(&mut self, now: Micros, effect: Effect, t: &mut Tracer) -> Result<(), StopError> {
+        match effect {
+            Effect::Append(entry) => {
+                let tag = convert::tag_to_bytes(entry.epoch, entry.origin);
+                let seq = self
+                    .engine
+                    .append(convert::op_to_engine(&entry.op), &tag, t)
+                    .map_err(StopError::Append)?;
+                assert_eq!(seq, entry.seq, "D1: rules and engine count the same log");
+            }
+            Effect::Truncate(from) => self.engine.truncate(from, t).map_err(StopError::Write)?,
+            Effect::Promise(epoch) => self.engine.promise(epoch.0, t).map_err(StopError::Write)?,
+            Effect::Apply { seq, skip } => {
+                let outcome = self.engine.apply(skip, t).map_err(StopError::Apply)?;
+                self.replica.step(now, Event::Applied(seq, convert::outcome_from_engine(outcome)), t);
+            }
+            Effect::Send(to, message) => self.post(to, message, t),
+            Effect::Hold(to, message) => self.hold(to, message, t.cause()),
+            Effect::SendEntries { to, epoch, prev, upto, commit } => {
+                self.send_entries(now, to, epoch, prev, upto, commit, t)
+            }
+            Effect::Read { gateway, id, query } => self.answer_read(now, gateway, id, query, t),
+            Effect::SendChunk { to, epoch, transfer, cursor, may_finish } => {
+                self.chunk_sent_at = Some(now);
+                self.send_chunk(now, to, epoch, transfer, cursor, may_finish, t);
+            }
+            Effect::InstallBegin => {
+                // What a damaged log held is given up here and nowhere else: the primary is about to send all of it.
+                if self.engine.damage().is_some() {
+                    self.engine.reset_to_joining(t).map_err(StopError::Write)?;
+                }
+                self.engine.install_begin(t).map_err(StopError::Write)?;
+            }
+            Effect::InstallItems(items) => {
+                for (key, version, value) in items {
+                    self.engine.install_put(key, version, value).map_err(StopError::Write)?;
+                }
+            }
+            Effect::InstallFinish { seq, host_state, epoch } => {
+                self.engine.install_finish(seq, host_state, epoch.0, t).map_err(StopError::Write)?;
+            }
+            Effect::InstallAbort => self.engine.install_abort(),
+            Effect::Unprove => self.engine.set_standing(Standing::Joining, t).map_err(StopError::Write)?,
+        }
+        Ok(())
+    }
+
+    #[allow(clippy::too_many_arguments)]
+    fn send_entries(
+        &mut self,
+        now: Micros,
+        to: NodeId,
+        epoch: Epoch,
+        prev: Tail,
+        upto: Seq,
+        commit: Seq,
+        t: &mut Tracer,
+    ) {
+        let (mut entries, mut bytes) = (Vec::new(), 0);
+        for seq in prev.seq + 1..=upto {
+            match self.engine.entry(seq) {
+                Ok(Some(entry)) => {
+                    let Ok((epoch, origin)) = convert::tag_from_bytes(&entry.tag) else { break };
+                    let op = convert::op_from_engine(entry.op);
+                    bytes += convert::op_bytes(&op);
+                    if bytes > FRAME_PAYLOAD_MAX && !entries.is_empty() {
+                        break;
+                    }
+                    entries.push(dataplane::Entry { seq, epoch, origin, op });
+                }
+                // A checkpoint has overtaken the backup; the next round tells it that it is behind.
+                Ok(None) => break,
+                Err(_) => return self.replica.step(now, Event::Damaged, t),
+            }
+        }
+        let sent = prev.seq + entries.len() as u64;
+        self.post(Address::Node(to), Message::Prepare { epoch, prev, entries, commit }, t);
+        self.replica.step(now, Event::Sent(to, sent, bytes as u64), t);
+    }
+
+    fn answer_read(&mut self, now: Micros, gateway: GatewayId, id: u64, query: Query, t: &mut Tracer) {
+        let result = match query {
+            Query::Get(key) => match self.engine.get(&key) {
+                Ok(Some(found)) => ReadResult::Value(found.version, found.value),
+                Ok(None) => ReadResult::Missing,
+                Err(_) => ReadResult::Damaged,
+            },
+            Query::Scan { prefix, after, limit } => {
+                ReadResult::Keys(self.engine.scan(&prefix, after.as_deref(), limit as usize))
+            }
+            Query::Count => ReadResult::Count(self.engine.key_count()),
+        };
+        let damaged = result == ReadResult::Damaged;
+        trace::emit!(
+            t,
+            trace::Kind::ReadAnswered { gateway: gateway.gateway, id, reply: convert::describe(&result) }
+        );
+        self.post(Address::Gateway(gateway), Message::ReadAnswer { id, result }, t);
+        if damaged {
+            self.replica.step(now, Event::Damaged, t);
+        }
+    }
+
+    #[allow(clippy::too_many_arguments)]
+    fn send_chunk(
+        &mut self,
+        now: Micros,
+        to: NodeId,
+        epoch: Epoch,
+        transfer: u64,
+        cursor: Vec<u8>,
+        may_finish: bool,
+        t: &mut Tracer,
+    ) {
+        // A cursor into an older checkpoint begins the newer one, whose other seq makes the receiver start over.
+        let at = convert::cursor_from_bytes(&cursor).filter(|at| at.seq == self.engine.checkpoint_seq());
+        match self.engine.transfer_read(at, FRAME_PAYLOAD_MAX) {
+            Ok(piece) if piece.next.is_some() || may_finish => {
+                let chunk = Chunk {
+                    seq: piece.seq,
+                    items: piece.items,
+                    next: piece.next.map(convert::cursor_to_bytes),
+                    host_state: piece.host_state.unwrap_or_default(),
+                };
+                self.post(Address::Node(to), Message::Chunk { epoch, transfer, cursor, chunk }, t);
+            }
+            // The last piece waits until the epoch is confirmed; the receiver asks again.
+            Ok(_) => {}
+            Err(_) => self.replica.step(now, Event::Damaged, t),
+        }
+    }
+}
