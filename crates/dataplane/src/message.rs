@@ -14,7 +14,8 @@
 //! | `Write`, `OpenSession`, `Read` | gateway → primary | a client's request |
 //! | `Answer`, `ReadAnswer`, `Refused` | node → gateway | its result, or why it was not taken |
 //! | `Probe`, `Status` | gateway ↔ node | who are you, and how complete is your log? |
-//! | `TakeOver` | gateway → node | become primary |
+//! | `TakeOver` | gateway → node | become primary, in an epoch above this one |
+//! | `TraceRequest`, `TraceReply` | gateway ↔ node | the events of followed requests; the hosts answer, the rules never see them |
 
 use std::sync::Arc;
 
@@ -41,94 +42,31 @@ pub struct Frame {
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 #[allow(missing_docs)]
 pub enum Message {
-    Prepare {
-        epoch: Epoch,
-        prev: Tail,
-        entries: Vec<Entry>,
-        commit: Seq,
-    },
-    PrepareOk {
-        epoch: Epoch,
-        matched: Seq,
-    },
-    PrepareRefused {
-        epoch: Epoch,
-        prev: Seq,
-        last: Seq,
-    },
-    PromiseRequest {
-        epoch: Epoch,
-    },
-    Promised {
-        epoch: Epoch,
-        tail: Tail,
-    },
-    Fenced {
-        promised: Epoch,
-    },
-    Confirm {
-        epoch: Epoch,
-        round: u64,
-    },
-    Confirmed {
-        epoch: Epoch,
-        round: u64,
-    },
-    Behind {
-        epoch: Epoch,
-        retained_from: Seq,
-    },
-    Pull {
-        epoch: Epoch,
-        transfer: u64,
-        unproven: bool,
-        cursor: Vec<u8>,
-    },
-    Chunk {
-        epoch: Epoch,
-        transfer: u64,
-        cursor: Vec<u8>,
-        chunk: Chunk,
-    },
+    Prepare { epoch: Epoch, prev: Tail, entries: Vec<Entry>, commit: Seq },
+    PrepareOk { epoch: Epoch, matched: Seq },
+    PrepareRefused { epoch: Epoch, prev: Seq, last: Seq },
+    PromiseRequest { epoch: Epoch },
+    Promised { epoch: Epoch, tail: Tail },
+    Fenced { promised: Epoch },
+    Confirm { epoch: Epoch, round: u64 },
+    Confirmed { epoch: Epoch, round: u64 },
+    Behind { epoch: Epoch, retained_from: Seq },
+    Pull { epoch: Epoch, transfer: u64, unproven: bool, cursor: Vec<u8> },
+    Chunk { epoch: Epoch, transfer: u64, cursor: Vec<u8>, chunk: Chunk },
 
-    Write {
-        request: RequestId,
-        op: Op,
-    },
+    Write { request: RequestId, op: Op },
     OpenSession,
-    Read {
-        id: u64,
-        query: Query,
-    },
-    Answer {
-        request: RequestId,
-        result: WriteResult,
-    },
-    SessionOpened {
-        session: Seq,
-    },
-    ReadAnswer {
-        id: u64,
-        result: ReadResult,
-    },
-    Refused {
-        what: Refusable,
-        why: Refusal,
-    },
-    Probe {
-        attempt: u64,
-    },
-    Status {
-        attempt: u64,
-        status: NodeStatus,
-    },
-    TakeOver,
+    Read { id: u64, query: Query },
+    Answer { request: RequestId, result: WriteResult },
+    SessionOpened { session: Seq },
+    ReadAnswer { id: u64, result: ReadResult },
+    Refused { what: Refusable, why: Refusal },
+    Probe { attempt: u64 },
+    Status { attempt: u64, status: NodeStatus },
+    TakeOver { above: Epoch },
 
-    /// The events recorded for followed requests, as JSON Lines; see `server::explain`.
     TraceRequest,
-    TraceReply {
-        lines: Vec<u8>,
-    },
+    TraceReply { lines: Vec<u8> },
 }
 
 /// A piece of a replica's state as of one entry.
@@ -288,7 +226,7 @@ impl Message {
             Message::Refused { .. } => "Refused",
             Message::Probe { .. } => "Probe",
             Message::Status { .. } => "Status",
-            Message::TakeOver => "TakeOver",
+            Message::TakeOver { .. } => "TakeOver",
             Message::TraceRequest => "TraceRequest",
             Message::TraceReply { .. } => "TraceReply",
         }

@@ -314,7 +314,7 @@ impl Replica {
             Message::OpenSession => self.on_open_session(from, t),
             Message::Read { id, query } => self.on_read(from, id, query, t),
             Message::Probe { attempt } => self.tell_status(now, from, attempt),
-            Message::TakeOver => self.on_take_over(now, from, t),
+            Message::TakeOver { above } => self.on_take_over(now, from, above, t),
             other => {
                 emit!(t, Kind::FrameRefused { why: format!("{} from a gateway", other.name()) });
             }

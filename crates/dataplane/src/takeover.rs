@@ -34,12 +34,13 @@ pub(crate) struct Candidate {
 }
 
 impl Replica {
-    pub(crate) fn on_take_over(&mut self, now: Micros, gateway: GatewayId, t: &mut Tracer) {
+    /// `above` is the greatest epoch that the gateway has heard of. It only saves an attempt that would be fenced.
+    pub(crate) fn on_take_over(&mut self, now: Micros, gateway: GatewayId, above: Epoch, t: &mut Tracer) {
         // Someone who leads, or stands already, has nothing to take over; the gateway learns it from the status.
         if self.vote_withheld() || !matches!(self.role, Role::Backup) {
             return self.tell_status(now, gateway, 0);
         }
-        let epoch = Epoch(self.seen.0 + 1);
+        let epoch = Epoch(self.seen.max(above).0.saturating_add(1));
         emit!(t, Kind::TakeoverStarted { epoch_before: self.promised.0, epoch: epoch.0 });
         self.raise_promise(epoch);
         let promises = BTreeMap::from([(self.config.me, self.log.tail())]);

@@ -157,6 +157,10 @@ impl Replica {
             *known = (transfer, next_round);
         }
         let confirmed = primary.reads.confirmed_round(members, Some(from)) >= known.1;
+        if !confirmed {
+            // Any later round will do as well, and the frames of the last one may be lost.
+            known.1 = next_round;
+        }
         emit!(t, Kind::TransferChunkSent { to: from.0, seq: self.log.base(), items: 0 });
         self.effect(Effect::SendChunk {
             to: from,

@@ -289,7 +289,7 @@ code_enum! {
         26 Refused { what, why };
         27 Probe { attempt };
         28 Status { attempt, status };
-        29 TakeOver;
+        29 TakeOver { above };
         40 TraceRequest;
         41 TraceReply { lines };
     }

@@ -33,6 +33,8 @@ enum State {
 #[derive(Clone, Debug, Default)]
 struct Heard {
     at: Micros,
+    /// When the probe that the status answers was sent; 0 if it came unasked.
+    asked_at: Micros,
     status: Option<NodeStatus>,
 }
 
@@ -101,13 +103,20 @@ impl Search {
     }
 
     /// Hears a node; true if a primary was learned that was not known before.
-    pub fn on_status(&mut self, now: Micros, from: NodeId, status: NodeStatus, t: &mut Tracer) -> bool {
+    pub fn on_status(
+        &mut self,
+        now: Micros,
+        from: NodeId,
+        asked_at: Micros,
+        status: NodeStatus,
+        t: &mut Tracer,
+    ) -> bool {
         let Some(heard) = self.heard.get_mut(&from) else { return false };
         if heard.status.as_ref().is_some_and(|known| known.promised > status.promised) {
             // A late frame: a node's promise never goes back.
             return false;
         }
-        *heard = Heard { at: now, status: Some(status.clone()) };
+        *heard = Heard { at: now, asked_at, status: Some(status.clone()) };
         let serves = status.role == RoleName::Primary && status.serving;
         if !serves {
             self.not_primary(now, from, "it says that it is not", t);
@@ -210,12 +219,14 @@ impl Search {
         {
             emit!(t, Kind::TakeoverAsked { shard: self.shard, node: node.0, attempt: self.attempt });
             self.state = State::Called { since: now };
-            out.push((node, Message::TakeOver));
+            let promised =
+                self.heard.values().filter_map(|heard| Some(heard.status.as_ref()?.promised)).max();
+            out.push((node, Message::TakeOver { above: promised.unwrap_or_default() }));
         }
         out
     }
 
-    /// The node to call: of those heard since `since`, the one with the most complete log. Whether it really is, the
+    /// The node to call: of those that answered a probe sent since `since`, the one with the most complete log. Whether it really is, the
     /// promises will show; this choice only saves attempts. Among equals the shard's number decides, so that the
     /// primaries of many shards spread over the nodes.
     fn choose(&self, now: Micros, since: Micros) -> Option<NodeId> {
@@ -223,7 +234,7 @@ impl Search {
         let fresh: Vec<(NodeId, &NodeStatus)> = self
             .heard
             .iter()
-            .filter(|(_, heard)| heard.at >= since)
+            .filter(|(_, heard)| heard.asked_at >= since)
             .filter_map(|(node, heard)| Some((*node, heard.status.as_ref()?)))
             .filter(|(_, status)| status.proof == Proof::Proven)
             .collect();

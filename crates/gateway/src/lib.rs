@@ -162,8 +162,8 @@ impl Gateway {
             Message::SessionOpened { session } => state.on_session_opened(now, session, t),
             Message::ReadAnswer { id, result } => state.on_read_answer(id, result),
             Message::Refused { what, why } => state.on_refused(now, from, what, why, t),
-            Message::Status { status, .. } => {
-                state.on_status(now, from, status, t);
+            Message::Status { attempt, status } => {
+                state.on_status(now, from, attempt, status, t);
                 Vec::new()
             }
             _ => Vec::new(),

@@ -277,8 +277,15 @@ impl Shard {
         }
     }
 
-    pub fn on_status(&mut self, now: Micros, from: NodeId, status: NodeStatus, t: &mut Tracer) {
-        if self.search.on_status(now, from, status, t) {
+    pub fn on_status(
+        &mut self,
+        now: Micros,
+        from: NodeId,
+        asked_at: Micros,
+        status: NodeStatus,
+        t: &mut Tracer,
+    ) {
+        if self.search.on_status(now, from, asked_at, status, t) {
             self.resend_all(now, t);
         }
         self.search_on(now, t);
