@@ -1,1 +1,36 @@
-//! The only real I/O.
+//! The only real I/O: files, TCP, timers, the Redis protocol, HTTP.
+//!
+//! The rules (which replica may answer what, and when) are in `dataplane`, `node` and `gateway`; nothing here knows an
+//! epoch or counts a majority. What is here moves bytes and time to those rules and back, on as few threads as possible:
+//! one per replica, one per gateway process.
+//!
+//! | part | job |
+//! |---|---|
+//! | [`clock`] | monotonic time for rules, wall time for people |
+//! | [`transport`] | frames over TCP |
+//! | [`node_host`] | one storage node |
+//! | [`gateway_host`] | one gateway |
+//! | [`resp`] | its Redis protocol |
+//! | [`http`], [`status`], [`metrics`] | its HTTP interface |
+//! | [`ring`], [`explain`] | the story of one request |
+//! | [`manifest`], [`founding`] | what a data directory was founded as |
+//! | [`child`] | what a process that `up` started hears and says |
+//! | [`supervisor`], [`control`] | `up`, and how to act on its cluster |
+
+#![forbid(unsafe_code)]
+
+pub mod child;
+pub mod clock;
+pub mod control;
+pub mod explain;
+pub mod founding;
+pub mod gateway_host;
+pub mod http;
+pub mod manifest;
+pub mod metrics;
+pub mod node_host;
+pub mod resp;
+pub mod ring;
+pub mod status;
+pub mod supervisor;
+pub mod transport;

@@ -1,0 +1,87 @@
+//! The line between `up` and the processes it starts.
+//!
+//! `up` holds the writing end of each child's standard input. Over it go orders, one a line; its end means that `up` is
+//! gone, and the child drains and stops. So there are no orphans, even when `up` itself is killed with SIGKILL. The other
+//! way go two lines: `ready {json}` when the child listens, and, from a gateway, `serving {json}` when every shard has a
+//! primary.
+//!
+//! A child that is stopped (SIGSTOP) cannot notice the end of its input. Linux can send a signal when the parent dies:
+//! SIGCONT is asked for, which wakes the child so that it sees the end, and does nothing to one that is awake.
+
+use std::io::{BufRead, Write};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use tokio::sync::watch;
+
+/// Whether this process is cut off from all others. Only `up` can switch it, over the child's standard input.
+#[derive(Clone, Debug, Default)]
+pub struct Cut(Arc<AtomicBool>);
+
+impl Cut {
+    /// Is every frame, in and out, dropped?
+    pub fn is_on(&self) -> bool {
+        self.0.load(Ordering::Relaxed)
+    }
+
+    fn set(&self, on: bool) {
+        self.0.store(on, Ordering::Relaxed);
+        tracing::info!("{}", if on { "isolated: every frame is dropped" } else { "healed: frames pass again" });
+    }
+}
+
+/// Says when this process is to stop: finish what is under way, then exit.
+pub type Stop = watch::Receiver<bool>;
+
+/// Resolves when `stop` says so.
+pub async fn stopped(stop: &mut Stop) {
+    // An error means that nobody is left to say stop; that is a stop as well.
+    let _ = stop.wait_for(|stop| *stop).await;
+}
+
+/// Listens for what may stop this process: SIGINT and SIGTERM, and when `supervised` the orders of `up`.
+///
+/// Must be called within a tokio runtime, from the main thread.
+pub fn listen(supervised: bool) -> std::io::Result<(Stop, Cut)> {
+    let (tx, rx) = watch::channel(false);
+    let cut = Cut::default();
+    if supervised {
+        wake_when_parent_dies();
+        let (tx, cut) = (tx.clone(), cut.clone());
+        std::thread::Builder::new().name("orders".into()).spawn(move || {
+            for line in std::io::stdin().lock().lines() {
+                match line.as_deref() {
+                    Ok("isolate") => cut.set(true),
+                    Ok("heal") => cut.set(false),
+                    Ok("drain") | Err(_) => break,
+                    Ok(other) => tracing::warn!("an order that is not known: {other:?}"),
+                }
+            }
+            let _ = tx.send(true);
+        })?;
+    }
+    use tokio::signal::unix::{SignalKind, signal};
+    let (mut interrupt, mut terminate) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
+    tokio::spawn(async move {
+        tokio::select! { _ = interrupt.recv() => (), _ = terminate.recv() => () }
+        let _ = tx.send(true);
+    });
+    Ok((rx, cut))
+}
+
+/// Tells `up`, or whoever reads standard output, how far this process has come.
+pub fn announce(what: &str, facts: serde_json::Value) {
+    let mut out = std::io::stdout().lock();
+    // A closed pipe means that `up` is gone; the end of standard input says so too, and is acted on there.
+    let _ = writeln!(out, "{what} {facts}").and_then(|()| out.flush());
+}
+
+#[cfg(target_os = "linux")]
+fn wake_when_parent_dies() {
+    if let Err(e) = rustix::process::set_parent_process_death_signal(Some(rustix::process::Signal::CONT)) {
+        tracing::warn!("the kernel does not tell of the parent's death: {e}");
+    }
+}
+
+#[cfg(not(target_os = "linux"))]
+fn wake_when_parent_dies() {}

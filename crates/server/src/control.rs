@@ -1,0 +1,121 @@
+//! How `kill`, `pause`, `resume`, `restart`, `isolate` and `heal` reach the `up` that started the cluster.
+//!
+//! `up` listens on a loopback port and writes port and a random token to `control.json` in the data directory, readable
+//! by its owner only. So who may act on the cluster is who may read its directory; a web page, which can reach the port,
+//! cannot know the token. Orders name a member and one of six actions; there is no way to name a path or a command.
+
+use std::fs::{self, OpenOptions};
+use std::io::{self, Write};
+use std::net::{Ipv4Addr, SocketAddr};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::Path;
+use std::rc::Rc;
+
+use axum::Router;
+use axum::extract::{Path as UrlPath, State};
+use axum::http::{HeaderMap, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use axum::routing::post;
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+use tokio::net::TcpListener;
+use tokio::sync::{mpsc, oneshot};
+
+use crate::manifest::{hex, random};
+use crate::supervisor::{Action, Cluster};
+
+/// The file's name inside the data directory.
+pub const FILE: &str = "control.json";
+/// The header that carries the token.
+pub const TOKEN: &str = "x-cutaway-token";
+
+/// What `control.json` holds.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Control {
+    /// The process id of `up`.
+    pub pid: u32,
+    /// Its loopback port.
+    pub port: u16,
+    /// Who knows this may give orders.
+    pub token: String,
+}
+
+impl Control {
+    /// The control file of a directory whose cluster is up.
+    pub fn read(dir: &Path) -> io::Result<Control> {
+        serde_json::from_slice(&fs::read(dir.join(FILE))?).map_err(io::Error::other)
+    }
+
+    fn write(&self, dir: &Path) -> io::Result<()> {
+        let temporary = dir.join(format!(".{FILE}.new"));
+        // Made anew, so that the mode applies; a file left over might be readable by others.
+        let _ = fs::remove_file(&temporary);
+        let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&temporary)?;
+        file.write_all(&serde_json::to_vec(self)?)?;
+        fs::rename(temporary, dir.join(FILE))
+    }
+}
+
+struct Order {
+    name: String,
+    action: Action,
+    done: oneshot::Sender<Result<String, String>>,
+}
+
+#[derive(Clone)]
+struct Door {
+    orders: mpsc::Sender<Order>,
+    token: String,
+}
+
+/// Takes orders for `cluster` until dropped. Call it within a `LocalSet`.
+pub async fn serve(cluster: Rc<Cluster>) -> io::Result<()> {
+    let listener = TcpListener::bind(SocketAddr::from((Ipv4Addr::LOCALHOST, 0))).await?;
+    let token = hex(&random::<16>());
+    let control = Control { pid: std::process::id(), port: listener.local_addr()?.port(), token: token.clone() };
+    control.write(&cluster.dir)?;
+    let (orders, mut inbox) = mpsc::channel::<Order>(16);
+    let app = Router::new().route("/v1/members/{name}/{action}", post(take)).with_state(Door { orders, token });
+    tokio::spawn(async move { axum::serve(listener, app).await });
+    tokio::task::spawn_local(async move {
+        while let Some(Order { name, action, done }) = inbox.recv().await {
+            let cluster = cluster.clone();
+            tokio::task::spawn_local(async move { drop(done.send(cluster.act(&name, action).await)) });
+        }
+    });
+    Ok(())
+}
+
+/// Removes the control file: nobody takes orders any more.
+pub fn withdraw(dir: &Path) {
+    let _ = fs::remove_file(dir.join(FILE)); // It may be gone with the directory.
+}
+
+async fn take(
+    State(door): State<Door>,
+    UrlPath((name, action)): UrlPath<(String, String)>,
+    headers: HeaderMap,
+) -> Response {
+    let known = headers.get(TOKEN).is_some_and(|token| token.as_bytes() == door.token.as_bytes());
+    if !known || headers.contains_key(header::ORIGIN) {
+        return answer(StatusCode::FORBIDDEN, Err("the token of this cluster's control.json is needed".into()));
+    }
+    let Ok(action) = action.parse() else {
+        return answer(StatusCode::NOT_FOUND, Err(format!("there is no action {action:?}")));
+    };
+    let (done, outcome) = oneshot::channel();
+    let sent = door.orders.send(Order { name, action, done }).await;
+    match (sent, outcome.await) {
+        (Ok(()), Ok(Ok(text))) => answer(StatusCode::OK, Ok(text)),
+        (Ok(()), Ok(Err(text))) => answer(StatusCode::CONFLICT, Err(text)),
+        _ => answer(StatusCode::SERVICE_UNAVAILABLE, Err("the cluster is stopping".into())),
+    }
+}
+
+fn answer(status: StatusCode, result: Result<String, String>) -> Response {
+    let body = match result {
+        Ok(text) => json!({ "done": text }),
+        Err(text) => json!({ "error": text }),
+    };
+    (status, [(header::CONTENT_TYPE, "application/json")], body.to_string()).into_response()
+}

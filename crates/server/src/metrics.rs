@@ -1,0 +1,125 @@
+//! What `/metrics` tells Prometheus.
+
+use std::sync::atomic::AtomicU64;
+use std::time::Duration;
+
+use gateway::{Reply, Request, ShardView};
+use prometheus_client::encoding::EncodeLabelSet;
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
+use prometheus_client::registry::{Registry, Unit};
+
+/// Labels of a request.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Ended {
+    kind: &'static str,
+    result: &'static str,
+}
+
+/// Labels of a latency.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Kind {
+    kind: &'static str,
+}
+
+/// Labels of a shard.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Shard {
+    shard: u32,
+}
+
+/// Labels of a replica.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Replica {
+    shard: u32,
+    node: String,
+}
+
+/// The metrics of one gateway.
+pub struct Metrics {
+    registry: Registry,
+    requests: Family<Ended, Counter>,
+    seconds: Family<Kind, Histogram, fn() -> Histogram>,
+    value_bytes: Family<Kind, Counter>,
+    connections: Gauge,
+    epoch: Family<Shard, Gauge<u64, AtomicU64>>,
+    has_primary: Family<Shard, Gauge>,
+    committed: Family<Replica, Gauge<u64, AtomicU64>>,
+    durable: Family<Replica, Gauge<u64, AtomicU64>>,
+}
+
+impl Default for Metrics {
+    fn default() -> Metrics {
+        let mut m = Metrics {
+            registry: Registry::with_prefix("cutaway"),
+            requests: Family::default(),
+            // 50 µs to 13 s.
+            seconds: Family::new_with_constructor(|| Histogram::new(exponential_buckets(50e-6, 2.0, 19))),
+            value_bytes: Family::default(),
+            connections: Gauge::default(),
+            epoch: Family::default(),
+            has_primary: Family::default(),
+            committed: Family::default(),
+            durable: Family::default(),
+        };
+        let r = &mut m.registry;
+        r.register("requests", "Requests answered, by kind and result", m.requests.clone());
+        r.register_with_unit("request_duration", "From request to answer", Unit::Seconds, m.seconds.clone());
+        r.register("value_bytes", "Bytes of values taken and given", m.value_bytes.clone());
+        r.register("redis_connections", "Redis connections now open", m.connections.clone());
+        r.register("epoch", "The greatest epoch heard of; each failover raises it", m.epoch.clone());
+        r.register("has_primary", "Whether a serving primary is known", m.has_primary.clone());
+        r.register("committed_seq", "Up to here a replica knows its log to be committed", m.committed.clone());
+        r.register("durable_seq", "Up to here a replica's log is durable", m.durable.clone());
+        m
+    }
+}
+
+impl Metrics {
+    /// A request came in.
+    pub fn taken(&self, request: &Request) {
+        if let Request::Put { value, .. } = request {
+            self.value_bytes.get_or_create(&Kind { kind: "put" }).inc_by(value.len() as u64);
+        }
+    }
+
+    /// A request was answered.
+    pub fn answered(&self, kind: &'static str, reply: &Reply, after: Duration) {
+        let result = match reply {
+            Reply::Done(dataplane::Outcome::ConditionFailed { .. }) => "condition_failed",
+            Reply::Done(_) | Reply::Keys(_) | Reply::Count(_) => "ok",
+            Reply::Value(_, value) => {
+                self.value_bytes.get_or_create(&Kind { kind: "get" }).inc_by(value.len() as u64);
+                "ok"
+            }
+            Reply::Missing => "missing",
+            Reply::Unknown(_) => "unknown",
+            Reply::Unavailable(_) => "unavailable",
+            Reply::Invalid(_) => "invalid",
+            Reply::Damaged => "damaged",
+        };
+        self.requests.get_or_create(&Ended { kind, result }).inc();
+        self.seconds.get_or_create(&Kind { kind }).observe(after.as_secs_f64());
+    }
+
+    /// The exposition format, with the cluster as it is seen now.
+    pub fn text(&self, view: &[ShardView], connections: usize) -> String {
+        self.connections.set(connections as i64);
+        for shard in view {
+            let label = Shard { shard: shard.shard };
+            self.epoch.get_or_create(&label).set(shard.epoch.0);
+            self.has_primary.get_or_create(&label).set(shard.primary.is_some().into());
+            for (node, heard) in &shard.nodes {
+                let Some((_, status)) = heard else { continue };
+                let label = Replica { shard: shard.shard, node: node.to_string() };
+                self.committed.get_or_create(&label).set(status.committed);
+                self.durable.get_or_create(&label).set(status.durable);
+            }
+        }
+        let mut text = String::new();
+        prometheus_client::encoding::text::encode(&mut text, &self.registry).expect("a string takes any text");
+        text
+    }
+}

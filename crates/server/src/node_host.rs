@@ -1,0 +1,347 @@
+//! One storage node: a thread per replica, and a listener that hands connections to them.
+//!
+//! ```text
+//!               listener ── first frame names the shard ──┐
+//!                                                         ▼
+//!   peers, gateways ⇄ connections of shard 0 ⇄ [thread: Node on shard-0.img]
+//!                     connections of shard 1 ⇄ [thread: Node on shard-1.img]
+//! ```
+//!
+//! Everything about one replica happens on one thread: its sockets, its rules, its device. No request is handed from
+//! thread to thread. The sync of the device blocks that thread, and that is right: whatever could be done meanwhile
+//! belongs to the next batch, and is waiting in the sockets when the sync returns. So group commit needs no timer.
+//!
+//! One round of a replica:
+//! 1. handle every frame that has arrived, and settle: one batch for the backups;
+//! 2. send what may leave now (among it those entries, so that the backups sync while we do);
+//! 3. if something waits for durability: one write, one sync, and send what that released;
+//! 4. wait for frames or for the next deadline.
+
+use std::cell::RefCell;
+use std::collections::{BTreeMap, VecDeque};
+use std::io;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::rc::Rc;
+use std::sync::Arc;
+
+use bytes::BytesMut;
+use dataplane::{Address, ClusterId, Frame, GatewayId, Message, NodeId, ShardId};
+use engine::file::{FileDevice, FileError};
+use node::{Config, Node, OpenError, StopError};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{Notify, Semaphore, mpsc, oneshot};
+use trace::{Actor, Mechanisms};
+
+use crate::child::{Cut, Stop, announce, stopped};
+use crate::clock::{Clock, sleep_until};
+use crate::ring::Ring;
+use crate::transport::{Link, Wire, take_frame};
+
+/// Most connections that have not sent their first frame yet.
+const NAMELESS_MAX: usize = 256;
+
+/// What a node process is told at its start.
+#[derive(Clone, Debug)]
+pub struct NodeOptions {
+    /// The cluster.
+    pub cluster: ClusterId,
+    /// Which node this is.
+    pub node: NodeId,
+    /// All storage nodes with their addresses, this one included.
+    pub nodes: BTreeMap<NodeId, SocketAddr>,
+    /// Where to listen.
+    pub listen: SocketAddr,
+    /// The device of each shard; its place in the list is the shard's number.
+    pub images: Vec<PathBuf>,
+}
+
+/// Why a node process ended, or never began.
+#[derive(Debug)]
+pub enum NodeFailure {
+    /// The address cannot be listened on.
+    Listen(SocketAddr, io::Error),
+    /// A device file cannot be opened.
+    File(PathBuf, FileError),
+    /// What is on a device is not usable.
+    Open(PathBuf, OpenError),
+    /// A device failed; it must not be used before it was opened again.
+    Device(PathBuf, String),
+    /// The operating system refused something the process needs.
+    System(io::Error),
+}
+
+impl std::fmt::Display for NodeFailure {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            NodeFailure::Listen(address, e) => write!(f, "cannot listen on {address}: {e}"),
+            NodeFailure::File(path, e) => write!(f, "{}: {e}", path.display()),
+            NodeFailure::Open(path, e) => write!(f, "{}: {e}", path.display()),
+            NodeFailure::Device(path, e) => write!(f, "{}: {e}; this node has stopped", path.display()),
+            NodeFailure::System(e) => write!(f, "{e}"),
+        }
+    }
+}
+
+impl From<io::Error> for NodeFailure {
+    fn from(e: io::Error) -> NodeFailure {
+        NodeFailure::System(e)
+    }
+}
+
+/// What the listener tells a replica's thread.
+enum ToReplica {
+    /// A connection whose first bytes, read already, name its shard.
+    Connection(std::net::TcpStream, BytesMut),
+    /// Finish the round and end.
+    Stop,
+}
+
+/// Runs the node until it is told to stop or a device fails. Call it from within a current-thread tokio runtime.
+pub async fn run(options: NodeOptions, mut stop: Stop, cut: Cut) -> Result<(), NodeFailure> {
+    // The port comes first: a second start of the same node fails here and never comes near the devices.
+    let listener =
+        TcpListener::bind(options.listen).await.map_err(|e| NodeFailure::Listen(options.listen, e))?;
+    let (over, mut any_over) = mpsc::unbounded_channel();
+    let mut replicas = Vec::new();
+    let mut openings = Vec::new();
+    for (shard, image) in options.images.iter().enumerate() {
+        let (to_replica, inbox) = mpsc::unbounded_channel();
+        let (opened, opening) = oneshot::channel();
+        let seat = Seat {
+            shard: shard as ShardId,
+            image: image.clone(),
+            options: options.clone(),
+            clock: Clock::start(),
+            cut: cut.clone(),
+        };
+        let over = over.clone();
+        std::thread::Builder::new().name(format!("shard-{shard}")).spawn(move || {
+            // The listener may be gone already; then nobody needs to hear how this ended.
+            let _ = over.send(seat.sit(inbox, opened));
+        })?;
+        replicas.push(to_replica);
+        openings.push(opening);
+    }
+    for opening in openings {
+        if opening.await.is_err() {
+            break; // It ended before it was open; its end says why.
+        }
+    }
+    if let Ok(Err(failure)) = any_over.try_recv() {
+        return Err(failure);
+    }
+    announce("ready", serde_json::json!({ "node": options.node.to_string(), "pid": std::process::id() }));
+
+    let nameless = Arc::new(Semaphore::new(NAMELESS_MAX));
+    let result = loop {
+        tokio::select! {
+            () = stopped(&mut stop) => break Ok(()),
+            Some(Err(failure)) = any_over.recv() => break Err(failure),
+            connection = listener.accept() => match connection {
+                Ok((stream, from)) => {
+                    let Ok(permit) = nameless.clone().try_acquire_owned() else {
+                        tracing::warn!("{from} is turned away: too many connections say nothing");
+                        continue;
+                    };
+                    let replicas = replicas.clone();
+                    tokio::spawn(async move {
+                        if let Err(why) = hand_over(stream, &replicas).await {
+                            tracing::info!("connection from {from}: {why}");
+                        }
+                        drop(permit);
+                    });
+                }
+                Err(e) => {
+                    // Out of file descriptors, most likely: others must close first.
+                    tracing::warn!("cannot accept a connection: {e}");
+                    tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+                }
+            }
+        }
+    };
+    for replica in &replicas {
+        let _ = replica.send(ToReplica::Stop);
+    }
+    drop(over);
+    while any_over.recv().await.is_some() {}
+    result
+}
+
+/// Reads up to the first whole frame, and gives the connection to the thread of the shard that the frame names.
+async fn hand_over(stream: TcpStream, replicas: &[mpsc::UnboundedSender<ToReplica>]) -> Result<(), String> {
+    use tokio::io::AsyncReadExt;
+    let mut stream = stream;
+    let mut read = BytesMut::with_capacity(4096);
+    let shard = loop {
+        let mut copy = read.clone();
+        if let Some(frame) = take_frame(&mut copy)? {
+            break frame.shard;
+        }
+        if stream.read_buf(&mut read).await.map_err(|e| e.to_string())? == 0 {
+            return Err("closed before its first frame".into());
+        }
+    };
+    let replica = replicas.get(shard as usize).ok_or(format!("it is about shard {shard}, which is not here"))?;
+    let stream = stream.into_std().map_err(|e| e.to_string())?;
+    replica.send(ToReplica::Connection(stream, read)).map_err(|_| "the replica has ended".to_string())
+}
+
+/// What a replica's thread is built from.
+struct Seat {
+    shard: ShardId,
+    image: PathBuf,
+    options: NodeOptions,
+    clock: Clock,
+    cut: Cut,
+}
+
+impl Seat {
+    fn sit(
+        self,
+        inbox: mpsc::UnboundedReceiver<ToReplica>,
+        opened: oneshot::Sender<()>,
+    ) -> Result<(), NodeFailure> {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        tokio::task::LocalSet::new().block_on(&runtime, self.serve(inbox, opened))
+    }
+
+    async fn serve(
+        self,
+        mut inbox: mpsc::UnboundedReceiver<ToReplica>,
+        opened: oneshot::Sender<()>,
+    ) -> Result<(), NodeFailure> {
+        let Seat { shard, image, options, clock, cut } = self;
+        let config = Config {
+            cluster: options.cluster,
+            shard,
+            node: options.node,
+            members: options.nodes.keys().copied().collect(),
+            pid: std::process::id(),
+            mechanisms: Mechanisms::all(),
+            timing: dataplane::Timing::default(),
+        };
+        let ring = Ring::default();
+        let life = u32::from_le_bytes(crate::manifest::random());
+        let mut t = ring.tracer(Actor::Node { node: options.node.0, shard }, life);
+        let device = FileDevice::open(&image).map_err(|e| NodeFailure::File(image.clone(), e))?;
+        let (mut replica, report) = Node::open(device, config, &mut t)
+            .map_err(|e| NodeFailure::Open(image.clone(), e))?;
+        tracing::info!("shard {shard}: {} is open: {report:?}", image.display());
+        let _ = opened.send(());
+
+        let ports = Ports::new(&options, cut);
+        let stopped = |e: StopError| NodeFailure::Device(image.clone(), e.to_string());
+        loop {
+            // 1. Handle what has arrived.
+            for frame in ports.arrived.take() {
+                if frame.message == Message::TraceRequest {
+                    let reply = Message::TraceReply { lines: ring.lines() };
+                    ports.send_all(vec![Frame { from: frame.to, to: frame.from, message: reply, ..frame }]);
+                } else {
+                    replica.handle(clock.now(), frame, &mut t).map_err(stopped)?;
+                }
+            }
+            if replica.next_deadline().is_some_and(|at| at <= clock.now()) {
+                replica.tick(clock.now(), &mut t).map_err(stopped)?;
+            }
+            replica.settle(clock.now(), &mut t).map_err(stopped)?;
+            // 2. Send what may leave now.
+            ports.send_all(replica.take_outbox());
+            // 3. Make the batch durable, and send what waited for that.
+            if replica.needs_flush() {
+                replica.flush(clock.now(), &mut t).map_err(stopped)?;
+                ports.send_all(replica.take_outbox());
+            }
+            // 4. Wait. Work that is due at once must not keep the sockets from being read.
+            tokio::task::yield_now().await;
+            tokio::select! {
+                () = ports.wake.notified() => (),
+                () = sleep_until(clock, replica.next_deadline()) => (),
+                order = inbox.recv() => match order {
+                    Some(ToReplica::Connection(stream, read)) => ports.serve(stream, read),
+                    Some(ToReplica::Stop) | None => return Ok(()),
+                },
+            }
+        }
+    }
+}
+
+/// The connections of one replica.
+struct Ports {
+    peers: BTreeMap<NodeId, Rc<Link>>,
+    /// Answers go back over the connection that the gateway opened.
+    gateways: RefCell<BTreeMap<GatewayId, Rc<Wire>>>,
+    arrived: RefCell<VecDeque<Frame>>,
+    wake: Notify,
+    cut: Cut,
+}
+
+impl Ports {
+    fn new(options: &NodeOptions, cut: Cut) -> Rc<Ports> {
+        let mut peers = BTreeMap::new();
+        for (&node, &address) in options.nodes.iter().filter(|(node, _)| **node != options.node) {
+            peers.insert(node, Link::new(address, false, cut.clone()));
+        }
+        let ports = Rc::new(Ports {
+            peers,
+            gateways: RefCell::default(),
+            arrived: RefCell::default(),
+            wake: Notify::new(),
+            cut,
+        });
+        for link in ports.peers.values() {
+            let (ports, link) = (ports.clone(), link.clone());
+            tokio::task::spawn_local(async move { link.run(|frame| ports.arrive(frame), |_| ()).await });
+        }
+        ports
+    }
+
+    fn arrive(&self, frame: Frame) {
+        self.arrived.borrow_mut().push_back(frame);
+        self.wake.notify_one();
+    }
+
+    fn serve(self: &Rc<Ports>, stream: std::net::TcpStream, read: BytesMut) {
+        let ports = self.clone();
+        tokio::task::spawn_local(async move {
+            let wire = match TcpStream::from_std(stream).and_then(|stream| Wire::new(stream, ports.cut.clone())) {
+                Ok(wire) => wire,
+                Err(e) => return tracing::warn!("a connection cannot be used: {e}"),
+            };
+            let mut known = None;
+            let why = wire
+                .run(read, |frame| {
+                    if let (Address::Gateway(id), true) = (frame.from, known.is_none()) {
+                        known = Some(id);
+                        ports.gateways.borrow_mut().insert(id, wire.clone());
+                    }
+                    ports.arrive(frame);
+                })
+                .await;
+            tracing::debug!("a connection ended: {why}");
+            if let Some(id) = known {
+                let mut gateways = ports.gateways.borrow_mut();
+                if gateways.get(&id).is_some_and(|current| Rc::ptr_eq(current, &wire)) {
+                    gateways.remove(&id);
+                }
+            }
+        });
+    }
+
+    /// All frames of a round, one write per connection.
+    fn send_all(&self, frames: Vec<Frame>) {
+        for frame in &frames {
+            match frame.to {
+                Address::Node(node) => self.peers.get(&node).into_iter().for_each(|link| link.push(frame)),
+                Address::Gateway(id) => {
+                    self.gateways.borrow().get(&id).into_iter().for_each(|wire| wire.push(frame));
+                }
+            }
+        }
+        if !frames.is_empty() {
+            self.peers.values().for_each(|link| link.flush());
+            self.gateways.borrow().values().for_each(|wire| wire.flush());
+        }
+    }
+}
