@@ -1,2 +1,82 @@
-//! The command line.
-fn main() {}
+//! The command line: one file per group of commands. Results go to standard output, logs and errors to standard error.
+
+#![forbid(unsafe_code)]
+
+mod client;
+mod failure;
+mod kv;
+mod members;
+mod process;
+mod status;
+mod story;
+mod up;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+use tracing_subscriber::EnvFilter;
+
+/// A distributed storage core you can see inside
+///
+/// Exit codes: 0 done, 1 not done, 2 wrong usage, 3 the outcome of a write is unknown, 4 damaged data.
+#[derive(Debug, Parser)]
+#[command(version, propagate_version = true)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    Up(up::Up),
+    Status(status::Status),
+    Put(kv::Put),
+    Get(kv::Get),
+    Del(kv::Del),
+    List(kv::List),
+    /// Kills a node of a cluster that `up` started, as with kill -9
+    Kill(members::Act),
+    /// Stops a node in its tracks (SIGSTOP); its connections stay open
+    Pause(members::Act),
+    /// Lets a paused node go on, as if no time had passed
+    Resume(members::Act),
+    /// Starts a node again; one that still runs is stopped first
+    Restart(members::Act),
+    /// Cuts a node off: every message from and to it is dropped
+    Isolate(members::Act),
+    /// Ends what `isolate` began
+    Heal(members::Act),
+    Node(process::NodeArgs),
+    Gateway(process::GatewayArgs),
+    Format(process::Format),
+}
+
+fn main() -> ExitCode {
+    let command = Cli::parse().command;
+    // Processes of the cluster tell what happens to them; `RUST_LOG` chooses how much.
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
+    tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .with_target(false)
+        .with_ansi(false)
+        .init();
+    let result = match command {
+        Command::Up(up) => up.run(),
+        Command::Status(status) => status.run(),
+        Command::Put(put) => put.run(),
+        Command::Get(get) => get.run(),
+        Command::Del(del) => del.run(),
+        Command::List(list) => list.run(),
+        Command::Kill(act) => act.run("kill"),
+        Command::Pause(act) => act.run("pause"),
+        Command::Resume(act) => act.run("resume"),
+        Command::Restart(act) => act.run("restart"),
+        Command::Isolate(act) => act.run("isolate"),
+        Command::Heal(act) => act.run("heal"),
+        Command::Node(node) => node.run(),
+        Command::Gateway(gateway) => gateway.run(),
+        Command::Format(format) => format.run(),
+    };
+    result.map_or_else(failure::Failure::report, |()| ExitCode::SUCCESS)
+}

@@ -26,7 +26,10 @@ impl Cut {
 
     fn set(&self, on: bool) {
         self.0.store(on, Ordering::Relaxed);
-        tracing::info!("{}", if on { "isolated: every frame is dropped" } else { "healed: frames pass again" });
+        tracing::info!(
+            "{}",
+            if on { "isolated: every frame is dropped" } else { "healed: frames pass again" }
+        );
     }
 }
 

@@ -72,10 +72,12 @@ struct Door {
 pub async fn serve(cluster: Rc<Cluster>) -> io::Result<()> {
     let listener = TcpListener::bind(SocketAddr::from((Ipv4Addr::LOCALHOST, 0))).await?;
     let token = hex(&random::<16>());
-    let control = Control { pid: std::process::id(), port: listener.local_addr()?.port(), token: token.clone() };
+    let control =
+        Control { pid: std::process::id(), port: listener.local_addr()?.port(), token: token.clone() };
     control.write(&cluster.dir)?;
     let (orders, mut inbox) = mpsc::channel::<Order>(16);
-    let app = Router::new().route("/v1/members/{name}/{action}", post(take)).with_state(Door { orders, token });
+    let app =
+        Router::new().route("/v1/members/{name}/{action}", post(take)).with_state(Door { orders, token });
     tokio::spawn(async move { axum::serve(listener, app).await });
     tokio::task::spawn_local(async move {
         while let Some(Order { name, action, done }) = inbox.recv().await {
@@ -98,7 +100,10 @@ async fn take(
 ) -> Response {
     let known = headers.get(TOKEN).is_some_and(|token| token.as_bytes() == door.token.as_bytes());
     if !known || headers.contains_key(header::ORIGIN) {
-        return answer(StatusCode::FORBIDDEN, Err("the token of this cluster's control.json is needed".into()));
+        return answer(
+            StatusCode::FORBIDDEN,
+            Err("the token of this cluster's control.json is needed".into()),
+        );
     }
     let Ok(action) = action.parse() else {
         return answer(StatusCode::NOT_FOUND, Err(format!("there is no action {action:?}")));

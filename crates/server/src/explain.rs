@@ -99,7 +99,14 @@ mod tests {
     fn event(actor: Actor, n: u64, parents: &[EventId], wall: u64) -> Event {
         let source = Source { file: "f".into(), symbol: "s".into() };
         let id = EventId { actor, life: 1, n };
-        Event { id, parents: parents.to_vec(), logical: 0, wall: Some(wall), kind: Kind::Restarted {}, source }
+        Event {
+            id,
+            parents: parents.to_vec(),
+            logical: 0,
+            wall: Some(wall),
+            kind: Kind::Restarted {},
+            source,
+        }
     }
 
     #[test]

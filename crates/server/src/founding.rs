@@ -45,7 +45,9 @@ impl std::fmt::Display for FoundingError {
             FoundingError::Foreign(path, why) => {
                 write!(f, "{} is there without a {}, and {why}", path.display(), crate::manifest::FILE)
             }
-            FoundingError::Missing(path) => write!(f, "{} is missing, so this replica has lost its log", path.display()),
+            FoundingError::Missing(path) => {
+                write!(f, "{} is missing, so this replica has lost its log", path.display())
+            }
             FoundingError::Io(path, e) => write!(f, "{}: {e}", path.display()),
         }
     }

@@ -107,7 +107,8 @@ impl Core {
         let before = self.ring.latest();
         let (reply, _) = self.submit_as(request, true);
         // The first event of this step is the root of everything that follows from it.
-        let root = self.ring.events().into_iter().map(|event| event.id).find(|id| before.is_none_or(|b| *id > b));
+        let root =
+            self.ring.events().into_iter().map(|event| event.id).find(|id| before.is_none_or(|b| *id > b));
         (reply, root)
     }
 
@@ -198,16 +199,18 @@ impl Core {
 
 /// Runs the gateway until it is told to stop. Call it within a `LocalSet` on a current-thread runtime.
 pub async fn run(options: GatewayOptions, mut stop: Stop, cut: Cut) -> Result<(), GatewayFailure> {
-    let listen = async |address| {
-        TcpListener::bind(address).await.map_err(|e| GatewayFailure::Listen(address, e))
-    };
+    let listen =
+        async |address| TcpListener::bind(address).await.map_err(|e| GatewayFailure::Listen(address, e));
     let redis = listen(options.redis).await?;
     let web = listen(options.http).await?;
     let core = found(options, cut);
-    announce("ready", serde_json::json!({
-        "gateway": core.borrow().id.gateway, "pid": std::process::id(),
-        "redis": redis.local_addr().ok(), "http": web.local_addr().ok(),
-    }));
+    announce(
+        "ready",
+        serde_json::json!({
+            "gateway": core.borrow().id.gateway, "pid": std::process::id(),
+            "redis": redis.local_addr().ok(), "http": web.local_addr().ok(),
+        }),
+    );
 
     let (calls, inbox) = mpsc::channel(1024);
     tokio::task::spawn_local(http::answer(core.clone(), inbox));

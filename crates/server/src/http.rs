@@ -213,9 +213,19 @@ async fn list(State(app): State<App>, uri: Uri, headers: HeaderMap) -> Response 
             "after" => after = Some(Arc::from(value)),
             "limit" => match std::str::from_utf8(&value).ok().and_then(|v| v.parse().ok()) {
                 Some(n) if (1..=LIMIT.1).contains(&n) => limit = n,
-                _ => return problem(StatusCode::BAD_REQUEST, format!("limit is a number from 1 to {}", LIMIT.1)),
+                _ => {
+                    return problem(
+                        StatusCode::BAD_REQUEST,
+                        format!("limit is a number from 1 to {}", LIMIT.1),
+                    );
+                }
             },
-            other => return problem(StatusCode::BAD_REQUEST, format!("no parameter {other:?}; there are prefix, after, limit")),
+            other => {
+                return problem(
+                    StatusCode::BAD_REQUEST,
+                    format!("no parameter {other:?}; there are prefix, after, limit"),
+                );
+            }
         }
     }
     app.run(Request::Scan { prefix: prefix.into(), after, limit }, &headers).await
@@ -272,16 +282,23 @@ fn plain(reply: Option<Reply>, limit: u32) -> Response {
 fn describe(reply: Option<Reply>, limit: u32) -> (StatusCode, Value) {
     use StatusCode as S;
     match reply {
-        Some(Reply::Done(Outcome::Written(version))) => (S::OK, json!({ "outcome": "written", "version": version })),
-        Some(Reply::Done(Outcome::Deleted { existed })) => (S::OK, json!({ "outcome": "deleted", "existed": existed })),
+        Some(Reply::Done(Outcome::Written(version))) => {
+            (S::OK, json!({ "outcome": "written", "version": version }))
+        }
+        Some(Reply::Done(Outcome::Deleted { existed })) => {
+            (S::OK, json!({ "outcome": "deleted", "existed": existed }))
+        }
         Some(Reply::Done(Outcome::ConditionFailed { current })) => {
             (S::PRECONDITION_FAILED, json!({ "outcome": "condition_failed", "version": current }))
         }
         Some(Reply::Done(Outcome::Nothing)) => (S::OK, json!({ "outcome": "nothing" })),
-        Some(Reply::Value(version, value)) => {
-            (S::OK, json!({ "outcome": "value", "version": version, "value_hex": crate::manifest::hex(&value) }))
+        Some(Reply::Value(version, value)) => (
+            S::OK,
+            json!({ "outcome": "value", "version": version, "value_hex": crate::manifest::hex(&value) }),
+        ),
+        Some(Reply::Missing) => {
+            (S::NOT_FOUND, json!({ "outcome": "missing", "error": "the key has no value" }))
         }
-        Some(Reply::Missing) => (S::NOT_FOUND, json!({ "outcome": "missing", "error": "the key has no value" })),
         Some(Reply::Keys(keys)) => {
             let next = keys.last().filter(|_| keys.len() as u32 == limit).map(|(key, ..)| encoded(key));
             let keys: Vec<_> = keys
@@ -297,11 +314,14 @@ fn describe(reply: Option<Reply>, limit: u32) -> (StatusCode, Value) {
         }
         Some(Reply::Count(count)) => (S::OK, json!({ "count": count })),
         Some(Reply::Unknown(why)) => (S::GATEWAY_TIMEOUT, json!({ "outcome": "unknown", "error": why })),
-        Some(Reply::Unavailable(why)) => (S::SERVICE_UNAVAILABLE, json!({ "outcome": "unavailable", "error": why })),
-        Some(Reply::Invalid(why)) => (S::BAD_REQUEST, json!({ "outcome": "invalid", "error": why })),
-        Some(Reply::Damaged) => {
-            (S::INTERNAL_SERVER_ERROR, json!({ "outcome": "damaged", "error": "the stored value is damaged" }))
+        Some(Reply::Unavailable(why)) => {
+            (S::SERVICE_UNAVAILABLE, json!({ "outcome": "unavailable", "error": why }))
         }
+        Some(Reply::Invalid(why)) => (S::BAD_REQUEST, json!({ "outcome": "invalid", "error": why })),
+        Some(Reply::Damaged) => (
+            S::INTERNAL_SERVER_ERROR,
+            json!({ "outcome": "damaged", "error": "the stored value is damaged" }),
+        ),
         // The process ends with the request under way: nobody can say any more.
         None => (S::GATEWAY_TIMEOUT, json!({ "outcome": "unknown", "error": "the gateway is stopping" })),
     }
@@ -371,10 +391,14 @@ mod tests {
 
     #[test]
     fn names_that_a_web_site_could_own_are_not_this_host() {
-        for own in ["127.0.0.1:7401", "localhost:7401", "LOCALHOST", "[::1]:7401", "10.1.2.3", "store.example"] {
+        for own in
+            ["127.0.0.1:7401", "localhost:7401", "LOCALHOST", "[::1]:7401", "10.1.2.3", "store.example"]
+        {
             assert!(is_own_host(own, &["store.example".into()]), "{own}");
         }
-        for foreign in ["evil.example:7401", "127.0.0.1.evil.example", "", "localhost.evil.example", "[evil]:1"] {
+        for foreign in
+            ["evil.example:7401", "127.0.0.1.evil.example", "", "localhost.evil.example", "[evil]:1"]
+        {
             assert!(!is_own_host(foreign, &[]), "{foreign}");
         }
     }

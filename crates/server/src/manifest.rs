@@ -60,7 +60,14 @@ impl std::fmt::Display for ManifestError {
 
 impl Manifest {
     /// A manifest for a new cluster.
-    pub fn new(cluster: ClusterId, nodes: u32, shards: u32, gateways: u32, port: u16, image_bytes: u64) -> Manifest {
+    pub fn new(
+        cluster: ClusterId,
+        nodes: u32,
+        shards: u32,
+        gateways: u32,
+        port: u16,
+        image_bytes: u64,
+    ) -> Manifest {
         Manifest { format: FORMAT, cluster: hex(&cluster), nodes, shards, gateways, port, image_bytes }
     }
 

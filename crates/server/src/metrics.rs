@@ -71,7 +71,11 @@ impl Default for Metrics {
         r.register("redis_connections", "Redis connections now open", m.connections.clone());
         r.register("epoch", "The greatest epoch heard of; each failover raises it", m.epoch.clone());
         r.register("has_primary", "Whether a serving primary is known", m.has_primary.clone());
-        r.register("committed_seq", "Up to here a replica knows its log to be committed", m.committed.clone());
+        r.register(
+            "committed_seq",
+            "Up to here a replica knows its log to be committed",
+            m.committed.clone(),
+        );
         r.register("durable_seq", "Up to here a replica's log is durable", m.durable.clone());
         m
     }
@@ -119,7 +123,8 @@ impl Metrics {
             }
         }
         let mut text = String::new();
-        prometheus_client::encoding::text::encode(&mut text, &self.registry).expect("a string takes any text");
+        prometheus_client::encoding::text::encode(&mut text, &self.registry)
+            .expect("a string takes any text");
         text
     }
 }

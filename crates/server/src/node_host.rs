@@ -182,7 +182,8 @@ async fn hand_over(stream: TcpStream, replicas: &[mpsc::UnboundedSender<ToReplic
             return Err("closed before its first frame".into());
         }
     };
-    let replica = replicas.get(shard as usize).ok_or(format!("it is about shard {shard}, which is not here"))?;
+    let replica =
+        replicas.get(shard as usize).ok_or(format!("it is about shard {shard}, which is not here"))?;
     let stream = stream.into_std().map_err(|e| e.to_string())?;
     replica.send(ToReplica::Connection(stream, read)).map_err(|_| "the replica has ended".to_string())
 }
@@ -225,8 +226,8 @@ impl Seat {
         let life = u32::from_le_bytes(crate::manifest::random());
         let mut t = ring.tracer(Actor::Node { node: options.node.0, shard }, life);
         let device = FileDevice::open(&image).map_err(|e| NodeFailure::File(image.clone(), e))?;
-        let (mut replica, report) = Node::open(device, config, &mut t)
-            .map_err(|e| NodeFailure::Open(image.clone(), e))?;
+        let (mut replica, report) =
+            Node::open(device, config, &mut t).map_err(|e| NodeFailure::Open(image.clone(), e))?;
         tracing::info!("shard {shard}: {} is open: {report:?}", image.display());
         let _ = opened.send(());
 
@@ -305,10 +306,11 @@ impl Ports {
     fn serve(self: &Rc<Ports>, stream: std::net::TcpStream, read: BytesMut) {
         let ports = self.clone();
         tokio::task::spawn_local(async move {
-            let wire = match TcpStream::from_std(stream).and_then(|stream| Wire::new(stream, ports.cut.clone())) {
-                Ok(wire) => wire,
-                Err(e) => return tracing::warn!("a connection cannot be used: {e}"),
-            };
+            let wire =
+                match TcpStream::from_std(stream).and_then(|stream| Wire::new(stream, ports.cut.clone())) {
+                    Ok(wire) => wire,
+                    Err(e) => return tracing::warn!("a connection cannot be used: {e}"),
+                };
             let mut known = None;
             let why = wire
                 .run(read, |frame| {

@@ -214,7 +214,10 @@ impl std::str::FromStr for Action {
 impl Cluster {
     /// Checks everything, founds the cluster if the directory is new, starts all children, and waits until it serves.
     /// Call it within a `LocalSet`. When `stop` resolves before that, everything is stopped again.
-    pub async fn start(options: &UpOptions, stop: impl Future<Output = ()>) -> Result<Rc<Cluster>, UpFailure> {
+    pub async fn start(
+        options: &UpOptions,
+        stop: impl Future<Output = ()>,
+    ) -> Result<Rc<Cluster>, UpFailure> {
         let dir = prepare_dir(&options.dir)?;
         let lock = lock(&dir)?;
         let before = Manifest::read(&dir)?;
@@ -272,7 +275,9 @@ impl Cluster {
         match tokio::time::timeout(SERVING_PATIENCE, serving).await {
             Ok(result) => result,
             Err(_) => {
-                tracing::warn!("not every shard has a primary after {SERVING_PATIENCE:?}; see `cutaway status`");
+                tracing::warn!(
+                    "not every shard has a primary after {SERVING_PATIENCE:?}; see `cutaway status`"
+                );
                 Ok(())
             }
         }
@@ -282,7 +287,8 @@ impl Cluster {
         let mut members = self.members.borrow_mut();
         let member = members.get_mut(name).expect("only members are started");
         let failed = |e| UpFailure::Io(member.log.clone(), e);
-        fs::create_dir_all(member.log.parent().expect("a log lies in its member's directory")).map_err(failed)?;
+        fs::create_dir_all(member.log.parent().expect("a log lies in its member's directory"))
+            .map_err(failed)?;
         let log = OpenOptions::new().create(true).append(true).open(&member.log).map_err(failed)?;
         let log_start = log.metadata().map_err(failed)?.len();
         let mut child = Command::new(std::env::current_exe().map_err(failed)?)
@@ -476,7 +482,12 @@ fn advance(progress: &mut Progress, to: Progress) -> bool {
     later
 }
 
-async fn watch_end(mut child: Child, pid: Rc<RefCell<Option<Pid>>>, tell: watch::Sender<Progress>, name: String) {
+async fn watch_end(
+    mut child: Child,
+    pid: Rc<RefCell<Option<Pid>>>,
+    tell: watch::Sender<Progress>,
+    name: String,
+) {
     let how = match child.wait().await {
         Ok(status) => status.to_string(),
         Err(e) => e.to_string(),
@@ -526,16 +537,22 @@ fn reconcile(options: &UpOptions, before: Option<&Manifest>, dir: &Path) -> Resu
     };
     let nodes = fixed("nodes", options.nodes.map(u64::from), before.map(|m| m.nodes.into()), 3)? as u32;
     let shards = fixed("shards", options.shards.map(u64::from), before.map(|m| m.shards.into()), 1)? as u32;
-    let image_bytes = fixed("bytes per image", options.image_bytes, before.map(|m| m.image_bytes), 256 << 20)?;
+    let image_bytes =
+        fixed("bytes per image", options.image_bytes, before.map(|m| m.image_bytes), 256 << 20)?;
     let gateways = options.gateways.or(before.map(|m| m.gateways)).unwrap_or(1);
     let port = options.port.or(before.map(|m| m.port)).unwrap_or(7400);
-    for (what, number, most) in [("nodes", nodes, MEMBERS_MAX), ("gateways", gateways, MEMBERS_MAX), ("shards", shards, SHARDS_MAX)] {
+    for (what, number, most) in
+        [("nodes", nodes, MEMBERS_MAX), ("gateways", gateways, MEMBERS_MAX), ("shards", shards, SHARDS_MAX)]
+    {
         if !(1..=most).contains(&number) {
             return Err(UpFailure::Bounds(format!("{number} {what} are not possible: 1 to {most} are")));
         }
     }
     if port == 0 || port.checked_add(NODE_PORTS + MEMBERS_MAX as u16).is_none() {
-        return Err(UpFailure::Bounds(format!("port {port} is not possible: ports up to {} beyond it are used", NODE_PORTS + MEMBERS_MAX as u16)));
+        return Err(UpFailure::Bounds(format!(
+            "port {port} is not possible: ports up to {} beyond it are used",
+            NODE_PORTS + MEMBERS_MAX as u16
+        )));
     }
     let cluster = before.map_or_else(random, Manifest::cluster_id);
     Ok(Manifest::new(cluster, nodes, shards, gateways, port, image_bytes))
@@ -583,7 +600,9 @@ fn members(dir: &Path, manifest: &Manifest, options: &UpOptions) -> BTreeMap<Str
         let name = format!("n{n}");
         let listen = SocketAddr::new(options.bind, node_port(manifest, n));
         let mut arguments: Vec<String> =
-            ["node", "--supervised", "--cluster", &manifest.cluster, "--node", &name].map(String::from).into();
+            ["node", "--supervised", "--cluster", &manifest.cluster, "--node", &name]
+                .map(String::from)
+                .into();
         arguments.extend(["--listen".into(), listen.to_string()]);
         nodes.iter().for_each(|peer| arguments.extend(["--peer".into(), peer.clone()]));
         for shard in 0..manifest.shards {
@@ -596,7 +615,9 @@ fn members(dir: &Path, manifest: &Manifest, options: &UpOptions) -> BTreeMap<Str
         let (redis, http) = gateway_ports(manifest, g);
         let (redis, http) = (SocketAddr::new(options.bind, redis), SocketAddr::new(options.bind, http));
         let mut arguments: Vec<String> =
-            ["gateway", "--supervised", "--cluster", &manifest.cluster, "--gateway", &name].map(String::from).into();
+            ["gateway", "--supervised", "--cluster", &manifest.cluster, "--gateway", &name]
+                .map(String::from)
+                .into();
         arguments.extend(["--shards".into(), manifest.shards.to_string()]);
         arguments.extend(["--redis".into(), redis.to_string(), "--http".into(), http.to_string()]);
         arguments.extend(["--dir".into(), text(dir.to_owned())]);
@@ -610,6 +631,7 @@ fn members(dir: &Path, manifest: &Manifest, options: &UpOptions) -> BTreeMap<Str
 fn add(
     members: &mut BTreeMap<String, Member>,
     dir: &Path,
+    name: String,
     arguments: Vec<String>,
     addresses: serde_json::Value,
 ) {

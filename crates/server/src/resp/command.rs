@@ -213,7 +213,8 @@ fn set_condition(options: &[Bytes]) -> Result<Condition, String> {
         let wanted = match option.to_ascii_uppercase().as_slice() {
             b"NX" => Condition::Absent,
             b"XX" => Condition::Present,
-            b"EX" | b"PX" | b"EXAT" | b"PXAT" | b"KEEPTTL" | b"GET" | b"IFEQ" | b"IFNE" | b"IFDEQ" | b"IFDNE" => {
+            b"EX" | b"PX" | b"EXAT" | b"PXAT" | b"KEEPTTL" | b"GET" | b"IFEQ" | b"IFNE" | b"IFDEQ"
+            | b"IFDNE" => {
                 return Err(format!("ERR option {} is not supported here", option.escape_ascii()));
             }
             _ => return Err("ERR syntax error".into()),
@@ -250,7 +251,9 @@ mod tests {
     use super::*;
 
     fn parse(line: &str) -> Result<Command, String> {
-        Command::parse(&line.split(' ').map(|word| Bytes::copy_from_slice(word.as_bytes())).collect::<Vec<_>>())
+        Command::parse(
+            &line.split(' ').map(|word| Bytes::copy_from_slice(word.as_bytes())).collect::<Vec<_>>(),
+        )
     }
 
     fn no_scan(_: Arc<[u8]>) -> u64 {
@@ -259,7 +262,14 @@ mod tests {
 
     #[test]
     fn options_that_are_not_supported_are_errors_and_never_ignored() {
-        for line in ["SET k v EX 10", "SET k v PX 10", "SET k v GET", "SET k v KEEPTTL", "SET k v NX XX", "SET k v SOON"] {
+        for line in [
+            "SET k v EX 10",
+            "SET k v PX 10",
+            "SET k v GET",
+            "SET k v KEEPTTL",
+            "SET k v NX XX",
+            "SET k v SOON",
+        ] {
             assert!(parse(line).unwrap_err().starts_with("ERR"), "{line}");
         }
         assert!(parse("SCAN 0 TYPE string").is_err());
@@ -289,7 +299,8 @@ mod tests {
     #[test]
     fn a_scan_goes_on_behind_the_last_key_it_saw_even_if_the_pattern_hid_it() {
         let command = parse("SCAN 0 MATCH a*z COUNT 2").unwrap();
-        let Request::Scan { prefix, limit: 2, after: None } = &command.requests(&BTreeMap::new()).unwrap()[0] else {
+        let Request::Scan { prefix, limit: 2, after: None } = &command.requests(&BTreeMap::new()).unwrap()[0]
+        else {
             panic!("a scan was due")
         };
         assert_eq!(&prefix[..], b"a");
@@ -299,6 +310,9 @@ mod tests {
             42
         });
         assert_eq!(value, Value::List(vec![Value::text("42"), Value::List(vec![Value::text("az")])]));
-        assert!(parse("SCAN 43").unwrap().requests(&BTreeMap::new()).is_err(), "a forgotten cursor is an error");
+        assert!(
+            parse("SCAN 43").unwrap().requests(&BTreeMap::new()).is_err(),
+            "a forgotten cursor is an error"
+        );
     }
 }

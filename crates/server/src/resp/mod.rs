@@ -202,7 +202,8 @@ impl Connection {
                 Ok(None) => break,
                 Ok(Some(arguments)) => self.take(stream, arguments).await?,
                 Err(request::Malformed(why)) => {
-                    self.pending.push_back(Pending::Ready(Value::Error(format!("ERR Protocol error: {why}"))));
+                    self.pending
+                        .push_back(Pending::Ready(Value::Error(format!("ERR Protocol error: {why}"))));
                     self.closing = true;
                 }
             }

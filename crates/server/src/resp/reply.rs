@@ -88,7 +88,8 @@ mod tests {
 
     #[test]
     fn both_versions_say_the_same_in_their_own_words() {
-        let value = Value::Map(vec![(Value::text("a"), Value::List(vec![Value::Nothing, Value::Integer(-1)]))]);
+        let value =
+            Value::Map(vec![(Value::text("a"), Value::List(vec![Value::Nothing, Value::Integer(-1)]))]);
         let mut out = BytesMut::new();
         value.encode(2, &mut out);
         assert_eq!(&out[..], b"*2\r\n$1\r\na\r\n*2\r\n$-1\r\n:-1\r\n");

@@ -47,7 +47,11 @@ impl Asked {
 pub fn parse(name: &str, rest: &[Bytes]) -> Result<Asked, String> {
     let sub = rest.first().map(|word| word.to_ascii_uppercase());
     let arguments = |n: usize| {
-        if rest.len() == n + 1 { Ok(&rest[1..]) } else { Err(format!("ERR wrong number of arguments for '{name}' command")) }
+        if rest.len() == n + 1 {
+            Ok(&rest[1..])
+        } else {
+            Err(format!("ERR wrong number of arguments for '{name}' command"))
+        }
     };
     Ok(match (name, sub.as_deref()) {
         ("ping", _) if rest.len() <= 1 => Asked::Ping(rest.first().cloned()),
@@ -105,7 +109,9 @@ fn hello(rest: &[Bytes]) -> Result<Asked, String> {
         match option.to_ascii_uppercase().as_slice() {
             b"SETNAME" => name = Some(word(rest.next().ok_or("ERR syntax error in HELLO")?)?),
             // Taking any password would make a client believe that there is one.
-            b"AUTH" => return Err("ERR there are no users and no passwords here: connect without AUTH".into()),
+            b"AUTH" => {
+                return Err("ERR there are no users and no passwords here: connect without AUTH".into());
+            }
             _ => return Err("ERR syntax error in HELLO".into()),
         }
     }
@@ -144,16 +150,21 @@ impl Connection {
             }),
             Asked::ClientInfo => {
                 let core = self.core.borrow();
-                Value::text(core.resp_clients.infos.get(&self.id).map_or(String::new(), |info| line(self.id, info)))
+                Value::text(
+                    core.resp_clients.infos.get(&self.id).map_or(String::new(), |info| line(self.id, info)),
+                )
             }
             Asked::ClientList => {
                 let core = self.core.borrow();
-                Value::text(core.resp_clients.infos.iter().map(|(id, info)| line(*id, info)).collect::<String>())
+                Value::text(
+                    core.resp_clients.infos.iter().map(|(id, info)| line(*id, info)).collect::<String>(),
+                )
             }
             Asked::CommandAll => Value::List(TABLE.iter().map(describe).collect()),
             Asked::CommandCount => Value::Integer(TABLE.len() as i64),
             Asked::CommandInfo(names) => {
-                let known = |name: &Bytes| TABLE.iter().find(|row| row.0.as_bytes().eq_ignore_ascii_case(name));
+                let known =
+                    |name: &Bytes| TABLE.iter().find(|row| row.0.as_bytes().eq_ignore_ascii_case(name));
                 Value::List(names.iter().map(|name| known(name).map_or(Value::Nothing, describe)).collect())
             }
             Asked::CommandDocs => Value::Map(Vec::new()),
@@ -220,7 +231,10 @@ impl Connection {
         for shard in &view {
             let primary = shard.primary.map_or("none".into(), |p| p.to_string());
             let committed = committed(shard);
-            text += &format!("shard{}:primary={primary},epoch={},committed={committed}\r\n", shard.shard, shard.epoch.0);
+            text += &format!(
+                "shard{}:primary={primary},epoch={},committed={committed}\r\n",
+                shard.shard, shard.epoch.0
+            );
         }
         Value::text(text)
     }
@@ -266,7 +280,8 @@ fn config(patterns: &[Bytes]) -> Value {
         ("save", ""),
         ("timeout", "0"),
     ];
-    let wanted = |name: &str| patterns.iter().any(|p| glob::matches(&p.to_ascii_lowercase(), name.as_bytes()));
+    let wanted =
+        |name: &str| patterns.iter().any(|p| glob::matches(&p.to_ascii_lowercase(), name.as_bytes()));
     let found = settings.iter().filter(|(name, _)| wanted(name));
     Value::Map(found.map(|(name, value)| (Value::text(*name), Value::text(*value))).collect())
 }

@@ -1,0 +1,317 @@
+//! `put`, `get`, `del`, `list`: the client's commands.
+
+use std::ffi::OsString;
+use std::fs;
+use std::io::{self, IsTerminal, Read, Write};
+use std::os::unix::ffi::OsStrExt;
+use std::path::PathBuf;
+
+use clap::Args;
+use serde_json::{Value, json};
+use ureq::http::Method;
+
+use crate::client::{Answer, GatewayArgs, encode};
+use crate::failure::{Failure, Result, me};
+use crate::story;
+
+const EXPLAIN: (&str, &str) = ("x-cutaway-explain", "1");
+
+/// Stores a value under a key
+#[derive(Debug, Args)]
+pub struct Put {
+    /// Up to 1 KiB of any bytes
+    key: OsString,
+    /// Up to 16 MiB of any bytes
+    #[arg(required_unless_present = "file")]
+    value: Option<OsString>,
+    /// Take the value from a file; - is standard input
+    #[arg(long, value_name = "FILE", conflicts_with = "value")]
+    file: Option<PathBuf>,
+    /// Only if the key has no value
+    #[arg(long)]
+    if_absent: bool,
+    /// Only if the key's value is still of this version
+    #[arg(long, value_name = "VERSION", conflicts_with = "if_absent")]
+    if_version: Option<u64>,
+    /// Tell what every process did for this request, and why
+    #[arg(long)]
+    explain: bool,
+    /// Print the result as JSON
+    #[arg(long)]
+    json: bool,
+    #[command(flatten)]
+    gateway: GatewayArgs,
+}
+
+/// Prints the value of a key; nothing is added to it unless standard output is a terminal
+#[derive(Debug, Args)]
+pub struct Get {
+    /// The key
+    key: OsString,
+    /// Write the value to this file
+    #[arg(long, value_name = "FILE")]
+    out: Option<PathBuf>,
+    /// Tell what every process did for this request, and why
+    #[arg(long)]
+    explain: bool,
+    /// Print the result as JSON
+    #[arg(long)]
+    json: bool,
+    #[command(flatten)]
+    gateway: GatewayArgs,
+}
+
+/// Removes a key
+#[derive(Debug, Args)]
+pub struct Del {
+    /// The key
+    key: OsString,
+    /// Only if the key's value is still of this version
+    #[arg(long, value_name = "VERSION")]
+    if_version: Option<u64>,
+    /// Print the result as JSON
+    #[arg(long)]
+    json: bool,
+    #[command(flatten)]
+    gateway: GatewayArgs,
+}
+
+/// Lists keys in order, with the version and size of their values
+#[derive(Debug, Args)]
+pub struct List {
+    /// What the keys begin with
+    #[arg(default_value = "")]
+    prefix: OsString,
+    /// At most this many
+    #[arg(long, default_value_t = u64::MAX, hide_default_value = true)]
+    limit: u64,
+    /// Print the result as JSON
+    #[arg(long)]
+    json: bool,
+    #[command(flatten)]
+    gateway: GatewayArgs,
+}
+
+fn path(key: &OsString) -> Result<String> {
+    let key = key.as_bytes();
+    if key.is_empty() || key.len() > dataplane::KEY_BYTES_MAX {
+        return Err(Failure::usage(format!("a key has 1 to {} bytes", dataplane::KEY_BYTES_MAX)));
+    }
+    Ok(format!("/v1/kv/{}", encode(key)))
+}
+
+fn version_tag(version: u64) -> String {
+    format!("\"{version}\"")
+}
+
+impl Put {
+    /// Runs the command.
+    pub fn run(self) -> Result {
+        let value = match (&self.file, self.value) {
+            (Some(file), _) => read_value(file)?,
+            (None, value) => value.unwrap_or_default().as_bytes().to_vec(),
+        };
+        if value.len() > dataplane::VALUE_BYTES_MAX {
+            return Err(Failure::usage(format!("a value has at most {} bytes", dataplane::VALUE_BYTES_MAX)));
+        }
+        let tag = self.if_version.map(version_tag);
+        let mut headers: Vec<(&str, &str)> = tag.iter().map(|tag| ("if-match", tag.as_str())).collect();
+        headers.extend(self.if_absent.then_some(("if-none-match", "*")));
+        headers.extend(self.explain.then_some(EXPLAIN));
+        let answer = self.gateway.ask(Method::PUT, &path(&self.key)?, &headers, &value)?;
+        let (reply, story) = unfold(&answer, self.explain)?;
+        tell_story(story, self.json, &reply)?;
+        check(&reply, &self.gateway)?;
+        if self.json {
+            println!("{}", reply.body);
+        } else {
+            println!("OK, version {}", reply.body["version"]);
+        }
+        Ok(())
+    }
+}
+
+impl Get {
+    /// Runs the command.
+    pub fn run(self) -> Result {
+        let headers: &[_] = if self.explain { &[EXPLAIN] } else { &[] };
+        let answer = self.gateway.ask(Method::GET, &path(&self.key)?, headers, b"")?;
+        let (reply, story) = match (self.explain, answer.status) {
+            (false, 200) => {
+                let body = json!({ "outcome": "value", "version": answer.version });
+                (Reply { status: 200, body, value: answer.body }, None)
+            }
+            _ => unfold(&answer, self.explain)?,
+        };
+        tell_story(story, self.json, &reply)?;
+        if reply.status == 404 {
+            let what = format!("{} has no value", show(self.key.as_bytes()));
+            return Err(Failure::error(what).next(format!("{} list, to see the keys there are", me())));
+        }
+        check(&reply, &self.gateway)?;
+        if let Some(out) = &self.out {
+            fs::write(out, &reply.value).map_err(|e| Failure::error(format!("{}: {e}", out.display())))?;
+        }
+        let bytes = reply.value.len();
+        if self.json {
+            let mut body = json!({ "version": reply.body["version"], "bytes": bytes });
+            if self.out.is_none() {
+                match String::from_utf8(reply.value) {
+                    Ok(text) => body["value"] = text.into(),
+                    Err(e) => body["value_hex"] = server::manifest::hex(e.as_bytes()).into(),
+                }
+            }
+            println!("{body}");
+        } else if let Some(out) = self.out {
+            println!("{bytes} bytes, version {}, written to {}", reply.body["version"], out.display());
+        } else {
+            print_value(&reply.value)?;
+        }
+        Ok(())
+    }
+}
+
+impl Del {
+    /// Runs the command.
+    pub fn run(self) -> Result {
+        let tag = self.if_version.map(version_tag);
+        let headers: Vec<(&str, &str)> = tag.iter().map(|tag| ("if-match", tag.as_str())).collect();
+        let answer = self.gateway.ask(Method::DELETE, &path(&self.key)?, &headers, b"")?;
+        let (reply, _) = unfold(&answer, false)?;
+        check(&reply, &self.gateway)?;
+        if self.json {
+            println!("{}", reply.body);
+        } else if reply.body["existed"] == true {
+            println!("OK, deleted");
+        } else {
+            println!("OK, there was nothing to delete");
+        }
+        Ok(())
+    }
+}
+
+impl List {
+    /// Runs the command.
+    pub fn run(self) -> Result {
+        let (mut listed, mut after) = (Vec::new(), None::<String>);
+        let mut left = self.limit;
+        while left > 0 {
+            let mut path =
+                format!("/v1/kv?prefix={}&limit={}", encode(self.prefix.as_bytes()), left.min(1000));
+            if let Some(after) = &after {
+                path += &format!("&after={after}");
+            }
+            let answer = self.gateway.ask(Method::GET, &path, &[], b"")?;
+            let (reply, _) = unfold(&answer, false)?;
+            check(&reply, &self.gateway)?;
+            let keys = reply.body["keys"].as_array().cloned().unwrap_or_default();
+            left -= keys.len() as u64;
+            if self.json {
+                listed.extend(keys);
+            } else {
+                let mut out = io::stdout().lock();
+                for key in &keys {
+                    let line = format!(
+                        "{}\t{}\t{}",
+                        key["key"].as_str().unwrap_or("?").escape_debug(),
+                        key["version"],
+                        key["bytes"]
+                    );
+                    if writeln!(out, "{line}").is_err() {
+                        return Ok(()); // Whoever read this has enough.
+                    }
+                }
+            }
+            after = reply.body["after"].as_str().map(String::from);
+            if after.is_none() {
+                break;
+            }
+        }
+        if self.json {
+            println!("{}", json!({ "keys": listed }));
+        }
+        Ok(())
+    }
+}
+
+/// A gateway's reply to a request about a key.
+struct Reply {
+    status: u16,
+    body: Value,
+    value: Vec<u8>,
+}
+
+/// Takes reply and story apart.
+fn unfold(answer: &Answer, explained: bool) -> Result<(Reply, Option<Vec<Value>>)> {
+    let body = answer.json()?;
+    if !explained || body["reply"].is_null() {
+        return Ok((Reply { status: answer.status, body, value: Vec::new() }, None));
+    }
+    let reply = body["reply"].clone();
+    let hex = reply["value_hex"].as_str().unwrap_or("");
+    let value =
+        hex.as_bytes().chunks(2).filter_map(|d| u8::from_str_radix(std::str::from_utf8(d).ok()?, 16).ok());
+    let status = reply["status"].as_u64().unwrap_or(500) as u16;
+    let events = body["events"].as_array().cloned().unwrap_or_default();
+    Ok((Reply { status, value: value.collect(), body: reply }, Some(events)))
+}
+
+fn tell_story(story: Option<Vec<Value>>, json: bool, reply: &Reply) -> Result {
+    let Some(events) = story else { return Ok(()) };
+    if json {
+        events.iter().for_each(|event| println!("{event}"));
+    } else {
+        // The result itself goes to standard output as always; the story goes beside it.
+        eprint!("{}", story::render(&events, reply.body["outcome"].as_str().unwrap_or("?"))?);
+    }
+    Ok(())
+}
+
+/// Turns a reply that is no success into a failure.
+fn check(reply: &Reply, gateway: &GatewayArgs) -> Result {
+    let why = reply.body["error"].as_str().unwrap_or("no reason given").to_string();
+    let status = format!("{} status --gateway {}", me(), gateway.gateway);
+    Err(match reply.status {
+        200 => return Ok(()),
+        400 | 413 => Failure::usage(why),
+        412 => {
+            let now = match reply.body["version"].as_u64() {
+                Some(version) => format!("the key is at version {version}"),
+                None => "the key has no value".into(),
+            };
+            Failure::error(format!("the condition does not hold: {now}; nothing was changed"))
+                .next(format!("{} get KEY --json, to see value and version", me()))
+        }
+        503 => Failure::error(format!("it had no effect: {why}")).next(status),
+        504 => Failure::unknown(format!("it may have taken effect, and may yet: {why}"))
+            .next(format!("{} get KEY, to see whether it did; then {status}", me())),
+        500 if reply.body["outcome"] == "damaged" => Failure::corruption(why).next(status),
+        other => Failure::error(format!("{why} (HTTP {other})")).next(status),
+    })
+}
+
+fn read_value(file: &PathBuf) -> Result<Vec<u8>> {
+    let mut value = Vec::new();
+    // One byte more than allowed is enough to know that it is too much.
+    let most = dataplane::VALUE_BYTES_MAX as u64 + 1;
+    let read = if file.as_os_str() == "-" {
+        io::stdin().lock().take(most).read_to_end(&mut value)
+    } else {
+        fs::File::open(file).and_then(|file| file.take(most).read_to_end(&mut value))
+    };
+    read.map_err(|e| Failure::error(format!("{}: {e}", file.display())))?;
+    Ok(value)
+}
+
+fn print_value(value: &[u8]) -> Result {
+    let mut out = io::stdout().lock();
+    let newline: &[u8] = if out.is_terminal() { b"\n" } else { b"" };
+    out.write_all(value)
+        .and_then(|()| out.write_all(newline))
+        .and_then(|()| out.flush())
+        .map_err(|e| Failure::error(format!("standard output: {e}")))
+}
+
+fn show(bytes: &[u8]) -> String {
+    dataplane::show(bytes)
+}

@@ -1,0 +1,112 @@
+//! `kill`, `pause`, `resume`, `restart`, `isolate`, `heal`: acting on a cluster that `up` started.
+
+use std::path::{Path, PathBuf};
+
+use clap::Args;
+use serde_json::{Value, json};
+use server::control::{Control, TOKEN};
+use ureq::http::Method;
+
+use crate::client::GatewayArgs;
+use crate::failure::{Failure, Result, me};
+
+/// Whom to act on.
+#[derive(Debug, Args)]
+pub struct Act {
+    /// n1, n2, …; `primary` is whoever leads the shard now; g1, g2, … are gateways
+    node: String,
+    /// With `primary`: of which shard
+    #[arg(long, default_value_t = 0)]
+    shard: u64,
+    /// Data directory of the cluster; the gateway tells it if this is not given
+    #[arg(long)]
+    dir: Option<PathBuf>,
+    /// Print the result as JSON
+    #[arg(long)]
+    json: bool,
+    #[command(flatten)]
+    gateway: GatewayArgs,
+}
+
+impl Act {
+    /// Does `action`, and waits until it is done.
+    pub fn run(self, action: &str) -> Result {
+        let name = match self.node.as_str() {
+            "primary" => self.primary()?,
+            other => other.to_string(),
+        };
+        if !name.bytes().all(|b| b.is_ascii_alphanumeric()) {
+            return Err(Failure::usage(format!("{name:?} is not the name of a node, such as n1")));
+        }
+        let dir = match &self.dir {
+            Some(dir) => dir.clone(),
+            None => self.dir_of_gateway()?,
+        };
+        let control = Control::read(&dir).map_err(|e| {
+            Failure::error(format!("no cluster that `up` started runs in {}: {e}", dir.display()))
+                .next(format!("{} up --dir {}", me(), dir.display()))
+        })?;
+        let door = GatewayArgs { gateway: format!("127.0.0.1:{}", control.port) };
+        let path = format!("/v1/members/{name}/{action}");
+        let answer =
+            door.ask(Method::POST, &path, &[(TOKEN, &control.token)], b"").map_err(|_| gone(&dir))?;
+        let body: Value = answer.json()?;
+        if answer.status != 200 {
+            let why = body["error"].as_str().unwrap_or("no reason given").to_string();
+            return Err(match why.split_once("; next: ") {
+                Some((why, next)) => Failure::error(why).next(next),
+                None => {
+                    Failure::error(why).next(format!("{} status --gateway {}", me(), self.gateway.gateway))
+                }
+            });
+        }
+        if self.json {
+            println!("{}", json!({ "node": name, "action": action, "done": body["done"] }));
+        } else {
+            println!("{}", body["done"].as_str().unwrap_or("done"));
+        }
+        Ok(())
+    }
+
+    /// Who leads the shard now: asked, never assumed.
+    fn primary(&self) -> Result<String> {
+        let status = self.gateway.status()?;
+        let shards = status["shards"].as_array().cloned().unwrap_or_default();
+        let Some(shard) = shards.iter().find(|s| s["shard"] == self.shard) else {
+            return Err(Failure::usage(format!(
+                "there is no shard {}; there are {}",
+                self.shard,
+                shards.len()
+            )));
+        };
+        shard["primary"].as_str().map(String::from).ok_or_else(|| {
+            Failure::error(format!("shard {} has no primary at the moment", self.shard)).next(format!(
+                "{} status --gateway {}",
+                me(),
+                self.gateway.gateway
+            ))
+        })
+    }
+
+    fn dir_of_gateway(&self) -> Result<PathBuf> {
+        let status = self
+            .gateway
+            .status()
+            .map_err(|e| e.next(format!("{} up, or name its directory with --dir", me())))?;
+        status["dir"].as_str().map(PathBuf::from).ok_or_else(|| {
+            Failure::error(format!(
+                "the gateway at {} was not started by `up` on this machine",
+                self.gateway.gateway
+            ))
+            .next("name the data directory with --dir, or use your own means to act on its processes")
+        })
+    }
+}
+
+fn gone(dir: &Path) -> Failure {
+    Failure::error(format!("the `up` of {} does not answer", dir.display())).next(format!(
+        "{} up --dir {}",
+        me(),
+        dir.display()
+    ))
+}

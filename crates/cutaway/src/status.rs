@@ -1,0 +1,79 @@
+//! `status`: the cluster as one gateway sees it.
+
+use clap::Args;
+use serde_json::Value;
+
+use crate::client::GatewayArgs;
+use crate::failure::Result;
+
+/// Shows each shard's epoch and primary, each replica's log, and why the last failover happened
+#[derive(Debug, Args)]
+pub struct Status {
+    /// Print the result as JSON
+    #[arg(long)]
+    json: bool,
+    #[command(flatten)]
+    gateway: GatewayArgs,
+}
+
+impl Status {
+    /// Runs the command.
+    pub fn run(self) -> Result {
+        let status = self.gateway.status()?;
+        if self.json {
+            println!("{status}");
+        } else {
+            print!("{}", render(&status));
+        }
+        Ok(())
+    }
+}
+
+fn word(value: &Value) -> String {
+    match value {
+        Value::Null => "-".into(),
+        Value::String(text) => text.clone(),
+        other => other.to_string(),
+    }
+}
+
+fn render(status: &Value) -> String {
+    let mut text = format!("cluster {}, as {} sees it\n", word(&status["cluster"]), word(&status["gateway"]));
+    for shard in status["shards"].as_array().into_iter().flatten() {
+        text += &format!(
+            "\nshard {}: epoch {}, primary {}\n",
+            shard["shard"],
+            shard["epoch"],
+            if shard["primary"].is_null() { "none".into() } else { word(&shard["primary"]) },
+        );
+        let columns = ["node", "pid", "role", "state", "epoch", "last_seq", "durable_seq", "committed_seq"];
+        let mut rows = vec![columns.map(|c| c.replace('_', " "))];
+        for node in shard["nodes"].as_array().into_iter().flatten() {
+            rows.push(columns.map(|column| word(&node[column])));
+        }
+        text += &table(&rows);
+        let last = &shard["last_failover"];
+        if !last.is_null() {
+            text += &format!(
+                "  last failover: {} from {} to {}: {}\n",
+                word(&last["at"]),
+                word(&last["from"]),
+                word(&last["to"]),
+                word(&last["why"]),
+            );
+        }
+    }
+    text
+}
+
+/// Rows with aligned columns, indented.
+pub fn table<const N: usize>(rows: &[[String; N]]) -> String {
+    let width = |i: usize| rows.iter().map(|row| row[i].chars().count()).max().unwrap_or(0);
+    let widths: Vec<_> = (0..N).map(width).collect();
+    let mut text = String::new();
+    for row in rows {
+        let cells = row.iter().zip(&widths).map(|(cell, width)| format!("{cell:width$}"));
+        text += &format!("  {}\n", cells.collect::<Vec<_>>().join("  ").trim_end());
+    }
+    text
+}

@@ -1,0 +1,209 @@
+//! `up`: a cluster on this machine.
+
+use std::net::{IpAddr, Ipv4Addr};
+use std::path::PathBuf;
+
+use clap::Args;
+use serde_json::{Value, json};
+use server::child::{self, stopped};
+use server::control;
+use server::founding::FoundingError;
+use server::supervisor::{Cluster, UpFailure, UpOptions};
+
+use crate::failure::{Failure, Result, me};
+use crate::process::local_runtime;
+use crate::status::table;
+
+/// Starts a cluster on this machine, every node and gateway a process of its own, and runs it until Ctrl-C
+///
+/// Data and ports persist: run it again on the same directory, and the cluster recovers. The numbers of nodes and shards
+/// are fixed when the directory is founded; gateways and port may change. What is killed stays dead until `restart`.
+#[derive(Debug, Args)]
+pub struct Up {
+    /// Storage nodes, 3 for a new cluster
+    #[arg(long)]
+    nodes: Option<u32>,
+    /// Shards, 1 for a new cluster
+    #[arg(long)]
+    shards: Option<u32>,
+    /// Gateways, 1 for a new cluster
+    #[arg(long)]
+    gateways: Option<u32>,
+    /// Data directory
+    #[arg(long, default_value = "./cutaway-data")]
+    dir: PathBuf,
+    /// First port, 7400 for a new cluster: Redis protocol here, HTTP on the next, nodes from 20 further on
+    #[arg(long)]
+    port: Option<u16>,
+    /// Address to listen on. Anything but loopback lets everybody who reaches it read and write: there are no passwords
+    /// and no encryption
+    #[arg(long, default_value_t = IpAddr::V4(Ipv4Addr::LOCALHOST))]
+    bind: IpAddr,
+    /// Host name that HTTP requests may be addressed to, besides IP addresses and localhost
+    #[arg(long = "host", value_name = "NAME")]
+    hosts: Vec<String>,
+    /// Size of each replica's image, such as 256M or 4G, for a new cluster
+    #[arg(long, value_parser = parse_size, value_name = "SIZE")]
+    image_size: Option<u64>,
+    /// Use a directory of its own, removed at the end
+    #[arg(long, conflicts_with = "dir")]
+    ephemeral: bool,
+    /// Print one line of JSON when the cluster serves
+    #[arg(long)]
+    json: bool,
+}
+
+/// A number of bytes, as `256M` or `4G`.
+pub fn parse_size(text: &str) -> std::result::Result<u64, String> {
+    let (digits, shift) = match text.trim_end_matches(['B', 'b', 'i']).to_ascii_uppercase() {
+        t if t.ends_with('K') => (t[..t.len() - 1].to_string(), 10),
+        t if t.ends_with('M') => (t[..t.len() - 1].to_string(), 20),
+        t if t.ends_with('G') => (t[..t.len() - 1].to_string(), 30),
+        t if t.ends_with('T') => (t[..t.len() - 1].to_string(), 40),
+        t => (t, 0),
+    };
+    let number: u64 = digits.parse().map_err(|_| format!("{text:?} is not a size such as 256M"))?;
+    number.checked_mul(1 << shift).ok_or(format!("{text:?} is too much"))
+}
+
+impl Up {
+    /// Runs the command.
+    pub fn run(self) -> Result {
+        let temporary = match self.ephemeral {
+            true => Some(tempfile::Builder::new().prefix("cutaway-").tempdir().map_err(Failure::error)?),
+            false => None,
+        };
+        let options = UpOptions {
+            dir: temporary.as_ref().map_or(self.dir, |dir| dir.path().to_owned()),
+            nodes: self.nodes,
+            shards: self.shards,
+            gateways: self.gateways,
+            port: self.port,
+            bind: self.bind,
+            image_bytes: self.image_size,
+            host_names: self.hosts,
+        };
+        local_runtime(async move {
+            let (mut stop, _) = child::listen(false).map_err(Failure::error)?;
+            let mut early = stop.clone();
+            let cluster = Cluster::start(&options, async move { stopped(&mut early).await }).await;
+            let cluster = match cluster {
+                Ok(cluster) => cluster,
+                Err(UpFailure::Interrupted) => return Ok(()),
+                Err(failure) => return Err(advise(failure)),
+            };
+            if let Err(e) = control::serve(cluster.clone()).await {
+                cluster.stop().await;
+                return Err(Failure::error(format!("cannot take orders for the cluster: {e}")));
+            }
+            print!("{}", announce(&cluster, self.json));
+            stopped(&mut stop).await;
+            control::withdraw(&cluster.dir);
+            if !self.json {
+                eprintln!("stopping: gateways first, then nodes");
+            }
+            cluster.stop().await;
+            Ok(())
+        })
+    }
+}
+
+/// What to try after a failed start.
+fn advise(failure: UpFailure) -> Failure {
+    let me = me();
+    let next = match &failure {
+        UpFailure::Locked(dir) => {
+            format!("stop the other `up`, or choose another directory than {} with --dir", dir.display())
+        }
+        UpFailure::Mismatch { what, founded, dir, .. } => match *what {
+            "nodes" | "shards" => format!(
+                "{me} up --dir {} --{what} {founded}, or found a new cluster with --dir OTHER",
+                dir.display()
+            ),
+            _ => format!("{me} up --dir {} without --image-size", dir.display()),
+        },
+        UpFailure::Bounds(_) => format!("{me} up --help"),
+        UpFailure::Port(address, _) => {
+            format!("{me} up --port {}, or stop who listens there", suggest_port(address.port()))
+        }
+        UpFailure::Founding(FoundingError::Missing(path)) => {
+            format!(
+                "put the file back, or let the replica be filled from its peers: {me} format --joining {}",
+                path.display()
+            )
+        }
+        UpFailure::Founding(FoundingError::Foreign(path, _)) => {
+            let dir = path.parent().and_then(|p| p.parent()).unwrap_or(path);
+            format!("put back {}, or choose another directory with --dir", dir.join("cluster.json").display())
+        }
+        UpFailure::Founding(_) | UpFailure::Io(..) | UpFailure::Interrupted => {
+            format!("{me} up --dir OTHER, or mend the cause")
+        }
+        UpFailure::Child { name, .. } => {
+            format!(
+                "mend the cause and run {me} up again; everything else has been stopped ({name}'s whole log is named above)"
+            )
+        }
+    };
+    let damaged = matches!(&failure, UpFailure::Child { how, .. } if how.ends_with(": 4"));
+    if damaged { Failure::corruption(failure).next(next) } else { Failure::error(failure).next(next) }
+}
+
+fn suggest_port(busy: u16) -> u16 {
+    if busy < 60_000 { (busy / 100 + 1) * 100 } else { 7500 }
+}
+
+fn announce(cluster: &Cluster, as_json: bool) -> String {
+    let facts = cluster.facts();
+    let of = |kind: char| {
+        let own = facts.iter().filter(move |f| f["name"].as_str().is_some_and(|name| name.starts_with(kind)));
+        own.cloned().map(Value::Object).collect::<Vec<_>>()
+    };
+    let (nodes, gateways) = (of('n'), of('g'));
+    let m = &cluster.manifest;
+    if as_json {
+        let line = json!({
+            "cluster": m.cluster, "dir": cluster.dir, "port": m.port, "shards": m.shards, "pid": std::process::id(),
+            "nodes": nodes, "gateways": gateways,
+        });
+        return format!("{line}\n");
+    }
+    let text = |value: &Value| value.as_str().map_or(value.to_string(), String::from);
+    let mut rows = vec![["name", "pid", "listens on"].map(String::from)];
+    for node in &nodes {
+        rows.push([text(&node["name"]), text(&node["pid"]), text(&node["listen"])]);
+    }
+    for gateway in &gateways {
+        let listens =
+            format!("{} (Redis protocol), {} (HTTP)", text(&gateway["redis"]), text(&gateway["http"]));
+        rows.push([text(&gateway["name"]), text(&gateway["pid"]), listens]);
+    }
+    let me = me();
+    let at = if m.port == 7400 { String::new() } else { format!(" --gateway 127.0.0.1:{}", m.port + 1) };
+    format!(
+        "Cutaway is up: {} nodes, {} shard(s), {} gateway(s).\n\n{}\n  data: {}\n\n\
+         Try, in another terminal:\n  {me} put greeting hello{at}\n  {me} kill primary{at}\n  {me} get greeting --explain{at}\n  \
+         {me} status{at}\n  redis-cli -p {} set greeting hi\n\nCtrl-C stops everything. Start it again, and nothing is lost.\n",
+        m.nodes,
+        m.shards,
+        m.gateways,
+        table(&rows),
+        cluster.dir.display(),
+        m.port,
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sizes_are_read_as_people_write_them() {
+        assert_eq!(parse_size("256M"), Ok(256 << 20));
+        assert_eq!(parse_size("4GiB"), Ok(4 << 30));
+        assert_eq!(parse_size("512"), Ok(512));
+        for bad in ["", "M", "-1", "1.5G", "99999999999T"] {
+            assert!(parse_size(bad).is_err(), "{bad}");
+        }
+    }
+}
