@@ -22,7 +22,7 @@ use std::sync::Arc;
 use crate::types::*;
 
 /// A message with its envelope.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Frame {
     /// The cluster it belongs to.
     pub cluster: ClusterId,
@@ -39,7 +39,7 @@ pub struct Frame {
 }
 
 /// See the module's table.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[allow(missing_docs)]
 pub enum Message {
     Prepare { epoch: Epoch, prev: Tail, entries: Vec<Entry>, commit: Seq },
@@ -70,7 +70,7 @@ pub enum Message {
 }
 
 /// A piece of a replica's state as of one entry.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Chunk {
     /// The state is the one after this entry.
     pub seq: Seq,
@@ -83,7 +83,7 @@ pub struct Chunk {
 }
 
 /// A question about the state.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Query {
     /// The value of a key.
     Get(Arc<[u8]>),
@@ -101,7 +101,7 @@ pub enum Query {
 }
 
 /// The answer to a [`Query`].
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum ReadResult {
     /// The key's version and value.
     Value(Seq, Arc<[u8]>),
@@ -116,7 +116,7 @@ pub enum ReadResult {
 }
 
 /// What became of a write.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum WriteResult {
     /// It was applied, and this came of it.
     Done(Outcome),
@@ -126,7 +126,7 @@ pub enum WriteResult {
 }
 
 /// What a refusal refers to.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Refusable {
     /// A write.
     Write(RequestId),
@@ -137,7 +137,7 @@ pub enum Refusable {
 }
 
 /// Why a request was not taken. It had no effect, and nothing about it is remembered.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Refusal {
     /// This replica is not the primary; the one it follows may be.
     NotPrimary {
@@ -155,7 +155,7 @@ pub enum Refusal {
 }
 
 /// A replica's part in its shard.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum RoleName {
     /// Leads.
     Primary,
@@ -166,7 +166,7 @@ pub enum RoleName {
 }
 
 /// Whether a replica may vote.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Proof {
     /// Its log has forgotten nothing it ever acknowledged.
     Proven,
@@ -177,7 +177,7 @@ pub enum Proof {
 }
 
 /// What a node says of itself.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct NodeStatus {
     /// The host's process id, for people; no rule reads it.
     pub pid: u32,

@@ -518,6 +518,11 @@ impl Replica {
         self.proven
     }
 
+    /// Who it is, and how patient.
+    pub fn config(&self) -> &Config {
+        &self.config
+    }
+
     /// Part, epoch, commit point, applied seq and log end, for checkers.
     pub fn observe(&self) -> (RoleName, Epoch, Seq, Seq, Tail) {
         (self.status(0).role, self.promised, self.commit, self.applied, self.log.tail())

@@ -60,7 +60,7 @@ pub struct RequestId {
 }
 
 /// What must hold of a key's current version for a write to take effect.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Condition {
     /// Nothing.
     Always,
@@ -73,7 +73,7 @@ pub enum Condition {
 }
 
 /// What an entry does when it is applied.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Op {
     /// Stores a value.
     Put {
@@ -112,7 +112,7 @@ pub enum Origin {
 }
 
 /// One position of the replicated log.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Entry {
     /// Its position.
     pub seq: Seq,
@@ -125,7 +125,7 @@ pub struct Entry {
 }
 
 /// What an applied entry came to. Success and refusal are both results of the log, the same on every replica.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Outcome {
     /// The value is stored; its version is the entry's seq.
     Written(Seq),

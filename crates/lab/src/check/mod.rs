@@ -1,0 +1,24 @@
+//! Exhaustive, bounded checking of the replication rules.
+//!
+//! The rules are a state machine without I/O, so a whole cluster is a value: replicas, what their devices hold, the
+//! messages on their way. From each such value [`World::actions`] lists everything that can happen next within the
+//! scope's budgets, and [`explore`] visits every value that can be reached, by breadth-first search, so that the first
+//! violation found is one of the shortest. The replicas run the very `dataplane::Replica::step` that real nodes run;
+//! only the engine below them is a model, of one idea: a prefix of the unsynced log records survives a crash.
+//!
+//! | file | job |
+//! |---|---|
+//! | `scope` | the bounds, by name |
+//! | `world` | the cluster as a value, its actions, and what must hold in each state |
+//! | `explore` | breadth-first search on all cores |
+//!
+//! A message that is never delivered stands for a lost one, so loss needs no action of its own. The result is "no
+//! violation within these bounds", never "proved".
+
+mod explore;
+mod scope;
+mod world;
+
+pub use explore::{Found, Outcome, Progress, explore};
+pub use scope::{SCOPES, Scope};
+pub use world::{Action, World};

@@ -1,0 +1,152 @@
+//! The bounds of an exploration.
+
+use trace::{Mechanism, Mechanisms};
+
+/// What may happen, and how often.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Scope {
+    /// Its name on the command line.
+    pub name: &'static str,
+    /// What it is for.
+    pub about: &'static str,
+    /// Replicas.
+    pub nodes: u32,
+    /// Does it begin with a serving primary and an open session, or with empty devices?
+    pub established: bool,
+    /// Takeovers that gateways call for.
+    pub takeovers: u8,
+    /// Different writes.
+    pub writes: u8,
+    /// Times that each write may be sent.
+    pub sends: u8,
+    /// Reads.
+    pub reads: u8,
+    /// Crashes with loss of any suffix of the unsynced log, each followed by a restart.
+    pub crashes: u8,
+    /// Disks replaced by empty ones.
+    pub wipes: u8,
+    /// Messages delivered without being used up.
+    pub duplicates: u8,
+    /// Times that all timers expire.
+    pub ticks: u8,
+    /// Most messages on their way at a time; a state with more is not followed further.
+    pub messages_max: usize,
+    /// Longest schedule.
+    pub depth_max: u32,
+    /// The mechanisms that are on.
+    pub mechanisms: Mechanisms,
+}
+
+impl Scope {
+    /// The scope called `name`.
+    pub fn named(name: &str) -> Option<Scope> {
+        SCOPES.iter().copied().find(|scope| scope.name == name)
+    }
+
+    /// The same bounds with a mechanism taken out.
+    #[must_use]
+    pub fn without(self, mechanism: Mechanism) -> Scope {
+        Scope { mechanisms: self.mechanisms.without(mechanism), ..self }
+    }
+}
+
+const BASE: Scope = Scope {
+    name: "",
+    about: "",
+    nodes: 3,
+    established: false,
+    takeovers: 2,
+    writes: 1,
+    sends: 1,
+    reads: 0,
+    crashes: 0,
+    wipes: 0,
+    duplicates: 0,
+    ticks: 0,
+    messages_max: 8,
+    depth_max: 40,
+    mechanisms: Mechanisms::all(),
+};
+
+/// All scopes, smallest first.
+pub const SCOPES: &[Scope] = &[
+    Scope {
+        name: "takeover",
+        about: "two takeovers of a cold cluster, with a crash",
+        crashes: 1,
+        writes: 0,
+        ..BASE
+    },
+    Scope {
+        name: "failover",
+        about: "a serving cluster, two writes, a takeover",
+        established: true,
+        takeovers: 1,
+        writes: 2,
+        messages_max: 6,
+        ..BASE
+    },
+    Scope {
+        name: "retry",
+        about: "one write sent twice over a takeover, another write in between",
+        established: true,
+        takeovers: 1,
+        writes: 2,
+        sends: 2,
+        messages_max: 5,
+        ..BASE
+    },
+    Scope {
+        name: "reads",
+        about: "a write and a read over a takeover",
+        established: true,
+        takeovers: 1,
+        writes: 1,
+        reads: 1,
+        messages_max: 6,
+        ..BASE
+    },
+    Scope {
+        name: "crash",
+        about: "a serving cluster, a write, a takeover, a crash of anybody",
+        established: true,
+        takeovers: 1,
+        writes: 1,
+        crashes: 1,
+        messages_max: 6,
+        ..BASE
+    },
+    Scope {
+        name: "wipe",
+        about: "a serving cluster, a write, a takeover, one disk replaced",
+        established: true,
+        takeovers: 1,
+        writes: 1,
+        wipes: 1,
+        ticks: 1,
+        messages_max: 6,
+        ..BASE
+    },
+    Scope {
+        name: "figure-8",
+        about: "three takeovers and two writes: an entry of an old epoch on a majority",
+        established: true,
+        takeovers: 3,
+        writes: 1,
+        crashes: 0,
+        messages_max: 4,
+        depth_max: 30,
+        ..BASE
+    },
+    Scope {
+        name: "five",
+        about: "five replicas, two takeovers, one write: a stale acknowledgement in a later epoch",
+        nodes: 5,
+        established: true,
+        takeovers: 2,
+        writes: 1,
+        messages_max: 5,
+        depth_max: 22,
+        ..BASE
+    },
+];

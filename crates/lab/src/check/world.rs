@@ -1,0 +1,613 @@
+//! The cluster as a value, everything that can happen to it, and what must hold in each of its states.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::Arc;
+
+use dataplane::{
+    Address, Chunk, Condition, Config, Durable, Effect, Entry, Epoch, Event, GatewayId, Held, Message,
+    NodeId, Op, Origin, Outcome, Query, Replica, RequestId, Restored, RoleName, Seq, Timing, WriteResult,
+    guard,
+};
+use trace::Tracer;
+
+use super::scope::Scope;
+
+const GATEWAY: GatewayId = GatewayId { gateway: 1, life: 1 };
+
+/// One thing that can happen.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Action {
+    /// A gateway asks a node to take over.
+    TakeOver(u32),
+    /// A gateway sends a write to a node.
+    Send(u8, u32),
+    /// A gateway sends a read to a node.
+    Read(u32),
+    /// The message at this place is delivered; with `true` a copy of it stays on its way.
+    Deliver(usize, bool),
+    /// A node's sync returns.
+    Sync(u32),
+    /// A node crashes, keeps this many of its unsynced log records, and restarts.
+    Crash(u32, usize),
+    /// A node's disk is replaced by an empty one, and it restarts.
+    Wipe(u32),
+    /// All timers expire.
+    Tick,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+enum LogOp {
+    Append(Entry),
+    Truncate(Seq),
+}
+
+/// What a device holds, reduced to what the rules can tell apart.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+struct Disk {
+    promise: Epoch,
+    proven: bool,
+    /// The log as its owner sees it.
+    log: Vec<Entry>,
+    /// The log as of the last sync.
+    synced: Vec<Entry>,
+    /// What came since, in order.
+    unsynced: Vec<LogOp>,
+    /// How many log records were ever written.
+    position: u64,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+struct Seat {
+    replica: Replica,
+    disk: Disk,
+    held: Vec<Held>,
+    proof: Durable,
+}
+
+/// A cluster with its network and its clients' knowledge.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct World {
+    seats: Vec<Seat>,
+    /// On their way, sorted: the order of sending is forgotten, since any order may arrive.
+    network: Vec<(NodeId, NodeId, Message)>,
+    left: Budget,
+    now: u64,
+    session: Seq,
+    sent: Vec<u8>,
+    /// What clients were told of their writes.
+    answered: BTreeMap<RequestId, Outcome>,
+    /// What was ever committed by anybody, and must stay so (D1, D4).
+    committed: Vec<(Epoch, Origin)>,
+    /// Who ever was primary of an epoch (D2).
+    leaders: BTreeMap<Epoch, NodeId>,
+    /// Read in flight: its id, and the last entry that was acknowledged to a client when it was asked.
+    reading: Option<(u64, Seq)>,
+    broken: Option<String>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+struct Budget {
+    takeovers: u8,
+    reads: u8,
+    crashes: u8,
+    wipes: u8,
+    duplicates: u8,
+    ticks: u8,
+}
+
+impl World {
+    /// The first state of a scope.
+    pub fn new(scope: &Scope) -> World {
+        let ids: Vec<NodeId> = (1..=scope.nodes).map(NodeId).collect();
+        let left = Budget {
+            takeovers: scope.takeovers,
+            reads: scope.reads,
+            crashes: scope.crashes,
+            wipes: scope.wipes,
+            duplicates: scope.duplicates,
+            ticks: scope.ticks,
+        };
+        let mut world = World {
+            seats: ids.iter().map(|me| Seat::new(scope, *me, &ids)).collect(),
+            network: Vec::new(),
+            left,
+            now: 0,
+            session: 0,
+            sent: vec![0; scope.writes as usize],
+            answered: BTreeMap::new(),
+            committed: Vec::new(),
+            leaders: BTreeMap::new(),
+            reading: None,
+            broken: None,
+        };
+        if scope.established {
+            world.establish();
+        }
+        world
+    }
+
+    /// A takeover by n1 and the opening of a session, without faults; then nothing is on its way.
+    fn establish(&mut self) {
+        self.gateway_says(1, Message::TakeOver { above: Epoch(0) });
+        self.calm();
+        self.gateway_says(1, Message::OpenSession);
+        self.calm();
+        // Backups learn the commit point with the next sign of life.
+        self.now += 1;
+        self.event(1, Event::Tick);
+        self.calm();
+        self.now = 0;
+        assert!(self.session > 0, "the session is open");
+    }
+
+    fn calm(&mut self) {
+        loop {
+            (1..=self.seats.len() as u32).for_each(|node| self.sync(node));
+            match self.network.pop() {
+                Some((from, to, message)) => self.deliver(from, to, message),
+                None if self.seats.iter().all(|seat| seat.disk.unsynced.is_empty()) => return,
+                None => {}
+            }
+        }
+    }
+
+    /// Everything that can happen next, in a fixed order.
+    pub fn actions(&self, scope: &Scope) -> Vec<Action> {
+        let mut actions = Vec::new();
+        if self.broken.is_some() || self.network.len() > scope.messages_max {
+            return actions;
+        }
+        for at in 0..self.network.len() {
+            actions.push(Action::Deliver(at, false));
+            if self.left.duplicates > 0 {
+                actions.push(Action::Deliver(at, true));
+            }
+        }
+        for node in 1..=self.seats.len() as u32 {
+            let seat = &self.seats[node as usize - 1];
+            let (role, ..) = seat.replica.observe();
+            if !seat.disk.unsynced.is_empty() {
+                actions.push(Action::Sync(node));
+            }
+            // By symmetry, any cold cluster's first candidate is as good as n1.
+            let first = !scope.established && self.left.takeovers == scope.takeovers;
+            if self.left.takeovers > 0 && role == RoleName::Backup && (!first || node == 1) {
+                actions.push(Action::TakeOver(node));
+            }
+            if seat.replica.status(0).serving {
+                for write in 0..self.sent.len() as u8 {
+                    // Writes are alike: the first sending goes in their order.
+                    let in_turn = write == 0 || self.sent[write as usize - 1] > 0;
+                    if self.session > 0 && in_turn && self.sent[write as usize] < scope.sends {
+                        actions.push(Action::Send(write, node));
+                    }
+                }
+                if self.left.reads > 0 && self.reading.is_none() {
+                    actions.push(Action::Read(node));
+                }
+            }
+            if self.left.crashes > 0 {
+                (0..=seat.disk.unsynced.len()).for_each(|keep| actions.push(Action::Crash(node, keep)));
+            }
+            if self.left.wipes > 0 {
+                actions.push(Action::Wipe(node));
+            }
+        }
+        if self.left.ticks > 0 {
+            actions.push(Action::Tick);
+        }
+        actions
+    }
+
+    /// The state after `action`.
+    pub fn after(&self, scope: &Scope, action: Action) -> World {
+        let mut next = self.clone();
+        match action {
+            Action::TakeOver(node) => {
+                next.left.takeovers -= 1;
+                next.gateway_says(node, Message::TakeOver { above: Epoch(0) });
+            }
+            Action::Send(write, node) => {
+                next.sent[write as usize] += 1;
+                let request = RequestId { session: next.session, number: u64::from(write) + 1 };
+                let key: Arc<[u8]> = Arc::from(&b"k"[..]);
+                let op = Op::Put { key, value: Arc::from([write]), condition: Condition::Always };
+                next.gateway_says(node, Message::Write { request, op });
+            }
+            Action::Read(node) => {
+                next.left.reads -= 1;
+                let acknowledged = next.answered.values().map(version).max().unwrap_or(0);
+                let id = u64::from(next.left.reads) + 1;
+                next.reading = Some((id, acknowledged));
+                let query = Query::Get(Arc::from(&b"k"[..]));
+                next.gateway_says(node, Message::Read { id, query });
+            }
+            Action::Deliver(at, keep) => {
+                let (from, to, message) =
+                    if keep { next.network[at].clone() } else { next.network.remove(at) };
+                next.left.duplicates -= u8::from(keep);
+                next.deliver(from, to, message);
+            }
+            Action::Sync(node) => next.sync(node),
+            Action::Crash(node, keep) => {
+                next.left.crashes -= 1;
+                next.seats[node as usize - 1].crash(scope, keep);
+            }
+            Action::Wipe(node) => {
+                next.left.wipes -= 1;
+                next.seats[node as usize - 1].wipe(scope);
+            }
+            Action::Tick => {
+                next.left.ticks -= 1;
+                next.now += 1;
+                (1..=next.seats.len() as u32).for_each(|node| next.event(node, Event::Tick));
+            }
+        }
+        next.network.sort();
+        next.network.dedup();
+        next.observe();
+        next
+    }
+
+    /// What is broken in this state, in a client's words and with the invariant's number.
+    pub fn broken(&self) -> Option<&str> {
+        self.broken.as_deref()
+    }
+
+    /// What `action` does here, for a person.
+    pub fn describe(&self, action: Action) -> String {
+        match action {
+            Action::TakeOver(node) => format!("a gateway asks n{node} to take over"),
+            Action::Send(write, node) => format!("a gateway sends write {} to n{node}", write + 1),
+            Action::Read(node) => format!("a gateway sends a read to n{node}"),
+            Action::Deliver(at, keep) => {
+                let (from, to, message) = &self.network[at];
+                let copy = if keep { ", and a copy of it stays on its way" } else { "" };
+                format!("{from} → {to}: {}{copy}", brief(message))
+            }
+            Action::Sync(node) => format!("n{node} syncs"),
+            Action::Crash(node, keep) => {
+                let unsynced = self.seats[node as usize - 1].disk.unsynced.len();
+                format!("n{node} crashes and restarts; {keep} of its {unsynced} unsynced records survive")
+            }
+            Action::Wipe(node) => format!("n{node} gets an empty disk and restarts"),
+            Action::Tick => "all timers expire".into(),
+        }
+    }
+
+    /// Replicas as one line each, for a person.
+    pub fn summary(&self) -> Vec<String> {
+        self.seats
+            .iter()
+            .enumerate()
+            .map(|(at, seat)| {
+                let (role, epoch, commit, _, tail) = seat.replica.observe();
+                let log: Vec<String> =
+                    seat.disk.log.iter().map(|entry| format!("{}@{}", entry.seq, entry.epoch.0)).collect();
+                let durable = seat.replica.status(0).durable;
+                format!(
+                    "n{}: {role:?} in epoch {}, log [{}] (durable {durable}, committed {commit}, end {})",
+                    at + 1,
+                    epoch.0,
+                    log.join(" "),
+                    tail.seq
+                )
+            })
+            .collect()
+    }
+
+    fn gateway_says(&mut self, node: u32, message: Message) {
+        self.event(node, Event::Message(Address::Gateway(GATEWAY), message));
+        self.event(node, Event::Settle);
+    }
+
+    fn deliver(&mut self, from: NodeId, to: NodeId, message: Message) {
+        self.event(to.0, Event::Message(Address::Node(from), message));
+        self.event(to.0, Event::Settle);
+    }
+
+    fn sync(&mut self, node: u32) {
+        let seat = &mut self.seats[node as usize - 1];
+        seat.disk.synced = seat.disk.log.clone();
+        seat.disk.unsynced.clear();
+        let at = (seat.disk.position, seat.disk.log.len() as Seq);
+        let on = seat.on();
+        if let Some(proof) = guard::durable_ack(on, Some(at), at) {
+            seat.proof = proof;
+            self.event(node, Event::Durable(proof));
+            self.event(node, Event::Settle);
+        }
+    }
+
+    /// One event at one node, with the effects that follow: what `node::Node` does on a real engine.
+    fn event(&mut self, node: u32, event: Event) {
+        let now = self.now;
+        let t = &mut Tracer::off();
+        let mut out = Vec::new();
+        let seat = &mut self.seats[node as usize - 1];
+        seat.replica.step(now, event, t);
+        loop {
+            while let Some(effect) = seat.replica.next_effect() {
+                seat.perform(now, effect, &mut out);
+            }
+            let at = (seat.disk.position, seat.disk.log.len() as Seq);
+            match guard::durable_ack(seat.on(), None, at) {
+                Some(proof) if proof != seat.proof => {
+                    seat.proof = proof;
+                    seat.replica.step(now, Event::Durable(proof), t);
+                }
+                _ => break,
+            }
+        }
+        for held in std::mem::take(&mut seat.held) {
+            match held.release(&seat.proof) {
+                Ok((to, message, _)) => out.push((to, message)),
+                Err(held) => seat.held.push(held),
+            }
+        }
+        out.into_iter().for_each(|(to, message)| self.said(NodeId(node), to, message));
+    }
+
+    fn said(&mut self, from: NodeId, to: Address, message: Message) {
+        match (to, message) {
+            (Address::Node(to), message) => self.network.push((from, to, message)),
+            (_, Message::SessionOpened { session }) => self.session = session,
+            (_, Message::Answer { request, result: WriteResult::Done(outcome) }) => {
+                let before = self.answered.insert(request, outcome);
+                if before.is_some_and(|before| before != outcome) {
+                    self.break_promise(
+                        "D6, P2",
+                        format!("write {} was answered twice, differently", request.number),
+                    );
+                }
+            }
+            (_, Message::ReadAnswer { id, .. }) => {
+                let applied = self.seats[from.0 as usize - 1].replica.observe().3;
+                if let Some((_, acknowledged)) = self.reading.take_if(|(asked, _)| *asked == id)
+                    && applied < acknowledged
+                {
+                    self.break_promise(
+                        "P2",
+                        format!(
+                            "a read got an old value: entry {acknowledged} was acknowledged before it was asked"
+                        ),
+                    );
+                }
+            }
+            _ => {}
+        }
+    }
+
+    fn break_promise(&mut self, id: &str, what: String) {
+        self.broken.get_or_insert(format!("{id}: {what}"));
+    }
+
+    /// What must hold in every state.
+    fn observe(&mut self) {
+        for at in 0..self.seats.len() {
+            let seat = &self.seats[at];
+            let node = NodeId(at as u32 + 1);
+            let (role, epoch, commit, applied, _) = seat.replica.observe();
+            if applied > commit {
+                self.break_promise("D5", format!("{node} applied entry {applied}, which is not committed"));
+                return;
+            }
+            if role == RoleName::Primary && *self.leaders.entry(epoch).or_insert(node) != node {
+                self.break_promise("D2, P1", format!("two primaries in epoch {}", epoch.0));
+                return;
+            }
+            let log: Vec<(Epoch, Origin)> =
+                self.seats[at].disk.log.iter().map(|entry| (entry.epoch, entry.origin)).collect();
+            let known = self.committed.len();
+            let upto = (commit as usize).min(log.len());
+            if let Some(seq) = (0..upto.min(known)).find(|seq| log[*seq] != self.committed[*seq]) {
+                let what = format!("{node} committed another entry {} than was committed before", seq + 1);
+                self.break_promise("D1, P1", what);
+                return;
+            }
+            if upto > known {
+                self.committed.extend_from_slice(&log[known..upto]);
+            }
+        }
+        let told = self.answered.values().map(version).max().unwrap_or(0);
+        if told > self.committed.len() as Seq {
+            self.break_promise("D4, P1", format!("entry {told} was acknowledged and is not committed"));
+        }
+        let mut applied: Vec<&RequestId> = Vec::new();
+        for (_, origin) in &self.committed {
+            if let Origin::Request(request) = origin {
+                applied.push(request);
+            }
+        }
+        for seat in &self.seats {
+            let status = seat.replica.status(0);
+            let lost = self.committed.len() as Seq > seat.disk.log.len() as Seq;
+            if status.serving && lost && self.leaders.keys().max() == Some(&status.promised) {
+                self.broken.get_or_insert(format!(
+                    "D4, P1: entry {} was committed, and the primary of epoch {} does not have it",
+                    self.committed.len(),
+                    status.promised.0
+                ));
+            }
+        }
+    }
+}
+
+impl Seat {
+    fn new(scope: &Scope, me: NodeId, members: &[NodeId]) -> Seat {
+        let disk = Disk {
+            promise: Epoch(0),
+            proven: true,
+            log: Vec::new(),
+            synced: Vec::new(),
+            unsynced: Vec::new(),
+            position: 0,
+        };
+        let config = Config {
+            me,
+            members: members.to_vec(),
+            mechanisms: scope.mechanisms,
+            timing: Timing {
+                heartbeat_every: 1,
+                resend_after: 1,
+                candidate_patience: 1,
+                window_bytes: 1 << 20,
+                waiting_max: 64,
+            },
+            pid: 0,
+        };
+        Seat::open(config, disk)
+    }
+
+    fn open(config: Config, disk: Disk) -> Seat {
+        let (on, position) = (config.mechanisms, disk.position);
+        let entries = if disk.proven { disk.log.as_slice() } else { &[] };
+        let restored = Restored {
+            promised: disk.promise,
+            proven: disk.proven,
+            checkpoint: 0,
+            host_state: Vec::new(),
+            entries: entries.iter().map(|entry| (entry.epoch, entry.origin)).collect(),
+        };
+        let at = (position, entries.len() as Seq);
+        let proof = guard::durable_ack(on, Some(at), at).unwrap_or_default();
+        let replica = Replica::restore(config, restored).expect("there is no host state to decode");
+        Seat { replica, disk, held: Vec::new(), proof }
+    }
+
+    fn on(&self) -> trace::Mechanisms {
+        self.replica.config().mechanisms
+    }
+
+    fn crash(&mut self, _scope: &Scope, keep: usize) {
+        let mut log = self.disk.synced.clone();
+        for op in &self.disk.unsynced[..keep] {
+            match op {
+                LogOp::Append(entry) => log.push(entry.clone()),
+                LogOp::Truncate(from) => log.truncate(*from as usize - 1),
+            }
+        }
+        let disk = Disk { synced: log.clone(), log, unsynced: Vec::new(), ..self.disk.clone() };
+        *self = Seat::open(self.replica.config().clone(), disk);
+    }
+
+    fn wipe(&mut self, _scope: &Scope) {
+        let disk = Disk {
+            promise: Epoch(0),
+            proven: false,
+            log: Vec::new(),
+            synced: Vec::new(),
+            unsynced: Vec::new(),
+            position: self.disk.position,
+        };
+        *self = Seat::open(self.replica.config().clone(), disk);
+    }
+
+    fn perform(&mut self, now: u64, effect: Effect, out: &mut Vec<(Address, Message)>) {
+        let t = &mut Tracer::off();
+        match effect {
+            Effect::Append(entry) => {
+                self.disk.position += 1;
+                self.disk.log.push(entry.clone());
+                self.disk.unsynced.push(LogOp::Append(entry));
+            }
+            Effect::Truncate(from) => {
+                self.disk.position += 1;
+                self.disk.log.truncate(from as usize - 1);
+                self.disk.unsynced.push(LogOp::Truncate(from));
+            }
+            Effect::Promise(epoch) => self.disk.promise = epoch,
+            Effect::Apply { seq, skip } => {
+                let entry = &self.disk.log[seq as usize - 1];
+                let nothing = skip || entry.op == Op::Nop;
+                let outcome = if nothing { Outcome::Nothing } else { Outcome::Written(seq) };
+                self.replica.step(now, Event::Applied(seq, outcome), t);
+            }
+            Effect::Send(to, message) => out.push((to, message)),
+            Effect::Hold(to, message) => self.hold(Held::until(self.disk.position, to, message, None)),
+            Effect::SendEntries { to, epoch, prev, upto, commit } => {
+                let entries = self.disk.log[prev.seq as usize..upto as usize].to_vec();
+                out.push((Address::Node(to), Message::Prepare { epoch, prev, entries, commit }));
+                self.replica.step(now, Event::Sent(to, upto, 1), t);
+            }
+            Effect::Read { gateway, id, .. } => {
+                let result = dataplane::ReadResult::Missing;
+                out.push((Address::Gateway(gateway), Message::ReadAnswer { id, result }));
+            }
+            // There are no checkpoints here: the state as of entry 0 is empty, and the log holds the rest.
+            Effect::SendChunk { to, epoch, transfer, cursor, may_finish: true } => {
+                let chunk = Chunk { seq: 0, items: Vec::new(), next: None, host_state: Vec::new() };
+                out.push((Address::Node(to), Message::Chunk { epoch, transfer, cursor, chunk }));
+            }
+            Effect::SendChunk { .. }
+            | Effect::InstallBegin
+            | Effect::InstallItems(_)
+            | Effect::InstallAbort => {}
+            Effect::InstallFinish { epoch, .. } => {
+                let promise = self.disk.promise.max(epoch);
+                let position = self.disk.position + 1;
+                self.disk = Disk {
+                    promise,
+                    proven: true,
+                    log: Vec::new(),
+                    synced: Vec::new(),
+                    unsynced: Vec::new(),
+                    position,
+                };
+                if let Some(proof) = guard::durable_ack(self.on(), Some((position, 0)), (position, 0)) {
+                    self.proof = proof;
+                }
+            }
+            Effect::Unprove => self.disk.proven = false,
+        }
+    }
+
+    fn hold(&mut self, mut held: Held) {
+        for earlier in &mut self.held {
+            match earlier.absorb(held) {
+                Ok(()) => return,
+                Err(other) => held = other,
+            }
+        }
+        self.held.push(held);
+    }
+}
+
+fn version(outcome: &Outcome) -> Seq {
+    match outcome {
+        Outcome::Written(seq) => *seq,
+        _ => 0,
+    }
+}
+
+/// A message in a few words.
+fn brief(message: &Message) -> String {
+    match message {
+        Message::Prepare { epoch, prev, entries, commit } => {
+            let upto = prev.seq + entries.len() as u64;
+            format!(
+                "Prepare in epoch {}: entries {}..={upto} behind {}@{}, committed {commit}",
+                epoch.0,
+                prev.seq + 1,
+                prev.seq,
+                prev.epoch.0
+            )
+        }
+        Message::PrepareOk { epoch, matched } => {
+            format!("PrepareOk in epoch {}: durable up to {matched}", epoch.0)
+        }
+        Message::PromiseRequest { epoch } => format!("PromiseRequest for epoch {}", epoch.0),
+        Message::Promised { epoch, tail } => {
+            format!("Promised epoch {}, log ends at {}@{}", epoch.0, tail.seq, tail.epoch.0)
+        }
+        Message::Fenced { promised } => format!("Fenced by epoch {}", promised.0),
+        other => other.name().to_string(),
+    }
+}
+
+impl fmt::Display for World {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.summary().iter().try_for_each(|line| writeln!(f, "{line}"))
+    }
+}
