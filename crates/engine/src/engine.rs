@@ -1,64 +1,604 @@
-//! The engine.
-#![allow(unused, clippy::all, missing_docs)]
+//! The engine: appends, syncs, truncates, applies, reads.
+//!
+//! An entry is *tentative* when appended, *durable* when the batch it went out with is back, and *visible* when
+//! applied. In this order only: `applied <= durable <= last`. A tentative entry can be truncated, an applied one never.
+
 use std::io;
+use std::ops::Bound;
 use std::sync::Arc;
-use trace::{Mechanisms, Tracer};
-use crate::{device::Device, error::*, recovery::RecoveryReport, types::*};
 
-pub fn format(device: &impl Device, identity: &Identity, standing: Standing, layout: Layout) -> Result<(), FormatError> { unimplemented!() }
-pub fn reformat(device: &impl Device, identity: &Identity, standing: Standing, layout: Layout) -> Result<(), FormatError> { unimplemented!() }
+use trace::{Kind, Mechanisms, Tracer, emit};
 
+use crate::allocator::Allocator;
+use crate::checkpoint::{Checkpoint, Run};
+use crate::device::Device;
+use crate::error::{AppendError, ApplyError, Blocked, Damage, OpenError, ReadError, WriteError, Zone};
+use crate::format::checkpoint_chunk::{ChunkHeader, ChunkRef, Slot, StreamHead};
+use crate::format::data_record;
+use crate::format::superblock::{self, Superblock};
+use crate::format::wal_record::{
+    DELETE, NOP, PUT, TRUNCATE, WalHeader, WalRecord, condition_code, record_bytes,
+};
+use crate::guard;
+use crate::index::{Index, item_bytes};
+use crate::log::{Batch, Log};
+use crate::prepare;
+use crate::quarantine::Quarantine;
+use crate::recent::Recent;
+use crate::recovery::{RecoveryReport, recover};
+use crate::transfer::Install;
+use crate::types::{
+    Condition, Entry, Extent, Found, Identity, KEY_BYTES_MAX, Layout, Lsn, Op, Outcome, Seq, Space, Standing,
+    Synced, TAG_BYTES_MAX, UNIT, VALUE_BYTES_MAX,
+};
+use crate::value;
+
+/// One device, open.
 #[derive(Clone, Debug)]
-pub struct Engine<D> { device: D }
-#[derive(Debug)]
-pub struct Batch {}
-impl Batch {
-    pub fn write(&self, device: &impl Device) -> io::Result<()> { unimplemented!() }
-    /// The host's clock, for the trace: how long the write took.
-    pub fn timed(self, micros: u64) -> Batch { unimplemented!() }
+pub struct Engine<D> {
+    pub(crate) device: D,
+    pub(crate) mechanisms: Mechanisms,
+    /// As stored in both slots, but for the generation of the older one.
+    pub(crate) superblock: Superblock,
+    /// The slot with the greater generation.
+    newest: usize,
+    poisoned: bool,
+    pub(crate) damage: Option<Damage>,
+    /// As of `applied`.
+    pub(crate) index: Index,
+    pub(crate) applied: Seq,
+    /// At least `applied`, at most the last of `log`.
+    pub(crate) durable: Seq,
+    pub(crate) log: Log,
+    pub(crate) recent: Recent,
+    pub(crate) allocator: Allocator,
+    pub(crate) quarantine: Quarantine,
+    /// Of the checkpoint in force.
+    pub(crate) host_state: Vec<u8>,
+    pub(crate) chunks: Vec<ChunkRef>,
+    pub(crate) chunk_units: u64,
+    /// Bytes that the puts not yet applied may add to a checkpoint.
+    pub(crate) tentative_bytes: u64,
+    pub(crate) run: Option<Run>,
+    pub(crate) install: Option<Install>,
+    /// Something was refused for want of space that a checkpoint might give back.
+    pub(crate) starved: bool,
 }
 
 impl<D: Device> Engine<D> {
-    pub fn open(device: D, identity: &Identity, mechanisms: Mechanisms, t: &mut Tracer) -> Result<(Engine<D>, RecoveryReport), OpenError> { unimplemented!() }
-    pub fn append(&mut self, op: Op, tag: &[u8], t: &mut Tracer) -> Result<Seq, AppendError> { unimplemented!() }
-    pub fn truncate(&mut self, from: Seq, t: &mut Tracer) -> Result<(), WriteError> { unimplemented!() }
-    pub fn begin_sync(&mut self) -> Option<Batch> { unimplemented!() }
-    pub fn end_sync(&mut self, batch: Batch, result: io::Result<()>, t: &mut Tracer) -> Result<Synced, WriteError> { unimplemented!() }
-    pub fn sync(&mut self, t: &mut Tracer) -> Result<Synced, WriteError> { unimplemented!() }
-    pub fn last_seq(&self) -> Seq { unimplemented!() }
-    pub fn durable_seq(&self) -> Seq { unimplemented!() }
-    pub fn applied_seq(&self) -> Seq { unimplemented!() }
-    pub fn appended_lsn(&self) -> Lsn { unimplemented!() }
-    pub fn durable_lsn(&self) -> Lsn { unimplemented!() }
-    pub fn has_unsynced(&self) -> bool { unimplemented!() }
-    /// Applies entry `applied_seq + 1`, which must be durable here: clamp to `durable_seq()`.
-    pub fn apply(&mut self, skip: bool, t: &mut Tracer) -> Result<Outcome, ApplyError> { unimplemented!() }
-    pub fn commit(&mut self, upto: Seq, t: &mut Tracer) -> Result<Vec<(Seq, Outcome)>, ApplyError> { unimplemented!() }
-    pub fn get(&self, key: &[u8]) -> Result<Option<Found>, ReadError> { unimplemented!() }
-    pub fn scan(&self, prefix: &[u8], after: Option<&[u8]>, limit: usize) -> Vec<(Arc<[u8]>, Seq, u32)> { unimplemented!() }
-    pub fn key_count(&self) -> u64 { unimplemented!() }
-    pub fn entry(&self, seq: Seq) -> Result<Option<Entry>, ReadError> { unimplemented!() }
-    pub fn tag(&self, seq: Seq) -> Option<&[u8]> { unimplemented!() }
-    pub fn retained_from(&self) -> Seq { unimplemented!() }
-    pub fn checkpoint_seq(&self) -> Seq { unimplemented!() }
-    pub fn promised(&self) -> u64 { unimplemented!() }
-    pub fn promise(&mut self, epoch: u64, t: &mut Tracer) -> Result<(), WriteError> { unimplemented!() }
-    pub fn standing(&self) -> Standing { unimplemented!() }
-    pub fn set_standing(&mut self, standing: Standing, t: &mut Tracer) -> Result<(), WriteError> { unimplemented!() }
-    pub fn host_state(&self) -> &[u8] { unimplemented!() }
-    pub fn is_poisoned(&self) -> bool { unimplemented!() }
-    pub fn checkpoint_due(&self) -> bool { unimplemented!() }
-    pub fn checkpoint_running(&self) -> bool { unimplemented!() }
-    pub fn checkpoint_begin(&mut self, host_state: Vec<u8>, t: &mut Tracer) { unimplemented!() }
-    pub fn checkpoint_step(&mut self, t: &mut Tracer) -> Result<CheckpointProgress, WriteError> { unimplemented!() }
-    pub fn checkpoint(&mut self, host_state: Vec<u8>, t: &mut Tracer) -> Result<(), WriteError> { unimplemented!() }
-    pub fn transfer_read(&self, cursor: Option<TransferCursor>, bytes_max: usize) -> Result<TransferChunk, ReadError> { unimplemented!() }
-    pub fn install_begin(&mut self, t: &mut Tracer) -> Result<(), WriteError> { unimplemented!() }
-    pub fn install_put(&mut self, key: Arc<[u8]>, version: Seq, value: Arc<[u8]>) -> Result<(), WriteError> { unimplemented!() }
-    pub fn install_finish(&mut self, seq: Seq, host_state: Vec<u8>, epoch: u64, t: &mut Tracer) -> Result<(), WriteError> { unimplemented!() }
-    pub fn install_abort(&mut self) { unimplemented!() }
-    pub fn damage(&self) -> Option<&Damage> { unimplemented!() }
-    pub fn reset_to_joining(&mut self, t: &mut Tracer) -> Result<(), WriteError> { unimplemented!() }
-    pub fn space(&self) -> Space { unimplemented!() }
-    pub fn device(&self) -> &D { &self.device }
+    /// Opens a formatted device. Never formats. The commit point is the checkpoint's; later entries come back
+    /// tentative, and durable, for the owner to apply or truncate.
+    ///
+    /// A device whose log or checkpoint is damaged opens too, with [`damage`](Engine::damage) set: for reading, and
+    /// for [`reset_to_joining`](Engine::reset_to_joining).
+    pub fn open(
+        device: D,
+        identity: &Identity,
+        mechanisms: Mechanisms,
+        t: &mut Tracer,
+    ) -> Result<(Engine<D>, RecoveryReport), OpenError> {
+        let recovered = match recover(&device, identity, mechanisms) {
+            Err(OpenError::NotFormatted | OpenError::Corrupt(_)) if !guard::no_silent_format(mechanisms) => {
+                prepare::reformat(&device, identity, Standing::Member, Layout::default())
+                    .map_err(|error| OpenError::Io(io::Error::other(error)))?;
+                recover(&device, identity, mechanisms)?
+            }
+            result => result?,
+        };
+        let report = recovered.report;
+        let (superblock, newest, log) = (recovered.superblock, recovered.newest, recovered.log);
+        emit!(
+            t,
+            Kind::DeviceOpened {
+                life: superblock.life,
+                generation: superblock.generation,
+                checkpoint: superblock.checkpoint_seq,
+                last: log.last(),
+                discarded: report.discarded_bytes,
+            }
+        );
+        if let Some(Damage { zone, offset, found, .. }) = &report.damage {
+            let zone = format!("{zone:?}").to_lowercase();
+            emit!(t, Kind::CorruptionFound { zone, offset: *offset, why: found.clone() });
+        }
+        let mut engine = Engine {
+            device,
+            mechanisms,
+            superblock,
+            newest,
+            poisoned: false,
+            damage: report.damage.clone(),
+            index: Index::default(),
+            applied: superblock.checkpoint_seq,
+            durable: log.last(),
+            tentative_bytes: log.entries.iter().filter_map(|e| e.record.as_deref()).map(added_bytes).sum(),
+            log,
+            recent: Recent::default(),
+            allocator: recovered.allocator,
+            quarantine: Quarantine::default(),
+            host_state: Vec::new(),
+            chunks: Vec::new(),
+            chunk_units: 0,
+            run: None,
+            install: None,
+            starved: false,
+        };
+        engine.adopt(recovered.checkpoint);
+        Ok((engine, report))
+    }
+
+    /// Takes over a checkpoint's contents.
+    pub(crate) fn adopt(&mut self, checkpoint: Checkpoint) {
+        let Checkpoint { index, host_state, chunks } = checkpoint;
+        self.chunk_units = chunks.iter().map(|chunk| chunk.extent().units).sum();
+        (self.index, self.host_state, self.chunks) = (index, host_state, chunks);
+    }
+
+    /// Appends an entry behind the last one. It is in memory until the next sync, and nothing is written before.
+    pub fn append(&mut self, op: Op, tag: &[u8], t: &mut Tracer) -> Result<Seq, AppendError> {
+        self.writable()?;
+        let (kind, condition) = match &op {
+            Op::Put { condition, .. } => (PUT, *condition),
+            Op::Delete { condition, .. } => (DELETE, *condition),
+            Op::Nop => (NOP, Condition::Always),
+        };
+        let key = op.key().cloned().unwrap_or_default();
+        check_sizes(&op, &key, tag)?;
+        if let Err((needed, free)) = self.log.room(record_bytes(key.len(), tag.len()), false) {
+            self.starved = true;
+            return Err(AppendError::WalFull { needed, free });
+        }
+        let seq = self.last_seq() + 1;
+        let (condition, version) = condition_code(condition);
+        let mut header = WalHeader { kind, seq, condition, version, ..WalHeader::default() };
+        if let Op::Put { value, .. } = &op {
+            let extent = self.place(&key, data_record::units(value.len()))?;
+            let data = data_record::header(seq, value);
+            (header.unit, header.value_bytes, header.value_crc) = (extent.unit, data.value_bytes, data.crc);
+            self.log.push_value(self.offset_of(extent), data, value.clone());
+        }
+        let (lsn, extent, bytes) = (self.log.end.0, header.unit, u64::from(header.value_bytes));
+        self.tentative_bytes += added_bytes(self.log.push_entry(header, key, tag));
+        self.recent.push(Entry { seq, tag: tag.to_vec(), op }, self.durable);
+        emit!(t, Kind::RecordWritten { seq, lsn, extent, bytes });
+        Ok(seq)
+    }
+
+    /// Would all of these be appended, with tags of this length? For an owner that has to know before it decides. May
+    /// say no where the free space is fragmented and only just enough; never says yes and then refuses.
+    pub fn has_room<'a>(&mut self, ops: impl Iterator<Item = &'a Op>, tag_bytes: usize) -> bool {
+        let (mut log_bytes, mut index_bytes, mut units) = (0, 0, Vec::new());
+        for op in ops {
+            if let Op::Put { key, value, .. } = op {
+                units.push(data_record::units(value.len()));
+                index_bytes += item_bytes(key);
+            }
+            log_bytes += record_bytes(op.key().map_or(0, |key| key.len()), tag_bytes);
+        }
+        let free = self.allocator.free_units().saturating_sub(self.reserve(index_bytes));
+        let fits = self.log.room(log_bytes, false).is_ok()
+            && units.iter().sum::<u64>() <= free
+            && self.allocator.has_room(&units);
+        self.starved |= !fits;
+        fits
+    }
+
+    /// Finds room for a value, leaving the reserve alone.
+    fn place(&mut self, key: &[u8], units: u64) -> Result<Extent, AppendError> {
+        let old = self.index.get(key).map(|slot| slot.extent());
+        if let Some(in_place) = guard::never_overwrite_live(self.mechanisms, old, units) {
+            return Ok(in_place);
+        }
+        let free = self.allocator.free_units().saturating_sub(self.reserve(item_bytes(key)));
+        let extent = if units <= free { self.allocator.alloc(units) } else { None };
+        self.starved |= extent.is_none();
+        extent.ok_or(AppendError::NoSpace { needed: units, free })
+    }
+
+    /// Units kept free so that two more checkpoints fit, whatever the owner adds now (`more` bytes of the index):
+    /// the next one, which is written while the last one still counts, and the one after it. So a full device can
+    /// always be checkpointed, and with that deleted from. Reckoned with chunks of one unit, the worst that
+    /// fragmentation can do.
+    fn reserve(&self, more: u64) -> u64 {
+        let region = self.superblock.data_units * UNIT;
+        let host = (2 * self.host_state.len() as u64).max((region / 16).min(64 << 10));
+        let stream = StreamHead::BYTES as u64 + host + self.index.item_bytes() + self.tentative_bytes + more;
+        let one = stream.div_ceil(UNIT - ChunkHeader::BYTES as u64);
+        let written = self.run.as_ref().map_or(0, |run| run.writer.units);
+        one.max((2 * one).saturating_sub(self.chunk_units)).saturating_sub(written)
+    }
+
+    /// Undoes the entries from `from` on, which must not be applied. The log says so in a record, because what is
+    /// durable cannot be unwritten; their seqs are given out again. Durable with the next sync.
+    ///
+    /// # Panics
+    /// If `from` is applied: a committed entry is never undone (E2).
+    pub fn truncate(&mut self, from: Seq, t: &mut Tracer) -> Result<(), WriteError> {
+        self.writable()?;
+        assert!(from > self.applied, "E2: entry {from} is applied, and cannot be truncated");
+        if from > self.last_seq() {
+            return Ok(());
+        }
+        if let Err((needed, free)) = self.log.room(record_bytes(0, 0), true) {
+            self.starved = true;
+            return Err(WriteError::WalFull { needed, free });
+        }
+        let lsn = self.log.end.0;
+        let header = WalHeader { kind: TRUNCATE, seq: from, ..WalHeader::default() };
+        let end = self.log.push(header, Arc::default(), &[]).end();
+        for undone in self.log.entries.split_off((from - self.log.first) as usize) {
+            let record = undone.record.expect("E2: an entry that is not applied still has its record");
+            self.tentative_bytes -= added_bytes(&record);
+            match self.unowned_extent(&record) {
+                Some(extent) if guard::extent_quarantine(self.mechanisms) => {
+                    self.quarantine.truncated_by(end, extent)
+                }
+                Some(extent) => self.allocator.free(extent),
+                None => {}
+            }
+        }
+        self.recent.truncate(from);
+        self.durable = self.durable.min(from - 1);
+        emit!(t, Kind::TruncationWritten { from, lsn });
+        Ok(())
+    }
+
+    /// Takes all that was appended since the last batch, as one batch; `None` if that is nothing, if another batch is
+    /// out, or if the engine does not write. Write it with [`Batch::write`], on any thread, and give it back to
+    /// [`end_sync`](Engine::end_sync).
+    pub fn begin_sync(&mut self) -> Option<Batch> {
+        self.writable().ok()?;
+        self.log.take_batch(self.mechanisms)
+    }
+
+    /// Takes back a batch with the result of writing it. An error poisons the engine.
+    ///
+    /// # Panics
+    /// If it is not the batch that is out.
+    pub fn end_sync(
+        &mut self,
+        batch: Batch,
+        result: io::Result<()>,
+        t: &mut Tracer,
+    ) -> Result<Synced, WriteError> {
+        assert_eq!(self.log.out.take(), Some(batch.number), "E1: not the batch that is out");
+        self.writable()?;
+        if let Err(error) = result {
+            return Err(self.failed(error.into(), t));
+        }
+        let durable_before = std::mem::replace(&mut self.log.durable, batch.end).0;
+        self.durable = self.log.durable_seq();
+        self.quarantine.release_durable(batch.end, &mut self.allocator);
+        if t.is_on() {
+            let (writes, bytes) = batch.size();
+            let (batch, durable, micros) = (batch.number, batch.end.0, batch.micros);
+            emit!(t, Kind::DeviceSynced { batch, durable_before, durable, writes, bytes, micros });
+        }
+        Ok(self.receipt())
+    }
+
+    /// Makes everything appended so far durable.
+    pub fn sync(&mut self, t: &mut Tracer) -> Result<Synced, WriteError> {
+        self.writable()?;
+        if self.log.out.is_some() {
+            return Err(WriteError::BatchOut);
+        }
+        let Some(batch) = self.begin_sync() else { return Ok(self.receipt()) };
+        let result = batch.write(&self.device);
+        self.end_sync(batch, result, t)
+    }
+
+    fn receipt(&self) -> Synced {
+        Synced { durable_lsn: self.log.durable, durable_seq: self.durable }
+    }
+
+    /// Applies entry `applied_seq + 1`, which must be durable here; with `skip`, advances without its effect (the
+    /// owner knows that the request took effect before). Its condition is decided now: success and refusal are both
+    /// results of the log.
+    pub fn apply(&mut self, skip: bool, _t: &mut Tracer) -> Result<Outcome, ApplyError> {
+        self.writable()?;
+        let (seq, last, durable) = (self.applied + 1, self.last_seq(), self.durable);
+        if seq > last {
+            return Err(ApplyError::Missing { seq, last });
+        }
+        if seq > durable {
+            return Err(ApplyError::NotDurable { seq, durable });
+        }
+        let record = self.log.get_mut(seq).and_then(|entry| entry.record.take());
+        let record = record.expect("E2: an entry that is not applied still has its record");
+        self.tentative_bytes -= added_bytes(&record);
+        self.applied = seq;
+        let before = self.index.get(&record.key);
+        let current = before.map(|slot| slot.version);
+        let outcome = match record.header.kind {
+            NOP => Outcome::Nothing,
+            _ if skip => Outcome::Nothing,
+            _ if !holds(record.condition(), current) => Outcome::ConditionFailed { current },
+            PUT => Outcome::Written { version: seq },
+            _ => Outcome::Deleted { existed: before.is_some() },
+        };
+        // What the entry leaves without an owner: the value that it replaced, or its own if it has no effect.
+        let retired = match outcome {
+            Outcome::Written { .. } => {
+                let slot = record.slot().expect("E4: only a put is written");
+                self.save(&record.key, before);
+                self.index.insert(record.key.clone(), slot);
+                before.map(|old| old.extent()).filter(|old| *old != slot.extent())
+            }
+            Outcome::Deleted { .. } => {
+                self.save(&record.key, before);
+                self.index.remove(&record.key).map(|old| old.extent())
+            }
+            _ => self.unowned_extent(&record),
+        };
+        match retired {
+            Some(extent) if guard::extent_quarantine(self.mechanisms) => {
+                self.quarantine.freed_by(seq, extent)
+            }
+            Some(extent) => self.allocator.free(extent),
+            None => {}
+        }
+        Ok(outcome)
+    }
+
+    fn save(&mut self, key: &Arc<[u8]>, before: Option<Slot>) {
+        if let Some(run) = &mut self.run {
+            run.save(key, before);
+        }
+    }
+
+    /// The extent of a put without effect, unless it is the live value's own (which was overwritten in place).
+    fn unowned_extent(&self, record: &WalRecord) -> Option<Extent> {
+        let live = self.index.get(&record.key).map(|slot| slot.extent());
+        record.slot().map(|slot| slot.extent()).filter(|extent| live != Some(*extent))
+    }
+
+    /// Applies all entries up to `upto`, for an owner that skips none.
+    pub fn commit(&mut self, upto: Seq, t: &mut Tracer) -> Result<Vec<(Seq, Outcome)>, ApplyError> {
+        let mut outcomes = Vec::new();
+        while self.applied < upto {
+            let outcome = self.apply(false, t)?;
+            outcomes.push((self.applied, outcome));
+        }
+        Ok(outcomes)
+    }
+
+    /// The value of `key` as of `applied_seq`, checked against its checksum.
+    pub fn get(&self, key: &[u8]) -> Result<Option<Found>, ReadError> {
+        self.readable()?;
+        let Some(slot) = self.index.get(key) else { return Ok(None) };
+        Ok(Some(Found { version: slot.version, value: self.read_value(&slot)? }))
+    }
+
+    fn read_value(&self, slot: &Slot) -> Result<Arc<[u8]>, ReadError> {
+        value::read(&self.device, &self.superblock, slot, guard::verify_on_read(self.mechanisms))
+    }
+
+    /// Up to `limit` keys that begin with `prefix` and come after `after`, in order, with version and value length.
+    pub fn scan(&self, prefix: &[u8], after: Option<&[u8]>, limit: usize) -> Vec<(Arc<[u8]>, Seq, u32)> {
+        let from = match after {
+            Some(after) if after >= prefix => Bound::Excluded(after),
+            _ => Bound::Included(prefix),
+        };
+        let matching = self.index.range(from).take_while(|(key, _)| key.starts_with(prefix));
+        matching.take(limit).map(|(key, slot)| (key.clone(), slot.version, slot.value_bytes)).collect()
+    }
+
+    /// How many keys there are.
+    pub fn key_count(&self) -> u64 {
+        self.index.len()
+    }
+
+    /// Entry `seq`, if it is retained, synced or not.
+    pub fn entry(&self, seq: Seq) -> Result<Option<Entry>, ReadError> {
+        self.readable()?;
+        if let Some(entry) = self.recent.get(seq) {
+            return Ok(Some(entry.clone()));
+        }
+        // Entries that a checkpoint covers may be overwritten at any time, even if the log still remembers them.
+        let Some(logged) = self.log.get(seq).filter(|_| seq > self.checkpoint_seq()) else { return Ok(None) };
+        let mut bytes = vec![0; logged.bytes as usize];
+        self.log.ring.read(&self.device, logged.lsn, &mut bytes)?;
+        let corrupt = |found: String| {
+            let (offset, expected) =
+                (self.log.ring.pieces(logged.lsn, 0)[0].0, format!("the record of entry {seq}"));
+            ReadError::Corrupt(Damage { zone: Zone::Wal, offset, expected, found })
+        };
+        let record = WalRecord::decode(&bytes, true).map_err(|error| corrupt(error.to_string()))?;
+        if (record.lsn(), record.header.seq) != (logged.lsn, seq) {
+            return Err(corrupt(format!("that of entry {}, lsn {}", record.header.seq, record.lsn())));
+        }
+        let (slot, condition, WalRecord { header, key, tag }) = (record.slot(), record.condition(), record);
+        let op = match slot {
+            Some(slot) => Op::Put { key, value: self.read_value(&slot)?, condition },
+            None if header.kind == DELETE => Op::Delete { key, condition },
+            None => Op::Nop,
+        };
+        Ok(Some(Entry { seq, tag, op }))
+    }
+
+    /// The tag of an entry without reading the device: of any that is not applied, and of recent ones.
+    pub fn tag(&self, seq: Seq) -> Option<&[u8]> {
+        let recent = || self.recent.get(seq).map(|entry| entry.tag.as_slice());
+        self.log.get(seq).and_then(|entry| entry.record.as_deref()).map(|r| r.tag.as_slice()).or_else(recent)
+    }
+
+    /// The first entry that [`entry`](Engine::entry) can return: at most `checkpoint_seq + 1`, or less if the entries
+    /// before are still in memory.
+    pub fn retained_from(&self) -> Seq {
+        let from = self.checkpoint_seq() + 1;
+        self.recent.first().map_or(from, |recent| recent.min(from))
+    }
+
+    /// Stores the promise of `epoch`, in both superblocks. Blocks for two syncs; may be called while a batch is out.
+    pub fn promise(&mut self, epoch: u64, t: &mut Tracer) -> Result<(), WriteError> {
+        self.writable()?;
+        let before = self.promised();
+        if epoch <= before {
+            return Err(WriteError::StalePromise { asked: epoch, promised: before });
+        }
+        let next = Superblock { promise: epoch, ..self.superblock };
+        self.store(next).map_err(|error| self.failed(error, t))?;
+        emit!(t, Kind::PromiseStored { before, epoch, generation: self.superblock.generation });
+        Ok(())
+    }
+
+    /// Stores another standing.
+    pub fn set_standing(&mut self, standing: Standing, t: &mut Tracer) -> Result<(), WriteError> {
+        self.writable()?;
+        let mut next = self.superblock;
+        next.set_standing(standing);
+        self.store(next).map_err(|error| self.failed(error, t))
+    }
+
+    /// Makes `next` durable in both slots.
+    pub(crate) fn store(&mut self, next: Superblock) -> Result<(), WriteError> {
+        assert!(next.promise >= self.superblock.promise, "E5: the promise never goes back");
+        (self.superblock, self.newest) = superblock::store(&self.device, self.newest, next, self.mechanisms)?;
+        Ok(())
+    }
+
+    /// Passes an error on; one of the device stops the engine.
+    pub(crate) fn failed(&mut self, error: WriteError, t: &mut Tracer) -> WriteError {
+        if let WriteError::Io(io) = &error
+            && guard::poison_on_io_error(self.mechanisms)
+        {
+            self.poisoned = true;
+            emit!(t, Kind::DevicePoisoned { why: io.to_string() });
+        }
+        error
+    }
+
+    pub(crate) fn writable(&self) -> Result<(), Blocked> {
+        match &self.damage {
+            _ if self.poisoned => Err(Blocked::Poisoned),
+            Some(_) => Err(Blocked::Damaged),
+            None => Ok(()),
+        }
+    }
+
+    pub(crate) fn readable(&self) -> Result<(), ReadError> {
+        if self.poisoned { Err(ReadError::Poisoned) } else { Ok(()) }
+    }
+
+    pub(crate) fn offset_of(&self, extent: Extent) -> u64 {
+        self.superblock.data_offset + extent.unit * UNIT
+    }
+
+    /// The last entry of the log, durable or not.
+    pub fn last_seq(&self) -> Seq {
+        self.log.last()
+    }
+
+    /// Every entry up to this one is durable.
+    pub fn durable_seq(&self) -> Seq {
+        self.durable
+    }
+
+    /// The last entry applied.
+    pub fn applied_seq(&self) -> Seq {
+        self.applied
+    }
+
+    /// Where the next record goes.
+    pub fn appended_lsn(&self) -> Lsn {
+        self.log.end
+    }
+
+    /// Everything that ends at or before this position is durable.
+    pub fn durable_lsn(&self) -> Lsn {
+        self.log.durable
+    }
+
+    /// Is anything appended that is not durable, in a batch or waiting for one?
+    pub fn has_unsynced(&self) -> bool {
+        self.log.end > self.log.durable
+    }
+
+    /// Is a batch out?
+    pub fn batch_out(&self) -> bool {
+        self.log.out.is_some()
+    }
+
+    /// The entry up to which the checkpoint in force has the effects.
+    pub fn checkpoint_seq(&self) -> Seq {
+        self.superblock.checkpoint_seq
+    }
+
+    /// The owner's state of the checkpoint in force; empty at first.
+    pub fn host_state(&self) -> &[u8] {
+        &self.host_state
+    }
+
+    /// The greatest epoch promised.
+    pub fn promised(&self) -> u64 {
+        self.superblock.promise
+    }
+
+    /// What the owner may conclude from this device.
+    pub fn standing(&self) -> Standing {
+        self.superblock.standing()
+    }
+
+    /// Whose device it is.
+    pub fn identity(&self) -> Identity {
+        self.superblock.identity()
+    }
+
+    /// Set if the log or the checkpoint is damaged, and the engine only reads.
+    pub fn damage(&self) -> Option<&Damage> {
+        self.damage.as_ref()
+    }
+
+    /// Has a write or sync failed?
+    pub fn is_poisoned(&self) -> bool {
+        self.poisoned
+    }
+
+    /// The device.
+    pub fn device(&self) -> &D {
+        &self.device
+    }
+
+    /// How the device is used.
+    pub fn space(&self) -> Space {
+        let (units, free, quarantined) =
+            (self.superblock.data_units, self.allocator.free_units(), self.quarantine.units());
+        Space {
+            units,
+            live: units - free - quarantined,
+            quarantined,
+            free,
+            reserve: self.reserve(0),
+            wal_used: self.log.used(),
+            wal_bytes: self.log.ring.bytes,
+            index_bytes: self.index.item_bytes(),
+        }
+    }
+}
+
+/// Bytes that an entry may add to the next checkpoint.
+fn added_bytes(record: &WalRecord) -> u64 {
+    if record.header.kind == PUT { item_bytes(&record.key) } else { 0 }
+}
+
+fn holds(condition: Condition, current: Option<Seq>) -> bool {
+    match condition {
+        Condition::Always => true,
+        Condition::Absent => current.is_none(),
+        Condition::Present => current.is_some(),
+        Condition::Version(version) => current == Some(version),
+    }
+}
+
+fn check_sizes(op: &Op, key: &[u8], tag: &[u8]) -> Result<(), AppendError> {
+    match op {
+        Op::Put { .. } | Op::Delete { .. } if key.is_empty() => Err(AppendError::KeyEmpty),
+        _ if key.len() > KEY_BYTES_MAX => Err(AppendError::KeyTooLong { bytes: key.len() }),
+        _ if tag.len() > TAG_BYTES_MAX => Err(AppendError::TagTooLong { bytes: tag.len() }),
+        Op::Put { value, .. } if value.len() > VALUE_BYTES_MAX => {
+            Err(AppendError::ValueTooLong { bytes: value.len() })
+        }
+        _ => Ok(()),
+    }
 }

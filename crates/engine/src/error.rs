@@ -191,3 +191,24 @@ macro_rules! from_io {
 }
 
 from_io!(FormatError, OpenError, WriteError, ReadError);
+
+/// Why the engine does not write at all.
+pub(crate) enum Blocked {
+    Poisoned,
+    Damaged,
+}
+
+macro_rules! from_blocked {
+    ($($name:ident),*) => {$(
+        impl From<Blocked> for $name {
+            fn from(blocked: Blocked) -> $name {
+                match blocked {
+                    Blocked::Poisoned => $name::Poisoned,
+                    Blocked::Damaged => $name::Damaged,
+                }
+            }
+        }
+    )*};
+}
+
+from_blocked!(AppendError, WriteError, ApplyError);

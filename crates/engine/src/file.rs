@@ -26,7 +26,9 @@ pub enum FileError {
 impl std::fmt::Display for FileError {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
-            FileError::Locked => write!(f, "the device is in use by another process; stop that process first"),
+            FileError::Locked => {
+                write!(f, "the device is in use by another process; stop that process first")
+            }
             FileError::Io(error) => error.fmt(f),
         }
     }

@@ -1,14 +1,29 @@
 //! One device, crash-safe: superblocks, write-ahead log, extents, checkpoints.
 
-pub mod device;
-pub mod engine;
-pub mod error;
+#![forbid(unsafe_code)]
+
+mod allocator;
+mod checkpoint;
+mod device;
+mod engine;
+mod error;
 pub mod file;
-pub mod recovery;
-pub mod types;
+pub mod format;
+mod guard;
+mod index;
+mod log;
+mod prepare;
+mod quarantine;
+mod recent;
+mod recovery;
+mod transfer;
+mod types;
+mod value;
 
 pub use device::Device;
-pub use engine::{Batch, Engine, format, reformat};
+pub use engine::Engine;
 pub use error::*;
+pub use log::Batch;
+pub use prepare::{format, reformat};
 pub use recovery::RecoveryReport;
 pub use types::*;

@@ -1,6 +1,451 @@
-//! Recovery.
+//! From bytes to an engine: what `open` reads, in which order, and what it concludes.
+//!
+//! 1. Sync the device (`sync-on-recovery`).
+//! 2. Of the valid superblock slots, the one with the greater generation counts.
+//! 3. Load the checkpoint it names: index and host state as of one seq. It was durable before the superblock named
+//!    it, so anything wrong with it is damage.
+//! 4. Read the log from the replay start, batch by batch. A batch counts if all its records are there, each where,
+//!    when and in the order it must have been written; the last batch only if its values are there too.
+//! 5. Where the log ends, decide: torn tail, or damage (`corruption-is-not-a-torn-tail`).
+//! 6. Begin a new life of the log at its end, durably. Only then may anything be acknowledged: else (a) a torn batch
+//!    is discarded, (b) a new, shorter one is written in its place and acknowledged, (c) power fails, and (d) what is
+//!    left of the torn one is read behind it. A damaged log is left as it is, as evidence.
+//!
+//! The entries come back tentative: whether they count is for their owner to say.
+
+use std::collections::VecDeque;
+use std::fmt;
+use std::io;
+use std::ops::Bound;
+
+use trace::Mechanisms;
+
+use crate::allocator::Allocator;
+use crate::checkpoint::{Checkpoint, load};
+use crate::device::Device;
+use crate::error::{Damage, DecodeError, OpenError, ReadError, Stop, Zone};
+use crate::format::checkpoint_chunk::ChunkRef;
+use crate::format::superblock::{self, SLOTS, Superblock};
+use crate::format::wal_record::{RECORD_BYTES_MAX, TRUNCATE, WalRecord};
+use crate::guard::{self, Place};
+use crate::log::{Log, Logged, Ring, next_sector};
+use crate::types::{Extent, Identity, Lsn, Seq, UNIT};
+use crate::value;
 
 /// What `open` found and did.
 #[derive(Debug)]
-#[allow(missing_docs)]
-pub struct RecoveryReport {}
+pub struct RecoveryReport {
+    /// Both superblock slots, as found.
+    pub superblocks: [Result<Superblock, DecodeError>; 2],
+    /// The slot that counted.
+    pub slot: usize,
+    /// The checkpoint's seq; 0 for the empty one.
+    pub checkpoint_seq: Seq,
+    /// How many keys it holds.
+    pub checkpoint_keys: u64,
+    /// Where the log was read from.
+    pub replay_start: Lsn,
+    /// WAL records read and kept, truncations included.
+    pub replayed: u64,
+    /// In how many batches.
+    pub batches: u64,
+    /// The last entry of the log.
+    pub last_seq: Seq,
+    /// Where the log ends.
+    pub log_end: Lsn,
+    /// Byte offset on the device of what ended it.
+    pub stop_offset: u64,
+    /// Why it ends there.
+    pub stop: Stop,
+    /// Whole records of the last, incomplete batch, which were discarded.
+    pub discarded_records: u64,
+    /// Their bytes.
+    pub discarded_bytes: u64,
+    /// The life of the log that begins now.
+    pub life: u64,
+    /// Set if the engine only reads.
+    pub damage: Option<Damage>,
+}
+
+impl fmt::Display for RecoveryReport {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (slot, found) in ["A", "B"].iter().zip(&self.superblocks) {
+            match found {
+                Ok(s) => {
+                    writeln!(f, "superblock {slot}: generation {}, promise {}", s.generation, s.promise)?
+                }
+                Err(error) => writeln!(f, "superblock {slot}: {error}")?,
+            }
+        }
+        writeln!(f, "checkpoint: as of entry {}, {} keys", self.checkpoint_seq, self.checkpoint_keys)?;
+        let RecoveryReport { replayed, batches, replay_start, log_end, last_seq, .. } = self;
+        writeln!(
+            f,
+            "log: {replayed} records in {batches} batches, lsn {replay_start} to {log_end}, last entry {last_seq}"
+        )?;
+        writeln!(f, "log ends at byte {}: {}", self.stop_offset, self.stop)?;
+        writeln!(f, "discarded: {} records, {} bytes", self.discarded_records, self.discarded_bytes)?;
+        match &self.damage {
+            Some(damage) => write!(f, "DAMAGED: {damage}"),
+            None => write!(f, "life of the log: {}", self.life),
+        }
+    }
+}
+
+/// Everything an engine starts from.
+pub(crate) struct Recovered {
+    pub(crate) superblock: Superblock,
+    pub(crate) newest: usize,
+    pub(crate) checkpoint: Checkpoint,
+    pub(crate) log: Log,
+    pub(crate) allocator: Allocator,
+    pub(crate) report: RecoveryReport,
+}
+
+/// Reads a device. Nothing is changed, unless the log is whole: then its new life begins.
+pub(crate) fn recover(
+    device: &impl Device,
+    identity: &Identity,
+    on: Mechanisms,
+) -> Result<Recovered, OpenError> {
+    guard::sync_on_recovery(on, device)?;
+    let superblocks = superblock::read_slots(device)?;
+    let generation = |slot: usize| superblocks[slot].as_ref().ok().map(|s: &Superblock| s.generation);
+    let slot = usize::from(generation(1) > generation(0));
+    let Ok(found) = &superblocks[slot] else { return Err(no_superblock(&superblocks)) };
+    let superblock = *found;
+    if superblock.identity() != *identity {
+        return Err(OpenError::WrongIdentity { expected: *identity, found: superblock.identity() });
+    }
+    let formatted = superblock.device_bytes().unwrap_or(u64::MAX);
+    if device.size() < formatted {
+        return Err(OpenError::Truncated { bytes: device.size(), formatted });
+    }
+
+    let (checkpoint, mut damage) = match load(device, &superblock) {
+        Ok(checkpoint) => (checkpoint, None),
+        Err(ReadError::Corrupt(damage)) => (Checkpoint::default(), Some(damage)),
+        Err(ReadError::Io(error)) => return Err(error.into()),
+        Err(error) => unreachable!("loading only reads the device: {error}"),
+    };
+    let mut scan = Scan::new(device, superblock, on);
+    let tail = scan.run()?;
+    damage = damage.or(tail.damage);
+    let allocator = own_extents(&superblock, &checkpoint, &scan.live, on).unwrap_or_else(|overlap| {
+        damage.get_or_insert(overlap);
+        Allocator::empty()
+    });
+    let (superblock, newest) = match damage {
+        None => {
+            let new_life = Superblock { life: superblock.life + 1, life_start: tail.end.0, ..superblock };
+            superblock::store(device, slot, new_life, on)?
+        }
+        Some(_) => (superblock, slot),
+    };
+
+    let (start, first) = (Lsn(superblock.replay_lsn), superblock.checkpoint_seq + 1);
+    let mut log = Log::new(scan.ring, superblock.life, start, tail.end, tail.batch, first);
+    log.entries = scan.live;
+    let report = RecoveryReport {
+        slot,
+        checkpoint_seq: superblock.checkpoint_seq,
+        checkpoint_keys: checkpoint.index.len(),
+        replay_start: start,
+        replayed: scan.replayed,
+        batches: tail.batch - superblock.replay_batch,
+        last_seq: log.last(),
+        log_end: tail.end,
+        stop_offset: tail.stop_offset,
+        stop: tail.stop,
+        discarded_records: tail.discarded_records,
+        discarded_bytes: tail.discarded_bytes,
+        life: superblock.life,
+        damage,
+        superblocks,
+    };
+    Ok(Recovered { superblock, newest, checkpoint, log, allocator, report })
+}
+
+/// A device that was never formatted is not a damaged one: the next step differs.
+fn no_superblock(slots: &[Result<Superblock, DecodeError>; 2]) -> OpenError {
+    let why = |slot: &Result<Superblock, DecodeError>| {
+        slot.as_ref().err().map(ToString::to_string).unwrap_or_default()
+    };
+    if slots.iter().all(|slot| matches!(slot, Err(DecodeError::Magic { .. } | DecodeError::Short { .. }))) {
+        return OpenError::NotFormatted;
+    }
+    let found = format!("A: {}; B: {}", why(&slots[0]), why(&slots[1]));
+    OpenError::Corrupt(Damage {
+        zone: Zone::Superblock,
+        offset: SLOTS[0],
+        expected: "a valid superblock in one of two slots".into(),
+        found,
+    })
+}
+
+/// What is free is what nobody owns: no key, no entry of the log, no checkpoint chunk. Two owners are damage (E3).
+fn own_extents(
+    superblock: &Superblock,
+    checkpoint: &Checkpoint,
+    live: &VecDeque<Logged>,
+    on: Mechanisms,
+) -> Result<Allocator, Damage> {
+    let mut used: Vec<Extent> = checkpoint.index.range(Bound::Unbounded).map(|(_, s)| s.extent()).collect();
+    used.extend(live.iter().filter_map(|e| e.record.as_ref()?.slot()).map(|s| s.extent()));
+    used.extend(checkpoint.chunks.iter().map(ChunkRef::extent));
+    used.sort_unstable();
+    // Values that were overwritten in place have two owners on purpose.
+    used.dedup_by(|b, a| guard::never_overwrite_live(on, Some(*a), b.units) == Some(*b));
+    Allocator::new(superblock.data_units, used).map_err(|(one, other)| Damage {
+        zone: Zone::Data,
+        offset: superblock.data_offset.saturating_add(other.unit.saturating_mul(UNIT)),
+        expected: "units of the data region with one owner each (E3)".into(),
+        found: format!("{one:?} and {other:?}"),
+    })
+}
+
+/// How the log ends.
+struct Tail {
+    /// Where the next batch goes, and its number.
+    end: Lsn,
+    batch: u64,
+    stop: Stop,
+    stop_offset: u64,
+    discarded_records: u64,
+    discarded_bytes: u64,
+    damage: Option<Damage>,
+}
+
+/// A whole batch, as read.
+struct BatchRead {
+    lsn: Lsn,
+    end: Lsn,
+    number: u64,
+    records: Vec<WalRecord>,
+    /// The entry that must follow.
+    next: Seq,
+    life: u64,
+}
+
+/// Where a batch stops being one.
+struct Broken {
+    lsn: Lsn,
+    stop: Stop,
+    whole_records: u64,
+}
+
+/// The log being read.
+struct Scan<'a, D> {
+    device: &'a D,
+    superblock: Superblock,
+    on: Mechanisms,
+    ring: Ring,
+    /// One lap behind the start: nothing there or beyond can be part of this log.
+    limit: Lsn,
+    window: Vec<u8>,
+    window_lsn: Lsn,
+    /// Entries behind the checkpoint that are not undone.
+    live: VecDeque<Logged>,
+    replayed: u64,
+}
+
+impl<'a, D: Device> Scan<'a, D> {
+    fn new(device: &'a D, superblock: Superblock, on: Mechanisms) -> Scan<'a, D> {
+        let ring = Ring { offset: superblock.wal_offset, bytes: superblock.wal_bytes };
+        let limit = Lsn(superblock.replay_lsn.saturating_add(ring.bytes));
+        let (window, window_lsn, live) = (Vec::new(), Lsn(0), VecDeque::new());
+        Scan { device, superblock, on, ring, limit, window, window_lsn, live, replayed: 0 }
+    }
+
+    fn run(&mut self) -> io::Result<Tail> {
+        let life_start = Lsn(self.superblock.life_start);
+        let (mut at, mut batch) = (Lsn(self.superblock.replay_lsn), self.superblock.replay_batch);
+        let (mut next, mut life) = (self.superblock.checkpoint_seq + 1, 0);
+        let mut last: Option<BatchRead> = None;
+        let broken = loop {
+            match self.read_batch(at, batch, next, life)? {
+                Err(broken) => break broken,
+                Ok(read) => {
+                    (at, batch, next, life) = (next_sector(read.end), batch + 1, read.next, read.life);
+                    if let Some(synced) = last.replace(read) {
+                        self.keep(synced);
+                    }
+                }
+            }
+        };
+        let latest = self.latest_batch_behind(at)?;
+        let mut tail = Tail {
+            end: at,
+            batch,
+            stop_offset: self.ring.pieces(broken.lsn, 0)[0].0,
+            discarded_records: broken.whole_records,
+            discarded_bytes: broken.lsn.0 - at.0,
+            stop: broken.stop,
+            damage: None,
+        };
+        if guard::corruption_is_not_a_torn_tail(self.on, batch, latest, at < life_start) {
+            let expected = format!("a record of batch {batch} at lsn {}", broken.lsn);
+            tail.damage = Some(self.damage(Zone::Wal, tail.stop_offset, expected, &tail.stop));
+        } else if let Some(read) = &last
+            && read.lsn >= life_start
+            && let Some((seq, offset)) = self.missing_value(read)?
+        {
+            tail.stop = Stop::Value { seq };
+            if guard::corruption_is_not_a_torn_tail(self.on, read.number, latest, false) {
+                let expected = format!("the value of entry {seq}");
+                tail.damage = Some(self.damage(Zone::Data, offset, expected, &tail.stop));
+            } else {
+                (tail.end, tail.batch, tail.stop_offset) = (read.lsn, read.number, offset);
+                tail.discarded_records += read.records.len() as u64;
+                tail.discarded_bytes += at.0 - read.lsn.0;
+                last = None;
+            }
+        }
+        if let Some(read) = last {
+            self.keep(read);
+        }
+        Ok(tail)
+    }
+
+    fn damage(&self, zone: Zone, offset: u64, expected: String, stop: &Stop) -> Damage {
+        Damage { zone, offset, expected, found: stop.to_string() }
+    }
+
+    /// Reads the batch that begins at `at`: all of it, or where it breaks.
+    fn read_batch(
+        &mut self,
+        at: Lsn,
+        batch: u64,
+        next: Seq,
+        life: u64,
+    ) -> io::Result<Result<BatchRead, Broken>> {
+        let checkpoint_next = self.superblock.checkpoint_seq + 1;
+        let mut read = BatchRead { lsn: at, end: at, number: batch, records: Vec::new(), next, life };
+        loop {
+            let record = match self.read_record(&read)? {
+                Ok(record) => record,
+                Err(stop) => {
+                    let whole_records = read.records.len() as u64;
+                    return Ok(Err(Broken { lsn: read.end, stop, whole_records }));
+                }
+            };
+            if record.header.kind == TRUNCATE {
+                read.next = record.header.seq.max(checkpoint_next);
+            } else if record.header.seq == read.next {
+                read.next += 1;
+            }
+            (read.end, read.life) = (record.end(), record.header.life);
+            let last = record.header.last == 1;
+            read.records.push(record);
+            if last {
+                return Ok(Ok(read));
+            }
+        }
+    }
+
+    /// Reads the record at the end of what is read of its batch.
+    fn read_record(&mut self, read: &BatchRead) -> io::Result<Result<WalRecord, Stop>> {
+        let (at, on, sb) = (read.end, self.on, self.superblock);
+        if at >= self.limit {
+            return Ok(Err(Stop::FullLap));
+        }
+        let (life, life_start) = (sb.life, Lsn(sb.life_start));
+        let place = Place { lsn: at, batch: read.number, life_min: read.life, life, life_start };
+        let mut record = match WalRecord::decode(self.bytes(at)?, guard::record_crc(on)) {
+            Ok(record) => record,
+            Err(error) => return Ok(Err(Stop::NotARecord(error))),
+        };
+        if let Err(stop) = guard::stale_log_rejection(on, &place, &record.header) {
+            return Ok(Err(stop));
+        }
+        record.header.lsn = at.0;
+        let (seq, unit) = (record.header.seq, record.header.unit);
+        // The replay starts at a batch: its first entries may be behind the checkpoint already.
+        let skipped = seq <= sb.checkpoint_seq && read.next == sb.checkpoint_seq + 1;
+        let follows =
+            if record.header.kind == TRUNCATE { seq <= read.next } else { seq == read.next || skipped };
+        if !follows {
+            return Ok(Err(Stop::OtherSeq { expected: read.next, found: seq }));
+        }
+        let units = record.slot().map_or(0, |slot| slot.extent().units);
+        if unit.checked_add(units).is_none_or(|end| end > sb.data_units) {
+            return Ok(Err(Stop::NotARecord(DecodeError::Field { name: "unit", value: unit })));
+        }
+        Ok(Ok(record))
+    }
+
+    /// The batch counts: its entries are live until undone.
+    fn keep(&mut self, read: BatchRead) {
+        let first = self.superblock.checkpoint_seq + 1;
+        for record in read.records {
+            self.replayed += 1;
+            let seq = record.header.seq;
+            if record.header.kind == TRUNCATE {
+                self.live.truncate(seq.saturating_sub(first) as usize);
+            } else if seq >= first {
+                assert_eq!(seq, first + self.live.len() as u64, "E2: entries are recovered without a gap");
+                let (lsn, bytes, batch, batch_lsn) =
+                    (record.lsn(), record.header.length, read.number, read.lsn);
+                self.live.push_back(Logged { lsn, bytes, batch, batch_lsn, record: Some(Box::new(record)) });
+            }
+        }
+    }
+
+    /// The first value of the last batch that is not on the device: its entry, and where the value should be.
+    ///
+    /// Only entries that count are looked at. The extent of one that is undone within the batch, or covered by the
+    /// checkpoint, may already hold the value of a newer batch of which nothing else was written.
+    fn missing_value(&self, read: &BatchRead) -> io::Result<Option<(Seq, u64)>> {
+        let mut counting: Vec<&WalRecord> = Vec::new();
+        for record in &read.records {
+            if record.header.kind == TRUNCATE {
+                counting.retain(|r| r.header.seq < record.header.seq);
+            } else if record.header.seq > self.superblock.checkpoint_seq {
+                counting.push(record);
+            }
+        }
+        for slot in counting.into_iter().filter_map(WalRecord::slot) {
+            let fits = guard::data_checksum_in_log(self.on, || {
+                match value::read(self.device, &self.superblock, &slot, true) {
+                    Err(ReadError::Io(error)) => Err(error),
+                    result => Ok(result.is_ok()),
+                }
+            })?;
+            if !fits {
+                return Ok(Some((slot.version, self.superblock.data_offset + slot.unit * UNIT)));
+            }
+        }
+        Ok(None)
+    }
+
+    /// The greatest batch of which a whole record lies at a sector behind `at`, where and when it must have been
+    /// written. Each batch begins on a sector.
+    fn latest_batch_behind(&mut self, at: Lsn) -> io::Result<u64> {
+        let (life, life_start, mut latest) = (self.superblock.life, self.superblock.life_start, 0);
+        let mut at = Lsn(at.0 + UNIT);
+        while at < self.limit {
+            if let Ok(WalRecord { header, .. }) = WalRecord::decode(self.bytes(at)?, true) {
+                let of_this_log = header.life == life || at.0 < life_start && header.life < life;
+                if header.lsn == at.0 && of_this_log {
+                    latest = latest.max(header.batch);
+                }
+            }
+            at.0 += UNIT;
+        }
+        Ok(latest)
+    }
+
+    /// The bytes from `at` on: as many as a record may have, if the lap has as many.
+    fn bytes(&mut self, at: Lsn) -> io::Result<&[u8]> {
+        const WINDOW_BYTES: u64 = 256 << 10;
+        let len = (self.limit.0 - at.0).min(RECORD_BYTES_MAX as u64);
+        let window_end = self.window_lsn.0 + self.window.len() as u64;
+        if at < self.window_lsn || at.0 + len > window_end {
+            self.window.resize((self.limit.0 - at.0).min(WINDOW_BYTES) as usize, 0);
+            self.ring.read(self.device, at, &mut self.window)?;
+            self.window_lsn = at;
+        }
+        let from = (at.0 - self.window_lsn.0) as usize;
+        Ok(&self.window[from..from + len as usize])
+    }
+}

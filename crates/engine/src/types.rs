@@ -38,7 +38,13 @@ pub struct Identity {
 
 impl std::fmt::Display for Identity {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "cluster {:032x}, node {}, shard {}", u128::from_be_bytes(self.cluster), self.node, self.shard)
+        write!(
+            f,
+            "cluster {:032x}, node {}, shard {}",
+            u128::from_be_bytes(self.cluster),
+            self.node,
+            self.shard
+        )
     }
 }
 
@@ -101,6 +107,16 @@ pub enum Op {
     },
     /// Changes nothing; its tag matters to the owner.
     Nop,
+}
+
+impl Op {
+    /// The key that it is about.
+    pub fn key(&self) -> Option<&Arc<[u8]>> {
+        match self {
+            Op::Put { key, .. } | Op::Delete { key, .. } => Some(key),
+            Op::Nop => None,
+        }
+    }
 }
 
 /// What applying an entry did. Every replica that applies the same log comes to the same outcomes.

@@ -1,0 +1,120 @@
+//! Which units of the data region are free.
+//!
+//! Only free extents are kept, and only in memory: `open` rebuilds them from everything that owns an extent (index,
+//! log, checkpoint), so no crash can leave a unit lost or owned twice (E3). An extent that is merely *unused* is not
+//! yet free: see `quarantine.rs`.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::types::Extent;
+
+/// Where the values of a batch are meant to lie one behind the other, a run of this many units is looked for.
+const RUN_UNITS: u64 = 2048;
+
+/// The free extents. No two of them touch: neighbours are merged.
+#[derive(Clone, Debug)]
+pub(crate) struct Allocator {
+    by_start: BTreeMap<u64, u64>,
+    /// (units, start): the same extents by size.
+    by_size: BTreeSet<(u64, u64)>,
+    free_units: u64,
+    /// End of the last allocation: the next one goes on there if it can, so that one write takes several values.
+    cursor: u64,
+}
+
+impl Allocator {
+    /// All `units` of the region are free, except the `used` extents. Fails with two extents that overlap, or with
+    /// one twice if it leaves the region; `used` comes from the disk, so this is not for an assertion.
+    pub(crate) fn new(units: u64, mut used: Vec<Extent>) -> Result<Allocator, (Extent, Extent)> {
+        let mut a = Allocator::empty();
+        used.sort_unstable();
+        let mut before = Extent { unit: 0, units: 0 };
+        for e in used {
+            let end = before.unit + before.units;
+            if e.unit < end || e.unit.checked_add(e.units).is_none_or(|end| end > units) {
+                return Err((before, e));
+            }
+            if e.unit > end {
+                a.insert(end, e.unit - end);
+            }
+            before = e;
+        }
+        let end = before.unit + before.units;
+        if end < units {
+            a.insert(end, units - end);
+        }
+        Ok(a)
+    }
+
+    /// Nothing is free: for a device that is only read.
+    pub(crate) fn empty() -> Allocator {
+        Allocator { by_start: BTreeMap::new(), by_size: BTreeSet::new(), free_units: 0, cursor: 0 }
+    }
+
+    pub(crate) fn free_units(&self) -> u64 {
+        self.free_units
+    }
+
+    /// Takes `units` in one piece: behind the last allocation if there is room, else from the smallest free extent
+    /// that can hold a run, else from the smallest that can hold this one.
+    pub(crate) fn alloc(&mut self, units: u64) -> Option<Extent> {
+        let behind = self.by_start.get(&self.cursor).filter(|&&free| free >= units).map(|_| self.cursor);
+        let at_least = |units| self.by_size.range((units, 0)..).next().map(|&(_, start)| start);
+        let start = behind.or_else(|| at_least(units.max(RUN_UNITS))).or_else(|| at_least(units))?;
+        Some(self.carve(start, units))
+    }
+
+    /// Would these allocations, in any order, all succeed? Surely so if all fit into the largest extent, or if there
+    /// are as many extents as allocations, each large enough for the largest one.
+    pub(crate) fn has_room(&self, units: &[u64]) -> bool {
+        let (sum, max) = (units.iter().sum::<u64>(), units.iter().max().copied().unwrap_or(0));
+        let largest = self.by_size.last().map_or(0, |&(units, _)| units);
+        sum <= largest || self.by_size.range((max, 0)..).take(units.len()).count() == units.len()
+    }
+
+    /// Takes one piece of at most `units`, and of at least one.
+    pub(crate) fn alloc_up_to(&mut self, units: u64) -> Option<Extent> {
+        let &(largest, start) = self.by_size.last()?;
+        if largest >= units { self.alloc(units) } else { Some(self.carve(start, largest)) }
+    }
+
+    /// Gives an extent back.
+    pub(crate) fn free(&mut self, extent: Extent) {
+        let Extent { unit: mut start, mut units } = extent;
+        let before = self.by_start.range(..start + units).next_back().map(|(&s, &u)| (s, u));
+        if let Some((s, u)) = before {
+            assert!(s + u <= start, "E3: {extent:?} is freed, but {s}+{u} is free already");
+            if s + u == start {
+                self.remove(s);
+                (start, units) = (s, units + u);
+            }
+        }
+        if let Some(&u) = self.by_start.get(&(start + units)) {
+            self.remove(start + units);
+            units += u;
+        }
+        self.insert(start, units);
+    }
+
+    fn carve(&mut self, start: u64, units: u64) -> Extent {
+        let whole = self.remove(start);
+        if whole > units {
+            self.insert(start + units, whole - units);
+        }
+        self.cursor = start + units;
+        Extent { unit: start, units }
+    }
+
+    fn insert(&mut self, start: u64, units: u64) {
+        self.by_start.insert(start, units);
+        self.by_size.insert((units, start));
+        self.free_units += units;
+    }
+
+    fn remove(&mut self, start: u64) -> u64 {
+        let units = self.by_start.remove(&start).expect("E3: a free extent is in both orders");
+        self.by_size.remove(&(units, start));
+        self.free_units -= units;
+        units
+    }
+}

@@ -1,0 +1,180 @@
+//! The superblock: who the device belongs to, where things are, the promise, the checkpoint, where replay starts.
+//!
+//! Two slots hold the same contents, with different generations, whenever no update is under way. One slot is one
+//! 512-byte sector, so that a torn update of one slot damages only that slot; the slots are 4096 bytes apart, so that
+//! neither a torn physical sector nor a torn page takes both. [`store`] is the only writer.
+
+use std::io;
+
+use trace::Mechanisms;
+
+use super::checkpoint_chunk::ChunkRef;
+use super::{check_crc, check_field, check_magic, long_enough, seal, table};
+use crate::device::Device;
+use crate::error::DecodeError;
+use crate::guard;
+use crate::types::{Identity, Lsn, Seq, Standing, UNIT};
+
+/// "CUTA", read as a little-endian number.
+pub const MAGIC: u32 = u32::from_le_bytes(*b"CUTA");
+/// Raised when the meaning of any byte changes; other versions are refused.
+pub const VERSION: u16 = 1;
+/// Byte offsets of the two slots.
+pub const SLOTS: [u64; 2] = [0, 4096];
+/// Byte offset of the WAL ring.
+pub const WAL_OFFSET: u64 = 8192;
+/// Bytes of a slot: one sector.
+pub const SLOT_BYTES: usize = UNIT as usize;
+
+const _: () = assert!(Superblock::BYTES <= SLOT_BYTES && SLOTS[1] + UNIT <= WAL_OFFSET);
+
+table! {
+    /// One superblock slot. Zeros follow up to the end of its sector.
+    Superblock 144 {
+        0 magic: u32, "\"CUTA\"";
+        4 crc: u32, "CRC-32C of bytes 8 to 511";
+        8 version: u16, "format version, 1";
+        10 standing: u16, "1 founding, 2 joining, 3 member";
+        12 unit: u32, "allocation unit in bytes, 512";
+        16 generation: u64, "the valid slot with the greater generation counts";
+        24 cluster: [u8; 16], "cluster id";
+        40 node: u32, "node id, from 1";
+        44 shard: u32, "shard, from 0";
+        48 wal_offset: u64, "byte offset of the WAL ring";
+        56 wal_bytes: u64, "bytes of the WAL ring";
+        64 data_offset: u64, "byte offset of the data region";
+        72 data_units: u64, "units of the data region";
+        80 promise: u64, "the greatest epoch promised; never goes back (E5)";
+        88 checkpoint_seq: u64, "the checkpoint holds the effect of all entries up to this one";
+        96 checkpoint_unit: u64, "first unit of the checkpoint's last chunk";
+        104 checkpoint_bytes: u32, "bytes of that chunk; 0 if the checkpoint is the empty one";
+        108 checkpoint_crc: u32, "CRC of that chunk";
+        112 replay_lsn: u64, "replay starts here, at the beginning of a batch";
+        120 replay_batch: u64, "number of the batch there";
+        128 life: u64, "current life of the log; each recovery and each install begins a new one";
+        136 life_start: u64, "lsn at which this life begins; records from there on of other lives were discarded";
+    }
+}
+
+impl Superblock {
+    /// Decodes one slot. Everything that a slot says about itself is checked; whether the device is as long as it
+    /// says is for `open` to check.
+    pub fn decode(bytes: &[u8]) -> Result<Superblock, DecodeError> {
+        check_magic(bytes, MAGIC)?;
+        long_enough(bytes, SLOT_BYTES)?;
+        let s = Superblock::get(bytes)?;
+        check_crc(&bytes[..SLOT_BYTES])?;
+        check_field(s.version == VERSION, "version", s.version.into())?;
+        check_field((1..=3).contains(&s.standing), "standing", s.standing.into())?;
+        check_field(u64::from(s.unit) == UNIT, "unit", s.unit.into())?;
+        check_field(s.wal_offset == WAL_OFFSET, "wal_offset", s.wal_offset)?;
+        check_field(s.wal_bytes > 0 && s.wal_bytes.is_multiple_of(UNIT), "wal_bytes", s.wal_bytes)?;
+        check_field(
+            s.wal_bytes.checked_add(WAL_OFFSET) == Some(s.data_offset),
+            "data_offset",
+            s.data_offset,
+        )?;
+        check_field(s.device_bytes().is_some(), "data_units", s.data_units)?;
+        for (name, lsn) in [("replay_lsn", s.replay_lsn), ("life_start", s.life_start)] {
+            check_field(lsn.is_multiple_of(UNIT) && lsn < 1 << 62, name, lsn)?;
+        }
+        let counters = [("generation", s.generation), ("life", s.life), ("replay_batch", s.replay_batch)];
+        for (name, counter) in counters.into_iter().chain([("checkpoint_seq", s.checkpoint_seq)]) {
+            check_field(counter < 1 << 62, name, counter)?;
+        }
+        Ok(s)
+    }
+
+    /// The sector to write.
+    pub fn encode(&self) -> Vec<u8> {
+        let mut out = vec![0; SLOT_BYTES];
+        self.put(&mut out);
+        seal(&mut out);
+        out
+    }
+
+    /// Bytes of the device that the regions take, if that is a number.
+    pub fn device_bytes(&self) -> Option<u64> {
+        self.data_units.checked_mul(UNIT)?.checked_add(self.data_offset)
+    }
+
+    /// Whose device it is.
+    pub fn identity(&self) -> Identity {
+        Identity { cluster: self.cluster, node: self.node, shard: self.shard }
+    }
+
+    /// The last chunk of the checkpoint.
+    pub fn checkpoint_head(&self) -> ChunkRef {
+        let &Superblock { checkpoint_unit: unit, checkpoint_bytes: bytes, checkpoint_crc: crc, .. } = self;
+        ChunkRef { unit, bytes, crc }
+    }
+
+    /// Points at another checkpoint.
+    pub(crate) fn set_checkpoint(&mut self, seq: Seq, head: ChunkRef) {
+        self.checkpoint_seq = seq;
+        (self.checkpoint_unit, self.checkpoint_bytes, self.checkpoint_crc) =
+            (head.unit, head.bytes, head.crc);
+    }
+
+    /// What its owner may conclude from it.
+    pub fn standing(&self) -> Standing {
+        match self.standing {
+            1 => Standing::Founding,
+            2 => Standing::Joining,
+            _ => Standing::Member,
+        }
+    }
+
+    /// Sets the standing.
+    pub(crate) fn set_standing(&mut self, standing: Standing) {
+        self.standing = match standing {
+            Standing::Founding => 1,
+            Standing::Joining => 2,
+            Standing::Member => 3,
+        };
+    }
+
+    /// Makes the log an empty one that starts at `at`, in a new life: whatever lies in the ring is of an earlier
+    /// life, and so can never be replayed.
+    pub(crate) fn begin_log(&mut self, at: Lsn, batch: u64) {
+        self.life += 1;
+        (self.life_start, self.replay_lsn, self.replay_batch) = (at.0, at.0, batch);
+    }
+}
+
+/// Reads both slots. The outer error is one of the device.
+pub(crate) fn read_slots(device: &impl Device) -> io::Result<[Result<Superblock, DecodeError>; 2]> {
+    Ok([read_slot(device, SLOTS[0])?, read_slot(device, SLOTS[1])?])
+}
+
+fn read_slot(device: &impl Device, offset: u64) -> io::Result<Result<Superblock, DecodeError>> {
+    let (mut bytes, needed) = ([0; SLOT_BYTES], offset as usize + SLOT_BYTES);
+    if device.size() < needed as u64 {
+        return Ok(Err(DecodeError::Short { bytes: device.size() as usize, needed }));
+    }
+    device.read_at(offset, &mut bytes)?;
+    Ok(Superblock::decode(&bytes))
+}
+
+/// Makes `next` durable in both slots, the older one first, and returns it as stored, with the slot written last.
+///
+/// Two writes with a sync after each, in this order, because:
+/// 1. The newer slot is the only copy of what is true. It is left alone until the other slot holds `next`: a crash
+///    while the older slot is half written leaves the newer one, so either the old or the new state is recovered.
+/// 2. Then the second slot follows, before a promise is answered or log space reused. With one copy of `next` only,
+///    later rot in that sector would bring the state before it back: a promise broken, or a replay start that points
+///    at log space that was reused.
+pub(crate) fn store(
+    device: &impl Device,
+    newest: usize,
+    mut next: Superblock,
+    mechanisms: Mechanisms,
+) -> io::Result<(Superblock, usize)> {
+    let slots = guard::superblock_slots(mechanisms, newest);
+    for &slot in slots {
+        next.generation += 1;
+        device.write_at(SLOTS[slot], &next.encode())?;
+        device.sync()?;
+    }
+    Ok((next, slots[slots.len() - 1]))
+}

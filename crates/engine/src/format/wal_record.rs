@@ -1,0 +1,156 @@
+//! One record of the WAL: an entry, or the truncation of entries.
+//!
+//! A record locates itself: lsn, life and batch say where in the endless log it belongs, so that a record of an earlier
+//! lap or of a discarded tail is recognised even where its length and seq fit. Records follow each other without a gap
+//! within a batch; a batch begins on a fresh sector and is padded with zeros to the next, because rewriting a sector
+//! that is already durable could, if torn, damage records that were acknowledged. The last record of a batch says so:
+//! a batch counts as a whole or not at all.
+
+use std::sync::Arc;
+
+use super::checkpoint_chunk::Slot;
+use super::{check_crc, check_field, check_magic, long_enough, seal, table};
+use crate::error::DecodeError;
+use crate::types::{Condition, KEY_BYTES_MAX, Lsn, TAG_BYTES_MAX, VALUE_BYTES_MAX};
+
+/// "CWAL", read as a little-endian number.
+pub const MAGIC: u32 = u32::from_le_bytes(*b"CWAL");
+/// The longest record.
+pub const RECORD_BYTES_MAX: usize = WalHeader::BYTES + KEY_BYTES_MAX + TAG_BYTES_MAX;
+/// Record kinds.
+pub const PUT: u8 = 1;
+/// Removes a key.
+pub const DELETE: u8 = 2;
+/// Changes nothing.
+pub const NOP: u8 = 3;
+/// Undoes the entries from its seq on.
+pub const TRUNCATE: u8 = 4;
+
+table! {
+    /// The fixed part of a WAL record; key and tag follow.
+    WalHeader 80 {
+        0 magic: u32, "\"CWAL\"";
+        4 crc: u32, "CRC-32C of bytes 8 to the end of the record";
+        8 length: u32, "bytes of the whole record";
+        12 kind: u8, "1 put, 2 delete, 3 no-op, 4 truncate";
+        13 last: u8, "1 on the last record of a batch";
+        14 key_bytes: u16, "length of the key";
+        16 tag_bytes: u16, "length of the tag";
+        18 condition: u16, "0 always, 1 absent, 2 present, 3 version";
+        20 value_bytes: u32, "length of the value";
+        24 lsn: u64, "where in the endless log the record begins";
+        32 life: u64, "life of the log that wrote it";
+        40 batch: u64, "batch it was written with";
+        48 seq: u64, "the entry, or the first entry undone";
+        56 version: u64, "the version that the condition asks for";
+        64 unit: u64, "first unit of the data record";
+        72 value_crc: u32, "CRC of the data record";
+        76 reserved: u32, "zero";
+    }
+}
+
+/// A decoded record.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct WalRecord {
+    /// The fixed part.
+    pub header: WalHeader,
+    /// The key of a put or delete; else empty.
+    pub key: Arc<[u8]>,
+    /// The owner's bytes.
+    pub tag: Vec<u8>,
+}
+
+impl WalRecord {
+    /// Where it begins.
+    pub fn lsn(&self) -> Lsn {
+        Lsn(self.header.lsn)
+    }
+
+    /// Where it ends.
+    pub fn end(&self) -> Lsn {
+        Lsn(self.header.lsn + u64::from(self.header.length))
+    }
+
+    /// The condition of a put or delete.
+    pub fn condition(&self) -> Condition {
+        match self.header.condition {
+            0 => Condition::Always,
+            1 => Condition::Absent,
+            2 => Condition::Present,
+            _ => Condition::Version(self.header.version),
+        }
+    }
+
+    /// Where the value of a put is.
+    pub fn slot(&self) -> Option<Slot> {
+        let WalHeader { kind, seq: version, unit, value_bytes, value_crc: crc, .. } = self.header;
+        (kind == PUT).then_some(Slot { version, unit, value_bytes, crc })
+    }
+
+    /// Appends its bytes to `out`, with length, magic and CRC set.
+    pub fn encode(&self, out: &mut Vec<u8>) {
+        let at = out.len();
+        let header = WalHeader {
+            magic: MAGIC,
+            length: record_bytes(self.key.len(), self.tag.len()),
+            key_bytes: self.key.len() as u16,
+            tag_bytes: self.tag.len() as u16,
+            ..self.header
+        };
+        out.resize(at + WalHeader::BYTES, 0);
+        header.put(&mut out[at..]);
+        out.extend_from_slice(&self.key);
+        out.extend_from_slice(&self.tag);
+        seal(&mut out[at..]);
+    }
+
+    /// Marks an encoded record as the last of its batch.
+    pub(crate) fn mark_last(record: &mut [u8]) {
+        record[13] = 1;
+        seal(record);
+    }
+
+    /// Decodes the record at the beginning of `bytes`. Lengths are checked before they are used, and without
+    /// `crc_counts` (only ever in experiments) all else still is.
+    pub fn decode(bytes: &[u8], crc_counts: bool) -> Result<WalRecord, DecodeError> {
+        check_magic(bytes, MAGIC)?;
+        let h = WalHeader::get(bytes)?;
+        let (key_bytes, tag_bytes) = (usize::from(h.key_bytes), usize::from(h.tag_bytes));
+        check_field(h.length == record_bytes(key_bytes, tag_bytes), "length", h.length.into())?;
+        check_field(h.length as usize <= RECORD_BYTES_MAX, "length", h.length.into())?;
+        long_enough(bytes, h.length as usize)?;
+        let (fixed, end) = (WalHeader::BYTES, h.length as usize);
+        if crc_counts {
+            check_crc(&bytes[..end])?;
+        }
+        let keyed = match h.kind {
+            PUT | DELETE => (1..=KEY_BYTES_MAX).contains(&key_bytes),
+            NOP | TRUNCATE => key_bytes == 0,
+            _ => return Err(DecodeError::Field { name: "kind", value: h.kind.into() }),
+        };
+        check_field(keyed, "key_bytes", h.key_bytes.into())?;
+        check_field(tag_bytes <= TAG_BYTES_MAX, "tag_bytes", h.tag_bytes.into())?;
+        check_field(h.last <= 1, "last", h.last.into())?;
+        check_field(h.condition <= 3, "condition", h.condition.into())?;
+        check_field(h.value_bytes as usize <= VALUE_BYTES_MAX, "value_bytes", h.value_bytes.into())?;
+        check_field((1..1 << 62).contains(&h.seq), "seq", h.seq)?;
+        check_field(h.lsn < 1 << 62, "lsn", h.lsn)?;
+        let (key, tag) = bytes[fixed..end].split_at(key_bytes);
+        Ok(WalRecord { header: h, key: key.into(), tag: tag.into() })
+    }
+}
+
+/// Bytes of a record with a key and a tag of these lengths.
+pub fn record_bytes(key_bytes: usize, tag_bytes: usize) -> u32 {
+    (WalHeader::BYTES + key_bytes + tag_bytes) as u32
+}
+
+/// How a condition is stored.
+pub(crate) fn condition_code(condition: Condition) -> (u16, u64) {
+    match condition {
+        Condition::Always => (0, 0),
+        Condition::Absent => (1, 0),
+        Condition::Present => (2, 0),
+        Condition::Version(version) => (3, version),
+    }
+}

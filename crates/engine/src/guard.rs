@@ -1,0 +1,152 @@
+//! The mechanisms of this crate, one function each: the only places where their switches are read.
+//!
+//! With everything on, each function is the rule. With one off, it is the smallest honest variant without the rule,
+//! so that the failure it prevents can be watched. Two mechanisms have no function here: `device-lock` is in
+//! `file.rs`, and `one-log` is the shape of the crate: `recovery.rs` and `Engine::entry` read the same records.
+
+use std::io;
+
+use trace::Mechanism::{
+    AbSuperblock, AckAfterSync, AtomicCheckpoint, CorruptionIsNotATornTail, DataChecksumInLog,
+    ExtentQuarantine, NeverOverwriteLive, NoSilentFormat, PoisonOnIoError, RecordCrc, StaleLogRejection,
+    SyncOnRecovery, VerifyOnRead,
+};
+use trace::Mechanisms;
+
+use crate::device::Device;
+use crate::error::Stop;
+use crate::format::wal_record::WalHeader;
+use crate::types::{Extent, Lsn};
+
+/// `ack-after-sync`: does a batch end with a sync? Without it: (1) a batch is written, which means copied to the page
+/// cache or the disk's; (2) its writes are acknowledged; (3) power fails; (4) they are gone.
+pub(crate) fn ack_after_sync(on: Mechanisms) -> bool {
+    on.has(AckAfterSync)
+}
+
+/// `record-crc`: does a record count only if its CRC fits? Without it: (1) a record spans two sectors; (2) power
+/// fails, the first is written, the second is not; (3) its header looks right, so recovery replays a key or tag that
+/// is half old bytes.
+pub(crate) fn record_crc(on: Mechanisms) -> bool {
+    on.has(RecordCrc)
+}
+
+/// Where and when the record at hand must have been written.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Place {
+    pub(crate) lsn: Lsn,
+    pub(crate) batch: u64,
+    /// Life of the record before.
+    pub(crate) life_min: u64,
+    /// The current life, and where it began.
+    pub(crate) life: u64,
+    pub(crate) life_start: Lsn,
+}
+
+/// `stale-log-rejection`: does this record belong here? Without it, one of:
+/// - Lap: (1) the ring wraps; (2) the new log ends where a whole record of the earlier lap begins; (3) it is replayed.
+/// - Discarded tail: (1) of three unsynced appends, only the second reaches the disk; (2) recovery ends the log before
+///   the first and goes on there; (3) a new append of the same size ends exactly where the second begins; (4) power
+///   fails, and the second, never acknowledged and already discarded, is back.
+///
+/// Records from `life_start` on were all written in the current life. Before it there may be records of several lives,
+/// and a later position never has an earlier life.
+pub(crate) fn stale_log_rejection(on: Mechanisms, place: &Place, found: &WalHeader) -> Result<(), Stop> {
+    if !on.has(StaleLogRejection) {
+        return Ok(());
+    }
+    if found.lsn != place.lsn.0 {
+        return Err(Stop::OtherLsn { expected: place.lsn, found: Lsn(found.lsn) });
+    }
+    let life_min = if place.lsn >= place.life_start { place.life } else { place.life_min };
+    if !(life_min..=place.life).contains(&found.life) {
+        return Err(Stop::OtherLife { expected: life_min, found: found.life });
+    }
+    if found.batch != place.batch {
+        return Err(Stop::OtherBatch { expected: place.batch, found: found.batch });
+    }
+    Ok(())
+}
+
+/// `sync-on-recovery`: what is read next may sit only in the page cache. Without it: (1) a batch is written, and the
+/// process is killed before the sync; (2) restarted, recovery reads the batch and stores that the log reaches behind
+/// it; (3) power fails during that very update: the superblock is on the medium, the batch is not; (4) a log that was
+/// relied on is gone. Likewise for a superblock that was written but not synced.
+pub(crate) fn sync_on_recovery(on: Mechanisms, device: &impl Device) -> io::Result<()> {
+    if on.has(SyncOnRecovery) { device.sync() } else { Ok(()) }
+}
+
+/// `poison-on-io-error`: does the engine stop after a failed write or sync? Without it: (1) a sync fails, and the
+/// kernel marks the unwritten pages clean; (2) the next sync succeeds, having nothing to write; (3) what it seems to
+/// cover is acknowledged; (4) power fails, and it was never on the medium. (Rebello et al., "Can Applications Recover
+/// from fsync Failures?", USENIX ATC 2020.)
+pub(crate) fn poison_on_io_error(on: Mechanisms) -> bool {
+    on.has(PoisonOnIoError)
+}
+
+/// `corruption-is-not-a-torn-tail`: is an unreadable batch damage, and not merely the torn end of the log? No byte of
+/// batch n + 1 is written before the sync of batch n has returned. So a batch that has a later one behind it, or that
+/// an earlier recovery has already read (`life_start` lies behind it), was durable and acknowledged. Without this:
+/// (1) a bit rots in the middle of the log; (2) recovery takes it for a torn tail; (3) all acknowledged writes behind
+/// it are cut off in silence, and the replica votes as if it had never had them.
+pub(crate) fn corruption_is_not_a_torn_tail(
+    on: Mechanisms,
+    unreadable: u64,
+    latest: u64,
+    verified: bool,
+) -> bool {
+    on.has(CorruptionIsNotATornTail) && (verified || latest > unreadable)
+}
+
+/// `data-checksum-in-log`: do the values of the last batch fit what its records say of them? One sync covers records
+/// and values, in any order. Without this: (1) a batch is written; (2) power fails before the sync returns: the record
+/// is on the medium, the value is not; (3) the entry is recovered and committed by its owner, and its value is
+/// whatever the extent held before.
+pub(crate) fn data_checksum_in_log(
+    on: Mechanisms,
+    fits: impl FnOnce() -> io::Result<bool>,
+) -> io::Result<bool> {
+    if on.has(DataChecksumInLog) { fits() } else { Ok(true) }
+}
+
+/// `never-overwrite-live`: may a new value go into the extent of the value it replaces? Without this: (1) a key is
+/// overwritten in place; (2) power fails in the middle; (3) neither the old nor the new value is there. Or (2) the
+/// entry is truncated; (3) the old value, which is what was committed, is gone.
+pub(crate) fn never_overwrite_live(on: Mechanisms, old: Option<Extent>, units: u64) -> Option<Extent> {
+    old.filter(|old| !on.has(NeverOverwriteLive) && old.units == units)
+}
+
+/// `extent-quarantine`: does a freed extent wait before it is reused? The schedules are in `quarantine.rs`.
+pub(crate) fn extent_quarantine(on: Mechanisms) -> bool {
+    on.has(ExtentQuarantine)
+}
+
+/// `ab-superblock`: the slots to write, in this order. Without it: (1) the only copy is rewritten in place; (2) power
+/// fails and tears it; (3) promise and checkpoint are gone.
+pub(crate) fn superblock_slots(on: Mechanisms, newest: usize) -> &'static [usize] {
+    match (on.has(AbSuperblock), newest) {
+        (false, _) => &[0],
+        (true, 0) => &[1, 0],
+        (true, _) => &[0, 1],
+    }
+}
+
+/// `no-silent-format`: is a device without a valid superblock an error? Without it: (1) both slots are damaged, or an
+/// empty disk was plugged in; (2) the node formats it and comes up with an empty log; (3) it votes, having forgotten
+/// what it acknowledged and promised.
+pub(crate) fn no_silent_format(on: Mechanisms) -> bool {
+    on.has(NoSilentFormat)
+}
+
+/// `atomic-checkpoint`: is all of a checkpoint durable before the superblock points at it? Without it: (1) chunks and
+/// superblock are written in one go; (2) power fails: the superblock is on the medium, a chunk is not; (3) the index
+/// is gone, and the log before it may be reused.
+pub(crate) fn atomic_checkpoint(on: Mechanisms) -> bool {
+    on.has(AtomicCheckpoint)
+}
+
+/// `verify-on-read`: is a value checked on every read from the device? Without it: (1) a bit rots, or the disk reads
+/// another place than asked; (2) the wrong bytes are served as the value.
+pub(crate) fn verify_on_read(on: Mechanisms) -> bool {
+    on.has(VerifyOnRead)
+}

@@ -1,0 +1,291 @@
+//! The log in memory: where its records lie, which are durable, and the batch being filled.
+//!
+//! ```text
+//!   start            durable        batch_lsn      end
+//!     |  durable batches  |  batch out  |  being filled |
+//!     +-------------------+-------------+---------------+ . . . free . . . + start + ring bytes
+//! ```
+//!
+//! `start` moves when a checkpoint is complete, `durable` when a batch comes back, `batch_lsn` when one goes out, `end`
+//! at each append. At most one batch is out, and nothing of the one being filled is written before that one is back:
+//! recovery tells a torn tail from damage by this rule.
+
+use std::collections::VecDeque;
+use std::io;
+use std::sync::Arc;
+
+use trace::Mechanisms;
+
+use crate::device::Device;
+use crate::format::data_record::{self, DataHeader};
+use crate::format::wal_record::{WalHeader, WalRecord, record_bytes};
+use crate::guard;
+use crate::types::{Lsn, Seq, UNIT};
+
+/// Kept free by appends, so that truncations find room in a log that is full of entries: eight of them, each in a
+/// batch of its own.
+const TRUNCATION_BYTES: u64 = 8 * UNIT;
+/// Writes longer than this are not joined with the next.
+const WRITE_BYTES: usize = 1 << 20;
+
+/// The next sector boundary.
+pub(crate) fn next_sector(lsn: Lsn) -> Lsn {
+    Lsn(lsn.0.next_multiple_of(UNIT))
+}
+
+/// Where the endless log lies on the device.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Ring {
+    pub(crate) offset: u64,
+    pub(crate) bytes: u64,
+}
+
+impl Ring {
+    /// The pieces of the device that hold `len` bytes from `at` on: two if they cross the end of the ring.
+    pub(crate) fn pieces(&self, at: Lsn, len: usize) -> [(u64, std::ops::Range<usize>); 2] {
+        let from = at.0 % self.bytes;
+        let first = len.min((self.bytes - from) as usize);
+        [(self.offset + from, 0..first), (self.offset, first..len)]
+    }
+
+    pub(crate) fn read(&self, device: &impl Device, at: Lsn, buf: &mut [u8]) -> io::Result<()> {
+        let pieces = self.pieces(at, buf.len());
+        pieces
+            .into_iter()
+            .filter(|(_, r)| !r.is_empty())
+            .try_for_each(|(at, r)| device.read_at(at, &mut buf[r]))
+    }
+}
+
+/// One entry of the log.
+#[derive(Clone, Debug)]
+pub(crate) struct Logged {
+    pub(crate) lsn: Lsn,
+    pub(crate) bytes: u32,
+    /// The batch it is in, and where that begins: replay can only start there.
+    pub(crate) batch: u64,
+    pub(crate) batch_lsn: Lsn,
+    /// What it does, until it is applied.
+    pub(crate) record: Option<Box<WalRecord>>,
+}
+
+impl Logged {
+    fn end(&self) -> Lsn {
+        Lsn(self.lsn.0 + u64::from(self.bytes))
+    }
+}
+
+/// A value on its way to its extent.
+#[derive(Clone, Debug)]
+struct DataWrite {
+    offset: u64,
+    header: DataHeader,
+    value: Arc<[u8]>,
+}
+
+/// Everything that became appended while the batch before was written. Made by `begin_sync`, to be written without
+/// the engine, and to be given back to `end_sync`.
+#[derive(Clone, Debug)]
+#[must_use = "a batch that is not given back to end_sync keeps the engine from ever syncing again"]
+pub struct Batch {
+    pub(crate) number: u64,
+    pub(crate) end: Lsn,
+    pub(crate) micros: u64,
+    ring: Ring,
+    lsn: Lsn,
+    records: Vec<u8>,
+    values: Vec<DataWrite>,
+    sync: bool,
+}
+
+impl Batch {
+    /// Writes the batch and syncs the device, once. Records and values may reach the medium in any order, because the
+    /// records carry the checksums of the values; so there is no sync between them.
+    pub fn write(&self, device: &impl Device) -> io::Result<()> {
+        self.each_write(|offset, bytes| device.write_at(offset, bytes))?;
+        if self.sync { device.sync() } else { Ok(()) }
+    }
+
+    /// Sets how long writing took, for the trace; the engine has no clock.
+    pub fn timed(mut self, micros: u64) -> Batch {
+        self.micros = micros;
+        self
+    }
+
+    /// How many writes the batch takes, and of how many bytes in all.
+    pub fn size(&self) -> (u64, u64) {
+        let (mut writes, mut total) = (0, 0);
+        let counted = self.each_write(|_, bytes| {
+            (writes, total) = (writes + 1, total + bytes.len() as u64);
+            Ok(())
+        });
+        counted.expect("counting does not fail");
+        (writes, total)
+    }
+
+    /// Values that lie one behind the other go out in one write, and so do the records.
+    fn each_write(&self, mut write: impl FnMut(u64, &[u8]) -> io::Result<()>) -> io::Result<()> {
+        let (mut at, mut bytes) = (0, Vec::new());
+        for value in &self.values {
+            if at + bytes.len() as u64 != value.offset || bytes.len() >= WRITE_BYTES {
+                if !bytes.is_empty() {
+                    write(at, &bytes)?;
+                }
+                bytes.clear();
+                at = value.offset;
+            }
+            data_record::encode(&value.header, &value.value, &mut bytes);
+        }
+        if !bytes.is_empty() {
+            write(at, &bytes)?;
+        }
+        for (offset, piece) in self.ring.pieces(self.lsn, self.records.len()) {
+            if !piece.is_empty() {
+                write(offset, &self.records[piece])?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// See the module's picture.
+#[derive(Clone, Debug)]
+pub(crate) struct Log {
+    pub(crate) ring: Ring,
+    pub(crate) life: u64,
+    pub(crate) start: Lsn,
+    pub(crate) durable: Lsn,
+    pub(crate) end: Lsn,
+    /// The batch being filled.
+    pub(crate) batch: u64,
+    pub(crate) batch_lsn: Lsn,
+    records: Vec<u8>,
+    /// Where in `records` the last one begins.
+    last_record: usize,
+    values: Vec<DataWrite>,
+    pub(crate) out: Option<u64>,
+    /// Entries from `first` on, without a gap.
+    pub(crate) first: Seq,
+    pub(crate) entries: VecDeque<Logged>,
+}
+
+impl Log {
+    /// A log whose next record goes to `end`.
+    pub(crate) fn new(ring: Ring, life: u64, start: Lsn, end: Lsn, batch: u64, first: Seq) -> Log {
+        let (records, values, entries) = (Vec::new(), Vec::new(), VecDeque::new());
+        let (durable, batch_lsn, last_record, out) = (end, end, 0, None);
+        Log {
+            ring,
+            life,
+            start,
+            durable,
+            end,
+            batch,
+            batch_lsn,
+            records,
+            last_record,
+            values,
+            out,
+            first,
+            entries,
+        }
+    }
+
+    /// The last entry; the one before `first` if there is none.
+    pub(crate) fn last(&self) -> Seq {
+        self.first + self.entries.len() as u64 - 1
+    }
+
+    pub(crate) fn get(&self, seq: Seq) -> Option<&Logged> {
+        self.entries.get(usize::try_from(seq.checked_sub(self.first)?).ok()?)
+    }
+
+    pub(crate) fn get_mut(&mut self, seq: Seq) -> Option<&mut Logged> {
+        self.entries.get_mut(usize::try_from(seq.checked_sub(self.first)?).ok()?)
+    }
+
+    /// Bytes that a recovery would read.
+    pub(crate) fn used(&self) -> u64 {
+        next_sector(self.end).0 - self.start.0
+    }
+
+    /// Is there room for a record? Else the bytes needed and free.
+    pub(crate) fn room(&self, bytes: u32, truncation: bool) -> Result<(), (u64, u64)> {
+        let reserve = if truncation { 0 } else { TRUNCATION_BYTES };
+        let free = (self.ring.bytes - self.used()).saturating_sub(reserve);
+        let needed = next_sector(Lsn(self.end.0 + u64::from(bytes))).0 - next_sector(self.end).0;
+        if needed <= free { Ok(()) } else { Err((needed, free)) }
+    }
+
+    /// Adds a record to the batch being filled. There is room for it.
+    pub(crate) fn push(&mut self, header: WalHeader, key: Arc<[u8]>, tag: &[u8]) -> WalRecord {
+        let (lsn, life, batch) = (self.end.0, self.life, self.batch);
+        let length = record_bytes(key.len(), tag.len());
+        let record =
+            WalRecord { header: WalHeader { length, lsn, life, batch, ..header }, key, tag: tag.to_vec() };
+        self.last_record = self.records.len();
+        record.encode(&mut self.records);
+        self.end = record.end();
+        assert!(self.used() <= self.ring.bytes, "E1: the log has overtaken its own start");
+        record
+    }
+
+    /// Adds the record of entry `last + 1`.
+    pub(crate) fn push_entry(&mut self, header: WalHeader, key: Arc<[u8]>, tag: &[u8]) -> &WalRecord {
+        let (index, record) = (self.entries.len(), self.push(header, key, tag));
+        let (batch, batch_lsn) = (self.batch, self.batch_lsn);
+        let (lsn, bytes) = (record.lsn(), record.header.length);
+        self.entries.push_back(Logged { lsn, bytes, batch, batch_lsn, record: None });
+        self.entries[index].record.insert(Box::new(record))
+    }
+
+    /// Adds the value of that entry.
+    pub(crate) fn push_value(&mut self, offset: u64, header: DataHeader, value: Arc<[u8]>) {
+        self.values.push(DataWrite { offset, header, value });
+    }
+
+    /// Takes the batch being filled, unless it is empty or another one is out.
+    pub(crate) fn take_batch(&mut self, on: Mechanisms) -> Option<Batch> {
+        if self.out.is_some() || self.records.is_empty() {
+            return None;
+        }
+        let mut records = std::mem::take(&mut self.records);
+        WalRecord::mark_last(&mut records[self.last_record..]);
+        records.resize(records.len().next_multiple_of(UNIT as usize), 0);
+        self.end = next_sector(self.end);
+        let batch = Batch {
+            number: self.batch,
+            end: self.end,
+            micros: 0,
+            ring: self.ring,
+            lsn: self.batch_lsn,
+            records,
+            values: std::mem::take(&mut self.values),
+            sync: guard::ack_after_sync(on),
+        };
+        self.out = Some(self.batch);
+        (self.batch, self.batch_lsn) = (self.batch + 1, self.end);
+        Some(batch)
+    }
+
+    /// The last entry that ends at or before `durable`. Positions ascend with seq among entries that are not undone.
+    pub(crate) fn durable_seq(&self) -> Seq {
+        let tentative = self.entries.iter().rev().take_while(|e| e.end() > self.durable).count() as u64;
+        self.last() - tentative
+    }
+
+    /// A checkpoint covers the entries up to `upto`: drops at most `limit` of them, and says how many.
+    pub(crate) fn forget(&mut self, upto: Seq, limit: usize) -> usize {
+        let due = ((upto + 1).saturating_sub(self.first)).min(limit as u64);
+        self.entries.drain(..due as usize);
+        self.first += due;
+        due as usize
+    }
+
+    /// Where a replay on top of a checkpoint at `seq` starts: at the batch of the next entry, because only batches
+    /// can be told apart from what lies behind them; without a next entry, at the batch being filled. What it skips
+    /// then can only be truncations of entries that are gone.
+    pub(crate) fn replay_point(&self, seq: Seq) -> (Lsn, u64) {
+        self.get(seq + 1).map_or((self.batch_lsn, self.batch), |next| (next.batch_lsn, next.batch))
+    }
+}

@@ -1,0 +1,76 @@
+//! Making a device one of ours. The only place that does: `open` never formats.
+
+use trace::Mechanisms;
+
+use crate::device::Device;
+use crate::error::FormatError;
+use crate::format::superblock::{self, MAGIC, SLOT_BYTES, SLOTS, Superblock, VERSION, WAL_OFFSET};
+use crate::types::{Identity, Layout, Lsn, Standing, UNIT};
+
+/// The smallest ring: the longest record and a few truncations.
+const WAL_BYTES_MIN: u64 = 16 * UNIT;
+/// The smallest data region.
+const DATA_BYTES_MIN: u64 = 64 * UNIT;
+
+/// Formats a device that is not formatted yet. Refuses one with a valid superblock, whoever it belongs to.
+pub fn format(
+    device: &impl Device,
+    identity: &Identity,
+    standing: Standing,
+    layout: Layout,
+) -> Result<(), FormatError> {
+    if let Some(found) = superblock::read_slots(device)?.iter().flatten().next() {
+        return Err(FormatError::AlreadyFormatted(found.identity()));
+    }
+    reformat(device, identity, standing, layout)
+}
+
+/// Formats a device, destroying what it holds, promise included.
+///
+/// 1. Both superblocks are erased and that synced: from here on a crash leaves an unformatted device, not an old
+///    superblock over a ring that is half erased.
+/// 2. The ring is filled with zeros and that synced: the new log counts lives and positions from the beginning, and so
+///    could take records of the log before for its own.
+/// 3. The superblocks are written.
+pub fn reformat(
+    device: &impl Device,
+    identity: &Identity,
+    standing: Standing,
+    layout: Layout,
+) -> Result<(), FormatError> {
+    let (bytes, needed) = (device.size(), WAL_OFFSET + WAL_BYTES_MIN + DATA_BYTES_MIN);
+    if bytes < needed {
+        return Err(FormatError::TooSmall { bytes, needed });
+    }
+    let wal_bytes = (layout.wal_bytes.min(bytes / 4) / UNIT * UNIT).max(WAL_BYTES_MIN);
+    let data_offset = WAL_OFFSET + wal_bytes;
+    for offset in SLOTS {
+        device.write_at(offset, &[0; SLOT_BYTES])?;
+    }
+    device.sync()?;
+    let zeros = vec![0; wal_bytes.min(1 << 20) as usize];
+    let mut at = WAL_OFFSET;
+    while at < data_offset {
+        let piece = zeros.len().min((data_offset - at) as usize);
+        device.write_at(at, &zeros[..piece])?;
+        at += piece as u64;
+    }
+    device.sync()?;
+    let mut first = Superblock {
+        magic: MAGIC,
+        version: VERSION,
+        unit: UNIT as u32,
+        cluster: identity.cluster,
+        node: identity.node,
+        shard: identity.shard,
+        wal_offset: WAL_OFFSET,
+        wal_bytes,
+        data_offset,
+        data_units: (bytes - data_offset) / UNIT,
+        ..Superblock::default()
+    };
+    first.set_standing(standing);
+    first.begin_log(Lsn(0), 1);
+    superblock::store(device, 1, first, Mechanisms::all())?;
+    Ok(())
+}

@@ -1,0 +1,66 @@
+//! Extents that are no longer used but may still be needed.
+//!
+//! An extent is freed in memory long before it is freed for a recovery. Two ways lead there, each with its own wait:
+//!
+//! An entry replaced or deleted the value, or was applied without effect:
+//! 1. Entry 7 overwrites a key; the old value's extent is reused for another key at once, and that value is written.
+//! 2. Power fails. Recovery starts from the checkpoint at 5: the index points at the old value.
+//! 3. Entry 7 may be truncated now (its owner decides), and the key's bytes are those of another key.
+//!
+//! So the extent waits until a durable checkpoint covers the entry: then no recovery looks at the old value again.
+//!
+//! An entry was truncated, unapplied:
+//! 1. Entry 7 is truncated, the truncation is only in memory; its extent is reused, and that value is written.
+//! 2. Power fails. The log still ends with entry 7, whose value is gone.
+//!
+//! So the extent waits until the truncation is durable.
+
+use std::collections::VecDeque;
+
+use crate::allocator::Allocator;
+use crate::types::{Extent, Lsn, Seq};
+
+/// The waiting extents.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Quarantine {
+    /// With the entry that freed it, ascending.
+    freed: VecDeque<(Seq, Extent)>,
+    /// With the end of the truncation's record, ascending.
+    truncated: VecDeque<(Lsn, Extent)>,
+    units: u64,
+}
+
+impl Quarantine {
+    pub(crate) fn units(&self) -> u64 {
+        self.units
+    }
+
+    pub(crate) fn freed_by(&mut self, seq: Seq, extent: Extent) {
+        self.freed.push_back((seq, extent));
+        self.units += extent.units;
+    }
+
+    pub(crate) fn truncated_by(&mut self, end: Lsn, extent: Extent) {
+        self.truncated.push_back((end, extent));
+        self.units += extent.units;
+    }
+
+    /// A checkpoint at `seq` is durable: gives back at most `limit` extents, and says how many.
+    pub(crate) fn release_checkpointed(&mut self, seq: Seq, limit: usize, to: &mut Allocator) -> usize {
+        let due = self.freed.iter().take(limit).take_while(|&&(by, _)| by <= seq).count();
+        for (_, extent) in self.freed.drain(..due) {
+            self.units -= extent.units;
+            to.free(extent);
+        }
+        due
+    }
+
+    /// The log is durable up to `durable`.
+    pub(crate) fn release_durable(&mut self, durable: Lsn, to: &mut Allocator) {
+        while let Some(&(_, extent)) = self.truncated.front().filter(|&&(end, _)| end <= durable) {
+            self.truncated.pop_front();
+            self.units -= extent.units;
+            to.free(extent);
+        }
+    }
+}
