@@ -2,6 +2,7 @@
 
 #![forbid(unsafe_code)]
 
+mod check;
 mod client;
 mod failure;
 mod kv;
@@ -49,6 +50,7 @@ enum Command {
     Node(process::NodeArgs),
     Gateway(process::GatewayArgs),
     Format(process::Format),
+    Check(check::Check),
 }
 
 fn main() -> ExitCode {
@@ -77,6 +79,7 @@ fn main() -> ExitCode {
         Command::Node(node) => node.run(),
         Command::Gateway(gateway) => gateway.run(),
         Command::Format(format) => format.run(),
+        Command::Check(check) => check.run(),
     };
     result.map_or_else(failure::Failure::report, |()| ExitCode::SUCCESS)
 }

@@ -46,12 +46,14 @@ impl Held {
     }
 
     /// The message, if the proof covers it.
+    #[expect(clippy::result_large_err, reason = "a message that is not covered is given back whole")]
     pub fn release(self, proof: &Durable) -> Result<(Address, Message, Option<trace::EventId>), Held> {
         if self.needs <= proof.position { Ok((self.to, self.message, self.cause)) } else { Err(self) }
     }
 
     /// Takes over a later acknowledgement of the same epoch to the same primary: acknowledgements are cumulative, so
     /// one frame tells both. Gives `other` back if it is something else.
+    #[expect(clippy::result_large_err, reason = "what is not absorbed is given back whole")]
     pub fn absorb(&mut self, other: Held) -> Result<(), Held> {
         match (&mut self.message, &other.message) {
             (Message::PrepareOk { epoch, matched }, Message::PrepareOk { epoch: e, matched: m })

@@ -75,7 +75,7 @@ pub struct Chunk {
     /// The state is the one after this entry.
     pub seq: Seq,
     /// Keys with their versions and values.
-    pub items: Vec<(Arc<[u8]>, Seq, Arc<[u8]>)>,
+    pub items: Vec<Item>,
     /// Where to go on; `None` in the last piece.
     pub next: Option<Vec<u8>>,
     /// In the last piece: sessions, epoch of the last entry, shard configuration.

@@ -163,7 +163,7 @@ pub enum Effect {
     /// Begin to receive a state, dropping what an earlier attempt received.
     InstallBegin,
     /// Store what was received.
-    InstallItems(Vec<(std::sync::Arc<[u8]>, Seq, std::sync::Arc<[u8]>)>),
+    InstallItems(Vec<Item>),
     /// Make the received state the replica's own, and the epoch its promise, in one durable step.
     InstallFinish {
         /// The state is the one after this entry.

@@ -100,6 +100,9 @@ pub const KEY_BYTES_MAX: usize = 1024;
 /// Longest value in bytes.
 pub const VALUE_BYTES_MAX: usize = 16 << 20;
 
+/// A key with its version and value, as a state transfer carries it.
+pub type Item = (Arc<[u8]>, Seq, Arc<[u8]>);
+
 /// Why an entry is in the log.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Origin {

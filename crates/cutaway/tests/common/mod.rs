@@ -1,0 +1,289 @@
+//! A cluster started as a user would start it, and cleaned up whatever happens.
+
+#![allow(dead_code)] // Each test binary uses its part.
+
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{TcpListener, TcpStream};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Output, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::{Duration, Instant};
+
+use rustix::process::{Pid, Signal, kill_process};
+use serde_json::Value;
+
+/// Far longer than anything takes; only a test that hangs gets there.
+pub const PATIENCE: Duration = Duration::from_secs(60);
+/// Ports of one cluster, from its first.
+const PORTS: u16 = 32;
+
+/// The program under test.
+pub fn program() -> Command {
+    Command::new(env!("CARGO_BIN_EXE_cutaway"))
+}
+
+/// A first port with nobody on it or behind it. Below the range that outgoing connections take theirs from.
+pub fn free_port() -> u16 {
+    static NEXT: AtomicU32 = AtomicU32::new(0);
+    for _ in 0..600 {
+        let n = std::process::id().wrapping_mul(7).wrapping_add(NEXT.fetch_add(1, Ordering::Relaxed));
+        let first = 10_000 + (n % 600) as u16 * PORTS;
+        if (first..first + PORTS).all(|port| TcpListener::bind(("127.0.0.1", port)).is_ok()) {
+            return first;
+        }
+    }
+    panic!("no free ports");
+}
+
+/// Polls until `done` says something.
+pub fn eventually<T>(what: &str, mut done: impl FnMut() -> Option<T>) -> T {
+    let start = Instant::now();
+    loop {
+        if let Some(result) = done() {
+            return result;
+        }
+        assert!(start.elapsed() < PATIENCE, "it never came about: {what}");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}
+
+/// A running `up`.
+pub struct Cluster {
+    up: Child,
+    pub dir: PathBuf,
+    pub port: u16,
+    /// What `up --json` said.
+    pub ready: Value,
+    _home: Option<tempfile::TempDir>,
+}
+
+impl Cluster {
+    /// A new cluster with these further options, such as `["--shards", "4"]`.
+    pub fn new(options: &[&str]) -> Cluster {
+        let home = tempfile::tempdir().unwrap();
+        let dir = home.path().join("data");
+        let mut cluster = Cluster::start_in(&dir, &[options, &["--image-size", "32M"]].concat());
+        cluster._home = Some(home);
+        cluster
+    }
+
+    /// `up` in `dir`, on free ports.
+    pub fn start_in(dir: &Path, options: &[&str]) -> Cluster {
+        let port = free_port();
+        let mut up = program()
+            .args(["up", "--json", "--dir"])
+            .arg(dir)
+            .args(["--port", &port.to_string()])
+            .args(options)
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut line = String::new();
+        BufReader::new(up.stdout.take().unwrap()).read_line(&mut line).unwrap();
+        let mut stderr = up.stderr.take().unwrap();
+        if line.is_empty() {
+            let mut why = String::new();
+            stderr.read_to_string(&mut why).unwrap();
+            let _ = up.wait();
+            panic!("`up` did not start: {why}");
+        }
+        // Somebody has to read it, or `up` would block.
+        std::thread::spawn(move || std::io::copy(&mut stderr, &mut std::io::sink()));
+        let ready = serde_json::from_str(&line).unwrap();
+        Cluster { up, dir: dir.to_owned(), port, ready, _home: None }
+    }
+
+    /// The HTTP address of gateway `g`, from 1.
+    pub fn http(&self, g: u16) -> String {
+        format!("127.0.0.1:{}", self.port + 1 + 2 * (g - 1))
+    }
+
+    /// Runs a command against the cluster's first gateway.
+    pub fn run(&self, arguments: &[&str]) -> Output {
+        program().args(arguments).args(["--gateway", &self.http(1)]).stdin(Stdio::null()).output().unwrap()
+    }
+
+    /// Runs a command that must succeed, and returns its standard output.
+    pub fn ok(&self, arguments: &[&str]) -> String {
+        let output = self.run(arguments);
+        assert!(output.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8(output.stdout).unwrap()
+    }
+
+    /// The status document as gateway `g` sees it.
+    pub fn status_of(&self, g: u16) -> Value {
+        let output = program().args(["status", "--json", "--gateway", &self.http(g)]).output().unwrap();
+        serde_json::from_slice(&output.stdout).expect("status is one JSON document")
+    }
+
+    /// One shard of the status document.
+    pub fn shard(&self, shard: usize) -> Value {
+        self.status_of(1)["shards"][shard].clone()
+    }
+
+    /// Waits until the shard has a primary that serves, and is not `other_than`.
+    pub fn primary(&self, shard: usize, other_than: Option<&str>) -> String {
+        eventually("a primary", || {
+            self.shard(shard)["primary"].as_str().filter(|p| Some(*p) != other_than).map(String::from)
+        })
+    }
+
+    /// The process id of a node or gateway, as `up` said when it was ready.
+    pub fn pid(&self, name: &str) -> i32 {
+        let members = self.ready["nodes"].as_array().into_iter().chain(self.ready["gateways"].as_array()).flatten();
+        let member = members.into_iter().find(|m| m["name"] == name).expect("the member exists");
+        member["pid"].as_i64().unwrap() as i32
+    }
+
+    /// Waits until `node` follows the primary and has everything that is committed.
+    pub fn caught_up(&self, node: &str, shard: usize) {
+        eventually(&format!("{node} catches up"), || {
+            let shard = self.shard(shard);
+            let nodes = shard["nodes"].as_array()?;
+            let committed = nodes.iter().filter_map(|n| n["committed_seq"].as_u64()).max()?;
+            let own = nodes.iter().find(|n| n["node"] == node)?;
+            (own["state"] == "following" && own["epoch"] == shard["epoch"] && own["committed_seq"] == committed)
+                .then_some(())
+        });
+    }
+
+    /// Ends `up` as Ctrl-C does, and waits for it.
+    pub fn stop(mut self) -> ExitStatus {
+        signal(self.up.id() as i32, Signal::INT);
+        wait(&mut self.up)
+    }
+
+    /// kill -9 of `up` and of every child: the whole machine loses its processes.
+    pub fn kill_all(mut self) {
+        let pids: Vec<i32> = ["n1", "n2", "n3", "g1"].iter().map(|name| self.pid(name)).collect();
+        for pid in pids {
+            signal(pid, Signal::KILL);
+        }
+        self.up.kill().unwrap();
+        self.up.wait().unwrap();
+    }
+
+    /// kill -9 of `up` alone; returns what its children were.
+    pub fn kill_up_alone(mut self) -> Vec<i32> {
+        self.up.kill().unwrap();
+        self.up.wait().unwrap();
+        ["n1", "n2", "n3", "g1"].iter().map(|name| self.pid(name)).collect()
+    }
+
+    /// A connection that speaks the Redis protocol to gateway `g`.
+    pub fn redis(&self, g: u16) -> Redis {
+        let stream = TcpStream::connect(("127.0.0.1", self.port + 2 * (g - 1))).unwrap();
+        stream.set_read_timeout(Some(PATIENCE)).unwrap();
+        Redis { reader: BufReader::new(stream.try_clone().unwrap()), stream }
+    }
+}
+
+impl Drop for Cluster {
+    fn drop(&mut self) {
+        if let Ok(None) = self.up.try_wait() {
+            signal(self.up.id() as i32, Signal::TERM);
+            let start = Instant::now();
+            while let Ok(None) = self.up.try_wait() {
+                if start.elapsed() > Duration::from_secs(15) {
+                    let _ = self.up.kill(); // Its children notice, and end.
+                    let _ = self.up.wait();
+                }
+                std::thread::sleep(Duration::from_millis(10));
+            }
+        }
+    }
+}
+
+/// Signals a process that this test started, directly or through `up`.
+pub fn signal(pid: i32, signal: Signal) {
+    // An error means that it has ended already.
+    let _ = kill_process(Pid::from_raw(pid).unwrap(), signal);
+}
+
+/// Is there no process with this id any more?
+pub fn is_gone(pid: i32) -> bool {
+    rustix::process::test_kill_process(Pid::from_raw(pid).unwrap()).is_err()
+}
+
+fn wait(child: &mut Child) -> ExitStatus {
+    eventually("`up` ends", || child.try_wait().unwrap())
+}
+
+/// A reply of the Redis protocol.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Reply {
+    Simple(String),
+    Error(String),
+    Integer(i64),
+    Bulk(Vec<u8>),
+    Null,
+    List(Vec<Reply>),
+    Map(Vec<(Reply, Reply)>),
+}
+
+/// A bare Redis connection.
+pub struct Redis {
+    stream: TcpStream,
+    reader: BufReader<TcpStream>,
+}
+
+impl Redis {
+    /// Sends bytes as they are.
+    pub fn send(&mut self, bytes: &[u8]) {
+        self.stream.write_all(bytes).unwrap();
+    }
+
+    /// Reads one reply; `None` at the end of the connection.
+    pub fn read(&mut self) -> Option<Reply> {
+        let mut line = String::new();
+        if self.reader.read_line(&mut line).ok()? == 0 {
+            return None;
+        }
+        let (kind, rest) = line.trim_end().split_at(1);
+        Some(match kind {
+            "+" => Reply::Simple(rest.into()),
+            "-" => Reply::Error(rest.into()),
+            ":" => Reply::Integer(rest.parse().unwrap()),
+            "_" => Reply::Null,
+            "$" if rest == "-1" => Reply::Null,
+            "$" => {
+                let mut bytes = vec![0; rest.parse::<usize>().unwrap() + 2];
+                self.reader.read_exact(&mut bytes).ok()?;
+                bytes.truncate(bytes.len() - 2);
+                Reply::Bulk(bytes)
+            }
+            "*" => Reply::List((0..rest.parse::<usize>().unwrap()).map_while(|_| self.read()).collect()),
+            "%" => Reply::Map(
+                (0..rest.parse::<usize>().unwrap()).map_while(|_| Some((self.read()?, self.read()?))).collect(),
+            ),
+            other => panic!("unknown reply {other:?}"),
+        })
+    }
+
+    /// Sends a command as an array of bulk strings, and reads its reply.
+    pub fn call(&mut self, arguments: &[&str]) -> Reply {
+        self.try_call(arguments).expect("the connection is open")
+    }
+
+    /// The same; `None` when the connection ends.
+    pub fn try_call(&mut self, arguments: &[&str]) -> Option<Reply> {
+        let mut bytes = format!("*{}\r\n", arguments.len()).into_bytes();
+        for argument in arguments {
+            bytes.extend(format!("${}\r\n{argument}\r\n", argument.len()).into_bytes());
+        }
+        self.stream.write_all(&bytes).ok()?;
+        self.read()
+    }
+}
+
+/// The reply `+OK`.
+pub fn ok() -> Reply {
+    Reply::Simple("OK".into())
+}
+
+/// A bulk reply.
+pub fn bulk(text: &str) -> Reply {
+    Reply::Bulk(text.as_bytes().to_vec())
+}

@@ -1,0 +1,196 @@
+//! Starts that must not succeed: each says why and what to do, and leaves nothing half-started behind.
+
+mod common;
+
+use std::fs;
+use std::net::TcpListener;
+use std::path::Path;
+use std::process::Output;
+
+use common::{Cluster, eventually, free_port, program};
+
+/// Tries `up`, which must fail; returns its exit code and what it said.
+fn fails(dir: &Path, options: &[&str]) -> (i32, String) {
+    let port = free_port().to_string();
+    let ports: &[&str] = if options.contains(&"--port") { &[] } else { &["--port", &port] };
+    let Output { status, stdout, stderr } =
+        program().args(["up", "--json", "--dir"]).arg(dir).args(options).args(ports).output().unwrap();
+    let said = String::from_utf8(stderr).unwrap();
+    assert!(stdout.is_empty(), "it never was ready");
+    assert!(said.contains("error: ") && said.contains("next: "), "{said}");
+    assert!(!said.contains("panicked"), "{said}");
+    (status.code().unwrap(), said)
+}
+
+/// A directory with a cluster that was founded and stopped.
+fn founded(options: &[&str]) -> (tempfile::TempDir, std::path::PathBuf) {
+    let home = tempfile::tempdir().unwrap();
+    let dir = home.path().join("data");
+    let cluster = Cluster::start_in(&dir, &[options, &["--image-size", "16M"]].concat());
+    cluster.ok(&["put", "k", "v"]);
+    assert!(cluster.stop().success());
+    (home, dir)
+}
+
+#[test]
+fn another_number_of_shards_or_nodes_than_the_directory_was_founded_with() {
+    let (_home, dir) = founded(&[]);
+    for (option, founded) in [("--shards", "1"), ("--nodes", "3")] {
+        let (code, said) = fails(&dir, &[option, "2"]);
+        assert_eq!(code, 1);
+        assert!(said.contains(&format!("{option} {founded}")), "it names the number that works: {said}");
+    }
+    // Gateways hold no state, so their number may change; and nothing was harmed.
+    let cluster = Cluster::start_in(&dir, &["--gateways", "2"]);
+    assert_eq!(cluster.ok(&["get", "k"]), "v");
+}
+
+#[test]
+fn a_port_that_is_taken_is_named_before_anything_is_made() {
+    let home = tempfile::tempdir().unwrap();
+    let dir = home.path().join("data");
+    let port = free_port();
+    for taken in [port, port + 1, port + 22] {
+        let _somebody = TcpListener::bind(("127.0.0.1", taken)).unwrap();
+        let (code, said) = fails(&dir, &["--port", &port.to_string()]);
+        assert_eq!(code, 1);
+        assert!(said.contains(&format!("127.0.0.1:{taken}")) && said.contains("--port"), "{said}");
+    }
+    assert!(!dir.join("cluster.json").exists() && !dir.join("n1").exists());
+}
+
+#[test]
+fn a_directory_whose_cluster_is_up() {
+    let cluster = Cluster::new(&[]);
+    let (code, said) = fails(&cluster.dir, &[]);
+    assert_eq!(code, 1);
+    assert!(said.contains("another cluster is up"), "{said}");
+    cluster.ok(&["put", "k", "v"]);
+}
+
+#[test]
+fn an_image_of_another_cluster_stops_the_start_and_everything_started_with_it() {
+    let (_home_a, a) = founded(&[]);
+    let (_home_b, b) = founded(&[]);
+    fs::copy(a.join("n2/shard-0.img"), b.join("n2/shard-0.img")).unwrap();
+    let (code, said) = fails(&b, &[]);
+    assert_eq!(code, 1);
+    assert!(said.contains("n2 ended while starting") && said.contains("belongs to"), "{said}");
+    nothing_runs_in(&b);
+}
+
+#[test]
+fn a_missing_image_is_never_replaced_by_an_empty_one_that_votes() {
+    let (_home, dir) = founded(&[]);
+    let image = dir.join("n3/shard-0.img");
+    fs::remove_file(&image).unwrap();
+    let (code, said) = fails(&dir, &[]);
+    assert_eq!(code, 1);
+    assert!(said.contains("format --joining") && said.contains("n3/shard-0.img"), "{said}");
+    assert!(!image.exists());
+    nothing_runs_in(&dir);
+
+    // The command that it named works, and the replica is filled by its peers.
+    let founding = program().args(["format", "--founding"]).arg(&image).output().unwrap();
+    assert_eq!(founding.status.code(), Some(2), "an existing cluster's image must not vote on what it forgot");
+    let format = program().args(["format", "--joining"]).arg(&image).output().unwrap();
+    assert!(format.status.success(), "{}", String::from_utf8_lossy(&format.stderr));
+    let cluster = Cluster::start_in(&dir, &[]);
+    cluster.ok(&["put", "l", "w"]);
+    cluster.caught_up("n3", 0);
+    assert_eq!(cluster.ok(&["get", "k"]), "v");
+}
+
+#[test]
+fn images_without_a_manifest_are_left_alone_if_they_hold_anything() {
+    let (_home, dir) = founded(&[]);
+    fs::rename(dir.join("cluster.json"), dir.join("elsewhere.json")).unwrap();
+    let before = fs::read(dir.join("n1/shard-0.img")).unwrap();
+    let (code, said) = fails(&dir, &[]);
+    assert_eq!(code, 1);
+    assert!(said.contains("cluster.json"), "{said}");
+    assert!(fs::metadata(dir.join("n1/shard-0.img")).unwrap().len() == before.len() as u64);
+    fs::rename(dir.join("elsewhere.json"), dir.join("cluster.json")).unwrap();
+    assert_eq!(Cluster::start_in(&dir, &[]).ok(&["get", "k"]), "v");
+}
+
+#[test]
+fn a_founding_that_was_interrupted_can_be_done_again() {
+    let home = tempfile::tempdir().unwrap();
+    let dir = home.path().join("data");
+    // As a crash before the manifest leaves it: an image formatted for a cluster nobody heard of, and a half-made one.
+    fs::create_dir_all(dir.join("n1")).unwrap();
+    fs::create_dir_all(dir.join("n2")).unwrap();
+    let format = program()
+        .args(["format", "--founding", "--cluster", &"ab".repeat(16), "--node", "n1", "--shard", "0", "--size", "16M"])
+        .arg(dir.join("n1/shard-0.img"))
+        .output()
+        .unwrap();
+    assert!(format.status.success(), "{}", String::from_utf8_lossy(&format.stderr));
+    fs::write(dir.join("n2/shard-0.img"), vec![0; 1 << 20]).unwrap();
+    let cluster = Cluster::start_in(&dir, &["--image-size", "16M"]);
+    cluster.ok(&["put", "k", "v"]);
+    assert_eq!(cluster.ok(&["get", "k"]), "v");
+}
+
+#[test]
+fn both_superblocks_damaged_is_told_as_damage() {
+    let (_home, dir) = founded(&[]);
+    let image = dir.join("n1/shard-0.img");
+    let mut bytes = fs::read(&image).unwrap();
+    bytes[16..400].fill(0xa5);
+    bytes[4096 + 16..4096 + 400].fill(0xa5);
+    fs::write(&image, bytes).unwrap();
+    let (code, said) = fails(&dir, &[]);
+    assert_eq!(code, 4, "{said}");
+    nothing_runs_in(&dir);
+}
+
+#[test]
+fn a_manifest_that_cannot_be_read_is_not_taken_for_a_new_directory() {
+    let (_home, dir) = founded(&[]);
+    fs::write(dir.join("cluster.json"), "{}").unwrap();
+    let (code, said) = fails(&dir, &[]);
+    assert_eq!(code, 1);
+    assert!(said.contains("cluster.json"), "{said}");
+}
+
+#[test]
+fn impossible_numbers_are_refused() {
+    let home = tempfile::tempdir().unwrap();
+    for options in [&["--nodes", "0"][..], &["--shards", "1000"], &["--gateways", "99"], &["--port", "65530"]] {
+        let (code, _) = fails(&home.path().join("data"), options);
+        assert_eq!(code, 1);
+    }
+    assert_eq!(program().args(["up", "--image-size", "much"]).output().unwrap().status.code(), Some(2));
+}
+
+#[test]
+fn actions_on_nobody_are_refused() {
+    let cluster = Cluster::new(&[]);
+    for (arguments, code) in [
+        (&["kill", "n9"][..], 1),
+        (&["kill", "../n1"], 2),
+        (&["kill", "primary", "--shard", "7"], 2),
+        (&["isolate", "g1"], 1),
+        (&["kill", "n1", "--dir", "/nowhere"], 1),
+    ] {
+        let output = cluster.run(arguments);
+        assert_eq!(output.status.code(), Some(code), "{arguments:?}: {output:?}");
+    }
+    cluster.ok(&["kill", "n2"]);
+    let again = cluster.run(&["kill", "n2"]);
+    assert_eq!(again.status.code(), Some(1));
+    assert!(String::from_utf8_lossy(&again.stderr).contains("restart n2"));
+}
+
+/// Nobody holds the directory or an image of it.
+fn nothing_runs_in(dir: &Path) {
+    for file in ["lock", "n1/shard-0.img", "n2/shard-0.img", "n3/shard-0.img"] {
+        let path = dir.join(file);
+        if let Ok(file) = fs::OpenOptions::new().read(true).write(true).open(&path) {
+            eventually("the lock is free", || file.try_lock().ok());
+        }
+    }
+    assert!(!dir.join("control.json").exists());
+}

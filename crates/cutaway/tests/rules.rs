@@ -1,0 +1,108 @@
+//! Rules about the source itself: what the core may depend on, and who may switch a mechanism off.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use serde_json::Value;
+
+fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().parent().unwrap().to_owned()
+}
+
+/// The core crates, and everything that they may be built from: each other, and a CRC with its own needs.
+const CORE: [&str; 4] = ["engine", "dataplane", "node", "gateway"];
+const ALLOWED: [&str; 8] =
+    ["engine", "dataplane", "node", "gateway", "trace", "crc32c", "rustc_version", "semver"];
+
+#[test]
+fn the_core_depends_on_nothing_but_itself_and_a_checksum() {
+    let metadata = Command::new(env!("CARGO"))
+        .args(["metadata", "--format-version", "1", "--offline", "--no-default-features"])
+        .arg("--manifest-path")
+        .arg(root().join("Cargo.toml"))
+        .output()
+        .unwrap();
+    assert!(metadata.status.success(), "{}", String::from_utf8_lossy(&metadata.stderr));
+    let metadata: Value = serde_json::from_slice(&metadata.stdout).unwrap();
+
+    let mut names = BTreeMap::new();
+    let mut declared = BTreeMap::new();
+    for package in metadata["packages"].as_array().unwrap() {
+        let (id, name) = (package["id"].as_str().unwrap(), package["name"].as_str().unwrap());
+        names.insert(id, name);
+        declared.insert(name, package["dependencies"].as_array().unwrap().clone());
+    }
+    // What a core crate asks for, and what that asks for in turn, without development and without what is optional: the
+    // resolved graph would count features that other members of the workspace switch on.
+    for core in CORE {
+        let (mut seen, mut open) = (BTreeSet::new(), vec![core]);
+        while let Some(name) = open.pop() {
+            if !seen.insert(name) {
+                continue;
+            }
+            assert!(ALLOWED.contains(&name), "{core} depends on {name}");
+            for dependency in declared.get(name).into_iter().flatten() {
+                let wanted = dependency["kind"] != "dev" && dependency["optional"] == false;
+                if let (true, Some((known, _))) =
+                    (wanted, declared.get_key_value(dependency["name"].as_str().unwrap()))
+                {
+                    open.push(known);
+                }
+            }
+            if CORE.contains(&name) || name == "trace" {
+                let none = declared[name]
+                    .iter()
+                    .all(|d| d["features"].as_array().is_none_or(|f| f.is_empty()) || d["kind"] == "dev");
+                assert!(none, "{name} asks for features of what it depends on");
+            }
+        }
+    }
+    assert!(CORE.iter().all(|core| declared.contains_key(core)), "the core crates are named {CORE:?}");
+}
+
+/// All Rust files below `dir`.
+fn sources(dir: &Path, found: &mut Vec<PathBuf>) {
+    for entry in std::fs::read_dir(dir).unwrap() {
+        let path = entry.unwrap().path();
+        let name = path.file_name().unwrap().to_string_lossy().into_owned();
+        if path.is_dir() && !name.starts_with('.') && name != "target" {
+            sources(&path, found);
+        } else if name.ends_with(".rs") {
+            found.push(path);
+        }
+    }
+}
+
+#[test]
+fn only_the_simulator_and_the_lab_can_switch_a_mechanism_off() {
+    let root = root();
+    let mut files = Vec::new();
+    sources(&root.join("crates"), &mut files);
+    assert!(files.len() > 30, "the sources are where they are looked for");
+    for file in files {
+        let place = file.strip_prefix(&root).unwrap();
+        let in_room = |room: &str| place.starts_with(Path::new("crates").join(room));
+        // `trace` defines it; whatever is in a `tests` directory is never part of a process.
+        if in_room("sim") || in_room("lab") || place.components().any(|c| c.as_os_str() == "tests") {
+            continue;
+        }
+        let text = std::fs::read_to_string(&file).unwrap();
+        // By convention a file's tests are its last part.
+        let code = text.split("#[cfg(test)]").next().unwrap();
+        assert!(!code.contains(".without("), "{} takes a mechanism out", place.display());
+        assert!(!code.contains("Mechanisms::without"), "{} takes a mechanism out", place.display());
+    }
+}
+
+#[test]
+fn a_real_process_has_no_flag_that_switches_a_mechanism_off() {
+    for command in ["node", "gateway", "up", "format"] {
+        let help = Command::new(env!("CARGO_BIN_EXE_cutaway")).args([command, "--help"]).output().unwrap();
+        let help = String::from_utf8(help.stdout).unwrap();
+        for &mechanism in trace::Mechanism::ALL {
+            assert!(!help.contains(mechanism.id()), "`{command}` names {mechanism}");
+        }
+        assert!(!help.contains("--without"), "`{command}` has --without");
+    }
+}
