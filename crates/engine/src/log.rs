@@ -22,9 +22,9 @@ use crate::format::wal_record::{WalHeader, WalRecord, record_bytes};
 use crate::guard;
 use crate::types::{Lsn, Seq, UNIT};
 
-/// Kept free by appends, so that truncations find room in a log that is full of entries: eight of them, each in a
-/// batch of its own.
-const TRUNCATION_BYTES: u64 = 8 * UNIT;
+/// Kept free by appends, so that truncations find room in a log that is full of entries: eight of them (four in the
+/// smallest rings), each in a batch of its own.
+const TRUNCATION_BYTES_MAX: u64 = 8 * UNIT;
 /// Writes longer than this are not joined with the next.
 const WRITE_BYTES: usize = 1 << 20;
 
@@ -211,7 +211,7 @@ impl Log {
 
     /// Is there room for a record? Else the bytes needed and free.
     pub(crate) fn room(&self, bytes: u32, truncation: bool) -> Result<(), (u64, u64)> {
-        let reserve = if truncation { 0 } else { TRUNCATION_BYTES };
+        let reserve = if truncation { 0 } else { TRUNCATION_BYTES_MAX.min(self.ring.bytes / 8) };
         let free = (self.ring.bytes - self.used()).saturating_sub(reserve);
         let needed = next_sector(Lsn(self.end.0 + u64::from(bytes))).0 - next_sector(self.end).0;
         if needed <= free { Ok(()) } else { Err((needed, free)) }
