@@ -46,8 +46,7 @@ impl Recent {
 
     /// Drops the entries from `from` on.
     pub(crate) fn truncate(&mut self, from: Seq) {
-        while let Some(entry) = self.entries.pop_back_if(|entry| entry.seq >= from) {
-            self.bytes -= bytes(&entry);
-        }
+        let kept = self.first().map_or(0, |first| from.saturating_sub(first)) as usize;
+        self.bytes -= self.entries.drain(kept.min(self.entries.len())..).map(|entry| bytes(&entry)).sum::<usize>();
     }
 }

@@ -26,7 +26,7 @@ use crate::device::Device;
 use crate::error::{Damage, DecodeError, OpenError, ReadError, Stop, Zone};
 use crate::format::checkpoint_chunk::ChunkRef;
 use crate::format::superblock::{self, SLOTS, Superblock};
-use crate::format::wal_record::{RECORD_BYTES_MAX, TRUNCATE, WalRecord};
+use crate::format::wal_record::{RECORD_BYTES_MAX, TRUNCATE, WalHeader, WalRecord};
 use crate::guard::{self, Place};
 use crate::log::{Log, Logged, Ring, next_sector};
 use crate::types::{Extent, Identity, Lsn, Seq, UNIT};
@@ -222,8 +222,10 @@ struct BatchRead {
     end: Lsn,
     number: u64,
     records: Vec<WalRecord>,
-    /// The entry that must follow.
-    next: Seq,
+    /// The entry that must follow; `None` before the first record of all, which may be any.
+    next: Option<Seq>,
+    /// The entry that would follow the ones that count: behind the checkpoint, without a gap, not undone.
+    counting_next: Seq,
     life: u64,
 }
 
@@ -260,13 +262,12 @@ impl<'a, D: Device> Scan<'a, D> {
     fn run(&mut self) -> io::Result<Tail> {
         let life_start = Lsn(self.superblock.life_start);
         let (mut at, mut batch) = (Lsn(self.superblock.replay_lsn), self.superblock.replay_batch);
-        let (mut next, mut life) = (self.superblock.checkpoint_seq + 1, 0);
         let mut last: Option<BatchRead> = None;
         let broken = loop {
-            match self.read_batch(at, batch, next, life)? {
+            match self.read_batch(at, batch, last.as_ref())? {
                 Err(broken) => break broken,
                 Ok(read) => {
-                    (at, batch, next, life) = (next_sector(read.end), batch + 1, read.next, read.life);
+                    (at, batch) = (next_sector(read.end), batch + 1);
                     if let Some(synced) = last.replace(read) {
                         self.keep(synced);
                     }
@@ -311,16 +312,14 @@ impl<'a, D: Device> Scan<'a, D> {
         Damage { zone, offset, expected, found: stop.to_string() }
     }
 
-    /// Reads the batch that begins at `at`: all of it, or where it breaks.
-    fn read_batch(
-        &mut self,
-        at: Lsn,
-        batch: u64,
-        next: Seq,
-        life: u64,
-    ) -> io::Result<Result<BatchRead, Broken>> {
-        let checkpoint_next = self.superblock.checkpoint_seq + 1;
-        let mut read = BatchRead { lsn: at, end: at, number: batch, records: Vec::new(), next, life };
+    /// Reads the batch that begins at `at`, behind the one before: all of it, or where it breaks.
+    ///
+    /// The first batch of all may begin with entries that the checkpoint covers, and with entries that are undone
+    /// further on in the batch, so its first record may have any seq; where it ends, all must fit together.
+    fn read_batch(&mut self, at: Lsn, number: u64, before: Option<&BatchRead>) -> io::Result<Result<BatchRead, Broken>> {
+        let first = self.superblock.checkpoint_seq + 1;
+        let (next, counting_next, life) = before.map_or((None, first, 0), |b| (b.next, b.counting_next, b.life));
+        let mut read = BatchRead { lsn: at, end: at, number, records: Vec::new(), next, counting_next, life };
         loop {
             let record = match self.read_record(&read)? {
                 Ok(record) => record,
@@ -329,16 +328,22 @@ impl<'a, D: Device> Scan<'a, D> {
                     return Ok(Err(Broken { lsn: read.end, stop, whole_records }));
                 }
             };
-            if record.header.kind == TRUNCATE {
-                read.next = record.header.seq.max(checkpoint_next);
-            } else if record.header.seq == read.next {
-                read.next += 1;
+            let WalHeader { seq, kind, last, life, .. } = record.header;
+            if kind == TRUNCATE {
+                read.counting_next = read.counting_next.min(seq).max(first);
+                read.next = Some(seq);
+            } else {
+                read.counting_next += u64::from(seq == read.counting_next);
+                read.next = Some(seq + 1);
             }
-            (read.end, read.life) = (record.end(), record.header.life);
-            let last = record.header.last == 1;
+            let lsn = std::mem::replace(&mut read.end, record.end());
+            read.life = life;
             read.records.push(record);
-            if last {
+            if last == 1 && read.next == Some(read.counting_next) {
                 return Ok(Ok(read));
+            } else if last == 1 {
+                let stop = Stop::OtherSeq { expected: read.counting_next, found: seq };
+                return Ok(Err(Broken { lsn, stop, whole_records: 0 }));
             }
         }
     }
@@ -360,12 +365,9 @@ impl<'a, D: Device> Scan<'a, D> {
         }
         record.header.lsn = at.0;
         let (seq, unit) = (record.header.seq, record.header.unit);
-        // The replay starts at a batch: its first entries may be behind the checkpoint already.
-        let skipped = seq <= sb.checkpoint_seq && read.next == sb.checkpoint_seq + 1;
-        let follows =
-            if record.header.kind == TRUNCATE { seq <= read.next } else { seq == read.next || skipped };
-        if !follows {
-            return Ok(Err(Stop::OtherSeq { expected: read.next, found: seq }));
+        let truncation = record.header.kind == TRUNCATE;
+        if let Some(expected) = read.next.filter(|&next| seq != next && !(truncation && seq < next)) {
+            return Ok(Err(Stop::OtherSeq { expected, found: seq }));
         }
         let units = record.slot().map_or(0, |slot| slot.extent().units);
         if unit.checked_add(units).is_none_or(|end| end > sb.data_units) {
@@ -382,8 +384,7 @@ impl<'a, D: Device> Scan<'a, D> {
             let seq = record.header.seq;
             if record.header.kind == TRUNCATE {
                 self.live.truncate(seq.saturating_sub(first) as usize);
-            } else if seq >= first {
-                assert_eq!(seq, first + self.live.len() as u64, "E2: entries are recovered without a gap");
+            } else if seq == first + self.live.len() as u64 {
                 let (lsn, bytes, batch, batch_lsn) =
                     (record.lsn(), record.header.length, read.number, read.lsn);
                 self.live.push_back(Logged { lsn, bytes, batch, batch_lsn, record: Some(Box::new(record)) });

@@ -213,13 +213,16 @@ pub struct TransferCursor {
     pub at: u64,
 }
 
+/// A key, the entry that wrote its value, and the value.
+pub type Item = (Arc<[u8]>, Seq, Arc<[u8]>);
+
 /// One piece of a checkpoint on its way to another device.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TransferChunk {
     /// The checkpoint's seq.
     pub seq: Seq,
-    /// Keys in ascending order, with version and value.
-    pub items: Vec<(Arc<[u8]>, Seq, Arc<[u8]>)>,
+    /// In ascending order of keys.
+    pub items: Vec<Item>,
     /// Where to go on; `None` in the last chunk.
     pub next: Option<TransferCursor>,
     /// The owner's state as of the checkpoint, in the last chunk only.
