@@ -4,6 +4,9 @@
 use dataplane::{Condition, Epoch, Op, Origin, Outcome, ReadResult, wire};
 use engine::TransferCursor;
 
+/// Longest tag: an epoch, a choice, two numbers.
+pub(crate) const TAG_BYTES_MAX: usize = 8 + 1 + 16;
+
 pub(crate) fn tag_to_bytes(epoch: Epoch, origin: Origin) -> Vec<u8> {
     wire::encode_value(&(epoch, origin))
 }

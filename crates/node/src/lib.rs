@@ -28,8 +28,8 @@ mod effects;
 use std::fmt;
 
 use dataplane::{
-    Address, ClusterId, Durable, Effect, Event, Frame, Held, Message, Micros, NodeId, NodeStatus, Op,
-    Refusable, Refusal, Replica, Restored, ShardId, Timing, guard, wire,
+    Address, ClusterId, Durable, Event, Frame, Held, Message, Micros, NodeId, NodeStatus, Op, Refusable,
+    Refusal, Replica, Restored, ShardId, Timing, guard, wire,
 };
 use engine::{CheckpointProgress, Device, Engine, RecoveryReport, Standing};
 use trace::{EventId, Kind, Mechanisms, Tracer, emit};
@@ -355,9 +355,9 @@ impl<D: Device> Node<D> {
         Frame { cluster, shard, from: Address::Node(node), to, cause, message }
     }
 
-    fn has_room<'a>(&self, ops: impl Iterator<Item = &'a Op>) -> bool {
-        let _ = ops.map(convert::op_to_engine).count();
-        true
+    fn has_room<'a>(&mut self, ops: impl Iterator<Item = &'a Op>) -> bool {
+        let ops: Vec<engine::Op> = ops.map(convert::op_to_engine).collect();
+        self.engine.has_room(ops.iter(), convert::TAG_BYTES_MAX)
     }
 
     fn remember_cause(&mut self, cause: Option<EventId>) {

@@ -133,7 +133,7 @@ macro_rules! kinds {
         /// What happened. Every state transition of engine, replica, gateway and world is one of these.
         #[derive(Clone, Debug, PartialEq)]
         #[cfg_attr(feature = "json", derive(serde::Serialize, serde::Deserialize))]
-        #[cfg_attr(feature = "json", serde(tag = "kind", rename_all = "snake_case"))]
+        #[cfg_attr(feature = "json", serde(tag = "kind", content = "facts", rename_all = "snake_case"))]
         #[allow(missing_docs)]
         pub enum Kind { $($(#[doc = $doc])* $name { $($field: $type),* },)* }
 

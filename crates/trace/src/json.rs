@@ -108,5 +108,9 @@ mod tests {
         assert!(line.contains("\"mechanism\":\"majority-commit\""), "{line}");
         assert!(line.contains("\"delta\":[[\"commit\",\"1\",\"2\"]]"), "{line}");
         assert_eq!(from_line(&line).unwrap(), event);
+        // Facts may be called like the event's own fields.
+        let kind = Kind::SessionAsked { shard: 0, node: 3 };
+        let event = Event { kind, ..event };
+        assert_eq!(from_line(&to_line(&event)).unwrap(), event);
     }
 }
