@@ -228,7 +228,14 @@ impl Seat {
         let device = FileDevice::open(&image).map_err(|e| NodeFailure::File(image.clone(), e))?;
         let (mut replica, report) =
             Node::open(device, config, &mut t).map_err(|e| NodeFailure::Open(image.clone(), e))?;
-        tracing::info!("shard {shard}: {} is open: {report:?}", image.display());
+        tracing::info!(
+            "shard {shard}: {} is open: checkpoint at {}, log up to {}, {} bytes of torn tail discarded{}",
+            image.display(),
+            report.checkpoint_seq,
+            report.last_seq,
+            report.discarded_bytes,
+            report.damage.map_or(String::new(), |damage| format!("; {damage}; it does not vote until it is filled again")),
+        );
         let _ = opened.send(());
 
         let ports = Ports::new(&options, cut);

@@ -62,7 +62,8 @@ impl Cluster {
     pub fn new(options: &[&str]) -> Cluster {
         let home = tempfile::tempdir().unwrap();
         let dir = home.path().join("data");
-        let mut cluster = Cluster::start_in(&dir, &[options, &["--image-size", "32M"]].concat());
+        let usual: &[&str] = if options.contains(&"--image-size") { &[] } else { &["--image-size", "32M"] };
+        let mut cluster = Cluster::start_in(&dir, &[options, usual].concat());
         cluster._home = Some(home);
         cluster
     }
