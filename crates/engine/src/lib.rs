@@ -5,6 +5,7 @@
 mod allocator;
 mod checkpoint;
 mod device;
+pub mod embedded;
 mod engine;
 mod error;
 pub mod file;

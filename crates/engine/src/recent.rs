@@ -47,6 +47,7 @@ impl Recent {
     /// Drops the entries from `from` on.
     pub(crate) fn truncate(&mut self, from: Seq) {
         let kept = self.first().map_or(0, |first| from.saturating_sub(first)) as usize;
-        self.bytes -= self.entries.drain(kept.min(self.entries.len())..).map(|entry| bytes(&entry)).sum::<usize>();
+        self.bytes -=
+            self.entries.drain(kept.min(self.entries.len())..).map(|entry| bytes(&entry)).sum::<usize>();
     }
 }

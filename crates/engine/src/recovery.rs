@@ -316,9 +316,15 @@ impl<'a, D: Device> Scan<'a, D> {
     ///
     /// The first batch of all may begin with entries that the checkpoint covers, and with entries that are undone
     /// further on in the batch, so its first record may have any seq; where it ends, all must fit together.
-    fn read_batch(&mut self, at: Lsn, number: u64, before: Option<&BatchRead>) -> io::Result<Result<BatchRead, Broken>> {
+    fn read_batch(
+        &mut self,
+        at: Lsn,
+        number: u64,
+        before: Option<&BatchRead>,
+    ) -> io::Result<Result<BatchRead, Broken>> {
         let first = self.superblock.checkpoint_seq + 1;
-        let (next, counting_next, life) = before.map_or((None, first, 0), |b| (b.next, b.counting_next, b.life));
+        let (next, counting_next, life) =
+            before.map_or((None, first, 0), |b| (b.next, b.counting_next, b.life));
         let mut read = BatchRead { lsn: at, end: at, number, records: Vec::new(), next, counting_next, life };
         loop {
             let record = match self.read_record(&read)? {

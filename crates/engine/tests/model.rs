@@ -1,258 +1,20 @@
-//! The engine against a model, with power cuts: random work, a crash at some write or sync, recovery, and again.
-//!
-//! The model is a list of entries. After every crash must hold: everything acknowledged is there (E1); what is there
-//! is a prefix of what was appended, in order (E2); applying it gives the map that the model gives (E4, E6); the
-//! promise is not less than the one acknowledged (E5). That no extent is owned twice (E3) is asserted by the engine.
+//! The engine against a model, with power cuts. `SEED=n SEEDS=1 cargo test -p engine --test model` replays one seed.
 
 mod common;
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 
+use common::model::*;
 use common::*;
-use engine::{
-    AppendError, CheckpointProgress, Condition, Engine, Entry, Op, Outcome, Seq, Standing, TransferChunk, WriteError,
-};
+use engine::{Standing, TransferChunk, WriteError};
 use trace::{Mechanisms, Tracer};
-
-/// What a run knows beyond the device.
-#[derive(Clone, Default)]
-struct Model {
-    /// All entries, from seq 1, that are not undone. Those behind `acknowledged` may be lost.
-    entries: Vec<Entry>,
-    acknowledged: Seq,
-    /// Truncations that are not acknowledged: a crash may bring the old entries back.
-    undone: Vec<Vec<Entry>>,
-    /// What was applied, never to be undone.
-    applied: Seq,
-    promised: u64,
-    /// A promise that was under way when the power failed.
-    promising: u64,
-    host: Vec<u8>,
-}
-
-impl Model {
-    fn map(&self, upto: Seq) -> BTreeMap<Vec<u8>, (Seq, Vec<u8>)> {
-        let mut map: BTreeMap<Vec<u8>, (Seq, Vec<u8>)> = BTreeMap::new();
-        for e in &self.entries[..upto as usize] {
-            match &e.op {
-                Op::Put { key, value, condition } => {
-                    if holds(*condition, map.get(&**key).map(|v| v.0)) {
-                        map.insert(key.to_vec(), (e.seq, value.to_vec()));
-                    }
-                }
-                Op::Delete { key, condition } => {
-                    if holds(*condition, map.get(&**key).map(|v| v.0)) {
-                        map.remove(&**key);
-                    }
-                }
-                Op::Nop => {}
-            }
-        }
-        map
-    }
-}
-
-fn holds(condition: Condition, current: Option<Seq>) -> bool {
-    match condition {
-        Condition::Always => true,
-        Condition::Absent => current.is_none(),
-        Condition::Present => current.is_some(),
-        Condition::Version(v) => current == Some(v),
-    }
-}
-
-fn random_op(rng: &mut Rng, next: Seq) -> Op {
-    let key: Arc<[u8]> = format!("k{}", rng.below(6)).into_bytes().into();
-    let condition = match rng.below(8) {
-        0 => Condition::Absent,
-        1 => Condition::Present,
-        2 => Condition::Version(next.saturating_sub(1 + rng.below(6))),
-        _ => Condition::Always,
-    };
-    match rng.below(10) {
-        0 => Op::Nop,
-        1 | 2 => Op::Delete { key, condition },
-        _ => {
-            let length = match rng.below(4) {
-                0 => 0,
-                1 => rng.below(3000),
-                _ => rng.below(400),
-            };
-            let value: Vec<u8> = (0..length).map(|_| rng.next() as u8).collect();
-            Op::Put { key, value: value.into(), condition }
-        }
-    }
-}
-
-/// Compares what the engine shows with the model, as of the applied entry.
-fn check_reads(e: &Engine<Disk>, m: &Model, context: &str) {
-    let map = m.map(e.applied_seq());
-    assert_eq!(e.key_count(), map.len() as u64, "{context}");
-    for (key, (version, value)) in &map {
-        let found = e.get(key).unwrap_or_else(|error| panic!("{context}: {error}")).unwrap();
-        assert_eq!((found.version, &*found.value), (*version, &value[..]), "E4 {context}");
-    }
-    let space = e.space();
-    assert_eq!(space.live + space.free + space.quarantined, space.units, "E3 {context}");
-}
-
-/// Opens after a crash and checks everything that recovery promises.
-fn check_recovery(disk: &Disk, m: &mut Model, context: &str) -> Option<Engine<Disk>> {
-    let before = disk.io();
-    let opened = Engine::open(disk.clone(), &ME, Mechanisms::all(), &mut Tracer::off());
-    let (mut e, report) = match opened {
-        Ok(opened) => opened,
-        Err(engine::OpenError::Io(_)) => return None,
-        Err(error) => panic!("{context}: {error}"),
-    };
-    assert!(disk.io() > before);
-    assert!(report.damage.is_none(), "{context}: a crash is not damage\n{report}");
-    assert!(e.last_seq() >= m.acknowledged, "E1 {context}: {} < {}\n{report}", e.last_seq(), m.acknowledged);
-    assert!(e.applied_seq() <= m.applied, "{context}");
-    assert!(e.promised() >= m.promised && e.promised() <= m.promised.max(m.promising), "E5 {context}");
-    m.promised = e.promised();
-    // The log is one of those that the crash could leave: with the last truncations or without.
-    let from = e.checkpoint_seq() + 1;
-    let log: Vec<Entry> = (from..=e.last_seq()).map(|seq| e.entry(seq).unwrap().unwrap()).collect();
-    let mut candidates = std::mem::take(&mut m.undone);
-    candidates.push(m.entries.clone());
-    let matching = candidates.into_iter().rev().find(|candidate| {
-        candidate.len() as u64 >= e.last_seq() && candidate[(from - 1) as usize..e.last_seq() as usize] == log
-    });
-    let Some(mut matching) = matching else {
-        panic!("E2 {context}: no log of the model begins with the recovered one, entries {from} to {}\n{report}", e.last_seq())
-    };
-    matching.truncate(e.last_seq() as usize);
-    m.entries = matching;
-    m.acknowledged = e.last_seq();
-    if e.checkpoint_seq() > 0 {
-        assert!(e.host_state() == m.host.as_slice() || e.host_state().starts_with(b"host"), "{context}");
-    }
-    check_reads(&e, m, context);
-    while e.applied_seq() < m.applied {
-        e.apply(false, &mut Tracer::off()).unwrap();
-    }
-    check_reads(&e, m, context);
-    Some(e)
-}
-
-/// One random step. `Err` when the power has failed.
-fn step(e: &mut Engine<Disk>, m: &mut Model, rng: &mut Rng) -> Result<(), ()> {
-    let t = &mut Tracer::off();
-    let powered = |result: Result<(), WriteError>| match result {
-        Err(WriteError::Io(_) | WriteError::Poisoned) => Err(()),
-        other => Ok(other.unwrap()),
-    };
-    match rng.below(24) {
-        0..8 => {
-            let next = e.last_seq() + 1;
-            let op = random_op(rng, next);
-            let tag: Vec<u8> = (0..rng.below(20)).map(|_| rng.next() as u8).collect();
-            let roomy = e.has_room(std::iter::once(&op), tag.len());
-            match e.append(op.clone(), &tag, t) {
-                Ok(seq) => {
-                    assert_eq!(seq, next);
-                    m.entries.push(Entry { seq, tag, op });
-                }
-                Err(AppendError::NoSpace { .. } | AppendError::WalFull { .. }) => {
-                    assert!(!roomy, "has_room said yes");
-                    powered(checkpoint_step(e, m, rng))?;
-                }
-                Err(error) => panic!("{error}"),
-            }
-        }
-        8..13 => {
-            powered(e.sync(t).map(|_| ()))?;
-            m.acknowledged = e.last_seq();
-            m.undone.clear();
-            assert_eq!(e.durable_seq(), e.last_seq());
-        }
-        13..17 => {
-            if e.applied_seq() < e.durable_seq() {
-                let seq = e.applied_seq() + 1;
-                let before = m.map(seq - 1);
-                let outcome = e.apply(false, t).unwrap();
-                m.applied = m.applied.max(seq);
-                let (condition, key) = match &m.entries[seq as usize - 1].op {
-                    Op::Put { key, condition, .. } | Op::Delete { key, condition } => (*condition, Some(key)),
-                    Op::Nop => (Condition::Always, None),
-                };
-                let current = key.and_then(|key| before.get(&**key)).map(|v| v.0);
-                if !holds(condition, current) {
-                    assert_eq!(outcome, Outcome::ConditionFailed { current });
-                }
-            }
-        }
-        17 | 18 => {
-            let (low, high) = (e.applied_seq() + 1, e.last_seq() + 1);
-            let from = low + rng.below(high - low + 1);
-            match e.truncate(from, t) {
-                Ok(()) if from <= high - 1 => {
-                    m.undone.push(m.entries.clone());
-                    m.entries.truncate(from as usize - 1);
-                    m.acknowledged = m.acknowledged.min(from - 1);
-                }
-                Ok(()) | Err(WriteError::WalFull { .. }) => {}
-                Err(error) => panic!("{error}"),
-            }
-        }
-        19 => {
-            m.promising = m.promised + 1 + rng.below(3);
-            powered(e.promise(m.promising, t))?;
-            m.promised = m.promising;
-        }
-        20..23 => powered(checkpoint_step(e, m, rng))?,
-        _ => check_reads(e, m, "between"),
-    }
-    Ok(())
-}
-
-fn checkpoint_step(e: &mut Engine<Disk>, m: &mut Model, rng: &mut Rng) -> Result<(), WriteError> {
-    let t = &mut Tracer::off();
-    if !e.checkpoint_running() && (e.checkpoint_due() || rng.one_in(3)) {
-        m.host = format!("host state as of {}", e.applied_seq()).into_bytes();
-        e.checkpoint_begin(m.host.clone(), t);
-    }
-    let rounds = if rng.one_in(3) { 20 } else { 1 };
-    for _ in 0..rounds {
-        if let CheckpointProgress::Done { seq } = e.checkpoint_step(t)? {
-            assert_eq!(e.checkpoint_seq(), seq);
-            assert_eq!(e.host_state(), m.host);
-        }
-    }
-    Ok(())
-}
-
-fn run(seed: u64, rounds: u64) {
-    let mut rng = Rng(seed);
-    let mut disk = Disk::tiny();
-    let mut m = Model::default();
-    for round in 0..rounds {
-        let context = format!("seed {seed}, round {round}");
-        // Some recoveries are cut short too, several times in a row.
-        if rng.one_in(3) {
-            disk.power_fails_at(disk.io() + rng.below(6));
-        }
-        let Some(mut e) = check_recovery(&disk, &mut m.clone(), &context).map(|_| ()).and_then(|()| {
-            check_recovery(&disk, &mut m, &context)
-        }) else {
-            disk = disk.power_cut_at_random(&mut rng);
-            continue;
-        };
-        disk.power_fails_at(disk.io() + rng.below(60));
-        while step(&mut e, &mut m, &mut rng).is_ok() {}
-        drop(e);
-        disk = if rng.one_in(4) { disk.kill() } else { disk.power_cut_at_random(&mut rng) };
-    }
-}
 
 #[test]
 fn random_work_survives_power_cuts_at_random_places() {
     let seeds = std::env::var("SEEDS").ok().and_then(|s| s.parse().ok()).unwrap_or(300);
     let start = std::env::var("SEED").ok().and_then(|s| s.parse().ok()).unwrap_or(0);
     for seed in start..start + seeds {
-        run(seed, 30);
+        run(seed, 30, Mechanisms::all());
     }
 }
 
@@ -295,11 +57,17 @@ fn a_transferred_state_is_installed_whole_or_not_at_all() {
         let (mut to, report) = open(&target.power_cut_at_random(&mut rng));
         assert!(report.damage.is_none(), "seed {seed}: {report}");
         if installed.is_ok() || to.promised() == 5.max(epoch) && to.host_state() == b"host of the source" {
-            assert_eq!((to.checkpoint_seq(), to.last_seq(), to.promised()), (seq, seq, 5.max(epoch)), "seed {seed}");
+            assert_eq!(
+                (to.checkpoint_seq(), to.last_seq(), to.promised()),
+                (seq, seq, 5.max(epoch)),
+                "seed {seed}"
+            );
             let found: BTreeMap<_, _> = to
                 .scan(b"", None, 1000)
                 .into_iter()
-                .map(|(key, version, _)| (key.to_vec(), (version, to.get(&key).unwrap().unwrap().value.to_vec())))
+                .map(|(key, version, _)| {
+                    (key.to_vec(), (version, to.get(&key).unwrap().unwrap().value.to_vec()))
+                })
                 .collect();
             assert_eq!((found, to.standing()), (expected, Standing::Member), "seed {seed}");
             to.write(put("goes", "on"));

@@ -5,6 +5,8 @@
 
 #![allow(dead_code)]
 
+pub mod model;
+
 use std::cell::RefCell;
 use std::io;
 use std::rc::Rc;

@@ -1,0 +1,175 @@
+//! The embedded store on real files.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use engine::embedded::{Store, StoreError};
+use engine::file::{FileDevice, FileError};
+use engine::{AppendError, Condition, Device, Outcome};
+
+/// A directory that goes away with the test, however it ends.
+struct Dir(PathBuf);
+
+impl Dir {
+    fn new() -> Dir {
+        static NEXT: AtomicU64 = AtomicU64::new(0);
+        let name = format!("engine-test-{}-{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed));
+        let path = std::env::temp_dir().join(name);
+        std::fs::create_dir_all(&path).unwrap();
+        Dir(path)
+    }
+
+    fn image(&self) -> PathBuf {
+        self.0.join("store.img")
+    }
+}
+
+impl Drop for Dir {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all(&self.0);
+    }
+}
+
+/// Counts the syncs of the device behind it, and can be told to fail.
+#[derive(Debug)]
+struct Counting<D> {
+    device: D,
+    syncs: AtomicU64,
+    fail_at: u64,
+}
+
+impl<D: Device> Device for Counting<D> {
+    fn size(&self) -> u64 {
+        self.device.size()
+    }
+    fn read_at(&self, offset: u64, buf: &mut [u8]) -> std::io::Result<()> {
+        self.device.read_at(offset, buf)
+    }
+    fn write_at(&self, offset: u64, bytes: &[u8]) -> std::io::Result<()> {
+        self.device.write_at(offset, bytes)
+    }
+    fn sync(&self) -> std::io::Result<()> {
+        if self.syncs.fetch_add(1, Ordering::Relaxed) + 1 == self.fail_at {
+            return Err(std::io::Error::other("sync failed"));
+        }
+        self.device.sync()
+    }
+}
+
+#[test]
+fn many_threads_write_share_syncs_and_find_everything_after_reopening() {
+    let dir = Dir::new();
+    let device = FileDevice::create(&dir.image(), 4 << 20).unwrap();
+    let counting = Arc::new(Counting { device, syncs: AtomicU64::new(0), fail_at: 0 });
+    let (store, _) = Store::create(counting.clone()).unwrap();
+    let before = counting.syncs.load(Ordering::Relaxed);
+    std::thread::scope(|scope| {
+        for thread in 0..8 {
+            let store = &store;
+            scope.spawn(move || {
+                for n in 0..200 {
+                    let key = format!("{thread}-{}", n % 50);
+                    store.put(key.as_bytes(), format!("value {n}").as_bytes()).unwrap();
+                }
+            });
+        }
+    });
+    assert!(
+        counting.syncs.load(Ordering::Relaxed) - before <= 1600 + 100,
+        "more syncs than writes and checkpoints"
+    );
+    drop((store, counting));
+    let (store, report) = Store::open(FileDevice::open(&dir.image()).unwrap()).unwrap();
+    assert_eq!(report.last_seq, 1600);
+    for thread in 0..8 {
+        for n in 150..200 {
+            let key = format!("{thread}-{}", n % 50);
+            let found = store.get(key.as_bytes()).unwrap().unwrap();
+            assert_eq!(found.value[..], *format!("value {n}").as_bytes());
+        }
+    }
+}
+
+#[test]
+fn a_second_opener_is_told_that_the_device_is_in_use() {
+    let dir = Dir::new();
+    let device = FileDevice::create(&dir.image(), 1 << 20).unwrap();
+    assert!(matches!(FileDevice::open(&dir.image()), Err(FileError::Locked)));
+    assert!(
+        matches!(FileDevice::create(&dir.image(), 1 << 20), Err(FileError::Io(_))),
+        "nothing is overwritten"
+    );
+    drop(device);
+    assert_eq!(FileDevice::open(&dir.image()).unwrap().size(), 1 << 20);
+}
+
+#[test]
+fn a_full_store_refuses_puts_takes_deletes_and_has_room_again() {
+    let dir = Dir::new();
+    let (store, _) = Store::create(FileDevice::create(&dir.image(), 1 << 20).unwrap()).unwrap();
+    let value = vec![7; 5000];
+    let mut written = 0;
+    let refused = loop {
+        match store.put(format!("{written:04}").as_bytes(), &value) {
+            Ok(_) => written += 1,
+            Err(refused) => break refused,
+        }
+    };
+    assert!(matches!(refused, StoreError::Refused(AppendError::NoSpace { .. })), "{refused}");
+    assert!(written > 80, "{written}");
+    assert!(store.get(format!("{written:04}").as_bytes()).unwrap().is_none());
+    for n in 0..written {
+        assert_eq!(store.delete(format!("{n:04}").as_bytes()).unwrap(), Outcome::Deleted { existed: true });
+    }
+    for n in 0..written {
+        store.put(format!("{n:04}").as_bytes(), &value).unwrap();
+    }
+}
+
+#[test]
+fn overwriting_for_long_fills_neither_log_nor_data_region() {
+    let dir = Dir::new();
+    let (store, _) = Store::create(FileDevice::create(&dir.image(), 1 << 20).unwrap()).unwrap();
+    for n in 0..3000_u64 {
+        let value = vec![n as u8; (n % 700) as usize];
+        assert_eq!(store.put(&[(n % 40) as u8], &value).unwrap(), Outcome::Written { version: n + 1 });
+    }
+    let space = store.space();
+    assert!(space.live + space.quarantined <= 400, "{space:?}");
+}
+
+#[test]
+fn a_failed_sync_is_an_unknown_outcome_and_stops_the_store() {
+    let dir = Dir::new();
+    let device = FileDevice::create(&dir.image(), 1 << 20).unwrap();
+    let counting = Counting { device, syncs: AtomicU64::new(0), fail_at: 9 };
+    let (store, _) = Store::create(counting).unwrap();
+    let mut failure = None;
+    for n in 0..10 {
+        if let Err(error) = store.put(b"k", &[n]) {
+            failure.get_or_insert(error);
+        }
+    }
+    assert!(matches!(failure, Some(StoreError::Unknown(_))), "{failure:?}");
+    assert!(matches!(store.put(b"k", b"v"), Err(StoreError::Refused(AppendError::Poisoned))));
+    assert!(store.get(b"k").is_err());
+}
+
+#[test]
+fn conditions_hold_between_threads() {
+    let dir = Dir::new();
+    let (store, _) = Store::create(FileDevice::create(&dir.image(), 1 << 20).unwrap()).unwrap();
+    let winners = AtomicU64::new(0);
+    std::thread::scope(|scope| {
+        for thread in 0..6_u8 {
+            let (store, winners) = (&store, &winners);
+            scope.spawn(move || {
+                if let Outcome::Written { .. } = store.put_if(b"one", &[thread], Condition::Absent).unwrap() {
+                    winners.fetch_add(1, Ordering::Relaxed);
+                }
+            });
+        }
+    });
+    assert_eq!(winners.into_inner(), 1);
+}
