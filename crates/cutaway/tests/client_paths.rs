@@ -109,7 +109,8 @@ fn http(
 #[test]
 fn http_gives_versions_and_keeps_conditions() {
     let cluster = Cluster::new(&[]);
-    let put = |headers: &[(&str, &str)], value: &str| http(&cluster, "PUT", "/v1/kv/k", headers, value.as_bytes());
+    let put =
+        |headers: &[(&str, &str)], value: &str| http(&cluster, "PUT", "/v1/kv/k", headers, value.as_bytes());
     let (status, first, _) = put(&[("if-none-match", "*")], "one");
     assert_eq!(status, 200);
     let first = first.unwrap();
@@ -179,7 +180,14 @@ fn a_web_page_can_neither_write_nor_pretend_to_be_this_host() {
     let url = format!("http://127.0.0.1:{}/v1/members/n1/kill", control.port);
     assert_eq!(agent.post(&url).send_empty().unwrap().status().as_u16(), 403);
     assert_eq!(
-        agent.post(&url).header("x-cutaway-token", &control.token).header("origin", "http://evil.example").send_empty().unwrap().status().as_u16(),
+        agent
+            .post(&url)
+            .header("x-cutaway-token", &control.token)
+            .header("origin", "http://evil.example")
+            .send_empty()
+            .unwrap()
+            .status()
+            .as_u16(),
         403
     );
     use std::os::unix::fs::PermissionsExt;
@@ -228,14 +236,21 @@ fn the_redis_protocol_in_both_versions() {
     assert_eq!(redis.call(&["DBSIZE"]), Reply::Integer(2));
     assert_eq!(redis.call(&["DEL", "k", "k", "none"]), Reply::Integer(1));
 
-    for unsupported in [&["SET", "k", "v", "EX", "10"][..], &["SET", "k", "v", "GET"], &["EXPIRE", "l", "1"], &["SELECT", "1"]] {
+    for unsupported in [
+        &["SET", "k", "v", "EX", "10"][..],
+        &["SET", "k", "v", "GET"],
+        &["EXPIRE", "l", "1"],
+        &["SELECT", "1"],
+    ] {
         assert!(matches!(redis.call(unsupported), Reply::Error(_)), "{unsupported:?}");
     }
     assert_eq!(redis.call(&["GET", "k"]), Reply::Null, "a refused SET stores nothing");
 
     let Reply::List(hello) = redis.call(&["HELLO"]) else { panic!("version 2 has no maps") };
     assert!(hello.contains(&bulk("proto")));
-    let Reply::Map(hello) = redis.call(&["HELLO", "3", "SETNAME", "tester"]) else { panic!("version 3 has maps") };
+    let Reply::Map(hello) = redis.call(&["HELLO", "3", "SETNAME", "tester"]) else {
+        panic!("version 3 has maps")
+    };
     assert!(hello.contains(&(bulk("proto"), Reply::Integer(3))));
     assert_eq!(redis.call(&["GET", "k"]), Reply::Null);
     assert_eq!(redis.call(&["CLIENT", "GETNAME"]), bulk("tester"));
@@ -259,7 +274,9 @@ fn a_pipeline_is_answered_as_if_its_requests_ran_one_after_the_other() {
     let mut redis = cluster.redis(1);
     let mut sent = Vec::new();
     for i in 0..300 {
-        sent.extend(format!("SET k{} {i}\r\nGET k{}\r\nSET same {i}\r\nDBSIZE\r\n", i % 7, i % 7).into_bytes());
+        sent.extend(
+            format!("SET k{} {i}\r\nGET k{}\r\nSET same {i}\r\nDBSIZE\r\n", i % 7, i % 7).into_bytes(),
+        );
     }
     redis.send(&sent);
     for i in 0..300i64 {
@@ -306,7 +323,9 @@ fn a_scan_meets_every_key_once_over_all_shards() {
 #[test]
 fn hostile_bytes_end_their_own_connection_and_nothing_else() {
     let cluster = Cluster::new(&[]);
-    for hostile in [&b"*1000000000\r\n"[..], b"*1\r\n$1000000000\r\n", b"*1\r\n*1\r\n", b"*1\r\n$3\r\nabcde\r\n"] {
+    for hostile in
+        [&b"*1000000000\r\n"[..], b"*1\r\n$1000000000\r\n", b"*1\r\n*1\r\n", b"*1\r\n$3\r\nabcde\r\n"]
+    {
         let mut redis = cluster.redis(1);
         redis.send(hostile);
         assert!(matches!(redis.read(), Some(Reply::Error(e)) if e.contains("Protocol error")));
@@ -330,7 +349,15 @@ fn explain_tells_the_story_of_a_request_over_all_processes() {
     assert!(String::from_utf8_lossy(&put.stdout).starts_with("OK"));
     let story = String::from_utf8(put.stderr).unwrap();
     let primary = cluster.primary(0, None);
-    for expected in ["g1 ", &format!("{primary}/0"), "calls put greeting", "appends entry", "syncs batch", "applies entry", "because of"] {
+    for expected in [
+        "g1 ",
+        &format!("{primary}/0"),
+        "calls put greeting",
+        "appends entry",
+        "syncs batch",
+        "applies entry",
+        "because of",
+    ] {
         assert!(story.contains(expected), "no {expected:?} in\n{story}");
     }
     for node in ["n1/0", "n2/0", "n3/0"] {
@@ -352,7 +379,8 @@ fn explain_tells_the_story_of_a_request_over_all_processes() {
 
 /// Is this program installed? If not, the test says so loudly and passes.
 fn installed(program: &str) -> bool {
-    let found = Command::new(program).arg("--version").stdout(Stdio::null()).stderr(Stdio::null()).status().is_ok();
+    let found =
+        Command::new(program).arg("--version").stdout(Stdio::null()).stderr(Stdio::null()).status().is_ok();
     if !found {
         eprintln!("\n*** SKIPPED: {program} is not installed, so nothing was tested with it ***\n");
     }
@@ -389,7 +417,8 @@ fn redis_benchmark_runs_set_and_get() {
         .args(["-p", &cluster.port.to_string(), "-t", "set,get", "-n", "2000", "-c", "20", "-q"])
         .output()
         .unwrap();
-    let text = String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
+    let text =
+        String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "{text}");
     assert!(text.contains("SET: ") && text.contains("GET: "), "{text}");
     assert!(!text.to_lowercase().contains("error"), "{text}");

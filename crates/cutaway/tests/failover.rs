@@ -100,7 +100,8 @@ fn killing_every_process_and_starting_again_loses_nothing() {
     assert!(cluster.shard(0)["epoch"].as_u64() > epoch, "a cold start is a takeover like any other");
     // Roles come back by themselves, and the first write works.
     assert_eq!(redis.call(&["SET", "again", "1"]), ok());
-    let seqs: Vec<_> = cluster.shard(0)["nodes"].as_array().unwrap().iter().map(|n| n["last_seq"].as_u64()).collect();
+    let seqs: Vec<_> =
+        cluster.shard(0)["nodes"].as_array().unwrap().iter().map(|n| n["last_seq"].as_u64()).collect();
     assert!(seqs.iter().all(|seq| *seq > Some(100)), "seqs go on where they were: {seqs:?}");
     assert!(cluster.stop().success());
 }
@@ -181,7 +182,10 @@ fn without_a_majority_nothing_is_acknowledged_and_with_one_again_everything_goes
     cluster.ok(&["heal", "n1"]);
     cluster.ok(&["heal", "n2"]);
     let value = cluster.ok(&["get", "k"]);
-    assert!(value == "1" || (value == "2" && !refused), "a write told as refused had no effect, but k is {value}");
+    assert!(
+        value == "1" || (value == "2" && !refused),
+        "a write told as refused had no effect, but k is {value}"
+    );
     cluster.ok(&["put", "k", "3"]);
     assert_eq!(cluster.ok(&["get", "k"]), "3");
 }
@@ -212,11 +216,13 @@ fn two_gateways_serve_side_by_side_and_both_survive_a_failover() {
 #[test]
 fn shards_have_primaries_of_their_own_and_fail_over_on_their_own() {
     let cluster = Cluster::new(&["--shards", "4"]);
-    let primaries = |cluster: &Cluster| -> Vec<String> { (0..4).map(|shard| cluster.primary(shard, None)).collect() };
+    let primaries =
+        |cluster: &Cluster| -> Vec<String> { (0..4).map(|shard| cluster.primary(shard, None)).collect() };
     let before = primaries(&cluster);
     let distinct: std::collections::BTreeSet<_> = before.iter().collect();
     assert!(distinct.len() >= 2, "primaries are spread over the nodes: {before:?}");
-    let epochs = |cluster: &Cluster| -> Vec<_> { (0..4).map(|s| cluster.shard(s)["epoch"].as_u64()).collect() };
+    let epochs =
+        |cluster: &Cluster| -> Vec<_> { (0..4).map(|s| cluster.shard(s)["epoch"].as_u64()).collect() };
     let old_epochs = epochs(&cluster);
     let mut redis = cluster.redis(1);
     (0..40).for_each(|i| assert_eq!(redis.call(&["SET", &format!("k{i}"), "v"]), ok()));
@@ -267,7 +273,9 @@ fn every_key_acknowledged_to_200_writers_is_there_after_ten_kills() {
     let mut random: u32 = std::process::id() | 1;
     for round in 0..10 {
         let before = total.load(Ordering::Relaxed);
-        eventually("writes are acknowledged", || (total.load(Ordering::Relaxed) > before + 200).then_some(()));
+        eventually("writes are acknowledged", || {
+            (total.load(Ordering::Relaxed) > before + 200).then_some(())
+        });
         random ^= random << 13;
         random ^= random >> 17;
         random ^= random << 5;

@@ -92,7 +92,11 @@ fn a_missing_image_is_never_replaced_by_an_empty_one_that_votes() {
 
     // The command that it named works, and the replica is filled by its peers.
     let founding = program().args(["format", "--founding"]).arg(&image).output().unwrap();
-    assert_eq!(founding.status.code(), Some(2), "an existing cluster's image must not vote on what it forgot");
+    assert_eq!(
+        founding.status.code(),
+        Some(2),
+        "an existing cluster's image must not vote on what it forgot"
+    );
     let format = program().args(["format", "--joining"]).arg(&image).output().unwrap();
     assert!(format.status.success(), "{}", String::from_utf8_lossy(&format.stderr));
     let cluster = Cluster::start_in(&dir, &[]);
@@ -122,7 +126,18 @@ fn a_founding_that_was_interrupted_can_be_done_again() {
     fs::create_dir_all(dir.join("n1")).unwrap();
     fs::create_dir_all(dir.join("n2")).unwrap();
     let format = program()
-        .args(["format", "--founding", "--cluster", &"ab".repeat(16), "--node", "n1", "--shard", "0", "--size", "16M"])
+        .args([
+            "format",
+            "--founding",
+            "--cluster",
+            &"ab".repeat(16),
+            "--node",
+            "n1",
+            "--shard",
+            "0",
+            "--size",
+            "16M",
+        ])
         .arg(dir.join("n1/shard-0.img"))
         .output()
         .unwrap();
@@ -158,7 +173,8 @@ fn a_manifest_that_cannot_be_read_is_not_taken_for_a_new_directory() {
 #[test]
 fn impossible_numbers_are_refused() {
     let home = tempfile::tempdir().unwrap();
-    for options in [&["--nodes", "0"][..], &["--shards", "1000"], &["--gateways", "99"], &["--port", "65530"]] {
+    for options in [&["--nodes", "0"][..], &["--shards", "1000"], &["--gateways", "99"], &["--port", "65530"]]
+    {
         let (code, _) = fails(&home.path().join("data"), options);
         assert_eq!(code, 1);
     }

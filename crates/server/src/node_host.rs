@@ -234,7 +234,9 @@ impl Seat {
             report.checkpoint_seq,
             report.last_seq,
             report.discarded_bytes,
-            report.damage.map_or(String::new(), |damage| format!("; {damage}; it does not vote until it is filled again")),
+            report.damage.map_or(String::new(), |damage| format!(
+                "; {damage}; it does not vote until it is filled again"
+            )),
         );
         let _ = opened.send(());
 

@@ -6,6 +6,7 @@ use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Output, Stdio};
+use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
@@ -17,9 +18,21 @@ pub const PATIENCE: Duration = Duration::from_secs(60);
 /// Ports of one cluster, from its first.
 const PORTS: u16 = 32;
 
-/// The program under test.
+/// The program under test. Tests of other packages are not told where it is; they have it built, with the profile that
+/// they were built with, and find it two directories above themselves.
 pub fn program() -> Command {
-    Command::new(env!("CARGO_BIN_EXE_cutaway"))
+    static BUILT: OnceLock<PathBuf> = OnceLock::new();
+    let path = BUILT.get_or_init(|| match option_env!("CARGO_BIN_EXE_cutaway") {
+        Some(path) => path.into(),
+        None => {
+            let build =
+                Command::new(env!("CARGO")).args(["build", "-p", "cutaway", "--profile", "test"]).status();
+            assert!(build.unwrap().success(), "the program builds");
+            let own = std::env::current_exe().unwrap();
+            own.parent().unwrap().parent().unwrap().join("cutaway")
+        }
+    });
+    Command::new(path)
 }
 
 /// A first port with nobody on it or behind it. Below the range that outgoing connections take theirs from.
@@ -133,7 +146,8 @@ impl Cluster {
 
     /// The process id of a node or gateway, as `up` said when it was ready.
     pub fn pid(&self, name: &str) -> i32 {
-        let members = self.ready["nodes"].as_array().into_iter().chain(self.ready["gateways"].as_array()).flatten();
+        let members =
+            self.ready["nodes"].as_array().into_iter().chain(self.ready["gateways"].as_array()).flatten();
         let member = members.into_iter().find(|m| m["name"] == name).expect("the member exists");
         member["pid"].as_i64().unwrap() as i32
     }
@@ -145,7 +159,9 @@ impl Cluster {
             let nodes = shard["nodes"].as_array()?;
             let committed = nodes.iter().filter_map(|n| n["committed_seq"].as_u64()).max()?;
             let own = nodes.iter().find(|n| n["node"] == node)?;
-            (own["state"] == "following" && own["epoch"] == shard["epoch"] && own["committed_seq"] == committed)
+            (own["state"] == "following"
+                && own["epoch"] == shard["epoch"]
+                && own["committed_seq"] == committed)
                 .then_some(())
         });
     }
@@ -257,7 +273,9 @@ impl Redis {
             }
             "*" => Reply::List((0..rest.parse::<usize>().unwrap()).map_while(|_| self.read()).collect()),
             "%" => Reply::Map(
-                (0..rest.parse::<usize>().unwrap()).map_while(|_| Some((self.read()?, self.read()?))).collect(),
+                (0..rest.parse::<usize>().unwrap())
+                    .map_while(|_| Some((self.read()?, self.read()?)))
+                    .collect(),
             ),
             other => panic!("unknown reply {other:?}"),
         })
