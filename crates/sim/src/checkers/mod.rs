@@ -1,0 +1,185 @@
+//! Checkers: what must hold, said once more and in another way than the code under test says it.
+//!
+//! They see everything at once: each replica after each of its steps, each frame when it leaves, each answer when a
+//! client gets it. From the first replica that calls an entry committed they keep **the** log, and replay it themselves.
+//!
+//! | checker | invariant | says |
+//! |---|---|---|
+//! | `log` | D1, D4, D8 | one value per position; committed means durable on a majority; one content per epoch and seq |
+//! | `epochs` | D2, D4 | one primary per epoch, and it has everything that was committed before |
+//! | `promises` | D3 | a promise that was spoken is still known after a restart |
+//! | `sessions` | D6 | a request has one result |
+//! | `reads` | D5, P5 | what is read was committed, and is what was written |
+//! | `linearizability` | P2 | an order of all operations explains all answers |
+//! | `extents` | E3 | every unit of a device has one owner |
+
+mod epochs;
+pub mod linearizability;
+mod log;
+mod model;
+mod promises;
+mod reads;
+mod sessions;
+
+use dataplane::{Epoch, Frame, Message, Micros, NodeId, Origin, RoleName, Seq, ShardId, Tail, wire};
+use engine::Engine;
+
+use crate::disk::Disk;
+
+/// A broken promise.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Violation {
+    /// The invariant's number, as in `dataplane`, `engine` or DESIGN (P1 to P5 are the promises to clients).
+    pub invariant: String,
+    /// The promise to clients that it breaks, from 1 to 5.
+    pub promise: u8,
+    /// Who noticed.
+    pub checker: &'static str,
+    /// What happened.
+    pub sentence: String,
+    /// When, in microseconds of virtual time.
+    pub at: Micros,
+}
+
+impl Violation {
+    /// The broken promise in a client's words.
+    pub fn promise_in_words(&self) -> &'static str {
+        match self.promise {
+            1 => "A write that returned OK is never lost and never undone.",
+            2 => "Reads and writes of a key are linearizable, and a write takes effect once.",
+            3 => "A write whose outcome is not known says so.",
+            4 => "With a majority of replicas up and connected, service returns by itself.",
+            _ => "Damage is reported, never served.",
+        }
+    }
+}
+
+/// What a checker returns: nothing, or the invariant, the promise it serves, and what happened.
+pub(crate) type Finding = Result<(), Broken>;
+
+/// A violation before anybody has noted when it happened.
+#[derive(Debug)]
+pub(crate) struct Broken {
+    pub invariant: &'static str,
+    pub promise: u8,
+    pub checker: &'static str,
+    pub sentence: String,
+}
+
+pub(crate) fn broken(
+    checker: &'static str,
+    invariant: &'static str,
+    promise: u8,
+    sentence: impl Into<String>,
+) -> Finding {
+    Err(Broken { invariant, promise, checker, sentence: sentence.into() })
+}
+
+/// Who wrote an entry, and why: with these equal, so is the content.
+pub(crate) type Stamp = (Epoch, Origin);
+
+/// A replica, seen after one of its steps.
+pub(crate) struct Sight<'a> {
+    /// Its place among the replicas of its shard, from 0.
+    pub seat: usize,
+    pub node: NodeId,
+    pub role: RoleName,
+    pub promised: Epoch,
+    pub commit: Seq,
+    /// What it had applied before the step, and after it.
+    pub applied: (Seq, Seq),
+    pub tail: Tail,
+    pub proven: bool,
+    pub engine: &'a Engine<Disk>,
+}
+
+/// Who wrote entry `seq` of this device, if it still is in the log.
+pub(crate) fn stamp(engine: &Engine<Disk>, seq: Seq) -> Option<Stamp> {
+    wire::decode_all(engine.tag(seq)?).ok()
+}
+
+/// Everything that is watched about one shard.
+pub(crate) struct Watch {
+    shard: ShardId,
+    log: log::Log,
+    epochs: epochs::Epochs,
+    promises: promises::Promises,
+    model: model::Model,
+    reads: reads::Reads,
+}
+
+impl Watch {
+    pub fn new(shard: ShardId, seats: usize) -> Watch {
+        Watch {
+            shard,
+            log: log::Log::new(seats),
+            epochs: epochs::Epochs::new(seats),
+            promises: promises::Promises::new(seats),
+            model: model::Model::default(),
+            reads: reads::Reads::default(),
+        }
+    }
+
+    /// After each step of a replica, before its frames leave.
+    pub fn step(&mut self, sight: &Sight, frames: &[Frame]) -> Finding {
+        for frame in frames {
+            if let Message::Prepare { entries, .. } = &frame.message {
+                entries.iter().try_for_each(|entry| self.log.content(sight.node, entry))?;
+            }
+        }
+        self.log.observe(sight, &mut self.model)?;
+        self.epochs.observe(sight, &self.log)?;
+        if sight.applied.1 > sight.commit {
+            return broken(
+                "reads",
+                "D5",
+                2,
+                format!("{} applied entry {}, but only {} are committed", sight.node, sight.applied.1, sight.commit),
+            );
+        }
+        for frame in frames {
+            self.promises.spoken(sight.seat, &frame.message);
+            sessions::answered(&self.model, sight, &frame.message)?;
+            self.reads.answered(&self.model, sight, frame)?;
+        }
+        Ok(())
+    }
+
+    /// A gateway's frame leaves.
+    pub fn asked(&mut self, frame: &Frame) {
+        self.reads.asked(frame);
+    }
+
+    /// A replica has opened its device.
+    pub fn opened(&mut self, sight: &Sight) -> Finding {
+        self.log.opened(sight);
+        self.epochs.opened(sight.seat);
+        self.promises.opened(sight)
+    }
+
+    /// A replica has died, or is about to lose its disk: what it had durable is remembered.
+    pub fn died(&mut self, seat: usize, engine: &Engine<Disk>, proven: bool) {
+        self.log.died(seat, engine, proven);
+        self.epochs.opened(seat);
+    }
+
+    /// A replica's disk was replaced: it owes nothing that it said before.
+    pub fn wiped(&mut self, seat: usize) {
+        self.promises.forgotten(seat);
+    }
+
+    /// At the end: the replica's state is the one that the log gives, byte for byte.
+    pub fn finish(&mut self, sight: &Sight) -> Finding {
+        self.reads.state(&self.model, sight)
+    }
+
+    /// How many entries are known to be committed.
+    pub fn committed(&self) -> Seq {
+        self.log.len()
+    }
+
+    /// The shard.
+    pub fn shard(&self) -> ShardId {
+        self.shard
+    }
+}

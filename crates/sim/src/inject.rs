@@ -1,0 +1,241 @@
+//! Carrying out faults, within the fault model.
+//!
+//! A fault that the model rules out at its moment is passed over: damage to a disk while as many others as a minority
+//! has are damaged already (a replica counts as damaged until a transfer has finished), or a swap of disks with a
+//! machine that is not up. So a schedule stays within the model whatever is left out of it.
+
+use dataplane::Micros;
+use engine::Standing;
+use trace::Kind;
+
+use crate::checkers::broken;
+use crate::disk::Place;
+use crate::process::formatted;
+use crate::rng::Rng;
+use crate::schedule::{Death, Fault, Peer, Schedule};
+use crate::world::{Event, World};
+
+impl Schedule {
+    /// Does it need to know what sectors held before?
+    pub(crate) fn misdirects(&self) -> bool {
+        self.steps.iter().any(|step| matches!(step.fault, Fault::Misdirect { .. }))
+    }
+}
+
+impl World<'_> {
+    /// The n-th fault happens.
+    pub(crate) fn inject(&mut self, index: usize) {
+        if self.healed {
+            return;
+        }
+        let fault = self.schedule.steps[index].fault.clone();
+        if let Some(name) = self.carry_out(index, fault) {
+            *self.report.faults.entry(name).or_default() += 1;
+        }
+    }
+
+    fn carry_out(&mut self, index: usize, fault: Fault) -> Option<&'static str> {
+        let now = self.queue.now();
+        match fault {
+            Fault::Crash { node, death, down } => {
+                let host = node as usize - 1;
+                let (name, what) = match death {
+                    Death::Kill => ("kill", format!("n{node} is killed")),
+                    Death::PowerCut => ("power cut", format!("n{node} loses power")),
+                };
+                self.stop(host, death, &what, down);
+                Some(name)
+            }
+            Fault::CrashAtIo { node, shard, death, ios, down } => {
+                let host = node as usize - 1;
+                self.hosts[host].armed = Some((death, down));
+                self.seats[self.seats_of(host).start + shard as usize].disk.fail_after(ios);
+                Some("crash at an I/O")
+            }
+            Fault::PowerCutAll { down } => {
+                for host in 0..self.hosts.len() {
+                    let wait = down + host as Micros * 7_000;
+                    self.stop(host, Death::PowerCut, &format!("n{} loses power, as all do", host + 1), wait);
+                }
+                Some("power cut of all")
+            }
+            Fault::Pause { node, length } => {
+                let host = node as usize - 1;
+                let until = now + length;
+                self.hosts[host].paused_until = self.hosts[host].paused_until.max(until);
+                self.tell(Kind::NetworkChanged { what: format!("n{node} is paused for {length} µs") });
+                self.queue.at(until, Event::Resume(host));
+                Some("pause")
+            }
+            Fault::ClockJump { node, ahead } => {
+                let host = node as usize - 1;
+                self.hosts[host].clock += ahead;
+                self.resume(host);
+                Some("clock jump")
+            }
+            Fault::Cut { from, to, length } => {
+                self.cut(vec![(from, to)], length);
+                Some("cut link")
+            }
+            Fault::Isolate { peer, inward, outward, nodes_only, length } => {
+                let others = self
+                    .network
+                    .peers()
+                    .filter(|other| *other != peer && !(nodes_only && matches!(other, Peer::Gateway(_))));
+                let links = others.flat_map(|other| {
+                    [(inward, (other, peer)), (outward, (peer, other))].into_iter().filter(|l| l.0).map(|l| l.1)
+                });
+                let links = links.collect();
+                self.cut(links, length);
+                Some(if inward && outward { "isolation" } else { "one-way isolation" })
+            }
+            Fault::Split { left, length } => {
+                let side = |at: usize| left >> at & 1;
+                let peers: Vec<Peer> = self.network.peers().collect();
+                let pairs = (0..peers.len()).flat_map(|a| (0..peers.len()).map(move |b| (a, b)));
+                let links = pairs.filter(|(a, b)| side(*a) != side(*b)).map(|(a, b)| (peers[a], peers[b]));
+                let links = links.collect();
+                self.cut(links, length);
+                Some("partition")
+            }
+            Fault::Storm { loss, delay, length } => {
+                self.network.storms.push((loss, delay));
+                self.queue.after(length, Event::Calm(loss, delay));
+                Some("storm")
+            }
+            Fault::GatewayCrash { gateway, down } => {
+                let gate = gateway as usize - 1;
+                self.gates[gate].running.take()?;
+                self.tell(Kind::Crashed { what: format!("g{gateway} is killed") });
+                self.gateway_lost(gate);
+                self.queue.after(down, Event::StartGateway(gate));
+                Some("gateway crash")
+            }
+            Fault::Wipe { node, shard, down } => {
+                let host = node as usize - 1;
+                let seat = self.seats_of(host).start + shard as usize;
+                self.may_damage(seat)?;
+                self.stop(host, Death::Kill, &format!("n{node} gets an empty disk"), down);
+                let disk = formatted(node, shard, Standing::Joining);
+                if self.schedule.misdirects() {
+                    disk.remember_before();
+                }
+                let replica = &mut self.seats[seat];
+                (replica.disk, replica.suspect, replica.superblock_hit) = (disk, true, false);
+                self.watches[shard as usize].wiped(host);
+                Some("wiped disk")
+            }
+            Fault::SwapDisks { one, other, down } => {
+                let (one, other) = (one as usize - 1, other as usize - 1);
+                if one == other || self.hosts[one].swapped || self.hosts[other].swapped {
+                    return None;
+                }
+                for (host, foreign) in [(one, other), (other, one)] {
+                    self.stop(host, Death::Kill, &format!("n{} gets the disk of n{}", host + 1, foreign + 1), down);
+                    self.hosts[host].swapped = true;
+                }
+                for (host, foreign) in [(one, other), (other, one)] {
+                    if let Err(sentence) = self.refuses_foreign_disk(host, foreign) {
+                        self.complaint = broken("extents", "P1", 1, sentence).err();
+                    }
+                }
+                self.queue.after(down, Event::Unswap(one, other));
+                Some("swapped disks")
+            }
+            Fault::SyncError { node, shard } => {
+                let seat = self.seats_of(node as usize - 1).start + shard as usize;
+                self.seats[seat].disk.fail_sync(Rng::stream(self.schedule.seed, "sync error", index as u64));
+                Some("sync error")
+            }
+            Fault::ReadErrors { node, shard, reads } => {
+                let seat = self.seats_of(node as usize - 1).start + shard as usize;
+                self.may_damage(seat)?;
+                self.hurt(seat);
+                self.seats[seat].disk.fail_reads(reads);
+                Some("read errors")
+            }
+            Fault::BitRot { node, shard, place, restart } => {
+                self.damage(index, node, shard, place, restart, false).then_some("bit rot")
+            }
+            Fault::Misdirect { node, shard, place, restart } => {
+                self.damage(index, node, shard, place, restart, true).then_some("misdirected write")
+            }
+            Fault::SlowDisk { node, sync, length } => {
+                self.hosts[node as usize - 1].slow = Some(sync);
+                self.queue.after(length, Event::Fast(node as usize - 1));
+                Some("slow disk")
+            }
+        }
+    }
+
+    /// A machine dies and starts again later, even if it was down already.
+    fn stop(&mut self, host: usize, death: Death, what: &str, down: Micros) {
+        self.die(host, death, what);
+        self.queue.after(down, Event::Start(host, self.hosts[host].life));
+    }
+
+    fn cut(&mut self, links: Vec<(Peer, Peer)>, length: Micros) {
+        links.iter().for_each(|(from, to)| self.network.cut(*from, *to, true));
+        let shown = |(from, to): &(Peer, Peer)| format!("{}→{}", show(*from), show(*to));
+        if self.options.trace {
+            let what = links.iter().map(shown).collect::<Vec<_>>().join(" ");
+            self.tell(Kind::NetworkChanged { what: format!("cut: {what}") });
+        }
+        self.queue.after(length, Event::Mend(links));
+    }
+
+    /// `Some` if one more damaged disk is within the fault model.
+    fn may_damage(&self, seat: usize) -> Option<()> {
+        let shard = self.seats[seat].shard;
+        let others = self.seats.iter().enumerate().filter(|(at, s)| *at != seat && s.shard == shard && s.suspect);
+        let minority = (self.options.nodes as usize - 1) / 2;
+        (others.count() < minority).then_some(())
+    }
+
+    fn hurt(&mut self, seat: usize) {
+        self.seats[seat].suspect = true;
+    }
+
+    fn damage(&mut self, index: usize, node: u32, shard: u32, place: Place, restart: bool, misdirect: bool) -> bool {
+        let host = node as usize - 1;
+        let seat = self.seats_of(host).start + shard as usize;
+        let superblock = place == Place::Superblock;
+        if self.may_damage(seat).is_none() || (superblock && self.seats[seat].superblock_hit) {
+            return false;
+        }
+        let mut rng = Rng::stream(self.schedule.seed, "damage", index as u64);
+        let disk = &self.seats[seat].disk;
+        let what = if misdirect {
+            disk.misdirect(place, &mut rng).map(|(a, b)| format!("n{node}'s write to byte {a} went to byte {b}"))
+        } else {
+            disk.rot(place, &mut rng).map(|at| format!("a bit of byte {at} of n{node}'s disk turns"))
+        };
+        let Some(what) = what else { return false };
+        self.tell(Kind::Crashed { what: what.clone() });
+        self.seats[seat].superblock_hit |= superblock;
+        self.hurt(seat);
+        if restart && self.hosts[host].up {
+            self.stop(host, Death::Kill, &what, 5_000);
+        }
+        true
+    }
+
+    pub(crate) fn unswap(&mut self, one: usize, other: usize) {
+        self.unswap_host(one);
+        self.unswap_host(other);
+    }
+
+    /// Puts a machine's own disks back, and starts it.
+    pub(crate) fn unswap_host(&mut self, host: usize) {
+        if std::mem::take(&mut self.hosts[host].swapped) {
+            self.queue.after(1, Event::Start(host, self.hosts[host].life));
+        }
+    }
+}
+
+fn show(peer: Peer) -> String {
+    match peer {
+        Peer::Node(n) => format!("n{n}"),
+        Peer::Gateway(g) => format!("g{g}"),
+    }
+}

@@ -1,0 +1,337 @@
+//! Nodes as processes: they work, wait for their disks, die and start again.
+//!
+//! The loop is the one that `node` asks of its host: handle what has arrived, settle, send; then flush, and send again.
+//! What arrives during the flush is the next batch.
+
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+
+use dataplane::{Frame, Micros, NodeId, RoleName};
+use engine::{Engine, Identity, Layout, Standing};
+use node::{Node, OpenError, StopError};
+use trace::{Actor, Kind};
+
+use crate::checkers::{Finding, Sight, broken};
+use crate::disk::Disk;
+use crate::schedule::Death;
+use crate::world::{CLUSTER, Event, Seat, WORK, World};
+
+/// Small enough that checkpoints come often and the log laps within a schedule.
+const DISK_BYTES: u64 = 256 << 10;
+const WAL_BYTES: u64 = 32 << 10;
+/// How long a node that could not open its device waits before it tries again.
+const RETRY_OPEN: Micros = 40_000;
+
+/// A freshly formatted disk. Formatting is the same every time, so it is done once per thread.
+pub(crate) fn formatted(node: u32, shard: u32, standing: Standing) -> Disk {
+    thread_local! {
+        static BLANK: RefCell<BTreeMap<(u32, u32, bool), Disk>> = const { RefCell::new(BTreeMap::new()) };
+    }
+    let joining = standing == Standing::Joining;
+    BLANK.with_borrow_mut(|blank| {
+        let disk = blank.entry((node, shard, joining)).or_insert_with(|| {
+            let disk = Disk::blank(DISK_BYTES);
+            let identity = Identity { cluster: CLUSTER, node, shard };
+            engine::format(&disk, &identity, standing, Layout { wal_bytes: WAL_BYTES })
+                .expect("a blank disk of this size can be formatted");
+            disk
+        });
+        disk.clone()
+    })
+}
+
+/// A node's patience, in proportion to the gateways'.
+fn node_timing() -> dataplane::Timing {
+    dataplane::Timing {
+        heartbeat_every: 30_000,
+        resend_after: 70_000,
+        candidate_patience: 60_000,
+        window_bytes: 16 << 10,
+        waiting_max: 64,
+    }
+}
+
+/// Looks at a replica.
+fn sight<'a>(seat: &Seat, place: usize, node: &'a Node<Disk>) -> Sight<'a> {
+    let (role, promised, commit, applied, tail) = node.replica().observe();
+    Sight {
+        seat: place,
+        node: seat.node,
+        role,
+        promised,
+        commit,
+        applied: (seat.applied, applied),
+        tail,
+        proven: node.replica().is_proven(),
+        engine: node.engine(),
+    }
+}
+
+impl World<'_> {
+    pub(crate) fn host_of(&self, seat: usize) -> usize {
+        self.seats[seat].node.0 as usize - 1
+    }
+
+    pub(crate) fn seats_of(&self, host: usize) -> std::ops::Range<usize> {
+        let shards = self.options.shards as usize;
+        host * shards..(host + 1) * shards
+    }
+
+    /// Lets a replica act at `at`, unless it does so earlier anyhow.
+    pub(crate) fn wake(&mut self, seat: usize, at: Micros) {
+        let host = self.host_of(seat);
+        let at = at.max(self.queue.now());
+        let (life, replica) = (self.hosts[host].life, &mut self.seats[seat]);
+        if !replica.flushing && replica.wake.is_none_or(|wake| at < wake) {
+            replica.wake = Some(at);
+            self.queue.at(at, Event::Work(seat, life));
+        }
+    }
+
+    /// Is this event for another life, or a process that stands still? What a paused one has to do, it does on waking.
+    fn stale(&self, seat: usize, life: u32) -> bool {
+        let host = &self.hosts[self.host_of(seat)];
+        host.life != life || !host.up || host.paused_until > self.queue.now()
+    }
+
+    /// One round of a node's loop up to the flush.
+    pub(crate) fn work(&mut self, seat: usize, life: u32) -> Finding {
+        let now = self.queue.now();
+        if self.stale(seat, life) || self.seats[seat].flushing || self.seats[seat].wake != Some(now) {
+            return Ok(());
+        }
+        let local = now + self.hosts[self.host_of(seat)].clock;
+        let replica = &mut self.seats[seat];
+        replica.wake = None;
+        let frames: Vec<Frame> = replica.inbox.drain(..).collect();
+        let Some(node) = &mut replica.running else { return Ok(()) };
+        let t = &mut replica.tracer;
+        let result = (|| {
+            for frame in frames {
+                node.handle(local, frame, t)?;
+            }
+            if node.next_deadline().is_some_and(|at| at <= local) {
+                node.tick(local, t)?;
+            }
+            node.settle(local, t)
+        })();
+        self.stepped(seat, result)?;
+        let sync = self.network.weather.sync;
+        let host = self.host_of(seat);
+        let Some(node) = &self.seats[seat].running else { return Ok(()) };
+        if node.needs_flush() {
+            let wait = self.hosts[host].slow.unwrap_or_else(|| self.rng_clock.between(sync.0, sync.1));
+            self.seats[seat].flushing = true;
+            self.queue.after(wait, Event::Flush(seat, life));
+        } else {
+            self.set_timer(seat);
+        }
+        Ok(())
+    }
+
+    /// The disk has had its time.
+    pub(crate) fn flush(&mut self, seat: usize, life: u32) -> Finding {
+        if self.stale(seat, life) || !self.seats[seat].flushing {
+            return Ok(());
+        }
+        let local = self.queue.now() + self.hosts[self.host_of(seat)].clock;
+        let replica = &mut self.seats[seat];
+        replica.flushing = false;
+        let Some(node) = &mut replica.running else { return Ok(()) };
+        let result = node.flush(local, &mut replica.tracer);
+        self.stepped(seat, result)?;
+        if self.seats[seat].inbox.is_empty() {
+            self.set_timer(seat);
+        } else {
+            self.wake(seat, self.queue.now() + WORK);
+        }
+        Ok(())
+    }
+
+    fn set_timer(&mut self, seat: usize) {
+        let host = self.host_of(seat);
+        let Some(node) = &self.seats[seat].running else { return };
+        if let Some(deadline) = node.next_deadline() {
+            let at = deadline.saturating_sub(self.hosts[host].clock);
+            self.wake(seat, at.max(self.queue.now() + WORK));
+        }
+    }
+
+    /// After a step: the checkers look, then the frames leave. A node that failed dies.
+    fn stepped(&mut self, seat: usize, result: Result<(), StopError>) -> Finding {
+        let host = self.host_of(seat);
+        if let Err(error) = result {
+            let (death, down) = match self.hosts[host].armed.take_if(|_| self.seats[seat].disk.has_failed()) {
+                Some(armed) => armed,
+                None => (Death::Kill, RETRY_OPEN),
+            };
+            let what = format!("n{}'s process ends: {error}", host + 1);
+            self.die(host, death, &what);
+            let life = self.hosts[host].life;
+            self.queue.after(down, Event::Start(host, life));
+            return Ok(());
+        }
+        let replica = &mut self.seats[seat];
+        let Some(node) = &mut replica.running else { return Ok(()) };
+        let frames = node.take_outbox();
+        let Some(node) = &replica.running else { return Ok(()) };
+        let sight = sight(replica, host, node);
+        let (applied, proven) = (sight.applied.1, sight.proven);
+        let leads = if sight.role == RoleName::Primary { sight.promised.0 } else { replica.led };
+        self.watches[replica.shard as usize].step(&sight, &frames)?;
+        let replica = &mut self.seats[seat];
+        replica.applied = applied;
+        self.report.failovers += u64::from(leads != replica.led);
+        replica.led = leads;
+        if !proven {
+            if !replica.suspect {
+                let node = replica.node;
+                return broken("extents", "P5", 5, format!("{node} calls its log damaged, and nothing was"));
+            }
+            replica.unproven = true;
+        } else if replica.unproven {
+            (replica.suspect, replica.unproven) = (false, false);
+        }
+        self.send(frames);
+        Ok(())
+    }
+
+    /// A machine's process ends.
+    pub(crate) fn die(&mut self, host: usize, death: Death, what: &str) {
+        if !self.hosts[host].up {
+            if death == Death::PowerCut {
+                self.cut_power(host);
+            }
+            return;
+        }
+        self.tell(Kind::Crashed { what: what.to_string() });
+        let machine = &mut self.hosts[host];
+        machine.up = false;
+        machine.life += 1;
+        machine.refuses = death == Death::Kill;
+        machine.paused_until = 0;
+        for seat in self.seats_of(host) {
+            let replica = &mut self.seats[seat];
+            replica.inbox.clear();
+            (replica.wake, replica.flushing) = (None, false);
+            if let Some(node) = replica.running.take() {
+                self.watches[replica.shard as usize].died(host, node.engine(), node.replica().is_proven());
+            }
+            replica.disk.heal();
+        }
+        if death == Death::PowerCut {
+            self.cut_power(host);
+        }
+    }
+
+    fn cut_power(&mut self, host: usize) {
+        self.hosts[host].refuses = false;
+        for seat in self.seats_of(host) {
+            self.seats[seat].disk.power_cut(&mut self.rng_disk);
+        }
+    }
+
+    /// A machine's process starts, if it still is the life that died.
+    pub(crate) fn start(&mut self, host: usize, life: u32) -> Finding {
+        if self.hosts[host].up || self.hosts[host].life != life || self.hosts[host].swapped {
+            return Ok(());
+        }
+        let machine = &mut self.hosts[host];
+        machine.life += 1;
+        machine.up = true;
+        machine.paused_until = 0;
+        // A monotonic clock begins anywhere when a machine boots.
+        machine.clock = self.rng_clock.below(1 << 30);
+        for seat in self.seats_of(host) {
+            self.open(seat)?;
+            if !self.hosts[host].up {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    fn open(&mut self, seat: usize) -> Finding {
+        let host = self.host_of(seat);
+        let (life, now) = (self.hosts[host].life, self.queue.now());
+        let (node_id, shard) = (self.seats[seat].node, self.seats[seat].shard);
+        let mut tracer = self.tracer_of(Actor::Node { node: node_id.0, shard }, life);
+        let config = node::Config {
+            cluster: CLUSTER,
+            shard,
+            node: node_id,
+            members: (1..=self.options.nodes).map(NodeId).collect(),
+            pid: life,
+            mechanisms: self.mechanisms,
+            timing: node_timing(),
+        };
+        self.tell(Kind::Restarted {});
+        let disk = self.seats[seat].disk.share();
+        match Node::open(disk, config, &mut tracer) {
+            Ok((node, report)) => {
+                let replica = &mut self.seats[seat];
+                replica.tracer = tracer;
+                let place = host;
+                let sight = sight(replica, place, &node);
+                let applied = sight.applied.1;
+                if let Some(damage) = report.damage.filter(|_| !replica.suspect) {
+                    return broken("extents", "P5", 5, format!("{node_id} reports damage, and nothing was: {damage}"));
+                }
+                self.watches[shard as usize].opened(&sight)?;
+                replica.applied = applied;
+                replica.led = 0;
+                replica.running = Some(node);
+                self.wake(seat, now + WORK);
+                Ok(())
+            }
+            // The disk's moment came while it was being recovered, or it could not be read.
+            Err(OpenError::Engine(engine::OpenError::Io(error))) => {
+                let armed = self.hosts[host].armed.take_if(|_| self.seats[seat].disk.has_failed());
+                let (death, down) = armed.unwrap_or((Death::Kill, RETRY_OPEN));
+                self.die(host, death, &format!("n{} cannot open its device: {error}", host + 1));
+                let life = self.hosts[host].life;
+                self.queue.after(down, Event::Start(host, life));
+                Ok(())
+            }
+            Err(error) => broken("extents", "P1", 1, format!("{node_id} cannot start again: {error}")),
+        }
+    }
+
+    pub(crate) fn resume(&mut self, host: usize) {
+        let now = self.queue.now();
+        if !self.hosts[host].up || self.hosts[host].paused_until > now {
+            return;
+        }
+        let life = self.hosts[host].life;
+        for seat in self.seats_of(host) {
+            if self.seats[seat].flushing {
+                self.queue.at(now, Event::Flush(seat, life));
+            } else {
+                self.seats[seat].wake = None;
+                self.wake(seat, now);
+            }
+        }
+    }
+
+    /// Is each of these disks refused by the other's node?
+    pub(crate) fn refuses_foreign_disk(&self, host: usize, other: usize) -> Result<(), String> {
+        for (seat, foreign) in self.seats_of(host).zip(self.seats_of(other)) {
+            let replica = &self.seats[seat];
+            let identity = Identity { cluster: CLUSTER, node: replica.node.0, shard: replica.shard };
+            let disk = self.seats[foreign].disk.share();
+            let opened = Engine::open(disk, &identity, self.mechanisms, &mut trace::Tracer::off());
+            if !matches!(opened, Err(engine::OpenError::WrongIdentity { .. })) {
+                return Err(format!("{} starts on the disk of {}", replica.node, self.seats[foreign].node));
+            }
+        }
+        Ok(())
+    }
+
+    /// At the end: compares a replica's state with the log's.
+    pub(crate) fn compare_state(&mut self, seat: usize) -> Finding {
+        let host = self.host_of(seat);
+        let replica = &self.seats[seat];
+        let Some(node) = &replica.running else { return Ok(()) };
+        self.watches[replica.shard as usize].finish(&sight(replica, host, node))
+    }
+}

@@ -1,0 +1,413 @@
+//! A schedule: everything that will go wrong, as data.
+//!
+//! Generating and executing are two steps, so that a schedule can be shrunk, saved and replayed without the dice that
+//! made it. Each seed draws its own subset of faults and its own intensity (swarm testing: Groce et al., "Swarm
+//! testing", ISSTA 2012): a schedule with every fault at once hides the failures that need many of one kind.
+//!
+//! Every fault names its own end, so that one can be left out without leaving another without its repair. What the
+//! fault model rules out at the moment of execution (damage to a majority at once, say) is passed over by the world, so
+//! that any subset of a schedule is a schedule.
+
+use dataplane::Micros;
+
+use crate::Options;
+use crate::disk::Place;
+use crate::rng::Rng;
+
+/// A process on the network. Nodes and gateways are numbered from 1.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Peer {
+    /// A storage node, with all its shards.
+    Node(u32),
+    /// A gateway.
+    Gateway(u32),
+}
+
+/// How a process ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Death {
+    /// kill -9: what it wrote is in the page cache still.
+    Kill,
+    /// Power is lost: of what it wrote since the last sync anything may be gone.
+    PowerCut,
+}
+
+/// One thing that goes wrong. Durations are in microseconds.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Fault {
+    /// A node dies, and starts again after `down`.
+    Crash {
+        /// Which.
+        node: u32,
+        /// How.
+        death: Death,
+        /// For how long.
+        down: Micros,
+    },
+    /// A node dies in the middle of its work: after `ios` more writes and syncs of one of its disks.
+    CrashAtIo {
+        /// Which.
+        node: u32,
+        /// Which of its disks.
+        shard: u32,
+        /// How.
+        death: Death,
+        /// After so many.
+        ios: u64,
+        /// For how long.
+        down: Micros,
+    },
+    /// Power is lost everywhere at once; the nodes come back one after the other.
+    PowerCutAll {
+        /// The first comes back after this.
+        down: Micros,
+    },
+    /// A node stands still, and goes on as if no time had passed.
+    Pause {
+        /// Which.
+        node: u32,
+        /// For how long.
+        length: Micros,
+    },
+    /// A node's clock jumps ahead. (It is a monotonic clock, so it never jumps back; over a restart it may begin
+    /// anywhere.)
+    ClockJump {
+        /// Which.
+        node: u32,
+        /// By how much.
+        ahead: Micros,
+    },
+    /// No message of `from` reaches `to`.
+    Cut {
+        /// The sender.
+        from: Peer,
+        /// The receiver.
+        to: Peer,
+        /// For how long.
+        length: Micros,
+    },
+    /// A process is cut off from the others.
+    Isolate {
+        /// Which.
+        peer: Peer,
+        /// What it is sent is lost.
+        inward: bool,
+        /// What it sends is lost.
+        outward: bool,
+        /// Gateways still reach it, and it them.
+        nodes_only: bool,
+        /// For how long.
+        length: Micros,
+    },
+    /// Two groups that cannot reach each other: bit n of `left` puts the n-th process (nodes, then gateways) into one.
+    Split {
+        /// Who is on one side.
+        left: u32,
+        /// For how long.
+        length: Micros,
+    },
+    /// For a while more messages are lost and delayed.
+    Storm {
+        /// Lost, of a million.
+        loss: u64,
+        /// Longest delay.
+        delay: Micros,
+        /// For how long.
+        length: Micros,
+    },
+    /// A gateway dies; its successor is a new life that knows nothing.
+    GatewayCrash {
+        /// Which.
+        gateway: u32,
+        /// For how long.
+        down: Micros,
+    },
+    /// A node's disk is replaced by an empty one, which `format` marks as joining.
+    Wipe {
+        /// Which.
+        node: u32,
+        /// Which of its disks.
+        shard: u32,
+        /// For how long the node is down.
+        down: Micros,
+    },
+    /// Two nodes are stopped, and started on each other's disks: both must refuse. Then the disks are put back.
+    SwapDisks {
+        /// One.
+        one: u32,
+        /// The other.
+        other: u32,
+        /// For how long.
+        down: Micros,
+    },
+    /// The next sync of a disk fails.
+    SyncError {
+        /// Whose.
+        node: u32,
+        /// Which.
+        shard: u32,
+    },
+    /// The next reads of a disk fail.
+    ReadErrors {
+        /// Whose.
+        node: u32,
+        /// Which.
+        shard: u32,
+        /// How many.
+        reads: u32,
+    },
+    /// A bit turns.
+    BitRot {
+        /// Whose disk.
+        node: u32,
+        /// Which.
+        shard: u32,
+        /// Where.
+        place: Place,
+        /// Whether the node restarts at once, and so reads all of it.
+        restart: bool,
+    },
+    /// A write went to another sector.
+    Misdirect {
+        /// Whose disk.
+        node: u32,
+        /// Which.
+        shard: u32,
+        /// Where.
+        place: Place,
+        /// Whether the node restarts at once, and so reads all of it.
+        restart: bool,
+    },
+    /// A disk is slow.
+    SlowDisk {
+        /// Whose.
+        node: u32,
+        /// What each sync takes.
+        sync: Micros,
+        /// For how long.
+        length: Micros,
+    },
+}
+
+/// What is always wrong with the network.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Weather {
+    /// Lost messages, of a million.
+    pub loss: u64,
+    /// Messages that come twice, of a million.
+    pub duplication: u64,
+    /// Messages that somebody else gets as well, of a million: an address was used again.
+    pub misdelivery: u64,
+    /// Shortest way.
+    pub delay_min: Micros,
+    /// Longest usual way.
+    pub delay_max: Micros,
+    /// Stragglers, of a million.
+    pub stragglers: u64,
+    /// How late they are at most.
+    pub straggle_max: Micros,
+    /// Do messages overtake one another?
+    pub reorders: bool,
+    /// What a sync takes, at least and at most.
+    pub sync: (Micros, Micros),
+}
+
+impl Weather {
+    /// A good day.
+    pub fn fair() -> Weather {
+        Weather {
+            loss: 0,
+            duplication: 0,
+            misdelivery: 0,
+            delay_min: 100,
+            delay_max: 400,
+            stragglers: 0,
+            straggle_max: 0,
+            reorders: false,
+            sync: (300, 900),
+        }
+    }
+}
+
+/// What the clients do.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Load {
+    /// Operations in all.
+    pub operations: u32,
+    /// How many keys they share.
+    pub keys: u64,
+    /// Longest pause between two operations of one client.
+    pub think_max: Micros,
+    /// Of a hundred operations, how many read.
+    pub reads: u64,
+    /// Of a hundred operations, how many delete.
+    pub deletes: u64,
+    /// Of a hundred writes, how many are conditional.
+    pub conditional: u64,
+    /// Longest value in bytes.
+    pub value_max: u64,
+}
+
+/// A fault and its moment.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Step {
+    /// Microseconds since the schedule began.
+    pub at: Micros,
+    /// What happens.
+    pub fault: Fault,
+}
+
+/// Everything that makes a run what it is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Schedule {
+    /// Seeds the dice that remain: the delay of each message, the sectors a power cut takes, what a client does.
+    pub seed: u64,
+    /// The network's and disks' usual state.
+    pub weather: Weather,
+    /// The clients.
+    pub load: Load,
+    /// In order of time.
+    pub steps: Vec<Step>,
+    /// When everything heals.
+    pub heal_at: Micros,
+}
+
+/// The kinds that a swarm chooses from, with how often each is drawn when it was chosen.
+const KINDS: [(&str, u64); 17] = [
+    ("power cut", 3),
+    ("kill", 3),
+    ("crash at an I/O", 4),
+    ("power cut of all", 2),
+    ("pause", 3),
+    ("clock jump", 1),
+    ("cut", 3),
+    ("isolation", 4),
+    ("split", 2),
+    ("storm", 2),
+    ("gateway crash", 2),
+    ("wipe", 3),
+    ("swapped disks", 1),
+    ("sync error", 1),
+    ("damage", 2),
+    ("read errors", 1),
+    ("slow disk", 2),
+];
+
+impl Schedule {
+    /// The schedule of a seed.
+    pub fn generate(seed: u64, options: &Options) -> Schedule {
+        let mut rng = Rng::stream(seed, "weather", 0);
+        let weather = weather(&mut rng);
+        let mut rng = Rng::stream(seed, "load", 0);
+        let load = load(&mut rng, options);
+        let mut rng = Rng::stream(seed, "swarm", 0);
+        let heal_at = rng.between(1_500_000, 3_000_000);
+        let mut chosen: Vec<(&str, u64)> = KINDS.iter().copied().filter(|_| rng.chance(400_000)).collect();
+        if chosen.is_empty() {
+            chosen.push(*rng.pick(&KINDS));
+        }
+        let weight: u64 = chosen.iter().map(|kind| kind.1).sum();
+        let count = rng.between(u64::from(options.faults_min), u64::from(options.faults_min) + 10);
+        let mut steps = Vec::new();
+        for index in 0..count {
+            let mut rng = Rng::stream(seed, "fault", index);
+            let mut left = rng.below(weight);
+            let kind = chosen.iter().find(|kind| {
+                let hit = left < kind.1;
+                left = left.saturating_sub(kind.1);
+                hit
+            });
+            let at = rng.between(150_000, heal_at - 50_000);
+            steps.push(Step { at, fault: fault(kind.map_or("kill", |kind| kind.0), &mut rng, options) });
+        }
+        steps.sort_by_key(|step| step.at);
+        Schedule { seed, weather, load, steps, heal_at }
+    }
+}
+
+fn weather(rng: &mut Rng) -> Weather {
+    let mut often = |ppm: u64, max: u64| if rng.chance(ppm) { rng.below(max) } else { 0 };
+    let (loss, duplication) = (often(400_000, 50_000), often(400_000, 80_000));
+    let (stragglers, misdelivery) = (often(400_000, 40_000), often(150_000, 20_000));
+    let delay_min = rng.between(50, 500);
+    let sync_min = rng.between(100, 2_000);
+    Weather {
+        loss,
+        duplication,
+        misdelivery,
+        delay_min,
+        delay_max: delay_min + rng.between(50, 4_000),
+        stragglers,
+        straggle_max: rng.between(20_000, 1_500_000),
+        reorders: rng.chance(500_000),
+        sync: (sync_min, sync_min + rng.between(100, 8_000)),
+    }
+}
+
+fn load(rng: &mut Rng, options: &Options) -> Load {
+    let per_client = u64::from(options.operations / options.clients.max(1)).max(1);
+    Load {
+        operations: options.operations,
+        keys: rng.between(2, 6),
+        // About as long as the faults last.
+        think_max: 2 * rng.between(1_000_000, 2_000_000) / per_client,
+        reads: rng.between(20, 60),
+        deletes: rng.below(15),
+        conditional: rng.below(40),
+        value_max: *rng.pick(&[16, 300, 1_500, 4_000]),
+    }
+}
+
+fn fault(kind: &str, rng: &mut Rng, options: &Options) -> Fault {
+    let node = rng.between(1, u64::from(options.nodes)) as u32;
+    let shard = rng.below(u64::from(options.shards)) as u32;
+    let gateway = rng.between(1, u64::from(options.gateways)) as u32;
+    let peers = u64::from(options.nodes + options.gateways);
+    let peer = |n: u64| {
+        if n < u64::from(options.nodes) {
+            Peer::Node(n as u32 + 1)
+        } else {
+            Peer::Gateway(n as u32 - options.nodes + 1)
+        }
+    };
+    let down = if rng.chance(500_000) { rng.between(1_000, 60_000) } else { rng.between(60_000, 700_000) };
+    let length = rng.between(30_000, 800_000);
+    let death = if rng.chance(600_000) { Death::PowerCut } else { Death::Kill };
+    let place = *rng.pick(&[Place::Superblock, Place::Log, Place::Log, Place::Data, Place::Data]);
+    let restart = rng.chance(700_000);
+    match kind {
+        "power cut" => Fault::Crash { node, death: Death::PowerCut, down },
+        "crash at an I/O" => Fault::CrashAtIo { node, shard, death, ios: rng.below(30), down },
+        "power cut of all" => Fault::PowerCutAll { down },
+        "pause" => Fault::Pause { node, length },
+        "clock jump" => Fault::ClockJump { node, ahead: rng.between(10_000, 5_000_000) },
+        "cut" => {
+            let from = rng.below(peers);
+            let to = (from + rng.between(1, peers - 1)) % peers;
+            Fault::Cut { from: peer(from), to: peer(to), length }
+        }
+        "isolation" => {
+            let both = rng.chance(500_000);
+            let inward = both || rng.chance(500_000);
+            let who = if rng.chance(800_000) { Peer::Node(node) } else { Peer::Gateway(gateway) };
+            let nodes_only = rng.chance(400_000) && who == Peer::Node(node);
+            Fault::Isolate { peer: who, inward, outward: both || !inward, nodes_only, length }
+        }
+        "split" => Fault::Split { left: rng.below(1 << peers) as u32, length },
+        "storm" => {
+            Fault::Storm { loss: rng.below(400_000), delay: rng.between(1_000, 200_000), length: length / 2 }
+        }
+        "gateway crash" => Fault::GatewayCrash { gateway, down },
+        "wipe" => Fault::Wipe { node, shard, down: down / 4 },
+        "swapped disks" => {
+            let other = node % options.nodes + 1;
+            Fault::SwapDisks { one: node, other, down: down / 4 }
+        }
+        "sync error" => Fault::SyncError { node, shard },
+        "damage" if rng.chance(500_000) => Fault::Misdirect { node, shard, place: Place::Log, restart },
+        "damage" => Fault::BitRot { node, shard, place, restart },
+        "read errors" => Fault::ReadErrors { node, shard, reads: rng.between(1, 4) as u32 },
+        "slow disk" => Fault::SlowDisk { node, sync: rng.between(10_000, 150_000), length },
+        _ => Fault::Crash { node, death: Death::Kill, down },
+    }
+}

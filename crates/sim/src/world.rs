@@ -1,0 +1,563 @@
+//! The event loop: who acts when, and what travels between them.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::{Arc, Mutex};
+
+use dataplane::{Address, ClusterId, Frame, GatewayId, Micros, NodeId};
+use gateway::{Gateway, Output, Token};
+use node::Node;
+use trace::{Actor, Kind, Mechanisms, Tracer, emit};
+
+use crate::checkers::{Broken, Finding, Violation, Watch, broken};
+use crate::clients::Client;
+use crate::disk::Disk;
+use crate::history::Operation;
+use crate::network::Network;
+use crate::queue::Queue;
+use crate::rng::Rng;
+use crate::schedule::{Peer, Schedule};
+use crate::{Options, Report};
+
+/// The cluster that everybody belongs to.
+pub(crate) const CLUSTER: ClusterId = *b"simulated world!";
+/// After healing, everything must be well within this time: many times what the slowest recovery takes.
+const RECOVERY_MAX: Micros = 30_000_000;
+/// How often it is looked whether all is well.
+const LOOK_EVERY: Micros = 20_000;
+/// What handling a batch of frames takes.
+pub(crate) const WORK: Micros = 15;
+
+/// What is going to happen.
+pub(crate) enum Event {
+    /// A frame arrives.
+    Arrives(Peer, Frame),
+    /// A replica looks at its inbox and its timers. Numbers: seat, and the life of its host.
+    Work(usize, u32),
+    /// A replica's disk has had the time that a sync takes.
+    Flush(usize, u32),
+    /// A gateway's timer.
+    Tick(usize, u32),
+    /// A client goes on.
+    Client(usize),
+    /// A gateway learns that nobody listens there: gateway, its life, node, shard.
+    Refused(usize, u32, NodeId, u32),
+    /// The n-th fault.
+    Fault(usize),
+    /// A node starts, if it still is the life that died.
+    Start(usize, u32),
+    /// A pause ends.
+    Resume(usize),
+    /// A gateway starts.
+    StartGateway(usize),
+    /// Cuts end.
+    Mend(Vec<(Peer, Peer)>),
+    /// A storm ends.
+    Calm(u64, Micros),
+    /// A slow disk is itself again.
+    Fast(usize),
+    /// Disks are put back.
+    Unswap(usize, usize),
+    /// All faults end.
+    Heal,
+    /// Is all well?
+    Look,
+}
+
+/// A machine with a node process.
+pub(crate) struct Host {
+    pub up: bool,
+    /// Counts deaths and starts, so that what was meant for an earlier life is recognised.
+    pub life: u32,
+    /// It died and left nobody to answer: connections are refused (kill), or hang (power cut).
+    pub refuses: bool,
+    pub paused_until: Micros,
+    /// Its clock is ahead of virtual time by this much.
+    pub clock: Micros,
+    pub slow: Option<Micros>,
+    /// Its disks are in another host.
+    pub swapped: bool,
+    /// How it dies when its disk's moment comes, and for how long.
+    pub armed: Option<(crate::schedule::Death, Micros)>,
+}
+
+/// One replica with its disk.
+pub(crate) struct Seat {
+    pub node: NodeId,
+    pub shard: u32,
+    pub disk: Disk,
+    pub running: Option<Node<Disk>>,
+    pub inbox: VecDeque<Frame>,
+    pub wake: Option<Micros>,
+    pub flushing: bool,
+    pub tracer: Tracer,
+    pub applied: u64,
+    /// Its disk was wiped or damaged, and no transfer has finished since.
+    pub suspect: bool,
+    /// It has been seen unproven since.
+    pub unproven: bool,
+    pub superblock_hit: bool,
+    pub led: u64,
+}
+
+/// A gateway process.
+pub(crate) struct Gate {
+    pub running: Option<Gateway>,
+    pub life: u32,
+    pub wake: Option<Micros>,
+    pub tracer: Tracer,
+    /// Whose requests it has.
+    pub tokens: BTreeMap<Token, usize>,
+    pub next_token: Token,
+}
+
+pub(crate) struct World<'a> {
+    pub options: &'a Options,
+    pub schedule: &'a Schedule,
+    pub mechanisms: Mechanisms,
+    pub queue: Queue<Event>,
+    pub network: Network,
+    pub hosts: Vec<Host>,
+    pub seats: Vec<Seat>,
+    pub gates: Vec<Gate>,
+    pub clients: Vec<Client>,
+    pub history: Vec<Operation>,
+    pub moment: u64,
+    pub watches: Vec<Watch>,
+    pub rng_disk: Rng,
+    pub rng_clock: Rng,
+    pub healed: bool,
+    pub report: Report,
+    pub tracer: Tracer,
+    trace: Arc<Mutex<Vec<u8>>>,
+    violation: Option<Violation>,
+    /// What a client found wrong, until the present event is over.
+    pub complaint: Option<Broken>,
+    done: bool,
+}
+
+impl<'a> World<'a> {
+    pub fn new(schedule: &'a Schedule, options: &'a Options) -> World<'a> {
+        let mechanisms =
+            options.without.iter().fold(Mechanisms::all(), |on, mechanism| on.without(*mechanism));
+        let stream = |purpose, index| Rng::stream(schedule.seed, purpose, index);
+        let network =
+            Network::new(stream("network", 0), options.nodes, options.gateways, schedule.weather.clone());
+        let trace = Arc::new(Mutex::new(Vec::new()));
+        let mut world = World {
+            options,
+            schedule,
+            mechanisms,
+            queue: Queue::default(),
+            network,
+            hosts: Vec::new(),
+            seats: Vec::new(),
+            gates: Vec::new(),
+            clients: Vec::new(),
+            history: Vec::new(),
+            moment: 0,
+            watches: (0..options.shards).map(|shard| Watch::new(shard, options.nodes as usize)).collect(),
+            rng_disk: stream("disk", 0),
+            rng_clock: stream("clock", 0),
+            healed: false,
+            report: Report { seed: schedule.seed, ..Report::default() },
+            tracer: Tracer::off(),
+            trace,
+            violation: None,
+            complaint: None,
+            done: false,
+        };
+        world.tracer = world.tracer_of(Actor::World, 1);
+        world.found(stream("clients", 0));
+        world
+    }
+
+    /// Builds the cluster: formatted disks, nodes and gateways that start at once, clients.
+    fn found(&mut self, mut rng: Rng) {
+        for node in 1..=self.options.nodes {
+            let clock = self.rng_clock.below(1 << 30);
+            self.hosts.push(Host {
+                up: false,
+                life: 0,
+                refuses: true,
+                paused_until: 0,
+                clock,
+                slow: None,
+                swapped: false,
+                armed: None,
+            });
+            for shard in 0..self.options.shards {
+                let disk = crate::process::formatted(node, shard, engine::Standing::Founding);
+                if self.schedule.misdirects() {
+                    disk.remember_before();
+                }
+                self.seats.push(Seat {
+                    node: NodeId(node),
+                    shard,
+                    disk,
+                    running: None,
+                    inbox: VecDeque::new(),
+                    wake: None,
+                    flushing: false,
+                    tracer: Tracer::off(),
+                    applied: 0,
+                    suspect: false,
+                    unproven: false,
+                    superblock_hit: false,
+                    led: 0,
+                });
+            }
+            self.queue.at(0, Event::Start(node as usize - 1, 0));
+        }
+        for gateway in 0..self.options.gateways as usize {
+            self.gates.push(Gate {
+                running: None,
+                life: 0,
+                wake: None,
+                tracer: Tracer::off(),
+                tokens: BTreeMap::new(),
+                next_token: 1,
+            });
+            self.queue.at(rng.below(20_000), Event::StartGateway(gateway));
+        }
+        for client in 0..self.options.clients {
+            let share = |n: u32| self.options.operations * n / self.options.clients;
+            let rng = Rng::stream(self.schedule.seed, "client", u64::from(client));
+            self.clients.push(Client::new(client + 1, rng, share(client + 1) - share(client)));
+            self.queue.at(100_000, Event::Client(client as usize));
+        }
+        for (index, step) in self.schedule.steps.iter().enumerate() {
+            self.queue.at(step.at, Event::Fault(index));
+        }
+        self.queue.at(self.schedule.heal_at, Event::Heal);
+    }
+
+    /// Lets it all happen.
+    pub fn run(mut self, clock: &std::cell::Cell<Micros>) -> Report {
+        while let Some(event) = self.queue.next() {
+            clock.set(self.queue.now());
+            if let Err(broken) = self.happen(event) {
+                self.note(broken);
+            }
+            if self.done || self.violation.is_some() {
+                break;
+            }
+        }
+        self.finish()
+    }
+
+    fn happen(&mut self, event: Event) -> Finding {
+        match event {
+            Event::Arrives(to, frame) => self.arrive(to, frame),
+            Event::Work(seat, life) => return self.work(seat, life),
+            Event::Flush(seat, life) => return self.flush(seat, life),
+            Event::Tick(gateway, life) => self.tick(gateway, life),
+            Event::Client(client) => self.client_next(client),
+            Event::Refused(gateway, life, node, shard) => self.refused(gateway, life, node, shard),
+            Event::Fault(index) => self.inject(index),
+            Event::Start(host, life) => return self.start(host, life),
+            Event::Resume(host) => self.resume(host),
+            Event::StartGateway(gateway) => self.start_gateway(gateway),
+            Event::Mend(links) => {
+                if !self.healed {
+                    links.into_iter().for_each(|(from, to)| self.network.cut(from, to, false));
+                    self.tell(Kind::NetworkChanged { what: "a cut ends".into() });
+                }
+            }
+            Event::Calm(loss, delay) => {
+                let at = self.network.storms.iter().position(|storm| *storm == (loss, delay));
+                at.map(|at| self.network.storms.remove(at));
+            }
+            Event::Fast(host) => self.hosts[host].slow = None,
+            Event::Unswap(one, other) => self.unswap(one, other),
+            Event::Heal => return self.heal(),
+            Event::Look => return self.look(),
+        }
+        self.clients_finding()
+    }
+
+    /// An event of the world itself.
+    pub fn tell(&mut self, kind: Kind) {
+        self.tracer.begin(self.queue.now(), None);
+        emit!(self.tracer, kind);
+    }
+
+    /// A tracer for one life of an actor.
+    pub fn tracer_of(&self, actor: Actor, life: u32) -> Tracer {
+        if !self.options.trace {
+            return Tracer::off();
+        }
+        let lines = self.trace.clone();
+        let sink = move |event: trace::Event| {
+            let mut lines = lines.lock().expect("no holder of the lock panics");
+            lines.extend_from_slice(trace::json::to_line(&event).as_bytes());
+            lines.push(b'\n');
+        };
+        Tracer::always(actor, life, Box::new(sink))
+    }
+
+    /// Hands frames to the network.
+    pub fn send(&mut self, frames: Vec<Frame>) {
+        for frame in frames {
+            let (Some(from), Some(to)) = (self.peer(frame.from), self.peer(frame.to)) else { continue };
+            let now = self.queue.now();
+            let fate = self.network.send(now, from, to);
+            if let Some((at, dice)) = fate.strays {
+                self.stray(at, dice, &frame);
+            }
+            if let Some(at) = fate.again {
+                self.queue.at(at, Event::Arrives(to, frame.clone()));
+            }
+            match fate.arrives {
+                Some(at) => self.queue.at(at, Event::Arrives(to, frame)),
+                None if self.tracer.is_on() || self.options.trace => {
+                    let message = frame.message.name().to_string();
+                    let (from, to) = (frame.from.to_string(), frame.to.to_string());
+                    self.tracer.begin(now, frame.cause);
+                    emit!(self.tracer, Kind::MessageLost { from, to, message });
+                }
+                None => {}
+            }
+        }
+    }
+
+    /// The frame reaches somebody whom it does not mean; or one of another cluster reaches whom it seems to mean.
+    fn stray(&mut self, at: Micros, dice: u64, frame: &Frame) {
+        let mut frame = frame.clone();
+        let peers: Vec<Peer> = self.network.peers().collect();
+        let mut to = peers[dice as usize % peers.len()];
+        if dice >> 32 & 3 == 0 {
+            frame.cluster = *b"another cluster!";
+            to = self.peer(frame.to).unwrap_or(to);
+        }
+        self.queue.at(at, Event::Arrives(to, frame));
+    }
+
+    fn peer(&self, address: Address) -> Option<Peer> {
+        match address {
+            Address::Node(NodeId(node)) if (1..=self.options.nodes).contains(&node) => Some(Peer::Node(node)),
+            Address::Gateway(GatewayId { gateway, .. }) if (1..=self.options.gateways).contains(&gateway) => {
+                Some(Peer::Gateway(gateway))
+            }
+            _ => None,
+        }
+    }
+
+    fn arrive(&mut self, to: Peer, frame: Frame) {
+        let now = self.queue.now();
+        match to {
+            Peer::Node(node) => {
+                let host = &self.hosts[node as usize - 1];
+                if !host.up {
+                    if let (true, Address::Gateway(id)) = (host.refuses, frame.from) {
+                        let back = now + self.network.weather.delay_min;
+                        let gateway = id.gateway as usize - 1;
+                        let event = Event::Refused(gateway, id.life, NodeId(node), frame.shard);
+                        self.queue.at(back, event);
+                    }
+                    return;
+                }
+                // A foreign shard's frame lands at some replica of the node, which has to notice.
+                let shard = frame.shard.min(self.options.shards - 1);
+                let seat = (node - 1) as usize * self.options.shards as usize + shard as usize;
+                self.seats[seat].inbox.push_back(frame);
+                self.wake(seat, now + WORK);
+            }
+            Peer::Gateway(gateway) => {
+                let gate = &mut self.gates[gateway as usize - 1];
+                if let Some(running) = &mut gate.running {
+                    running.handle(now, frame, &mut gate.tracer);
+                    self.gateway_outputs(gateway as usize - 1);
+                }
+            }
+        }
+    }
+
+    fn start_gateway(&mut self, index: usize) {
+        let now = self.queue.now();
+        let life = self.gates[index].life + 1;
+        if self.gates[index].running.is_some() {
+            return;
+        }
+        let tracer = self.tracer_of(Actor::Gateway(index as u32 + 1), life);
+        let config = gateway::Config {
+            id: GatewayId { gateway: index as u32 + 1, life },
+            cluster: CLUSTER,
+            nodes: (1..=self.options.nodes).map(NodeId).collect(),
+            shards: self.options.shards,
+            seed: Rng::stream(self.schedule.seed, "gateway", (index as u64) << 32 | u64::from(life)).bits(),
+            mechanisms: self.mechanisms,
+            timing: gateway_timing(),
+        };
+        let gate = &mut self.gates[index];
+        gate.life = life;
+        gate.tracer = tracer;
+        gate.wake = None;
+        gate.running = Some(Gateway::new(config, now));
+        self.queue.at(now, Event::Tick(index, life));
+    }
+
+    fn tick(&mut self, index: usize, life: u32) {
+        let now = self.queue.now();
+        let gate = &mut self.gates[index];
+        if gate.life != life || gate.wake.is_some_and(|at| at > now) {
+            return;
+        }
+        gate.wake = None;
+        if let Some(running) = &mut gate.running {
+            running.tick(now, &mut gate.tracer);
+            self.gateway_outputs(index);
+        }
+    }
+
+    fn refused(&mut self, index: usize, life: u32, node: NodeId, shard: u32) {
+        let now = self.queue.now();
+        let gate = &mut self.gates[index];
+        if let Some(running) = gate.running.as_mut().filter(|_| gate.life == life) {
+            running.unreachable(now, node, shard, &mut gate.tracer);
+            self.gateway_outputs(index);
+        }
+    }
+
+    /// Carries out what a gateway wants, and sets its timer.
+    pub fn gateway_outputs(&mut self, index: usize) {
+        let gate = &mut self.gates[index];
+        let Some(running) = &mut gate.running else { return };
+        let outputs = running.take_outputs();
+        let deadline = running.next_deadline();
+        let mut frames = Vec::new();
+        for output in outputs {
+            match output {
+                Output::Send(frame) => {
+                    if let Some(watch) = self.watches.get_mut(frame.shard as usize) {
+                        watch.asked(&frame);
+                    }
+                    frames.push(frame);
+                }
+                Output::Reply { token, reply } => self.client_hears(index, token, reply),
+            }
+        }
+        self.send(frames);
+        let now = self.queue.now();
+        let gate = &mut self.gates[index];
+        if let Some(at) = deadline.map(|at| at.max(now + 100))
+            && gate.wake.is_none_or(|wake| at < wake)
+        {
+            gate.wake = Some(at);
+            self.queue.at(at, Event::Tick(index, gate.life));
+        }
+    }
+
+    fn heal(&mut self) -> Finding {
+        self.healed = true;
+        self.network.heal();
+        self.tell(Kind::NetworkChanged { what: "all faults end".into() });
+        for host in 0..self.hosts.len() {
+            self.hosts[host].slow = None;
+            self.hosts[host].armed = None;
+            self.hosts[host].paused_until = 0;
+            self.unswap_host(host);
+            self.resume(host);
+        }
+        for seat in &self.seats {
+            seat.disk.heal();
+        }
+        for host in 0..self.hosts.len() {
+            let life = self.hosts[host].life;
+            self.start(host, life)?;
+        }
+        for gateway in 0..self.gates.len() {
+            self.start_gateway(gateway);
+        }
+        self.queue.after(LOOK_EVERY, Event::Look);
+        Ok(())
+    }
+
+    /// P4: with everything healed, everything ends well.
+    fn look(&mut self) -> Finding {
+        let waiting = self.waiting_for();
+        match waiting {
+            None => {
+                self.done = true;
+                self.settle_accounts()
+            }
+            Some(what) if self.queue.now() > self.schedule.heal_at + RECOVERY_MAX => {
+                // A wrong answer weighs more than a missing one.
+                self.judge()?;
+                let seconds = RECOVERY_MAX / 1_000_000;
+                broken("liveness", "P4", 4, format!("{seconds} s after all faults ended, {what}"))
+            }
+            Some(_) => {
+                self.queue.after(LOOK_EVERY, Event::Look);
+                Ok(())
+            }
+        }
+    }
+
+    /// What is not well yet.
+    fn waiting_for(&self) -> Option<String> {
+        for seat in &self.seats {
+            let Some(node) = &seat.running else { return Some(format!("{} is not up", seat.node)) };
+            if !node.replica().is_proven() {
+                return Some(format!("{} of shard {} has no proven log", seat.node, seat.shard));
+            }
+        }
+        for shard in 0..self.options.shards {
+            let of_shard = || self.seats.iter().filter(move |seat| seat.shard == shard);
+            let statuses = of_shard().filter_map(|seat| Some((seat.node, seat.running.as_ref()?.status(0))));
+            let Some((primary, lead)) = statuses.clone().find(|(_, status)| status.serving) else {
+                return Some(format!("shard {shard} has no primary that serves"));
+            };
+            for (node, status) in statuses {
+                if (status.promised, status.tail, status.committed) != (lead.promised, lead.tail, lead.tail.seq) {
+                    return Some(format!("{node} has not caught up with {primary} in shard {shard}"));
+                }
+            }
+        }
+        let busy = self.clients.iter().find(|client| !client.is_done(self.schedule.load.keys, self.options.clients));
+        busy.map(|client| format!("client {} has not got through its requests", client.id))
+    }
+
+    fn note(&mut self, broken: Broken) {
+        let Broken { invariant, promise, checker, sentence } = broken;
+        let at = self.queue.now();
+        self.violation.get_or_insert(Violation {
+            invariant: invariant.to_string(),
+            promise,
+            checker,
+            sentence,
+            at,
+        });
+    }
+
+    /// All operations are over: judge them, and compare every replica with the log.
+    fn settle_accounts(&mut self) -> Finding {
+        for seat in 0..self.seats.len() {
+            self.compare_state(seat)?;
+        }
+        self.judge()
+    }
+
+    fn finish(mut self) -> Report {
+        if self.options.trace {
+            self.report.history = self.history.iter().map(Operation::tell).collect();
+        }
+        self.report.violation = self.violation;
+        self.report.operations = self.history.len() as u64;
+        self.report.committed = self.watches.iter().map(Watch::committed).sum();
+        self.report.micros = self.queue.now();
+        self.report.trace = std::mem::take(&mut self.trace.lock().expect("no holder of the lock panics"));
+        self.report
+    }
+}
+
+/// A gateway's patience, shorter than usual so that a schedule of a few seconds has room for many failovers.
+fn gateway_timing() -> gateway::Timing {
+    gateway::Timing {
+        probe_every: 50_000,
+        silence: 160_000,
+        retry_after: 90_000,
+        takeover_patience: 80_000,
+        backoff_max: 640_000,
+        deadline: 2_000_000,
+    }
+}
