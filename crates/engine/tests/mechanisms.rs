@@ -4,8 +4,9 @@ mod common;
 
 use common::model::run;
 use common::*;
-use trace::Mechanism::*;
-use trace::Mechanisms;
+use engine::{Engine, OpenError, WriteError};
+use trace::Mechanism::{self, *};
+use trace::{Mechanisms, Tracer};
 
 /// Those that power cuts alone can do without.
 #[test]
@@ -32,4 +33,95 @@ fn without_one_mechanism_some_run_breaks_a_promise() {
         .collect();
     let _ = std::panic::take_hook();
     assert!(unbroken.is_empty(), "no schedule misses {unbroken:?}");
+}
+
+fn both(off: Mechanism) -> [(bool, Mechanisms); 2] {
+    [(true, Mechanisms::all()), (false, Mechanisms::all().without(off))]
+}
+
+/// What the acknowledged write of `a` is after a power cut.
+fn acknowledged_after_power_cut(disk: &Disk, on: Mechanisms) -> Option<String> {
+    let (mut e, _) = open_with(&disk.power_cut(|_| 0), on);
+    e.commit_all();
+    e.value("a")
+}
+
+/// (1) A sync fails, and the kernel forgets what it could not write. (2) The next sync succeeds. (3) Power fails.
+#[test]
+fn poison_on_io_error() {
+    for (kept, on) in both(PoisonOnIoError) {
+        let disk = Disk::tiny();
+        let (mut e, _) = open_with(&disk, on);
+        e.add(put("a", "1"));
+        disk.fail_next_sync();
+        assert!(matches!(e.sync_now(), Err(WriteError::Io(_))));
+        let seq = e.append(put("b", "2"), b"", &mut Tracer::off());
+        let acknowledged = seq.is_ok() && e.sync_now().is_ok();
+        assert_eq!(
+            acknowledged, !kept,
+            "what follows the failure is acknowledged only without the mechanism"
+        );
+        let (e, _) = open_with(&disk.power_cut(|_| 0), on);
+        assert_eq!(e.last_seq(), 0, "and it is not there");
+    }
+}
+
+/// (1) A bit rots in the middle of the log. (2) Recovery.
+#[test]
+fn corruption_is_not_a_torn_tail() {
+    for (kept, on) in both(CorruptionIsNotATornTail) {
+        let disk = Disk::tiny();
+        let (mut e, _) = open_with(&disk, on);
+        for n in 0..4 {
+            e.write(put("a", &n.to_string()));
+        }
+        disk.flip_bit(engine::format::superblock::WAL_OFFSET + 512 + 50);
+        let (e, report) = open_with(&disk, on);
+        assert_eq!((report.damage.is_some(), e.damage().is_some()), (kept, kept));
+        assert_eq!(
+            e.last_seq(),
+            1,
+            "three acknowledged writes are not there; without the mechanism, nobody is told"
+        );
+    }
+}
+
+/// (1) A bit rots in a value. (2) It is read.
+#[test]
+fn verify_on_read() {
+    for (kept, on) in both(VerifyOnRead) {
+        let disk = Disk::tiny();
+        let (mut e, _) = open_with(&disk, on);
+        e.write(put("a", "precious"));
+        let at = disk.image().windows(8).position(|w| w == b"precious").unwrap();
+        disk.damage(at as u64, |bytes| bytes[..8].copy_from_slice(b"worthles"));
+        match e.get(b"a") {
+            Ok(found) => assert_eq!((kept, &found.unwrap().value[..]), (false, &b"worthles"[..])),
+            Err(_) => assert!(kept),
+        }
+    }
+}
+
+/// (1) Both superblocks are damaged. (2) The device is opened.
+#[test]
+fn no_silent_format() {
+    for (kept, on) in both(NoSilentFormat) {
+        let disk = Disk::tiny();
+        open_with(&disk, on).0.write(put("a", "1"));
+        disk.damage(0, |bytes| bytes[..8192].fill(0));
+        match Engine::open(disk.clone(), &ME, on, &mut Tracer::off()) {
+            Err(error) => assert!(kept && matches!(error, OpenError::NotFormatted)),
+            Ok((e, _)) => assert_eq!((kept, e.last_seq()), (false, 0), "the acknowledged write is forgotten"),
+        }
+    }
+}
+
+/// (1) A batch is written but not synced. (2) It is acknowledged. (3) Power fails.
+#[test]
+fn ack_after_sync() {
+    for (kept, on) in both(AckAfterSync) {
+        let disk = Disk::tiny();
+        open_with(&disk, on).0.write(put("a", "1"));
+        assert_eq!(acknowledged_after_power_cut(&disk, on).is_some(), kept);
+    }
 }

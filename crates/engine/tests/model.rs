@@ -24,10 +24,13 @@ fn a_transferred_state_is_installed_whole_or_not_at_all() {
         let mut rng = Rng(seed);
         let t = &mut Tracer::off();
         let (source, target) = (Disk::tiny(), Disk::tiny());
-        let mut m = Model::default();
+        let (mut m, mut out) = (Model::default(), None);
         let (mut from, _) = open(&source);
         for _ in 0..150 {
-            step(&mut from, &mut m, &mut rng).unwrap();
+            step(&mut from, &mut m, &mut out, &mut rng).unwrap();
+        }
+        while out.is_some() {
+            step(&mut from, &mut m, &mut out, &mut rng).unwrap();
         }
         from.sync(t).unwrap();
         from.commit(from.last_seq(), t).unwrap();

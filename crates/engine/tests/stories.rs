@@ -3,6 +3,21 @@
 mod common;
 
 use common::*;
+use engine::format::superblock::{SLOTS, Superblock, WAL_OFFSET};
+use engine::{
+    AppendError, ApplyError, CheckpointProgress, Condition, Engine, FormatError, Identity, Op, OpenError,
+    ReadError, Standing, WriteError, Zone,
+};
+use trace::{Mechanisms, Tracer};
+
+/// Values of one size, so that every record and every extent fits where another one was.
+fn equal(key: &str, fill: &str) -> Op {
+    put(key, &fill.repeat(100))
+}
+
+fn off() -> Tracer {
+    Tracer::off()
+}
 
 #[test]
 fn what_was_acknowledged_is_there_after_a_power_cut() {
@@ -33,4 +48,513 @@ fn a_checkpoint_carries_index_and_host_state_over_a_restart() {
     assert_eq!((e.host_state(), e.value("key-007")), (&b"host"[..], Some("value 7".into())));
     e.commit_all();
     assert_eq!((e.value("key-007"), e.key_count()), (Some("newer".into()), 20));
+}
+
+/// Three appends of one size are in one unsynced batch, and only the middle one's sectors persist. Recovery discards
+/// them all. One append of the same size follows, in the same place; behind it lies the middle one, whole, with a
+/// position, a length and a seq that fit.
+fn only_the_second_of_three_persists(after: Op) {
+    let disk = Disk::tiny();
+    let (mut e, _) = open(&disk);
+    e.write(put("base", "0"));
+    // A record of exactly one sector's length each: 80 + 400 + 32 bytes.
+    let key = |c: char| c.to_string().repeat(400);
+    for c in ['a', 'b', 'c'] {
+        let op =
+            Op::Put { key: bytes(&key(c)), value: bytes(&"v".repeat(100)), condition: Condition::Always };
+        e.append(op, &[c as u8; 32], &mut off()).unwrap();
+    }
+    let batch = e.begin_sync().unwrap();
+    disk.power_fails_at(disk.io() + 2);
+    batch.write(&disk).unwrap_err();
+    // Values are written first: sectors 0 to 2 are values, 3 to 5 records. Of each, the second persists.
+    assert_eq!(disk.unsynced().len(), 6);
+    let disk = disk.power_cut(|n| if n == 1 || n == 4 { SECTOR } else { 0 });
+
+    let (mut e, report) = open(&disk);
+    assert_eq!((e.last_seq(), report.damage.is_none()), (1, true), "{report}");
+    assert_eq!(e.append(after, &[b'a'; 32], &mut off()).unwrap(), 2);
+    e.sync_now().unwrap();
+    for _ in 0..2 {
+        let (e, report) = open(&disk.power_cut(|_| 0));
+        assert_eq!(
+            (e.last_seq(), report.damage.is_none()),
+            (2, true),
+            "E6: the discarded append is back\n{report}"
+        );
+    }
+}
+
+#[test]
+fn only_the_second_of_three_appends_persists_and_other_bytes_follow() {
+    only_the_second_of_three_persists(put(&"x".repeat(400), &"y".repeat(100)));
+}
+
+#[test]
+fn only_the_second_of_three_appends_persists_and_the_same_bytes_follow() {
+    only_the_second_of_three_persists(put(&"a".repeat(400), &"v".repeat(100)));
+}
+
+#[test]
+fn a_failed_sync_refuses_everything_until_reopened() {
+    let disk = Disk::tiny();
+    let (mut e, _) = open(&disk);
+    e.write(put("a", "1"));
+    e.add(put("a", "2"));
+    disk.fail_next_sync();
+    assert!(matches!(e.sync_now(), Err(WriteError::Io(_))));
+    assert!(e.is_poisoned());
+    assert!(matches!(e.append(put("b", "3"), b"", &mut off()), Err(AppendError::Poisoned)));
+    assert!(matches!(e.sync_now(), Err(WriteError::Poisoned)));
+    assert!(matches!(e.apply(false, &mut off()), Err(ApplyError::Poisoned)));
+    assert!(matches!(e.promise(9, &mut off()), Err(WriteError::Poisoned)));
+    assert!(matches!(e.get(b"a"), Err(ReadError::Poisoned)));
+    assert!(matches!(e.entry(1), Err(ReadError::Poisoned)));
+    assert!(e.begin_sync().is_none());
+    let (mut e, _) = open(&disk.power_cut(|_| 0));
+    e.commit_all();
+    assert_eq!(e.value("a").as_deref(), Some("1"));
+}
+
+#[test]
+fn a_failed_write_of_a_promise_or_a_checkpoint_also_stops_the_engine() {
+    for what in 0..3 {
+        let disk = Disk::tiny();
+        let (mut e, _) = open(&disk);
+        e.write(put("a", "1"));
+        disk.fail_next_write();
+        let result = match what {
+            0 => e.promise(1, &mut off()),
+            1 => e.checkpoint(Vec::new(), &mut off()),
+            _ => e.install_begin(&mut off()).and_then(|()| e.install_put(bytes("k"), 1, bytes("v"))),
+        };
+        assert!(matches!(result, Err(WriteError::Io(_))));
+        assert!(e.is_poisoned());
+    }
+}
+
+#[test]
+fn a_batch_read_from_the_page_cache_after_kill_is_durable_before_anything_rests_on_it() {
+    let disk = Disk::tiny();
+    let (mut e, _) = open(&disk);
+    e.write(put("a", "1"));
+    e.add(put("a", "2"));
+    let batch = e.begin_sync().unwrap();
+    disk.power_fails_at(disk.io() + 2);
+    batch.write(&disk).unwrap_err();
+    let disk = disk.kill();
+    assert!(!disk.unsynced().is_empty(), "it sits in the page cache only");
+    let (mut e, report) = open(&disk);
+    assert_eq!(report.last_seq, 2);
+    e.promise(7, &mut off()).unwrap();
+    let (mut e, _) = open(&disk.power_cut(|_| 0));
+    assert_eq!((e.last_seq(), e.promised()), (2, 7));
+    e.commit_all();
+    assert_eq!(e.value("a").as_deref(), Some("2"));
+}
+
+#[test]
+fn an_overwrite_is_undone_and_the_old_value_is_still_there() {
+    let disk = Disk::tiny();
+    let (mut e, _) = open(&disk);
+    e.write(equal("a", "1"));
+    e.add(equal("a", "2"));
+    e.sync_now().unwrap();
+    e.undo(2);
+    // Everything that could be reused is: the extents of the old and of the undone value must not be among it.
+    for n in 0..10 {
+        e.add(equal(&format!("b{n}"), "3"));
+    }
+    assert_eq!(e.value("a"), Some("1".repeat(100)));
+    let (mut lost, _) = open(&disk.power_cut(|_| 0));
+    lost.commit_all();
+    assert_eq!(lost.value("a"), Some("2".repeat(100)), "the truncation was never synced");
+    e.sync_now().unwrap();
+    let (mut e, _) = open(&disk.power_cut(|_| 0));
+    assert_eq!(e.last_seq(), 11);
+    e.commit_all();
+    assert_eq!(e.value("a"), Some("1".repeat(100)));
+}
+
+#[test]
+fn a_superblock_update_torn_anywhere_leaves_the_old_or_the_new_promise() {
+    for torn_write in 0..2 {
+        for kept in 0..=SECTOR {
+            let disk = Disk::tiny();
+            let (mut e, _) = open(&disk);
+            e.promise(5, &mut off()).unwrap();
+            e.write(put("a", "1"));
+            // Each slot is one write and one sync.
+            disk.power_fails_at(disk.io() + 2 * torn_write + 1);
+            assert!(e.promise(6, &mut off()).is_err());
+            let (mut e, report) = open(&disk.power_cut(|_| kept));
+            assert!(report.damage.is_none());
+            let expected = if torn_write == 1 || kept > 144 { 6..=6 } else { 5..=6 };
+            assert!(
+                expected.contains(&e.promised()),
+                "E5: write {torn_write}, {kept} bytes: {}",
+                e.promised()
+            );
+            e.commit_all();
+            assert_eq!(e.value("a").as_deref(), Some("1"));
+            assert!(e.promise(e.promised(), &mut off()).is_err(), "an epoch is promised once");
+        }
+    }
+}
+
+#[test]
+fn one_damaged_superblock_is_survived_two_are_reported_and_neither_is_formatted_over() {
+    for slot in SLOTS {
+        let disk = Disk::tiny();
+        let (mut e, _) = open(&disk);
+        e.write(put("a", "1"));
+        e.promise(4, &mut off()).unwrap();
+        disk.flip_bit(slot + 80);
+        let (e, report) = open(&disk);
+        assert_eq!((e.promised(), e.last_seq()), (4, 1), "{report}");
+        assert!(report.superblocks.iter().any(Result::is_err));
+    }
+    let disk = Disk::tiny();
+    disk.flip_bit(SLOTS[0] + 80);
+    disk.flip_bit(SLOTS[1] + 80);
+    let before = disk.image();
+    let opened = Engine::open(disk.clone(), &ME, Mechanisms::all(), &mut off());
+    assert!(matches!(opened, Err(OpenError::Corrupt(d)) if d.zone == Zone::Superblock));
+    let never = Disk::new(TINY_BYTES);
+    assert!(matches!(Engine::open(never, &ME, Mechanisms::all(), &mut off()), Err(OpenError::NotFormatted)));
+    assert_eq!(disk.image(), before);
+}
+
+#[test]
+fn a_bit_flip_in_the_middle_of_the_log_is_damage_and_the_engine_only_reads() {
+    let disk = Disk::tiny();
+    let (mut e, _) = open(&disk);
+    e.promise(3, &mut off()).unwrap();
+    e.write(put("a", "1"));
+    e.checkpoint_now();
+    for n in 2..6 {
+        e.write(put("a", &n.to_string()));
+    }
+    let third = WAL_OFFSET + 2 * SECTOR as u64;
+    disk.flip_bit(third + 50);
+    let before = disk.image();
+    let (mut e, report) = open(&disk);
+    let damage = report.damage.expect("reported");
+    assert_eq!((damage.zone, damage.offset), (Zone::Wal, third), "{damage}");
+    assert_eq!(disk.image(), before, "the evidence is left as it is");
+    assert_eq!((e.value("a").as_deref(), e.last_seq()), (Some("1"), 2));
+    assert!(matches!(e.append(put("b", "2"), b"", &mut off()), Err(AppendError::Damaged)));
+    assert!(matches!(e.promise(9, &mut off()), Err(WriteError::Damaged)));
+    assert_eq!(e.transfer_read(None, 100).unwrap().items.len(), 1);
+    assert!(!e.checkpoint_due());
+
+    // The way on: an empty device that is joining, and has not forgotten its promise.
+    e.reset_to_joining(&mut off()).unwrap();
+    let disk = disk.power_cut(|_| 0);
+    let (mut e, report) = open(&disk);
+    assert!(report.damage.is_none(), "{report}");
+    assert_eq!((e.standing(), e.promised(), e.last_seq()), (Standing::Joining, 3, 0));
+    e.install_begin(&mut off()).unwrap();
+    e.install_put(bytes("a"), 5, bytes("5")).unwrap();
+    e.install_finish(5, b"theirs".to_vec(), 2, &mut off()).unwrap();
+    let (mut e, _) = open(&disk.power_cut(|_| 0));
+    assert_eq!((e.standing(), e.promised(), e.applied_seq()), (Standing::Member, 3, 5));
+    assert_eq!((e.value("a").as_deref(), e.host_state()), (Some("5"), &b"theirs"[..]));
+    assert_eq!(e.write(put("a", "6")), 6);
+}
+
+#[test]
+fn a_bit_flip_in_what_an_earlier_recovery_has_read_is_damage_even_at_the_end_of_the_log() {
+    let disk = Disk::tiny();
+    open(&disk).0.write(put("a", "1"));
+    drop(open(&disk));
+    disk.flip_bit(WAL_OFFSET + 50);
+    assert!(open(&disk).1.damage.is_some());
+}
+
+#[test]
+fn a_length_field_of_four_gigabytes_is_refused_and_allocates_nothing() {
+    let disk = Disk::tiny();
+    let (mut e, _) = open(&disk);
+    e.write(put("a", "1"));
+    disk.damage(WAL_OFFSET + 8, |bytes| bytes[..4].copy_from_slice(&u32::MAX.to_le_bytes()));
+    let (e, report) = open(&disk);
+    assert_eq!(e.last_seq(), 0);
+    assert!(report.stop.to_string().contains("length"), "{report}");
+}
+
+#[test]
+fn a_rotten_value_is_an_error_and_never_served() {
+    let disk = Disk::tiny();
+    let (mut e, _) = open(&disk);
+    e.write(put("a", "value of a"));
+    e.write(put("b", "value of b"));
+    let image = disk.image();
+    let at = image.windows(10).position(|w| w == b"value of a").unwrap();
+    disk.flip_bit(at as u64);
+    assert!(matches!(e.get(b"a"), Err(ReadError::Corrupt(d)) if d.zone == Zone::Data));
+    assert_eq!(e.value("b").as_deref(), Some("value of b"));
+}
+
+#[test]
+fn a_full_device_refuses_puts_changes_nothing_and_still_deletes() {
+    let disk = Disk::tiny();
+    let (mut e, _) = open(&disk);
+    let value = "v".repeat(2000);
+    let mut n = 0;
+    loop {
+        let op = put(&format!("{n:03}"), &value);
+        if !e.has_room(std::iter::once(&op), 3) {
+            if e.checkpoint_due() {
+                e.checkpoint_now();
+                continue;
+            }
+            break;
+        }
+        e.write(op);
+        n += 1;
+    }
+    let (last, lsn, space) = (e.last_seq(), e.appended_lsn(), e.space());
+    let refused = e.append(put("one more", &value), b"tag", &mut off());
+    assert!(matches!(refused, Err(AppendError::NoSpace { .. })), "{refused:?}");
+    assert_eq!((e.last_seq(), e.appended_lsn(), e.space()), (last, lsn, space), "nothing has changed");
+    // Deletes go on, through as many checkpoints as the small log needs.
+    for k in 0..n {
+        if e.checkpoint_due() {
+            e.checkpoint_now();
+        }
+        e.write(delete(&format!("{k:03}")));
+    }
+    e.checkpoint_now();
+    assert_eq!((e.key_count(), e.space().quarantined), (0, 0));
+    assert!(e.space().live < 8, "{:?}", e.space());
+    let (mut e, _) = open(&disk.power_cut(|_| 0));
+    e.write(put("fits", &value));
+}
+
+#[test]
+fn a_log_full_of_tentative_entries_can_still_be_truncated() {
+    let disk = Disk::tiny();
+    let (mut e, _) = open(&disk);
+    let refused = loop {
+        match e.append(put("k", "v"), b"", &mut off()) {
+            Ok(_) => e.sync_now().unwrap(),
+            Err(refused) => break refused,
+        }
+    };
+    assert!(matches!(refused, AppendError::WalFull { .. }), "{refused}");
+    assert!(!e.checkpoint_due(), "nothing is applied: a checkpoint would free nothing");
+    e.undo(e.last_seq());
+    e.sync_now().unwrap();
+    e.undo(1);
+    e.sync_now().unwrap();
+    assert!(e.checkpoint_due());
+    e.checkpoint_now();
+    assert_eq!(e.write(put("k", "goes on")), 1);
+    let (mut e, report) = open(&disk.power_cut(|_| 0));
+    assert_eq!(report.replayed, 1, "{report}");
+    e.commit_all();
+    assert_eq!(e.value("k").as_deref(), Some("goes on"));
+}
+
+#[test]
+fn the_ring_wraps_many_times_and_no_earlier_lap_is_replayed() {
+    let disk = Disk::tiny();
+    let (mut e, _) = open(&disk);
+    for n in 0..400 {
+        if e.checkpoint_due() {
+            e.checkpoint_now();
+        }
+        e.write(equal("k", &(n % 10).to_string()));
+        if n % 7 == 0 {
+            let (again, report) = open(&disk.power_cut(|_| 0));
+            assert_eq!((again.last_seq(), report.damage.is_none()), (n + 1, true), "{report}");
+        }
+    }
+    assert!(e.appended_lsn().0 > 10 * TINY.wal_bytes);
+}
+
+#[test]
+fn a_checkpoint_runs_beside_traffic_and_holds_the_state_of_one_entry() {
+    let disk = Disk::formatted(4 << 20, engine::Layout { wal_bytes: 256 << 10 });
+    let (mut e, _) = open(&disk);
+    for n in 0..2000 {
+        e.add(put(&format!("{n:04}"), "before"));
+    }
+    e.sync_now().unwrap();
+    e.commit_all();
+    e.checkpoint_begin(b"as of 2000".to_vec(), &mut off());
+    // Between the steps, keys behind and before the writer change, appear and go.
+    let mut round = 0;
+    while e.checkpoint_step(&mut off()).unwrap() == CheckpointProgress::Working {
+        round += 1;
+        e.add(put("0001", "after"));
+        e.add(put("1999", "after"));
+        e.add(delete(&format!("{:04}", 1000 + round)));
+        e.add(put(&format!("1500-{round}"), "new"));
+        e.sync_now().unwrap();
+        e.commit_all();
+    }
+    assert!(round > 3, "it took {round} steps");
+    let (mut e, report) = open(&disk.power_cut(|_| 0));
+    assert_eq!((report.checkpoint_seq, e.key_count(), e.host_state()), (2000, 2000, &b"as of 2000"[..]));
+    assert!(e.scan(b"", None, 3000).iter().all(|(_, version, bytes)| *version <= 2000 && *bytes == 6));
+    e.commit_all();
+    assert_eq!((e.value("1999").as_deref(), e.value("1001")), (Some("after"), None));
+}
+
+#[test]
+fn entries_are_read_back_whether_buffered_durable_applied_or_recovered() {
+    let disk = Disk::tiny();
+    let (mut e, _) = open(&disk);
+    let conditional = Op::Put { key: bytes("k"), value: bytes("v"), condition: Condition::Version(9) };
+    for op in [put("a", "1"), delete("a"), Op::Nop, conditional] {
+        let seq = e.append(op.clone(), b"tag", &mut off()).unwrap();
+        assert_eq!(e.entry(seq).unwrap().unwrap().op, op);
+    }
+    e.sync_now().unwrap();
+    let all: Vec<_> = (1..=4).map(|seq| e.entry(seq).unwrap().unwrap()).collect();
+    let (mut e, _) = open(&disk);
+    for (seq, entry) in (1..).zip(&all) {
+        assert_eq!((e.entry(seq).unwrap().as_ref(), e.tag(seq)), (Some(entry), Some(&b"tag"[..])));
+    }
+    e.commit_all();
+    assert_eq!(e.entry(4).unwrap().as_ref(), Some(&all[3]));
+    assert_eq!((e.entry(0).unwrap(), e.entry(5).unwrap(), e.retained_from()), (None, None, 1));
+    e.checkpoint_now();
+    assert_eq!((e.entry(4).unwrap(), e.retained_from()), (None, 5));
+}
+
+#[test]
+fn a_backup_that_lags_a_little_is_served_from_memory_after_a_checkpoint() {
+    let disk = Disk::tiny();
+    let (mut e, _) = open(&disk);
+    for _ in 0..5 {
+        e.write(put("k", "v"));
+    }
+    e.checkpoint_now();
+    assert_eq!(e.retained_from(), 1);
+    assert_eq!(e.entry(2).unwrap().unwrap().op, put("k", "v"));
+}
+
+#[test]
+fn a_transfer_starts_again_when_a_newer_checkpoint_has_replaced_its_own() {
+    let disk = Disk::tiny();
+    let (mut e, _) = open(&disk);
+    for n in 0..10 {
+        e.write(put(&n.to_string(), &"v".repeat(300)));
+    }
+    e.checkpoint_now();
+    let first = e.transfer_read(None, 1).unwrap();
+    assert_eq!((first.items.len(), first.seq, first.host_state), (1, 10, None));
+    // What the checkpoint holds is sent as of the checkpoint, whatever happened since.
+    e.write(put("1", "newer"));
+    let second = e.transfer_read(first.next, 1).unwrap();
+    assert_eq!(second.items[0], (bytes("1"), 2, bytes(&"v".repeat(300))));
+    e.checkpoint_now();
+    assert!(matches!(
+        e.transfer_read(second.next, 1),
+        Err(ReadError::CheckpointGone { asked: 10, current: 11 })
+    ));
+}
+
+#[test]
+fn the_wrong_device_is_refused_and_nothing_formats_over_a_good_one() {
+    let disk = Disk::tiny();
+    let other = Identity { node: 2, ..ME };
+    let opened = Engine::open(disk.clone(), &other, Mechanisms::all(), &mut off());
+    assert!(
+        matches!(opened, Err(OpenError::WrongIdentity { expected, found }) if expected == other && found == ME)
+    );
+    let formatted = engine::format(&disk, &other, Standing::Joining, TINY);
+    assert!(matches!(formatted, Err(FormatError::AlreadyFormatted(owner)) if owner == ME));
+    let short = Disk::of(disk.image()[..100 << 10].to_vec());
+    let opened = Engine::open(short, &ME, Mechanisms::all(), &mut off());
+    assert!(matches!(opened, Err(OpenError::Truncated { .. })));
+    let formatted = engine::format(&Disk::new(8 << 10), &ME, Standing::Member, TINY);
+    assert!(matches!(formatted, Err(FormatError::TooSmall { .. })));
+}
+
+#[test]
+fn a_device_formatted_again_replays_nothing_of_what_it_held() {
+    let disk = Disk::tiny();
+    let (mut e, _) = open(&disk);
+    e.write(put("a", "1"));
+    e.promise(8, &mut off()).unwrap();
+    engine::reformat(&disk, &ME, Standing::Joining, TINY).unwrap();
+    let (e, report) = open(&disk.power_cut(|_| 0));
+    assert_eq!((e.last_seq(), e.promised(), e.standing(), report.replayed), (0, 0, Standing::Joining, 0));
+}
+
+#[test]
+fn sizes_out_of_bounds_are_refused_and_the_bounds_themselves_are_not() {
+    let disk = Disk::formatted(80 << 20, engine::Layout::default());
+    let (mut e, _) = open(&disk);
+    let long = vec![1; 1025];
+    let refuse = |e: &mut Engine<Disk>, key: &[u8], value: usize, tag: usize| {
+        let op = Op::Put { key: key.into(), value: vec![0; value].into(), condition: Condition::Always };
+        e.append(op, &vec![0; tag], &mut off()).unwrap_err()
+    };
+    assert!(matches!(refuse(&mut e, b"", 1, 1), AppendError::KeyEmpty));
+    assert!(matches!(refuse(&mut e, &long, 1, 1), AppendError::KeyTooLong { bytes: 1025 }));
+    assert!(matches!(refuse(&mut e, b"k", (16 << 20) + 1, 1), AppendError::ValueTooLong { .. }));
+    assert!(matches!(refuse(&mut e, b"k", 1, 65), AppendError::TagTooLong { bytes: 65 }));
+    assert_eq!(e.last_seq(), 0);
+    let big: std::sync::Arc<[u8]> = (0..16 << 20).map(|n: u32| (n / 7) as u8).collect::<Vec<u8>>().into();
+    let key: std::sync::Arc<[u8]> = long[..1024].into();
+    e.append(
+        Op::Put { key: key.clone(), value: big.clone(), condition: Condition::Always },
+        &[9; 64],
+        &mut off(),
+    )
+    .unwrap();
+    e.write(put("empty", ""));
+    let (mut e, _) = open(&disk.power_cut(|_| 0));
+    e.commit_all();
+    assert!(e.get(&key).unwrap().unwrap().value == big);
+    assert_eq!(e.value("empty").as_deref(), Some(""));
+}
+
+#[test]
+fn an_entry_becomes_visible_only_when_durable_and_applied() {
+    let disk = Disk::tiny();
+    let (mut e, _) = open(&disk);
+    e.add(put("a", "1"));
+    assert!(matches!(e.apply(false, &mut off()), Err(ApplyError::NotDurable { seq: 1, durable: 0 })));
+    e.sync_now().unwrap();
+    assert_eq!(e.value("a"), None);
+    e.commit_all();
+    assert_eq!(e.value("a").as_deref(), Some("1"));
+    assert!(matches!(e.apply(false, &mut off()), Err(ApplyError::Missing { seq: 2, last: 1 })));
+}
+
+#[test]
+fn a_batch_costs_one_sync_and_few_writes_and_the_next_fills_meanwhile() {
+    let disk = Disk::tiny();
+    let (mut e, _) = open(&disk);
+    for n in 0..20 {
+        e.add(put(&n.to_string(), &"v".repeat(600)));
+    }
+    let (io, syncs) = (disk.io(), disk.syncs());
+    let batch = e.begin_sync().unwrap();
+    e.add(put("next", "batch"));
+    assert!(e.begin_sync().is_none(), "one batch at a time");
+    assert!(matches!(e.sync_now(), Err(WriteError::BatchOut)));
+    let result = batch.write(&disk);
+    let synced = e.end_sync(batch, result, &mut off()).unwrap();
+    assert_eq!((synced.durable_seq(), e.durable_seq(), e.last_seq()), (20, 20, 21));
+    assert_eq!((disk.syncs() - syncs, disk.io() - io), (1, 3), "values, records, sync");
+}
+
+#[test]
+fn both_superblocks_say_the_same_when_nothing_is_under_way() {
+    let disk = Disk::tiny();
+    let (mut e, _) = open(&disk);
+    e.promise(2, &mut off()).unwrap();
+    e.write(put("a", "1"));
+    e.checkpoint_now();
+    let slots = SLOTS.map(|at| Superblock::decode(&disk.image()[at as usize..]).unwrap());
+    let generation = slots[0].generation.max(slots[1].generation);
+    let same = slots.map(|s| Superblock { generation, crc: 0, ..s });
+    assert_eq!(same[0], same[1]);
 }

@@ -216,8 +216,9 @@ impl Device for Disk {
             state.unsynced.clear();
             return Err(io::Error::other("sync failed"));
         }
-        state.unsynced.clear();
-        state.durable = state.seen.clone();
+        for (sector, bytes) in std::mem::take(&mut state.unsynced) {
+            state.durable[sector * SECTOR..][..SECTOR].copy_from_slice(&bytes);
+        }
         Ok(())
     }
 }

@@ -10,7 +10,9 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::*;
-use engine::{AppendError, CheckpointProgress, Condition, Engine, Entry, Op, Outcome, Seq, WriteError};
+use engine::{
+    AppendError, Batch, CheckpointProgress, Condition, Engine, Entry, Op, Outcome, Seq, WriteError,
+};
 use trace::{Mechanisms, Tracer};
 
 /// What a run knows beyond the device.
@@ -138,12 +140,18 @@ pub fn check_recovery(disk: &Disk, m: &mut Model, context: &str, on: Mechanisms)
     Some(e)
 }
 
+/// The batch that is out, with how many of the model's truncations it makes durable.
+pub type Out = Option<(Batch, usize)>;
+
 /// One random step. `Err` when the power has failed.
-pub fn step(e: &mut Engine<Disk>, m: &mut Model, rng: &mut Rng) -> Result<(), ()> {
+pub fn step(e: &mut Engine<Disk>, m: &mut Model, out: &mut Out, rng: &mut Rng) -> Result<(), ()> {
     let t = &mut Tracer::off();
     let powered = |result: Result<(), WriteError>| match result {
         Err(WriteError::Io(_) | WriteError::Poisoned) => Err(()),
-        other => Ok(other.unwrap()),
+        other => {
+            other.unwrap();
+            Ok(())
+        }
     };
     match rng.below(24) {
         0..8 => {
@@ -163,12 +171,23 @@ pub fn step(e: &mut Engine<Disk>, m: &mut Model, rng: &mut Rng) -> Result<(), ()
                 Err(error) => panic!("{error}"),
             }
         }
-        8..13 => {
+        8..10 if out.is_none() => {
             powered(e.sync(t).map(|_| ()))?;
             m.acknowledged = e.last_seq();
             m.undone.clear();
             assert_eq!(e.durable_seq(), e.last_seq());
         }
+        // The same in two halves, with whatever comes between.
+        8..13 => match out.take() {
+            None => *out = e.begin_sync().map(|batch| (batch, m.undone.len())),
+            Some((batch, undone)) => {
+                let result = batch.write(e.device());
+                let synced = e.end_sync(batch, result, t).map_err(|_| ())?;
+                assert_eq!(synced.durable_seq(), e.durable_seq());
+                m.acknowledged = synced.durable_seq();
+                m.undone.drain(..undone);
+            }
+        },
         13..17 => {
             if e.applied_seq() < e.durable_seq() {
                 let seq = e.applied_seq() + 1;
@@ -189,7 +208,7 @@ pub fn step(e: &mut Engine<Disk>, m: &mut Model, rng: &mut Rng) -> Result<(), ()
             let (low, high) = (e.applied_seq() + 1, e.last_seq() + 1);
             let from = low + rng.below(high - low + 1);
             match e.truncate(from, t) {
-                Ok(()) if from <= high - 1 => {
+                Ok(()) if from < high => {
                     m.undone.push(m.entries.clone());
                     m.entries.truncate(from as usize - 1);
                     m.acknowledged = m.acknowledged.min(from - 1);
@@ -240,7 +259,8 @@ pub fn run(seed: u64, rounds: u64, on: Mechanisms) {
             continue;
         };
         disk.power_fails_at(disk.io() + rng.below(60));
-        while step(&mut e, &mut m, &mut rng).is_ok() {}
+        let mut out = None;
+        while step(&mut e, &mut m, &mut out, &mut rng).is_ok() {}
         drop(e);
         disk = if rng.one_in(4) { disk.kill() } else { disk.power_cut_at_random(&mut rng) };
     }
