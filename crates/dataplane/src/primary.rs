@@ -284,7 +284,10 @@ impl Replica {
         if prev < peer.matched || (peer.probing && prev >= peer.next) {
             return;
         }
-        peer.next = (last + 1).min(prev).max(peer.matched + 1);
+        // A hint may lead behind the retained log although the two match where it begins: a backup that forgot its commit
+        // point over a restart gives up a whole run. So the beginning is tried before a transfer is called for.
+        let retained = if prev > self.log.base() { self.log.base() + 1 } else { 0 };
+        peer.next = (last + 1).min(prev).max(peer.matched + 1).max(retained);
         peer.in_flight.clear();
         peer.probing = true;
     }
