@@ -53,7 +53,7 @@ fn node_timing() -> dataplane::Timing {
 
 /// Looks at a replica.
 fn sight<'a>(seat: &Seat, place: usize, node: &'a Node<Disk>) -> Sight<'a> {
-    let (role, promised, commit, applied, tail) = node.replica().observe();
+    let (role, promised, commit, applied, _) = node.replica().observe();
     Sight {
         seat: place,
         node: seat.node,
@@ -61,7 +61,6 @@ fn sight<'a>(seat: &Seat, place: usize, node: &'a Node<Disk>) -> Sight<'a> {
         promised,
         commit,
         applied: (seat.applied, applied),
-        tail,
         proven: node.replica().is_proven(),
         engine: node.engine(),
     }

@@ -155,7 +155,7 @@ impl<'a> World<'a> {
             clients: Vec::new(),
             history: Vec::new(),
             moment: 0,
-            watches: (0..options.shards).map(|shard| Watch::new(shard, options.nodes as usize)).collect(),
+            watches: (0..options.shards).map(|_| Watch::new(options.nodes as usize)).collect(),
             rng_disk: stream("disk", 0),
             rng_clock: stream("clock", 0),
             healed: false,

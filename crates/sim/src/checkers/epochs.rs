@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use dataplane::{Epoch, NodeId, RoleName, Seq};
 
 use super::log::Log;
-use super::{Finding, Sight, broken, stamp};
+use super::{Finding, Sight, broken};
 
 /// Who led when.
 pub(super) struct Epochs {
@@ -43,7 +43,7 @@ impl Epochs {
             if seq <= sight.engine.checkpoint_seq() {
                 break;
             }
-            if committed_in < epoch && stamp(sight.engine, seq) != Some(known) {
+            if committed_in < epoch && log.stamp_at(sight, seq) != Some(known) {
                 return broken(
                     "epochs",
                     "D4",

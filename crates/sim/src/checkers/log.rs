@@ -59,6 +59,12 @@ impl Log {
         self.entries.iter().enumerate().map(|(at, (stamp, epoch))| (at as Seq + 1, *stamp, *epoch))
     }
 
+    /// Who wrote entry `seq` of a replica's log. An engine keeps the tags of old entries on its device only; what was
+    /// durable was noted here when it became so.
+    pub fn stamp_at(&self, sight: &Sight, seq: Seq) -> Option<Stamp> {
+        stamp(sight.engine, seq).or_else(|| self.holdings[sight.seat].entries.get(&seq).copied())
+    }
+
     /// A primary sends an entry.
     pub fn content(&mut self, node: NodeId, entry: &Entry) -> Finding {
         match self.contents.get(&(entry.seq, entry.epoch)) {
@@ -111,7 +117,7 @@ impl Log {
             self.live[seat] = false;
         }
         for seq in self.compared[seat] + 1..=sight.commit {
-            let Some(found) = stamp(sight.engine, seq) else { continue };
+            let Some(found) = self.stamp_at(sight, seq) else { continue };
             match self.entries.get(seq as usize - 1) {
                 Some((known, _)) if *known != found => {
                     let told = |stamp: &Stamp| {

@@ -21,7 +21,7 @@ mod promises;
 mod reads;
 mod sessions;
 
-use dataplane::{Epoch, Frame, Message, Micros, NodeId, Origin, RoleName, Seq, ShardId, Tail, wire};
+use dataplane::{Epoch, Frame, Message, Micros, NodeId, Origin, RoleName, Seq, wire};
 use engine::Engine;
 
 use crate::disk::Disk;
@@ -88,7 +88,6 @@ pub(crate) struct Sight<'a> {
     pub commit: Seq,
     /// What it had applied before the step, and after it.
     pub applied: (Seq, Seq),
-    pub tail: Tail,
     pub proven: bool,
     pub engine: &'a Engine<Disk>,
 }
@@ -100,7 +99,6 @@ pub(crate) fn stamp(engine: &Engine<Disk>, seq: Seq) -> Option<Stamp> {
 
 /// Everything that is watched about one shard.
 pub(crate) struct Watch {
-    shard: ShardId,
     log: log::Log,
     epochs: epochs::Epochs,
     promises: promises::Promises,
@@ -109,9 +107,8 @@ pub(crate) struct Watch {
 }
 
 impl Watch {
-    pub fn new(shard: ShardId, seats: usize) -> Watch {
+    pub fn new(seats: usize) -> Watch {
         Watch {
-            shard,
             log: log::Log::new(seats),
             epochs: epochs::Epochs::new(seats),
             promises: promises::Promises::new(seats),
@@ -176,10 +173,5 @@ impl Watch {
     /// How many entries are known to be committed.
     pub fn committed(&self) -> Seq {
         self.log.len()
-    }
-
-    /// The shard.
-    pub fn shard(&self) -> ShardId {
-        self.shard
     }
 }
