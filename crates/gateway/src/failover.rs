@@ -49,7 +49,7 @@ pub(crate) struct Search {
     probed_at: Option<Micros>,
     /// When asking around is to be looked at again, beside the probes.
     look_at: Option<Micros>,
-    /// The primary that was lost, and why; not called again while others can be.
+    /// The primary that was lost, and why; not the first to be called again.
     lost: Option<(NodeId, String)>,
     attempt: u32,
     random: u64,
@@ -242,7 +242,9 @@ impl Search {
         if now < since || fresh.is_empty() || (!enough && now < since + ASK_AROUND) {
             return None;
         }
-        let lost = self.lost.as_ref().map(|(node, _)| *node);
+        // Only every other attempt avoids the lost primary: nobody else can lead if its log is the most complete one of
+        // those that may vote.
+        let lost = self.lost.as_ref().map(|(node, _)| *node).filter(|_| self.attempt.is_multiple_of(2));
         let preference =
             |node: NodeId| (nodes as u32 + node.0 - 1 - self.shard % nodes as u32) % nodes as u32;
         fresh
