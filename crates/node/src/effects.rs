@@ -2,6 +2,7 @@
 
 use dataplane::{
     Address, Chunk, Effect, Epoch, Event, GatewayId, Message, Micros, NodeId, Query, ReadResult, Seq, Tail,
+    guard,
 };
 use engine::{Device, Standing};
 use trace::Tracer;
@@ -53,6 +54,9 @@ impl<D: Device> Node<D> {
             }
             Effect::InstallFinish { seq, host_state, epoch } => {
                 self.engine.install_finish(seq, host_state, epoch.0, t).map_err(StopError::Write)?;
+                // It synced the device: what speaks of it need not wait for the next batch, which may never come.
+                let at = (self.engine.durable_lsn().0, self.engine.durable_seq());
+                self.proof = guard::durable_ack(self.config.mechanisms, Some(at), at).unwrap_or(self.proof);
             }
             Effect::InstallAbort => self.engine.install_abort(),
             Effect::Unprove => self.engine.set_standing(Standing::Joining, t).map_err(StopError::Write)?,
