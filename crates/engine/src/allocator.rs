@@ -118,3 +118,61 @@ impl Allocator {
         units
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Against a map of single units: what is free is free, nothing is given out twice, and an allocation fails only
+    /// if there is no run that long.
+    #[test]
+    fn random_allocations_and_frees_agree_with_a_map_of_units() {
+        for seed in 0..200_u64 {
+            let mut random = seed;
+            let mut below = |n: u64| {
+                random = random.wrapping_mul(6364136223846793005).wrapping_add(1442695040888963407);
+                (random >> 33) % n
+            };
+            let units = 1 + below(300);
+            let mut a = Allocator::new(units, Vec::new()).unwrap();
+            let (mut free, mut owned) = (vec![true; units as usize], Vec::new());
+            for _ in 0..400 {
+                let wanted = 1 + below(40);
+                if below(2) == 0 && !owned.is_empty() {
+                    let e: Extent = owned.swap_remove(below(owned.len() as u64) as usize);
+                    free[e.unit as usize..][..e.units as usize].fill(true);
+                    a.free(e);
+                } else {
+                    let longest = free.split(|free| !free).map(<[bool]>::len).max().unwrap_or(0) as u64;
+                    let piecemeal = below(2) == 0;
+                    let got = if piecemeal { a.alloc_up_to(wanted) } else { a.alloc(wanted) };
+                    assert_eq!(got.is_some(), longest >= if piecemeal { 1 } else { wanted });
+                    if let Some(e) = got {
+                        assert_eq!(e.units, wanted.min(longest));
+                        let taken = &mut free[e.unit as usize..][..e.units as usize];
+                        assert!(taken.iter().all(|free| *free), "E3: {e:?} is given out twice");
+                        taken.fill(false);
+                        owned.push(e);
+                    }
+                }
+                assert_eq!(a.free_units(), free.iter().filter(|free| **free).count() as u64);
+                let rebuilt = Allocator::new(units, owned.clone()).unwrap();
+                assert_eq!((&a.by_start, &a.by_size), (&rebuilt.by_start, &rebuilt.by_size));
+                let sizes: Vec<u64> = (0..below(5)).map(|_| 1 + below(30)).collect();
+                if a.has_room(&sizes) {
+                    let mut tried = a.clone();
+                    assert!(sizes.iter().all(|units| tried.alloc(*units).is_some()), "has_room promised");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn two_owners_are_found_and_so_is_one_beyond_the_region() {
+        let e = |unit, units| Extent { unit, units };
+        assert!(Allocator::new(10, vec![e(0, 4), e(4, 6)]).is_ok());
+        assert!(Allocator::new(10, vec![e(5, 2), e(0, 6)]).is_err());
+        assert!(Allocator::new(10, vec![e(8, 3)]).is_err());
+        assert!(Allocator::new(10, vec![e(u64::MAX, 3)]).is_err());
+    }
+}

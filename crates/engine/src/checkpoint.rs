@@ -323,6 +323,7 @@ impl<D: Device> Engine<D> {
             Ok(true) => Ok(CheckpointProgress::Done { seq: run.seq }),
             Err(error) => {
                 run.free_chunks(&mut self.allocator);
+                self.starved = false;
                 Err(self.failed(error, t))
             }
         }

@@ -197,15 +197,19 @@ impl<D: Device> Engine<D> {
 
     /// Units kept free so that two more checkpoints fit, whatever the owner adds now (`more` bytes of the index):
     /// the next one, which is written while the last one still counts, and the one after it. So a full device can
-    /// always be checkpointed, and with that deleted from. Reckoned with chunks of one unit, the worst that
-    /// fragmentation can do.
+    /// always be checkpointed, and with that deleted from.
     fn reserve(&self, more: u64) -> u64 {
-        let region = self.superblock.data_units * UNIT;
-        let host = (2 * self.host_state.len() as u64).max((region / 16).min(64 << 10));
-        let stream = StreamHead::BYTES as u64 + host + self.index.item_bytes() + self.tentative_bytes + more;
-        let one = stream.div_ceil(UNIT - ChunkHeader::BYTES as u64);
+        let one = self.checkpoint_units(self.index.item_bytes() + self.tentative_bytes + more);
         let written = self.run.as_ref().map_or(0, |run| run.writer.units);
         one.max((2 * one).saturating_sub(self.chunk_units)).saturating_sub(written)
+    }
+
+    /// What a checkpoint with items of that many bytes may take, in chunks of one unit, the worst that fragmentation
+    /// can do, and with an owner's state twice as long as now, or a small one.
+    pub(crate) fn checkpoint_units(&self, item_bytes: u64) -> u64 {
+        let small = (self.superblock.data_units * UNIT / 16).min(64 << 10);
+        let host_bytes = small.max(2 * self.host_state.len() as u64);
+        (StreamHead::BYTES as u64 + host_bytes + item_bytes).div_ceil(UNIT - ChunkHeader::BYTES as u64)
     }
 
     /// Undoes the entries from `from` on, which must not be applied. The log says so in a record, because what is

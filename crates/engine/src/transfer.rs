@@ -22,7 +22,7 @@ use crate::index::{Index, item_bytes};
 use crate::log::{Log, next_sector};
 use crate::quarantine::Quarantine;
 use crate::recent::Recent;
-use crate::types::{KEY_BYTES_MAX, Lsn, Seq, Standing, TransferChunk, TransferCursor, UNIT, VALUE_BYTES_MAX};
+use crate::types::{KEY_BYTES_MAX, Lsn, Seq, Standing, TransferChunk, TransferCursor, VALUE_BYTES_MAX};
 use crate::value;
 
 /// Bytes of the checkpoint's stream that one piece is taken from.
@@ -101,22 +101,23 @@ impl<D: Device> Engine<D> {
     /// what is here.
     pub fn install_put(&mut self, key: Arc<[u8]>, version: Seq, value: Arc<[u8]>) -> Result<(), WriteError> {
         self.writable()?;
-        let Some(install) = &mut self.install else { return Err(WriteError::NotInstalling) };
+        let Some(install) = &self.install else { return Err(WriteError::NotInstalling) };
         let possible =
             (1..=KEY_BYTES_MAX).contains(&key.len()) && value.len() <= VALUE_BYTES_MAX && version > 0;
         if !possible || install.last.as_ref().is_some_and(|last| *last >= key) {
             return Err(WriteError::BadItem);
         }
         let units = data_record::units(value.len());
-        // As much is left as the checkpoint of it can take, in chunks of one unit.
-        let stream = install.index.item_bytes() + item_bytes(&key);
-        let reserve = stream.div_ceil(UNIT - ChunkHeader::BYTES as u64) + 1;
+        // As much is left as the checkpoint of it can take.
+        let item_bytes = install.index.item_bytes() + item_bytes(&key);
+        let reserve = self.checkpoint_units(item_bytes);
         let room = self.allocator.free_units() >= units + reserve;
         let Some(extent) = room.then(|| self.allocator.alloc(units)).flatten() else {
             return Err(WriteError::NoSpace { needed: units });
         };
         let header = data_record::header(version, &value);
         let slot = Slot { version, unit: extent.unit, value_bytes: header.value_bytes, crc: header.crc };
+        let Some(install) = &mut self.install else { return Err(WriteError::NotInstalling) };
         install.version_max = install.version_max.max(version);
         install.last = Some(key.clone());
         install.index.insert(key, slot);
