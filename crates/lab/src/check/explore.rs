@@ -4,18 +4,16 @@
 //! counterexample is rebuilt by doing its actions again from the first state. Two states with one fingerprint would hide
 //! one of them: with 50 million states the chance is about one in ten thousand, and it is part of the bound.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::Mutex;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use super::scope::Scope;
 use super::world::{Action, World};
 
-const SHARDS: usize = 64;
-/// States that a worker takes from the frontier at a time.
-const CHUNK: usize = 256;
+/// States that are expanded between two merges: enough to keep all cores busy, few enough that what they lead to stays
+/// in the caches.
+const BLOCK: usize = 2048;
 
 /// How far an exploration has come.
 #[derive(Clone, Copy, Debug, Default)]
@@ -50,79 +48,76 @@ pub struct Outcome {
     pub found: Option<Found>,
 }
 
-/// Where a state was first reached from: the parent's fingerprint, and which of its actions.
-type Visited = Vec<Mutex<HashMap<u64, (u64, u16)>>>;
+/// Where each state was first reached from: the parent's fingerprint, and which of its actions.
+type Visited = HashMap<u64, (u64, u16)>;
 
-/// Visits every state of `scope`, up to `states_max` of them. `report` is called now and then.
+/// A state reached by one action; `None` if an assertion of the rules failed on the way, which is a violation too.
+struct Step {
+    id: u64,
+    from: (u64, u16),
+    after: Option<World>,
+}
+
+/// Visits every state of `scope`, up to about `states_max` of them. `report` is called now and then. The result does not
+/// depend on the number of threads: they only expand states, and what they find is merged in order.
 pub fn explore(scope: &Scope, states_max: u64, threads: usize, mut report: impl FnMut(Progress)) -> Outcome {
-    let visited: Visited = (0..SHARDS).map(|_| Mutex::new(HashMap::new())).collect();
     let first = World::new(scope);
     let root = fingerprint(&first);
-    insert(&visited, root, (root, 0));
+    let mut visited = Visited::from([(root, (root, 0))]);
     let mut frontier = vec![first];
     let mut progress = Progress { states: 1, depth: 0, frontier: 1 };
-    let broken: Mutex<Option<u64>> = Mutex::new(None);
     while !frontier.is_empty() {
-        report(progress);
         if progress.depth >= scope.depth_max || progress.states >= states_max {
             return Outcome { progress, complete: false, found: None };
         }
         progress.depth += 1;
-        let next = level(scope, &frontier, &visited, &broken, threads);
-        if let Some(state) = *broken.lock().expect("no worker panicked") {
-            return Outcome { progress, complete: false, found: Some(rebuild(scope, &visited, root, state)) };
+        let mut next = Vec::new();
+        for block in frontier.chunks(BLOCK) {
+            for step in expand(scope, block, &visited, threads) {
+                if visited.contains_key(&step.id) {
+                    continue;
+                }
+                visited.insert(step.id, step.from);
+                progress.states += 1;
+                match step.after {
+                    Some(after) if after.broken().is_none() => next.push(after),
+                    _ => {
+                        let found = Some(rebuild(scope, &visited, root, step.id));
+                        return Outcome { progress, complete: false, found };
+                    }
+                }
+            }
+            progress.frontier = next.len();
+            report(progress);
         }
-        progress.states += next.len() as u64;
-        progress.frontier = next.len();
         frontier = next;
     }
     Outcome { progress, complete: true, found: None }
 }
 
-/// All new states one step behind `frontier`.
-fn level(
-    scope: &Scope,
-    frontier: &[World],
-    visited: &Visited,
-    broken: &Mutex<Option<u64>>,
-    threads: usize,
-) -> Vec<World> {
-    let next_chunk = AtomicUsize::new(0);
-    let stop = AtomicBool::new(false);
-    let work = || {
-        let mut new = Vec::new();
-        while !stop.load(Ordering::Relaxed) {
-            let at = next_chunk.fetch_add(CHUNK, Ordering::Relaxed);
-            let Some(chunk) =
-                frontier.get(at..frontier.len().min(at + CHUNK)).filter(|chunk| !chunk.is_empty())
-            else {
-                break;
-            };
-            for state in chunk {
-                let parent = fingerprint(state);
-                for (number, action) in state.actions(scope).into_iter().enumerate() {
-                    let (id, after) = match catch_unwind(AssertUnwindSafe(|| state.after(scope, action))) {
-                        Ok(after) => (fingerprint(&after), Some(after)),
-                        // An assertion of the rules failed: that is a violation too, and has no state of its own.
-                        Err(_) => (parent ^ (number as u64 + 1), None),
-                    };
-                    if !insert(visited, id, (parent, number as u16)) {
-                        continue;
-                    }
-                    match after {
-                        Some(after) if after.broken().is_none() => new.push(after),
-                        _ => {
-                            stop.store(true, Ordering::Relaxed);
-                            broken.lock().expect("no worker panicked").get_or_insert(id);
-                        }
-                    }
+/// All steps out of `block` that lead to states not known yet, in the order of states and actions.
+fn expand(scope: &Scope, block: &[World], visited: &Visited, threads: usize) -> Vec<Step> {
+    let part = block.len().div_ceil(threads.max(1)).max(1);
+    let expand_part = &|part: &[World]| {
+        let (mut steps, mut seen) = (Vec::new(), HashSet::new());
+        for state in part {
+            let parent = fingerprint(state);
+            for (number, action) in state.actions(scope).into_iter().enumerate() {
+                let from = (parent, number as u16);
+                let (id, after) = match catch_unwind(AssertUnwindSafe(|| state.after(scope, action))) {
+                    Ok(after) => (fingerprint(&after), Some(after)),
+                    Err(_) => (parent ^ (number as u64 + 1), None),
+                };
+                if !visited.contains_key(&id) && seen.insert(id) {
+                    steps.push(Step { id, from, after });
                 }
             }
         }
-        new
+        steps
     };
     std::thread::scope(|threads_scope| {
-        let workers: Vec<_> = (0..threads.max(1)).map(|_| threads_scope.spawn(work)).collect();
+        let workers: Vec<_> =
+            block.chunks(part).map(|part| threads_scope.spawn(move || expand_part(part))).collect();
         workers.into_iter().flat_map(|worker| worker.join().expect("workers catch panics")).collect()
     })
 }
@@ -133,21 +128,12 @@ fn fingerprint(world: &World) -> u64 {
     hasher.finish()
 }
 
-fn insert(visited: &Visited, id: u64, from: (u64, u16)) -> bool {
-    let mut shard = visited[id as usize % SHARDS].lock().expect("no worker panicked");
-    let new = !shard.contains_key(&id);
-    if new {
-        shard.insert(id, from);
-    }
-    new
-}
-
 /// Does the actions of a counterexample again, from the first state.
 fn rebuild(scope: &Scope, visited: &Visited, root: u64, end: u64) -> Found {
     let mut numbers = Vec::new();
     let mut at = end;
     while at != root {
-        let (parent, number) = visited[at as usize % SHARDS].lock().expect("no worker panicked")[&at];
+        let (parent, number) = visited[&at];
         numbers.push(number);
         at = parent;
     }

@@ -29,6 +29,10 @@ pub struct Scope {
     pub duplicates: u8,
     /// Times that all timers expire.
     pub ticks: u8,
+    /// Most entries that one message carries.
+    pub entries_per_frame: usize,
+    /// Do gateways know the greatest epoch that was ever promised? If not, candidates collide.
+    pub informed: bool,
     /// Most messages on their way at a time; a state with more is not followed further.
     pub messages_max: usize,
     /// Longest schedule.
@@ -63,6 +67,8 @@ const BASE: Scope = Scope {
     wipes: 0,
     duplicates: 0,
     ticks: 0,
+    entries_per_frame: usize::MAX,
+    informed: false,
     messages_max: 8,
     depth_max: 40,
     mechanisms: Mechanisms::all(),
@@ -88,12 +94,12 @@ pub const SCOPES: &[Scope] = &[
     },
     Scope {
         name: "retry",
-        about: "one write sent twice over a takeover, another write in between",
+        about: "one write sent twice over a takeover",
         established: true,
         takeovers: 1,
-        writes: 2,
         sends: 2,
-        messages_max: 5,
+        ticks: 1,
+        messages_max: 6,
         ..BASE
     },
     Scope {
@@ -129,13 +135,12 @@ pub const SCOPES: &[Scope] = &[
     },
     Scope {
         name: "figure-8",
-        about: "three takeovers and two writes: an entry of an old epoch on a majority",
+        about: "a write and three takeovers: an entry of an old epoch on a majority",
         established: true,
         takeovers: 3,
-        writes: 1,
-        crashes: 0,
+        entries_per_frame: 1,
+        informed: true,
         messages_max: 4,
-        depth_max: 30,
         ..BASE
     },
     Scope {

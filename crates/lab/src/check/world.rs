@@ -72,6 +72,7 @@ pub struct World {
     /// On their way, sorted: the order of sending is forgotten, since any order may arrive.
     network: Vec<(NodeId, NodeId, Message)>,
     left: Budget,
+    entries_per_frame: usize,
     now: u64,
     session: Seq,
     sent: Vec<u8>,
@@ -112,6 +113,7 @@ impl World {
             seats: ids.iter().map(|me| Seat::new(scope, *me, &ids)).collect(),
             network: Vec::new(),
             left,
+            entries_per_frame: scope.entries_per_frame,
             now: 0,
             session: 0,
             sent: vec![0; scope.writes as usize],
@@ -206,7 +208,9 @@ impl World {
         match action {
             Action::TakeOver(node) => {
                 next.left.takeovers -= 1;
-                next.gateway_says(node, Message::TakeOver { above: Epoch(0) });
+                let promised = next.seats.iter().map(|seat| seat.replica.observe().1).max();
+                let above = promised.filter(|_| scope.informed).unwrap_or_default();
+                next.gateway_says(node, Message::TakeOver { above });
             }
             Action::Send(write, node) => {
                 next.sent[write as usize] += 1;
@@ -232,11 +236,11 @@ impl World {
             Action::Sync(node) => next.sync(node),
             Action::Crash(node, keep) => {
                 next.left.crashes -= 1;
-                next.seats[node as usize - 1].crash(scope, keep);
+                next.seats[node as usize - 1].crash(keep);
             }
             Action::Wipe(node) => {
                 next.left.wipes -= 1;
-                next.seats[node as usize - 1].wipe(scope);
+                next.seats[node as usize - 1].wipe();
             }
             Action::Tick => {
                 next.left.ticks -= 1;
@@ -322,14 +326,14 @@ impl World {
 
     /// One event at one node, with the effects that follow: what `node::Node` does on a real engine.
     fn event(&mut self, node: u32, event: Event) {
-        let now = self.now;
+        let (now, entries_per_frame) = (self.now, self.entries_per_frame);
         let t = &mut Tracer::off();
         let mut out = Vec::new();
         let seat = &mut self.seats[node as usize - 1];
         seat.replica.step(now, event, t);
         loop {
             while let Some(effect) = seat.replica.next_effect() {
-                seat.perform(now, effect, &mut out);
+                seat.perform(now, effect, entries_per_frame, &mut out);
             }
             let at = (seat.disk.position, seat.disk.log.len() as Seq);
             match guard::durable_ack(seat.on(), None, at) {
@@ -414,12 +418,6 @@ impl World {
         if told > self.committed.len() as Seq {
             self.break_promise("D4, P1", format!("entry {told} was acknowledged and is not committed"));
         }
-        let mut applied: Vec<&RequestId> = Vec::new();
-        for (_, origin) in &self.committed {
-            if let Origin::Request(request) = origin {
-                applied.push(request);
-            }
-        }
         for seat in &self.seats {
             let status = seat.replica.status(0);
             let lost = self.committed.len() as Seq > seat.disk.log.len() as Seq;
@@ -480,7 +478,7 @@ impl Seat {
         self.replica.config().mechanisms
     }
 
-    fn crash(&mut self, _scope: &Scope, keep: usize) {
+    fn crash(&mut self, keep: usize) {
         let mut log = self.disk.synced.clone();
         for op in &self.disk.unsynced[..keep] {
             match op {
@@ -492,7 +490,7 @@ impl Seat {
         *self = Seat::open(self.replica.config().clone(), disk);
     }
 
-    fn wipe(&mut self, _scope: &Scope) {
+    fn wipe(&mut self) {
         let disk = Disk {
             promise: Epoch(0),
             proven: false,
@@ -504,7 +502,7 @@ impl Seat {
         *self = Seat::open(self.replica.config().clone(), disk);
     }
 
-    fn perform(&mut self, now: u64, effect: Effect, out: &mut Vec<(Address, Message)>) {
+    fn perform(&mut self, now: u64, effect: Effect, per_frame: usize, out: &mut Vec<(Address, Message)>) {
         let t = &mut Tracer::off();
         match effect {
             Effect::Append(entry) => {
@@ -527,6 +525,7 @@ impl Seat {
             Effect::Send(to, message) => out.push((to, message)),
             Effect::Hold(to, message) => self.hold(Held::until(self.disk.position, to, message, None)),
             Effect::SendEntries { to, epoch, prev, upto, commit } => {
+                let upto = upto.min(prev.seq.saturating_add(per_frame as u64));
                 let entries = self.disk.log[prev.seq as usize..upto as usize].to_vec();
                 out.push((Address::Node(to), Message::Prepare { epoch, prev, entries, commit }));
                 self.replica.step(now, Event::Sent(to, upto, 1), t);

@@ -1,0 +1,382 @@
+//! A disk small enough to enumerate everything that a power cut can leave of it.
+//!
+//! What was written and not synced survives sector by sector, independently: not at all, whole, or torn (the front of
+//! the new bytes with the end of the old ones, or the other way round). A sector written several times since the last
+//! sync may hold any of its versions, which covers every order of the writes. Reads see the newest bytes, as through a
+//! page cache. A sync that fails leaves the pages clean: they go on being read, and no later sync writes them.
+//!
+//! A clone is another disk with the same past.
+
+use std::cell::RefCell;
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::io;
+use std::sync::Arc;
+
+use engine::Device;
+
+/// Bytes of a sector.
+pub(crate) const SECTOR: usize = 512;
+/// Up to so many ways in which sectors can survive, all of them are tried; beyond, see [`State::power_cuts`].
+pub(crate) const WAYS_MAX: usize = 256;
+/// Combinations drawn where there are too many.
+const SAMPLES: u64 = 64;
+
+#[derive(Debug)]
+pub(crate) struct Sector {
+    bytes: [u8; SECTOR],
+    hash: u64,
+}
+
+/// `None` is zeros.
+type Content = Option<Arc<Sector>>;
+
+fn content(bytes: &[u8]) -> Content {
+    let bytes: [u8; SECTOR] = bytes.try_into().expect("the engine writes whole sectors");
+    if bytes == [0; SECTOR] {
+        return None;
+    }
+    let mut hasher = DefaultHasher::new();
+    hasher.write(&bytes);
+    Some(Arc::new(Sector { bytes, hash: hasher.finish() }))
+}
+
+fn bytes(content: &Content) -> &[u8; SECTOR] {
+    content.as_ref().map_or(&[0; SECTOR], |sector| &sector.bytes)
+}
+
+/// What a sector adds to the fingerprint of an image.
+fn fingerprint(sector: usize, content: &Content) -> u64 {
+    let Some(content) = content else { return 0 };
+    (content.hash ^ (sector as u64 + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15)).wrapping_mul(0xd6e8_feb8_6659_fd93)
+}
+
+/// A sector in the cache that is newer than the one on the medium.
+#[derive(Clone, Debug)]
+struct Cached {
+    sector: usize,
+    content: Content,
+    /// Will the next sync write it?
+    dirty: bool,
+}
+
+/// One access that changes something.
+#[derive(Clone, Debug)]
+pub(crate) enum Io {
+    Write(usize, Vec<Content>),
+    Sync,
+    FailedSync,
+}
+
+/// What is on the medium and what is in the cache.
+#[derive(Clone, Debug)]
+pub(crate) struct State {
+    durable: Vec<Content>,
+    durable_fingerprint: u64,
+    cached: Vec<Cached>,
+}
+
+impl State {
+    pub(crate) fn apply(&mut self, io: &Io) {
+        match io {
+            Io::Write(first, contents) => {
+                for (n, content) in contents.iter().enumerate() {
+                    self.cached.push(Cached { sector: first + n, content: content.clone(), dirty: true });
+                }
+            }
+            Io::Sync => {
+                let (dirty, mut clean): (Vec<_>, Vec<_>) = self.cached.drain(..).partition(|c| c.dirty);
+                clean.retain(|old| dirty.iter().all(|new| new.sector != old.sector));
+                for Cached { sector, content, .. } in dirty {
+                    self.durable_fingerprint ^=
+                        fingerprint(sector, &self.durable[sector]) ^ fingerprint(sector, &content);
+                    self.durable[sector] = content;
+                }
+                self.cached = clean;
+            }
+            Io::FailedSync => self.cached.iter_mut().for_each(|c| c.dirty = false),
+        }
+    }
+
+    /// Is anything in the cache that is not on the medium?
+    pub(crate) fn has_cached(&self) -> bool {
+        !self.cached.is_empty()
+    }
+
+    pub(crate) fn fingerprint(&self) -> u64 {
+        let mut hasher = DefaultHasher::new();
+        self.durable_fingerprint.hash(&mut hasher);
+        for c in &self.cached {
+            (fingerprint(c.sector, &c.content), c.sector, c.dirty).hash(&mut hasher);
+        }
+        hasher.finish()
+    }
+
+    /// Everything that a power cut can leave, each as the sectors that differ from the medium.
+    ///
+    /// If there are at most [`WAYS_MAX`] ways, torn sectors included, these are all of them. Beyond that: all subsets
+    /// of whole sectors if those are at most as many, else none, all, each one, each two, all but one, all but two,
+    /// and 64 drawn with a fixed seed; and each single sector torn, with all others old and with all others new. A sector is
+    /// torn in the middle of the bytes that change.
+    pub(crate) fn power_cuts(&self) -> Vec<Cut> {
+        let choices = self.choices();
+        let ways = |count: fn(&Choice) -> usize| {
+            choices.iter().try_fold(1usize, |n, c| n.checked_mul(count(c)).filter(|&n| n <= WAYS_MAX))
+        };
+        if ways(|c| c.options.len()).is_some() {
+            return self.product(&choices, |c| c.options.len());
+        }
+        let mut picks: Vec<Vec<usize>> = Vec::new();
+        let new: Vec<usize> = choices.iter().map(|c| c.whole - 1).collect();
+        let mut cuts = if ways(|c| c.whole).is_some() {
+            self.product(&choices, |c| c.whole)
+        } else {
+            let old = vec![0; choices.len()];
+            for (from, to) in [(&old, &new), (&new, &old)] {
+                picks.push(from.clone());
+                for one in 0..choices.len() {
+                    for other in one..choices.len() {
+                        let mut pick = from.clone();
+                        (pick[one], pick[other]) = (to[one], to[other]);
+                        picks.push(pick);
+                    }
+                }
+            }
+            let mut seed = self.durable_fingerprint;
+            for _ in 0..SAMPLES {
+                picks.push(choices.iter().map(|c| next(&mut seed) as usize % c.whole).collect());
+            }
+            Vec::new()
+        };
+        for (n, choice) in choices.iter().enumerate() {
+            for torn in choice.whole..choice.options.len() {
+                for rest in [vec![0; choices.len()], new.clone()] {
+                    let mut pick = rest;
+                    pick[n] = torn;
+                    picks.push(pick);
+                }
+            }
+        }
+        cuts.extend(picks.iter().map(|pick| self.cut(&choices, pick)));
+        cuts
+    }
+
+    fn product(&self, choices: &[Choice], count: fn(&Choice) -> usize) -> Vec<Cut> {
+        let (mut cuts, mut pick) = (Vec::new(), vec![0; choices.len()]);
+        loop {
+            cuts.push(self.cut(choices, &pick));
+            let Some(n) = (0..pick.len()).find(|&n| pick[n] + 1 < count(&choices[n])) else { return cuts };
+            pick[..n].fill(0);
+            pick[n] += 1;
+        }
+    }
+
+    fn cut(&self, choices: &[Choice], pick: &[usize]) -> Cut {
+        let mut fingerprint_after = self.durable_fingerprint;
+        let mut sectors = Vec::new();
+        for (choice, &n) in choices.iter().zip(pick).filter(|(_, n)| **n > 0) {
+            let (fate, content) = &choice.options[n];
+            let old = &self.durable[choice.sector];
+            fingerprint_after ^= fingerprint(choice.sector, old) ^ fingerprint(choice.sector, content);
+            sectors.push((choice.sector, *fate, content.clone()));
+        }
+        let lost = choices.len() - sectors.len();
+        Cut { fingerprint: fingerprint_after, sectors, lost }
+    }
+
+    /// For each cached sector, what may be on the medium after a power cut, the old bytes first, torn ones last.
+    fn choices(&self) -> Vec<Choice> {
+        let mut choices: Vec<Choice> = Vec::new();
+        for Cached { sector, content, .. } in &self.cached {
+            let choice = match choices.iter_mut().find(|choice| choice.sector == *sector) {
+                Some(choice) => choice,
+                None => {
+                    let options = vec![(Fate::Lost, self.durable[*sector].clone())];
+                    choices.push(Choice { sector: *sector, options, whole: 1 });
+                    choices.last_mut().expect("just pushed")
+                }
+            };
+            choice.add(Fate::Written, content.clone());
+            choice.whole = choice.options.len();
+        }
+        choices.retain(|choice| choice.whole > 1);
+        for choice in &mut choices {
+            let (old, new) = (choice.options[0].1.clone(), choice.options[choice.whole - 1].1.clone());
+            let (old, new) = (bytes(&old), bytes(&new));
+            let differ: Vec<usize> = (0..SECTOR).filter(|&n| old[n] != new[n]).collect();
+            let at = differ[differ.len() / 2];
+            choice.add(Fate::FrontWritten(at), content(&[&new[..at], &old[at..]].concat()));
+            choice.add(Fate::EndWritten(at), content(&[&old[..at], &new[at..]].concat()));
+        }
+        choices
+    }
+
+    /// The disk after a power cut: an empty cache.
+    pub(crate) fn after(&self, cut: &Cut) -> State {
+        let mut durable = self.durable.clone();
+        for (sector, _, content) in &cut.sectors {
+            durable[*sector] = content.clone();
+        }
+        State { durable, durable_fingerprint: cut.fingerprint, cached: Vec::new() }
+    }
+
+    /// Sectors that are not all zeros; nothing may be cached.
+    pub(crate) fn used(&self) -> Vec<usize> {
+        assert!(self.cached.is_empty(), "rot is a matter of the medium");
+        (0..self.durable.len()).filter(|&sector| self.durable[sector].is_some()).collect()
+    }
+
+    /// The medium with one bit of a sector turned.
+    pub(crate) fn rotten(&self, sector: usize, byte: usize) -> State {
+        let mut rotten = self.clone();
+        let mut changed = *bytes(&self.durable[sector]);
+        changed[byte] ^= 1;
+        rotten.apply(&Io::Write(sector, vec![content(&changed)]));
+        rotten.apply(&Io::Sync);
+        rotten
+    }
+}
+
+fn next(seed: &mut u64) -> u64 {
+    *seed = seed.wrapping_add(0x9e37_79b9_7f4a_7c15);
+    let z = (*seed ^ (*seed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    (z ^ (z >> 27)) >> 8
+}
+
+struct Choice {
+    sector: usize,
+    options: Vec<(Fate, Content)>,
+    /// How many of them are not torn.
+    whole: usize,
+}
+
+impl Choice {
+    fn add(&mut self, fate: Fate, content: Content) {
+        if self.options.iter().all(|(_, known)| bytes(known) != bytes(&content)) {
+            self.options.push((fate, content));
+        }
+    }
+}
+
+/// What became of a sector in a power cut.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Fate {
+    Lost,
+    Written,
+    FrontWritten(usize),
+    EndWritten(usize),
+}
+
+/// One way in which a power cut can leave the disk.
+#[derive(Clone, Debug)]
+pub(crate) struct Cut {
+    /// Of the disk after it.
+    pub(crate) fingerprint: u64,
+    sectors: Vec<(usize, Fate, Content)>,
+    lost: usize,
+}
+
+impl std::fmt::Display for Cut {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        if self.sectors.is_empty() && self.lost == 0 {
+            return write!(f, "nothing was in the cache");
+        }
+        write!(f, "{} cached sectors lost", self.lost)?;
+        for (sector, fate, _) in &self.sectors {
+            let at = sector * SECTOR;
+            match fate {
+                Fate::Lost => {}
+                Fate::Written => write!(f, ", the one at byte {at} written")?,
+                Fate::FrontWritten(n) => write!(f, ", the first {n} bytes of the one at byte {at} written")?,
+                Fate::EndWritten(n) => write!(f, ", the one at byte {at} written from its byte {n} on")?,
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The disk that an engine runs on. It remembers every write and sync, to be replayed up to any of them.
+#[derive(Clone, Debug)]
+pub(crate) struct Disk(RefCell<Inner>);
+
+#[derive(Clone, Debug)]
+struct Inner {
+    state: State,
+    /// What reads see.
+    seen: Vec<Content>,
+    journal: Vec<Io>,
+    fail_next_sync: bool,
+}
+
+impl Disk {
+    pub(crate) fn new(bytes: usize) -> Disk {
+        Disk::of(State { durable: vec![None; bytes / SECTOR], durable_fingerprint: 0, cached: Vec::new() })
+    }
+
+    pub(crate) fn of(state: State) -> Disk {
+        let mut seen = state.durable.clone();
+        for Cached { sector, content, .. } in &state.cached {
+            seen[*sector] = content.clone();
+        }
+        Disk(RefCell::new(Inner { state, seen, journal: Vec::new(), fail_next_sync: false }))
+    }
+
+    pub(crate) fn state(&self) -> State {
+        self.0.borrow().state.clone()
+    }
+
+    /// What was done to it since the last call.
+    pub(crate) fn take_journal(&self) -> Vec<Io> {
+        std::mem::take(&mut self.0.borrow_mut().journal)
+    }
+
+    pub(crate) fn fail_next_sync(&self) {
+        self.0.borrow_mut().fail_next_sync = true;
+    }
+}
+
+impl Inner {
+    fn record(&mut self, io: Io) {
+        self.state.apply(&io);
+        self.journal.push(io);
+    }
+}
+
+impl Device for Disk {
+    fn size(&self) -> u64 {
+        (self.0.borrow().seen.len() * SECTOR) as u64
+    }
+
+    fn read_at(&self, offset: u64, buf: &mut [u8]) -> io::Result<()> {
+        let inner = self.0.borrow();
+        let (mut at, mut done) = (offset as usize, 0);
+        if at + buf.len() > inner.seen.len() * SECTOR {
+            return Err(io::ErrorKind::UnexpectedEof.into());
+        }
+        while done < buf.len() {
+            let (from, n) = (at % SECTOR, (SECTOR - at % SECTOR).min(buf.len() - done));
+            buf[done..done + n].copy_from_slice(&bytes(&inner.seen[at / SECTOR])[from..from + n]);
+            (at, done) = (at + n, done + n);
+        }
+        Ok(())
+    }
+
+    fn write_at(&self, offset: u64, bytes: &[u8]) -> io::Result<()> {
+        let mut inner = self.0.borrow_mut();
+        assert_eq!(offset as usize % SECTOR, 0, "the engine writes whole sectors");
+        let (first, contents): (_, Vec<_>) =
+            (offset as usize / SECTOR, bytes.chunks(SECTOR).map(content).collect());
+        inner.seen[first..first + contents.len()].clone_from_slice(&contents);
+        inner.record(Io::Write(first, contents));
+        Ok(())
+    }
+
+    fn sync(&self) -> io::Result<()> {
+        let mut inner = self.0.borrow_mut();
+        if std::mem::take(&mut inner.fail_next_sync) {
+            inner.record(Io::FailedSync);
+            return Err(io::Error::other("the sync failed"));
+        }
+        inner.record(Io::Sync);
+        Ok(())
+    }
+}

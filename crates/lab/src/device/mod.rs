@@ -1,0 +1,20 @@
+//! Every crash of every small workload, on the real engine.
+//!
+//! A schedule is up to so many steps of a host and up to so many crashes, anywhere: at every write and sync of a step,
+//! and at every write and sync of a recovery. A crash is a kill -9 (the cache survives) or a power cut that leaves any
+//! part of the cache on the medium. After each, the real `engine::Engine` opens what is left, and must have recovered
+//! what it promised.
+//!
+//! | file | job |
+//! |---|---|
+//! | `disk` | the disk: what a power cut can leave |
+//! | `workload` | the steps of the host, and what must hold |
+//! | `enumerate` | all schedules, depth first, each state once |
+//!
+//! The result is "no violation within these bounds", never "proved".
+
+mod disk;
+mod enumerate;
+mod workload;
+
+pub use enumerate::{Bounds, Found, Outcome, Progress, explore_device};

@@ -1,0 +1,415 @@
+//! What is done to the engine between crashes, and what must be true after each.
+//!
+//! The host is the engine's user at its most careful and its most careless: it syncs or not, commits or not, takes
+//! checkpoints whole or in steps, promises while a batch is out. [`Known`] is what it may rely on.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::Arc;
+
+use engine::{CheckpointProgress, Condition, Engine, Entry, Identity, Layout, RecoveryReport, Seq, Standing};
+use engine::{Op as EngineOp, WriteError};
+use trace::{Mechanisms, Tracer};
+
+use super::disk::{Disk, SECTOR};
+
+pub(crate) const IDENTITY: Identity = Identity { cluster: [7; 16], node: 1, shard: 0 };
+/// The smallest ring there is, so that it wraps soon.
+const WAL_BYTES: u64 = 16 * SECTOR as u64;
+/// The smallest device with that ring, and a little.
+const DEVICE_BYTES: usize = 8192 + WAL_BYTES as usize + 80 * SECTOR;
+/// With its header, a value takes two sectors, so that it can be torn.
+const VALUE_BYTES: usize = 600;
+/// With its header, a record of a new key takes more than one sector.
+const NEW_KEY_BYTES: usize = 450;
+
+/// A change to the map, or the undoing of one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Change {
+    /// Gives a key that did not exist a value; again with the same seq, it is the same key and value.
+    PutNew,
+    /// Gives a key another value of the same length, never the same one again.
+    Overwrite,
+    /// Removes a key.
+    Delete,
+    /// Undoes the last entry, if that is not committed.
+    Truncate,
+}
+
+/// One step of the host.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Op {
+    /// Appends, and does not sync.
+    Append(Change),
+    /// Appends and syncs.
+    Write(Change),
+    /// Appends and syncs; the sync fails. The host has to open the device again.
+    WriteFails(Change),
+    /// Appends and begins to sync; before the sync, and after the batch's writes, promises the next epoch.
+    WriteAroundPromise(Change),
+    /// Applies everything durable.
+    Commit,
+    /// Begins a checkpoint, or takes one step of the one under way.
+    CheckpointStep,
+    /// A whole checkpoint, or the rest of the one under way.
+    Checkpoint,
+    /// Promises the next epoch.
+    Promise,
+}
+
+const CHANGES: [Change; 4] = [Change::PutNew, Change::Overwrite, Change::Delete, Change::Truncate];
+
+impl Op {
+    /// The alphabet.
+    pub(crate) fn all(failing_syncs: bool) -> Vec<Op> {
+        let mut all: Vec<Op> = CHANGES.map(Op::Append).into();
+        all.extend(CHANGES.map(Op::Write));
+        all.extend([Op::Commit, Op::CheckpointStep, Op::Checkpoint, Op::Promise]);
+        all.push(Op::WriteAroundPromise(Change::PutNew));
+        if failing_syncs {
+            all.push(Op::WriteFails(Change::PutNew));
+        }
+        all
+    }
+}
+
+impl fmt::Display for Op {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let change = |change: &Change| match change {
+            Change::PutNew => "put a new key",
+            Change::Overwrite => "overwrite a key",
+            Change::Delete => "delete a key",
+            Change::Truncate => "truncate the last entry",
+        };
+        match self {
+            Op::Append(c) => write!(f, "{}, without a sync", change(c)),
+            Op::Write(c) => write!(f, "{}, and sync", change(c)),
+            Op::WriteFails(c) => write!(f, "{}, and sync, which fails", change(c)),
+            Op::WriteAroundPromise(c) => write!(f, "{}; while its batch is out, promise an epoch", change(c)),
+            Op::Commit => write!(f, "commit what is durable"),
+            Op::CheckpointStep => write!(f, "one step of a checkpoint"),
+            Op::Checkpoint => write!(f, "a checkpoint to its end"),
+            Op::Promise => write!(f, "promise the next epoch"),
+        }
+    }
+}
+
+/// An entry of the log as the host knows it: enough to make its bytes again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+struct Made {
+    change: Change,
+    id: u8,
+}
+
+/// What the host relies on.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+pub(crate) struct Known {
+    /// The log as of the last acknowledged sync.
+    log: Vec<Made>,
+    /// The log with what the host did since. After a crash: the log that may be there instead.
+    latest: Vec<Made>,
+    /// Committed: never undone.
+    applied: Seq,
+    /// The checkpoint in force, and the one that may be instead.
+    checkpoint: [Seq; 2],
+    /// The one under way.
+    running: Option<Seq>,
+    /// The epoch promised, and the one that may be instead.
+    promise: [u64; 2],
+    /// Makes each overwriting value another one.
+    made: u8,
+}
+
+impl Known {
+    /// What holds when power fails now, with nothing under way: what is only in memory is gone.
+    pub(crate) fn at_rest(&self) -> Known {
+        Known { latest: self.log.clone(), running: None, ..self.clone() }
+    }
+}
+
+fn key(seq: Seq, made: Made) -> Vec<u8> {
+    match made.change {
+        Change::PutNew => {
+            let mut key = vec![b'n'; NEW_KEY_BYTES];
+            key[0] = b'0' + seq as u8;
+            key
+        }
+        Change::Overwrite => b"a".to_vec(),
+        _ => b"b".to_vec(),
+    }
+}
+
+fn value(seq: Seq, made: Made) -> Vec<u8> {
+    let salt = if made.change == Change::PutNew { seq as u8 } else { made.id };
+    (0..VALUE_BYTES).map(|n| (n as u8).wrapping_mul(31) ^ salt.wrapping_mul(7) ^ made.change as u8).collect()
+}
+
+fn entry(seq: Seq, made: Made) -> Entry {
+    let key: Arc<[u8]> = key(seq, made).into();
+    let condition = Condition::Always;
+    let op = match made.change {
+        Change::Delete => EngineOp::Delete { key, condition },
+        _ => EngineOp::Put { key, value: value(seq, made).into(), condition },
+    };
+    Entry { seq, tag: vec![b't', made.id], op }
+}
+
+fn host_state(seq: Seq) -> Vec<u8> {
+    if seq == 0 { Vec::new() } else { format!("as of {seq}").into_bytes() }
+}
+
+/// What a step did, for whoever cuts the power in the middle of it.
+pub(crate) struct Done {
+    /// Holds at every moment before its last access has returned.
+    pub(crate) during: Known,
+    /// Holds afterwards.
+    pub(crate) after: Known,
+    /// Did the device fail, so that the host has to open it again?
+    pub(crate) failed: bool,
+}
+
+/// Takes one step. `None` if it is not possible here, or would change nothing.
+pub(crate) fn take(op: Op, e: &mut Engine<Disk>, known: &Known) -> Option<Done> {
+    let t = &mut Tracer::off();
+    let (mut after, mut during) = (known.clone(), known.at_rest());
+    match op {
+        Op::Append(change) => append(change, e, &mut after)?,
+        Op::Write(change) | Op::WriteAroundPromise(change) | Op::WriteFails(change) => {
+            append(change, e, &mut after)?;
+            during.latest = after.latest.clone();
+            if matches!(op, Op::WriteFails(_)) {
+                e.device().fail_next_sync();
+            }
+            let synced = if matches!(op, Op::WriteAroundPromise(_)) {
+                let (epoch, batch) = (known.promise[0] + 1, e.begin_sync().expect("something was appended"));
+                // What `Batch::write` does on its own thread, with the promise in front of its sync.
+                let written = batch.write(&WithoutSync(e.device()));
+                e.promise(epoch, t).expect("the device works");
+                (during.promise[1], after.promise) = (epoch, [epoch; 2]);
+                let written = written.and_then(|()| engine::Device::sync(e.device()));
+                e.end_sync(batch, written, t)
+            } else {
+                e.sync(t)
+            };
+            match synced {
+                Ok(synced) => {
+                    after.log = after.latest.clone();
+                    assert_eq!(synced.durable_seq(), after.log.len() as Seq, "E1: a sync covers everything appended");
+                }
+                Err(WriteError::Io(_)) => return Some(Done { after: during.clone(), during, failed: true }),
+                Err(error) => panic!("a sync was refused: {error}"),
+            }
+        }
+        Op::Commit => {
+            if e.durable_seq() == e.applied_seq() {
+                return None;
+            }
+            e.commit(e.durable_seq(), t).expect("what is durable can be applied");
+            after.applied = e.applied_seq();
+        }
+        Op::CheckpointStep | Op::Checkpoint => {
+            if !e.checkpoint_running() {
+                if e.applied_seq() == e.checkpoint_seq() {
+                    return None;
+                }
+                e.checkpoint_begin(host_state(e.applied_seq()), t);
+                after.running = Some(e.applied_seq());
+            }
+            let seq = after.running.expect("one is running");
+            during.checkpoint[1] = seq;
+            loop {
+                match e.checkpoint_step(t) {
+                    Ok(CheckpointProgress::Working) if op == Op::CheckpointStep => break,
+                    Ok(CheckpointProgress::Working) => {}
+                    Ok(progress) => {
+                        assert_eq!(progress, CheckpointProgress::Done { seq }, "the checkpoint that was begun");
+                        after.running = None;
+                        break;
+                    }
+                    Err(error) => panic!("a checkpoint was refused: {error}"),
+                }
+            }
+            after.checkpoint = [e.checkpoint_seq(); 2];
+        }
+        Op::Promise => {
+            let epoch = known.promise[0] + 1;
+            e.promise(epoch, t).expect("the device works");
+            (during.promise[1], after.promise) = (epoch, [epoch; 2]);
+        }
+    }
+    Some(Done { during, after, failed: false })
+}
+
+fn append(change: Change, e: &mut Engine<Disk>, known: &mut Known) -> Option<()> {
+    let t = &mut Tracer::off();
+    let last = known.latest.len() as Seq;
+    if change == Change::Truncate {
+        if last == known.applied || e.truncate(last, t).is_err() {
+            return None;
+        }
+        known.latest.pop();
+        return Some(());
+    }
+    let made = Made { change, id: if change == Change::Overwrite { known.made + 1 } else { 0 } };
+    let Entry { seq, tag, op } = entry(last + 1, made);
+    // No room: the step is not possible here.
+    let got = e.append(op, &tag, t).ok()?;
+    assert_eq!(got, seq, "E2: seqs ascend without a gap");
+    known.latest.push(made);
+    known.made += u8::from(change == Change::Overwrite);
+    Some(())
+}
+
+/// Passes writes through, and leaves the sync to the caller.
+struct WithoutSync<'a>(&'a Disk);
+
+impl engine::Device for WithoutSync<'_> {
+    fn size(&self) -> u64 {
+        self.0.size()
+    }
+    fn read_at(&self, offset: u64, buf: &mut [u8]) -> std::io::Result<()> {
+        self.0.read_at(offset, buf)
+    }
+    fn write_at(&self, offset: u64, bytes: &[u8]) -> std::io::Result<()> {
+        self.0.write_at(offset, bytes)
+    }
+    fn sync(&self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+/// Checks an engine that has just been opened, and lets the host catch up. Says what is broken, or what the host
+/// relies on from here on.
+pub(crate) fn recovered(e: &mut Engine<Disk>, report: &RecoveryReport, known: &Known) -> Result<Known, String> {
+    if let Some(damage) = &report.damage {
+        return Err(format!("a crash is reported as damage: {damage}"));
+    }
+    let (promised, checkpoint) = (e.promised(), e.checkpoint_seq());
+    if !known.promise.contains(&promised) {
+        return Err(format!("E5: the promise is {promised}, and {} was acknowledged", known.promise[0]));
+    }
+    if !known.checkpoint.contains(&checkpoint) || e.host_state() != host_state(checkpoint) {
+        return Err(format!("E6: the checkpoint in force is {checkpoint}, and {} was", known.checkpoint[0]));
+    }
+    let log = recovered_log(e, known)?;
+    let after = Known {
+        latest: log.clone(),
+        log,
+        checkpoint: [checkpoint; 2],
+        promise: [promised; 2],
+        running: None,
+        ..known.clone()
+    };
+    reads(e, &after)?;
+    if e.applied_seq() < known.applied {
+        e.commit(known.applied, &mut Tracer::off()).map_err(|error| format!("E1: {error}"))?;
+        reads(e, &after)?;
+    }
+    Ok(after)
+}
+
+fn recovered_log(e: &Engine<Disk>, known: &Known) -> Result<Vec<Made>, String> {
+    let (from, last) = (e.checkpoint_seq() + 1, e.last_seq());
+    let is = |log: &Vec<Made>| -> Result<bool, String> {
+        if log.len() as Seq != last {
+            return Ok(false);
+        }
+        for seq in from..=last {
+            let found = e.entry(seq).map_err(|error| format!("E4: entry {seq}: {error}"))?;
+            if found.is_none_or(|found| found != entry(seq, log[seq as usize - 1])) {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    };
+    if is(&known.log)? {
+        return Ok(known.log.clone());
+    }
+    if is(&known.latest)? {
+        return Ok(known.latest.clone());
+    }
+    Err(format!(
+        "{}: the log ends at {last}; {} was acknowledged, and {} was on its way",
+        if last < known.log.len() as Seq { "E1" } else { "E2" },
+        known.log.len(),
+        known.latest.len()
+    ))
+}
+
+/// Every live key reads its own bytes, and no other key is there.
+pub(crate) fn reads(e: &Engine<Disk>, known: &Known) -> Result<(), String> {
+    let mut map = BTreeMap::new();
+    for (n, &made) in known.log.iter().take(e.applied_seq() as usize).enumerate() {
+        let (seq, key) = (n as Seq + 1, key(n as Seq + 1, made));
+        match made.change {
+            Change::Delete => map.remove(&key),
+            _ => map.insert(key, (seq, made)),
+        };
+    }
+    for (key, (seq, made)) in &map {
+        let name = key[0] as char;
+        match e.get(key) {
+            Ok(Some(found)) if (found.version, &*found.value) == (*seq, &value(*seq, *made)) => {}
+            Ok(Some(found)) => return Err(format!("E4: key {name} has version {}, not {seq}", found.version)),
+            Ok(None) => return Err(format!("E1: key {name} is gone; entry {seq} wrote it")),
+            Err(error) => return Err(format!("E4: key {name}: {error}")),
+        }
+    }
+    if e.key_count() != map.len() as u64 {
+        return Err(format!("E2: {} keys where there are {}", e.key_count(), map.len()));
+    }
+    let space = e.space();
+    if space.live + space.free + space.quarantined != space.units {
+        return Err(format!("E3: {space:?} does not add up"));
+    }
+    Ok(())
+}
+
+/// A device with a past, to begin from.
+#[derive(Clone, Debug)]
+pub(crate) struct Start {
+    pub(crate) name: &'static str,
+    pub(crate) disk: Disk,
+    pub(crate) known: Known,
+}
+
+/// The devices to begin from. They were made with all mechanisms on.
+pub(crate) fn starts() -> Vec<Start> {
+    use Change::{Delete, Overwrite, PutNew};
+    let write = [Op::Write(Overwrite), Op::Write(Delete), Op::Write(PutNew), Op::Commit];
+    let mut starts = vec![start("a device just formatted", &[], 0)];
+    starts.push(start("three entries, no checkpoint", &write[..3], 0));
+    let mut checkpointed = write.to_vec();
+    checkpointed.extend([Op::Checkpoint, Op::Write(Overwrite)]);
+    starts.push(start("a checkpoint and an entry behind it", &checkpointed, 0));
+    for sectors_left in [2, 1] {
+        let mut near_the_end = write.to_vec();
+        near_the_end.push(Op::Checkpoint);
+        let name = if sectors_left == 1 { "one sector before the end of the ring" } else { "two sectors before the end of the ring" };
+        starts.push(start(name, &near_the_end, sectors_left));
+    }
+    starts
+}
+
+/// `ops`, then overwriting and checkpoints until so many sectors of the ring are left (0: none of that). Afterwards
+/// free space is in pieces of one value each, so that a freed extent is the next to be used.
+fn start(name: &'static str, ops: &[Op], sectors_left: u64) -> Start {
+    let t = &mut Tracer::off();
+    let disk = Disk::new(DEVICE_BYTES);
+    let layout = Layout { wal_bytes: WAL_BYTES };
+    engine::format(&disk, &IDENTITY, Standing::Member, layout).expect("the device is large enough");
+    let (mut e, _) = Engine::open(disk, &IDENTITY, Mechanisms::all(), t).expect("it is formatted");
+    let mut known = Known::default();
+    let mut go = |e: &mut Engine<Disk>, op| {
+        known = take(op, e, &known).expect("a start is possible").after;
+    };
+    ops.iter().for_each(|&op| go(&mut e, op));
+    let left = |e: &Engine<Disk>| (WAL_BYTES - e.appended_lsn().0 % WAL_BYTES) / SECTOR as u64;
+    while sectors_left > 0 && (left(&e) != sectors_left || e.appended_lsn().0 < WAL_BYTES) {
+        go(&mut e, Op::Write(Change::Overwrite));
+        go(&mut e, Op::Commit);
+        go(&mut e, Op::Checkpoint);
+    }
+    e.device().take_journal();
+    Start { name, disk: Disk::of(e.device().state()), known }
+}
