@@ -156,7 +156,10 @@ impl Log {
             return;
         }
         let holding = &mut self.holdings[seat];
-        holding.checkpoint = engine.checkpoint_seq();
+        if engine.checkpoint_seq() > holding.checkpoint {
+            holding.checkpoint = engine.checkpoint_seq();
+            holding.entries = holding.entries.split_off(&(holding.checkpoint + 1));
+        }
         let durable = engine.durable_seq();
         // From the end back to where nothing has changed: a log changes only at its end.
         holding.entries.split_off(&(durable + 1));
