@@ -148,7 +148,8 @@ impl Replica {
     ) {
         let members = self.config.members.len();
         let Role::Primary(primary) = &mut self.role else { return };
-        if primary.epoch != epoch || !primary.serving {
+        // A primary that does not serve yet gives its state as well: it may need the receiver to commit its marker.
+        if primary.epoch != epoch {
             return;
         }
         let next_round = primary.reads.next_round();
