@@ -13,7 +13,6 @@ use trace::Mechanism::{
 };
 use trace::Mechanisms;
 
-use crate::device::Device;
 use crate::error::Stop;
 use crate::format::wal_record::WalHeader;
 use crate::types::{Extent, Lsn};
@@ -68,12 +67,15 @@ pub(crate) fn stale_log_rejection(on: Mechanisms, place: &Place, found: &WalHead
     Ok(())
 }
 
-/// `sync-on-recovery`: what is read next may sit only in the page cache. Without it: (1) a batch is written, and the
+/// `sync-on-recovery`: what was read may sit only in the page cache. Without it: (1) a batch is written, and the
 /// process is killed before the sync; (2) restarted, recovery reads the batch and stores that the log reaches behind
 /// it; (3) power fails during that very update: the superblock is on the medium, the batch is not; (4) a log that was
-/// relied on is gone. Likewise for a superblock that was written but not synced.
-pub(crate) fn sync_on_recovery(on: Mechanisms, device: &impl Device) -> io::Result<()> {
-    if on.has(SyncOnRecovery) { device.sync() } else { Ok(()) }
+/// relied on is gone. The same after a sync that failed, where a further sync alone would not do.
+pub(crate) fn sync_on_recovery(
+    on: Mechanisms,
+    make_durable: impl FnOnce() -> io::Result<()>,
+) -> io::Result<()> {
+    if on.has(SyncOnRecovery) { make_durable() } else { Ok(()) }
 }
 
 /// `poison-on-io-error`: does the engine stop after a failed write or sync? Without it: (1) a sync fails, and the

@@ -1,12 +1,12 @@
 //! From bytes to an engine: what `open` reads, in which order, and what it concludes.
 //!
-//! 1. Sync the device (`sync-on-recovery`).
-//! 2. Of the valid superblock slots, the one with the greater generation counts.
-//! 3. Load the checkpoint it names: index and host state as of one seq. It was durable before the superblock named
+//! 1. Of the valid superblock slots, the one with the greater generation counts.
+//! 2. Load the checkpoint it names: index and host state as of one seq. It was durable before the superblock named
 //!    it, so anything wrong with it is damage.
-//! 4. Read the log from the replay start, batch by batch. A batch counts if all its records are there, each where,
+//! 3. Read the log from the replay start, batch by batch. A batch counts if all its records are there, each where,
 //!    when and in the order it must have been written; the last batch only if its values are there too.
-//! 5. Where the log ends, decide: torn tail, or damage (`corruption-is-not-a-torn-tail`).
+//! 4. Where the log ends, decide: torn tail, or damage (`corruption-is-not-a-torn-tail`).
+//! 5. Make durable what was read (`sync-on-recovery`): so far it may have come from the page cache.
 //! 6. Begin a new life of the log at its end, durably. Only then may anything be acknowledged: else (a) a torn batch
 //!    is discarded, (b) a new, shorter one is written in its place and acknowledged, (c) power fails, and (d) what is
 //!    left of the torn one is read behind it. A damaged log is left as it is, as evidence.
@@ -108,7 +108,6 @@ pub(crate) fn recover(
     identity: &Identity,
     on: Mechanisms,
 ) -> Result<Recovered, OpenError> {
-    guard::sync_on_recovery(on, device)?;
     let superblocks = superblock::read_slots(device)?;
     let generation = |slot: usize| superblocks[slot].as_ref().ok().map(|s: &Superblock| s.generation);
     let slot = usize::from(generation(1) > generation(0));
@@ -137,6 +136,10 @@ pub(crate) fn recover(
     });
     let (superblock, newest) = match damage {
         None => {
+            guard::sync_on_recovery(on, || {
+                scan.rewrite_last_batch()?;
+                device.sync()
+            })?;
             let new_life = Superblock { life: superblock.life + 1, life_start: tail.end.0, ..superblock };
             superblock::store(device, slot, new_life, on)?
         }
@@ -249,6 +252,8 @@ struct Scan<'a, D> {
     /// Entries behind the checkpoint that are not undone.
     live: VecDeque<Logged>,
     replayed: u64,
+    /// The pieces of the device that hold the last batch, if no recovery has read it before.
+    last_batch: Vec<(u64, usize)>,
 }
 
 impl<'a, D: Device> Scan<'a, D> {
@@ -256,7 +261,18 @@ impl<'a, D: Device> Scan<'a, D> {
         let ring = Ring { offset: superblock.wal_offset, bytes: superblock.wal_bytes };
         let limit = Lsn(superblock.replay_lsn.saturating_add(ring.bytes));
         let (window, window_lsn, live) = (Vec::new(), Lsn(0), VecDeque::new());
-        Scan { device, superblock, on, ring, limit, window, window_lsn, live, replayed: 0 }
+        Scan {
+            device,
+            superblock,
+            on,
+            ring,
+            limit,
+            window,
+            window_lsn,
+            live,
+            replayed: 0,
+            last_batch: Vec::new(),
+        }
     }
 
     fn run(&mut self) -> io::Result<Tail> {
@@ -303,9 +319,29 @@ impl<'a, D: Device> Scan<'a, D> {
             }
         }
         if let Some(read) = last {
+            if read.lsn >= life_start {
+                let records = self.ring.pieces(read.lsn, (tail.end.0 - read.lsn.0) as usize);
+                self.last_batch = records.map(|(offset, range)| (offset, range.len())).to_vec();
+                let extents = read.records.iter().filter_map(WalRecord::slot).map(|slot| slot.extent());
+                let data_offset = self.superblock.data_offset;
+                let values = extents.map(|e| (data_offset + e.unit * UNIT, (e.units * UNIT) as usize));
+                self.last_batch.extend(values);
+            }
             self.keep(read);
         }
         Ok(tail)
+    }
+
+    /// Writes the same bytes again. A sync makes durable what was written since the last one; but if that one has
+    /// failed, the kernel takes what it could not write for clean, shows it to readers, and never writes it. All
+    /// batches but the last were synced. (A torn write of the bytes that are there changes nothing.)
+    fn rewrite_last_batch(&self) -> io::Result<()> {
+        for &(offset, len) in self.last_batch.iter().filter(|(_, len)| *len > 0) {
+            let mut bytes = vec![0; len];
+            self.device.read_at(offset, &mut bytes)?;
+            self.device.write_at(offset, &bytes)?;
+        }
+        Ok(())
     }
 
     fn damage(&self, zone: Zone, offset: u64, expected: String, stop: &Stop) -> Damage {

@@ -153,6 +153,23 @@ fn a_batch_read_from_the_page_cache_after_kill_is_durable_before_anything_rests_
     assert_eq!(e.value("a").as_deref(), Some("2"));
 }
 
+/// The kernel takes pages whose writing failed for clean: readers still see them, and no later sync writes them.
+#[test]
+fn a_batch_whose_sync_failed_and_that_is_read_after_reopening_is_written_again() {
+    let disk = Disk::tiny();
+    let (mut e, _) = open(&disk);
+    e.write(put("a", "1"));
+    e.add(put("a", "2"));
+    disk.fail_next_sync();
+    assert!(e.sync_now().is_err());
+    let disk = disk.kill();
+    assert_eq!(open(&disk).0.last_seq(), 2, "the page cache has it");
+    let (mut e, report) = open(&disk.power_cut(|_| 0));
+    assert!(report.damage.is_none(), "{report}");
+    e.commit_all();
+    assert_eq!(e.value("a").as_deref(), Some("2"), "whoever relied on it was right to");
+}
+
 #[test]
 fn an_overwrite_is_undone_and_the_old_value_is_still_there() {
     let disk = Disk::tiny();

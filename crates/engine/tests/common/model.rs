@@ -30,6 +30,7 @@ pub struct Model {
     promising: u64,
     host: Vec<u8>,
     equal_records: bool,
+    syncs_fail: bool,
 }
 
 impl Model {
@@ -147,6 +148,9 @@ pub type Out = Option<(Batch, usize)>;
 /// One random step. `Err` when the power has failed.
 pub fn step(e: &mut Engine<Disk>, m: &mut Model, out: &mut Out, rng: &mut Rng) -> Result<(), ()> {
     let t = &mut Tracer::off();
+    if m.syncs_fail && rng.one_in(80) {
+        e.device().fail_next_sync();
+    }
     let powered = |result: Result<(), WriteError>| match result {
         Err(WriteError::Io(_) | WriteError::Poisoned) => Err(()),
         other => {
@@ -251,7 +255,7 @@ fn checkpoint_step(e: &mut Engine<Disk>, m: &mut Model, rng: &mut Rng) -> Result
 pub fn run(seed: u64, rounds: u64, on: Mechanisms) {
     let mut rng = Rng(seed);
     let mut disk = Disk::tiny();
-    let mut m = Model { equal_records: seed % 2 == 1, ..Model::default() };
+    let mut m = Model { equal_records: seed % 2 == 1, syncs_fail: seed % 3 == 1, ..Model::default() };
     for round in 0..rounds {
         let context = format!("seed {seed}, round {round}");
         // Some recoveries are cut short too, several times in a row.
