@@ -190,6 +190,7 @@ impl World<'_> {
             replica.unproven = true;
         } else if replica.unproven {
             (replica.suspect, replica.unproven) = (false, false);
+            replica.disk.fail_reads(0);
         }
         self.send(frames);
         Ok(())
