@@ -34,8 +34,12 @@ pub(crate) struct Candidate {
 }
 
 impl Replica {
-    /// `above` is the greatest epoch that the gateway has heard of. It only saves an attempt that would be fenced.
+    /// `above` is the greatest epoch that the gateway has heard of: an attempt below it would only be fenced.
     pub(crate) fn on_take_over(&mut self, now: Micros, gateway: GatewayId, above: Epoch, t: &mut Tracer) {
+        if above > self.promised {
+            // Whatever it leads is over: somebody promised more.
+            self.step_down(above, t);
+        }
         // Someone who leads, or stands already, has nothing to take over; the gateway learns it from the status.
         if self.vote_withheld() || !matches!(self.role, Role::Backup) {
             return self.tell_status(now, gateway, 0);

@@ -17,7 +17,7 @@
 
 mod explore;
 mod scope;
-mod world;
+pub(crate) mod world;
 
 pub use explore::{Found, Outcome, Progress, explore};
 pub use scope::{SCOPES, Scope};

@@ -2,14 +2,14 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use dataplane::{
     Address, Chunk, Condition, Config, Durable, Effect, Entry, Epoch, Event, GatewayId, Held, Message,
     NodeId, Op, Origin, Outcome, Query, Replica, RequestId, Restored, RoleName, Seq, Timing, WriteResult,
     guard,
 };
-use trace::Tracer;
+use trace::{Actor, Tracer};
 
 use super::scope::Scope;
 
@@ -85,6 +85,37 @@ pub struct World {
     /// Read in flight: its id, and the last entry that was acknowledged to a client when it was asked.
     reading: Option<(u64, Seq)>,
     broken: Option<String>,
+    listener: Listener,
+}
+
+/// Who hears the events of the replicas. No part of the state: two worlds that differ in it are the same.
+#[derive(Clone, Default)]
+pub(crate) struct Listener(pub Option<Arc<Mutex<Vec<trace::Event>>>>);
+
+impl PartialEq for Listener {
+    fn eq(&self, _: &Listener) -> bool {
+        true
+    }
+}
+
+impl Eq for Listener {}
+
+impl std::hash::Hash for Listener {
+    fn hash<H: std::hash::Hasher>(&self, _: &mut H) {}
+}
+
+impl fmt::Debug for Listener {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Listener")
+    }
+}
+
+impl Listener {
+    fn tracer(&self, node: u32) -> Tracer {
+        let Some(events) = self.0.clone() else { return Tracer::off() };
+        let sink = move |event| events.lock().expect("nobody panics while listening").push(event);
+        Tracer::always(Actor::Node { node, shard: 0 }, 1, Box::new(sink))
+    }
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -122,6 +153,7 @@ impl World {
             leaders: BTreeMap::new(),
             reading: None,
             broken: None,
+            listener: Listener::default(),
         };
         if scope.established {
             world.establish();
@@ -301,17 +333,76 @@ impl World {
             .collect()
     }
 
-    fn gateway_says(&mut self, node: u32, message: Message) {
+    /// From now on the replicas' events go there.
+    pub(crate) fn listen(&mut self, events: Arc<Mutex<Vec<trace::Event>>>) {
+        self.listener = Listener(Some(events));
+    }
+
+    /// What is on its way, in the order of sending as long as nobody asked for [`World::after`].
+    pub(crate) fn on_the_way(&mut self) -> &mut Vec<(NodeId, NodeId, Message)> {
+        &mut self.network
+    }
+
+    /// What clients were told of their writes.
+    pub(crate) fn answered(&self) -> &BTreeMap<RequestId, Outcome> {
+        &self.answered
+    }
+
+    /// Is a read unanswered?
+    pub(crate) fn reads_waiting(&self) -> bool {
+        self.reading.is_some()
+    }
+
+    pub(crate) fn session(&self) -> Seq {
+        self.session
+    }
+
+    pub(crate) fn unsynced(&self, node: u32) -> usize {
+        self.seats[node as usize - 1].disk.unsynced.len()
+    }
+
+    pub(crate) fn limit_frames(&mut self, entries: usize) {
+        self.entries_per_frame = entries;
+    }
+
+    pub(crate) fn sync_if_needed(&mut self, node: u32) {
+        if self.unsynced(node) > 0 {
+            self.sync(node);
+        }
+    }
+
+    pub(crate) fn tick(&mut self, node: u32) {
+        self.event(node, Event::Tick);
+    }
+
+    pub(crate) fn time_passes(&mut self) {
+        self.now += 1;
+    }
+
+    pub(crate) fn asked(&mut self, id: u64) {
+        let acknowledged = self.answered.values().map(version).max().unwrap_or(0);
+        self.reading = Some((id, acknowledged));
+    }
+
+    pub(crate) fn crash(&mut self, node: u32, keep: usize) {
+        self.seats[node as usize - 1].crash(keep);
+    }
+
+    pub(crate) fn wipe(&mut self, node: u32) {
+        self.seats[node as usize - 1].wipe();
+    }
+
+    pub(crate) fn gateway_says(&mut self, node: u32, message: Message) {
         self.event(node, Event::Message(Address::Gateway(GATEWAY), message));
         self.event(node, Event::Settle);
     }
 
-    fn deliver(&mut self, from: NodeId, to: NodeId, message: Message) {
+    pub(crate) fn deliver(&mut self, from: NodeId, to: NodeId, message: Message) {
         self.event(to.0, Event::Message(Address::Node(from), message));
         self.event(to.0, Event::Settle);
     }
 
-    fn sync(&mut self, node: u32) {
+    pub(crate) fn sync(&mut self, node: u32) {
         let seat = &mut self.seats[node as usize - 1];
         seat.disk.synced = seat.disk.log.clone();
         seat.disk.unsynced.clear();
@@ -327,13 +418,13 @@ impl World {
     /// One event at one node, with the effects that follow: what `node::Node` does on a real engine.
     fn event(&mut self, node: u32, event: Event) {
         let (now, entries_per_frame) = (self.now, self.entries_per_frame);
-        let t = &mut Tracer::off();
+        let t = &mut self.listener.tracer(node);
         let mut out = Vec::new();
         let seat = &mut self.seats[node as usize - 1];
         seat.replica.step(now, event, t);
         loop {
             while let Some(effect) = seat.replica.next_effect() {
-                seat.perform(now, effect, entries_per_frame, &mut out);
+                seat.perform(now, effect, entries_per_frame, &mut out, t);
             }
             let at = (seat.disk.position, seat.disk.log.len() as Seq);
             match guard::durable_ack(seat.on(), None, at) {
@@ -388,7 +479,7 @@ impl World {
     }
 
     /// What must hold in every state.
-    fn observe(&mut self) {
+    pub(crate) fn observe(&mut self) {
         for at in 0..self.seats.len() {
             let seat = &self.seats[at];
             let node = NodeId(at as u32 + 1);
@@ -502,8 +593,14 @@ impl Seat {
         *self = Seat::open(self.replica.config().clone(), disk);
     }
 
-    fn perform(&mut self, now: u64, effect: Effect, per_frame: usize, out: &mut Vec<(Address, Message)>) {
-        let t = &mut Tracer::off();
+    fn perform(
+        &mut self,
+        now: u64,
+        effect: Effect,
+        per_frame: usize,
+        out: &mut Vec<(Address, Message)>,
+        t: &mut Tracer,
+    ) {
         match effect {
             Effect::Append(entry) => {
                 self.disk.position += 1;
@@ -581,7 +678,7 @@ fn version(outcome: &Outcome) -> Seq {
 }
 
 /// A message in a few words.
-fn brief(message: &Message) -> String {
+pub(crate) fn brief(message: &Message) -> String {
     match message {
         Message::Prepare { epoch, prev, entries, commit } => {
             let upto = prev.seq + entries.len() as u64;

@@ -1,0 +1,53 @@
+# The primary commits an entry and dies before the backups hear that it is committed.
+#
+# n2 has the entry, n3 does not. n2 takes over: it does not know that the entry is committed, and keeps it all the same,
+# because it is in its log; the marker of its own epoch commits both. The client that was told OK was told the truth.
+
+> cluster 3
+> write 1 to n1
+    n1/0 receives request 2.1: put k
+    n1/0 appends entry 3 of epoch 1 to its log
+    n1/0 sends n2 entries 3 to 3 of epoch 1, commit point 2
+    n1/0 sends n3 entries 3 to 3 of epoch 1, commit point 2
+> deliver n1 n2
+    n2/0 appends entry 3 of epoch 1 to its log
+    n2/0 acknowledges to n1 that everything up to 3 is durable here [durable-ack]
+> lose n1 n3
+> sync n1
+> sync n2
+> deliver n2 n1
+    n1/0 counts n2 as having everything up to 3
+    n1/0 moves the commit point from 2 to 3 [majority-commit]
+    n1/0 applies entry 3: written as version 3 [apply-only-committed]
+    n1/0 answers request 2.1 to g1: Done(Written(3))
+    client: write 1 is written as version 3
+# The client has its answer. n1 dies; n2 has never heard that entry 3 is committed.
+> state
+    n1: Primary in epoch 1, log [1@1 2@1 3@1] (durable 3, committed 3, end 3)
+    n2: Backup in epoch 1, log [1@1 2@1 3@1] (durable 3, committed 2, end 3)
+    n3: Backup in epoch 1, log [1@1 2@1] (durable 2, committed 2, end 2)
+> takeover n2
+    n2/0 stands for epoch 2
+> calm without n1
+    n3/0 promises epoch 2 to n2; its log ends at entry 2 of epoch 1 [durable-promise]
+    n2/0 has the promise of n3 for epoch 2 (2 of 2) [promise-majority]
+    n2/0 is primary of epoch 2, with a log up to 3 [promise-majority]
+    n2/0 appends entry 4 of epoch 2 to its log
+    n2/0 sends n1 entries 4 to 4 of epoch 2, commit point 2
+    n2/0 sends n3 entries 4 to 4 of epoch 2, commit point 2
+    n3/0 follows n2 in epoch 2
+    n3/0 refuses entries of n2: its log does not match at 3 [log-matching]
+    n2/0 sends n3 entries 3 to 4 of epoch 2, commit point 2
+    n3/0 appends entry 3 of epoch 1 to its log
+    n3/0 appends entry 4 of epoch 2 to its log
+    n3/0 acknowledges to n2 that everything up to 4 is durable here [durable-ack]
+    n2/0 counts n3 as having everything up to 4
+    n2/0 moves the commit point from 2 to 4 [majority-commit]
+    n2/0 applies entry 3: written as version 3 [apply-only-committed]
+    n2/0 answers request 2.1 to g1: Done(Written(3))
+    n2/0 applies entry 4: no key changes [apply-only-committed]
+    n2/0 serves in epoch 2: its marker, entry 4, is committed [own-epoch-commit]
+> state
+    n1: Primary in epoch 1, log [1@1 2@1 3@1] (durable 3, committed 3, end 3)
+    n2: Primary in epoch 2, log [1@1 2@1 3@1 4@2] (durable 4, committed 4, end 4)
+    n3: Backup in epoch 2, log [1@1 2@1 3@1 4@2] (durable 4, committed 2, end 4)

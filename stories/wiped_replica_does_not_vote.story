@@ -1,0 +1,79 @@
+# A node's disk is replaced by an empty one. It acknowledged entries that it has forgotten, so it must not help to elect
+# a primary that lacks them.
+
+> cluster 3
+> write 1 to n1
+    n1/0 receives request 2.1: put k
+    n1/0 appends entry 3 of epoch 1 to its log
+    n1/0 sends n2 entries 3 to 3 of epoch 1, commit point 2
+    n1/0 sends n3 entries 3 to 3 of epoch 1, commit point 2
+> deliver n1 n2
+    n2/0 appends entry 3 of epoch 1 to its log
+    n2/0 acknowledges to n1 that everything up to 3 is durable here [durable-ack]
+> lose n1 n3
+> sync n1
+> sync n2
+> deliver n2 n1
+    n1/0 counts n2 as having everything up to 3
+    n1/0 moves the commit point from 2 to 3 [majority-commit]
+    n1/0 applies entry 3: written as version 3 [apply-only-committed]
+    n1/0 answers request 2.1 to g1: Done(Written(3))
+    client: write 1 is written as version 3
+# Entry 3 is committed, on n1 and n2. Now n2 loses its disk, and n1 dies.
+> wipe n2
+> takeover n3
+    n3/0 stands for epoch 2
+> deliver n3 n2
+    n2/0 does not vote for n3: its log is unproven [unproven-log-does-not-vote]
+> state
+    n1: Primary in epoch 1, log [1@1 2@1 3@1] (durable 3, committed 3, end 3)
+    n2: Backup in epoch 0, log [] (durable 0, committed 0, end 0)
+    n3: Candidate in epoch 2, log [1@1 2@1] (durable 2, committed 2, end 2)
+    on its way n3 → n1: PromiseRequest for epoch 2
+# n3 cannot lead with n2's help: service waits for n1, which has the entry.
+> tick n3
+    n3/0 gives up epoch 2: no majority answered in time
+> tick n3
+> takeover n1 above 2
+    n1/0 is no longer primary of epoch 1: epoch 2 exists
+    n1/0 stands for epoch 3
+> calm
+    n1/0 does not promise epoch 2 to n3: epoch 3 is promised already [one-candidate-per-epoch]
+    n2/0 does not vote for n1: its log is unproven [unproven-log-does-not-vote]
+    n3/0 promises epoch 3 to n1; its log ends at entry 2 of epoch 1 [durable-promise]
+    n1/0 has the promise of n3 for epoch 3 (2 of 2) [promise-majority]
+    n1/0 is primary of epoch 3, with a log up to 3 [promise-majority]
+    n1/0 appends entry 4 of epoch 3 to its log
+    n1/0 sends n2 entries 4 to 4 of epoch 3, commit point 3
+    n1/0 sends n3 entries 4 to 4 of epoch 3, commit point 3
+    n2/0 follows n1 in epoch 3
+    n2/0 fetches the state of n1: its log is unproven
+    n3/0 follows n1 in epoch 3
+    n3/0 refuses entries of n1: its log does not match at 3 [log-matching]
+    n1/0 sends n3 entries 3 to 4 of epoch 3, commit point 3
+    n3/0 confirms to n1 that it has promised nothing beyond epoch 3 (round 1) [read-confirmation]
+    n3/0 appends entry 3 of epoch 1 to its log
+    n3/0 appends entry 4 of epoch 3 to its log
+    n3/0 moves the commit point from 2 to 3 [majority-commit]
+    n3/0 acknowledges to n1 that everything up to 4 is durable here [durable-ack]
+    n3/0 applies entry 3: written as version 3 [apply-only-committed]
+    n1/0 counts n3 as having everything up to 4
+    n1/0 moves the commit point from 3 to 4 [majority-commit]
+    n1/0 applies entry 4: no key changes [apply-only-committed]
+    n1/0 serves in epoch 3: its marker, entry 4, is committed [own-epoch-commit]
+> tick n1
+    n1/0 sends n2 entries 4 to 4 of epoch 3, commit point 4
+    n1/0 sends n3 entries 5 to 4 of epoch 3, commit point 4
+> calm
+    n3/0 moves the commit point from 3 to 4 [majority-commit]
+    n3/0 acknowledges to n1 that everything up to 4 is durable here [durable-ack]
+    n3/0 applies entry 4: no key changes [apply-only-committed]
+> tick n1
+    n1/0 sends n2 entries 4 to 4 of epoch 3, commit point 4
+    n1/0 sends n3 entries 5 to 4 of epoch 3, commit point 4
+> calm
+    n3/0 acknowledges to n1 that everything up to 4 is durable here [durable-ack]
+> state
+    n1: Primary in epoch 3, log [1@1 2@1 3@1 4@3] (durable 4, committed 4, end 4)
+    n2: Backup in epoch 0, log [] (durable 0, committed 0, end 0)
+    n3: Backup in epoch 3, log [1@1 2@1 3@1 4@3] (durable 4, committed 4, end 4)
