@@ -17,6 +17,7 @@ use crate::reads::Reads;
 use crate::replica::{Effect, Replica, Role, Timing};
 use crate::sessions::Verdict;
 use crate::takeover::Candidate;
+use crate::transfer::Sending;
 use crate::types::*;
 
 /// Most entries in one `Prepare`: bounds the work of one step, beside the bytes that the host bounds.
@@ -60,8 +61,8 @@ pub(crate) struct Primary {
     /// Requests in the log that are not applied yet: a repetition of one waits for the same result.
     pending: BTreeSet<RequestId>,
     pub reads: Reads,
-    /// Per receiver of a transfer: its name for it, and the confirmation round it has to wait for.
-    pub transfers: BTreeMap<NodeId, (u64, u64)>,
+    /// Per receiver of a transfer, what it has to wait for.
+    pub transfers: BTreeMap<NodeId, Sending>,
 }
 
 impl Peer {

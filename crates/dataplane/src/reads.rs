@@ -101,7 +101,7 @@ impl Replica {
         let Role::Primary(primary) = &mut self.role else { return };
         let next = primary.reads.next_round();
         let wanted_by_read = primary.reads.waiting.back().is_some_and(|read| read.round == next);
-        if !wanted_by_read && !primary.transfers.values().any(|(_, round)| *round == next) {
+        if !wanted_by_read && !primary.transfers.values().any(|sending| sending.round == next) {
             return;
         }
         primary.reads.begun = next;

@@ -13,6 +13,11 @@
 //! So the sender's epoch must be confirmed, after the transfer began, by a majority-sized set *without the receiver*:
 //! one of them took part in electing any greater epoch, and would refuse. Making the sender's epoch the receiver's
 //! durable promise then restores what it forgot.
+//!
+//! And it may have forgotten entries. Those it acknowledged may be committed, and no other replica but the primary need
+//! have them: if it voted without them, it could elect a primary that never had them either. So the state must include
+//! everything that was in the sender's log when the transfer began: what the receiver had acknowledged in this epoch is
+//! there, and what was committed in an earlier one as well. If no checkpoint reaches that far, one is made.
 
 use trace::{Kind, Tracer, emit};
 
@@ -47,6 +52,17 @@ impl HostState {
         let state = HostState { last_epoch: Epoch::get(&mut bytes)?, sessions: Sessions::get(&mut bytes)? };
         if bytes.is_empty() { Ok(state) } else { Err(WireError::Length) }
     }
+}
+
+/// A transfer, at the sender.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct Sending {
+    /// The receiver's name for it.
+    transfer: u64,
+    /// The confirmation round it has to wait for.
+    pub round: u64,
+    /// The entry that the state has to include.
+    reach: Seq,
 }
 
 /// A transfer, at the receiver.
@@ -146,21 +162,26 @@ impl Replica {
         cursor: Vec<u8>,
         t: &mut Tracer,
     ) {
-        let members = self.config.members.len();
+        let (members, tail) = (self.config.members.len(), self.log.tail().seq);
         let Role::Primary(primary) = &mut self.role else { return };
         // A primary that does not serve yet gives its state as well: it may need the receiver to commit its marker.
         if primary.epoch != epoch {
             return;
         }
-        let next_round = primary.reads.next_round();
-        let known = primary.transfers.entry(from).or_insert((transfer, next_round));
-        if known.0 != transfer {
-            *known = (transfer, next_round);
+        let round = primary.reads.next_round();
+        let reach = if unproven { tail } else { 0 };
+        let sending = primary.transfers.entry(from).or_insert(Sending { transfer, round, reach });
+        if sending.transfer != transfer {
+            *sending = Sending { transfer, round, reach };
         }
-        let confirmed = primary.reads.confirmed_round(members, Some(from)) >= known.1;
+        if self.log.base() < sending.reach {
+            // The receiver asks again; by then there is a checkpoint that reaches far enough.
+            return;
+        }
+        let confirmed = primary.reads.confirmed_round(members, Some(from)) >= sending.round;
         if !confirmed {
             // Any later round will do as well, and the frames of the last one may be lost.
-            known.1 = next_round;
+            sending.round = round;
         }
         emit!(t, Kind::TransferChunkSent { to: from.0, seq: self.log.base(), items: 0 });
         self.effect(Effect::SendChunk {
@@ -226,6 +247,13 @@ impl Replica {
         self.sessions = state.sessions;
         (self.commit, self.applied, self.durable) = (seq, seq, seq);
         self.effect(Effect::Hold(Address::Node(from), Message::PrepareOk { epoch, matched: seq }));
+    }
+
+    /// Does an unproven receiver wait for a checkpoint as of what is applied by now?
+    pub fn wants_checkpoint(&self) -> bool {
+        let Role::Primary(primary) = &self.role else { return false };
+        let waits = |sending: &Sending| self.log.base() < sending.reach && sending.reach <= self.applied;
+        primary.transfers.values().any(waits)
     }
 
     /// A damaged value or entry means that this device has forgotten something: it stops voting, durably, and becomes

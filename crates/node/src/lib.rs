@@ -379,11 +379,9 @@ impl<D: Device> Node<D> {
         let space = self.engine.space();
         let pinned = self.chunk_sent_at.is_some_and(|at| now < at + TRANSFER_PIN)
             && space.wal_used < space.wal_bytes / 4 * 3;
-        if self.engine.checkpoint_due()
-            && !self.engine.checkpoint_running()
-            && !pinned
-            && self.replica.is_proven()
-        {
+        // A receiver may need a newer checkpoint than its log would call for, and waits for it.
+        let due = (self.engine.checkpoint_due() && !pinned) || self.replica.wants_checkpoint();
+        if due && !self.engine.checkpoint_running() && self.replica.is_proven() {
             self.engine.checkpoint_begin(self.replica.host_state(), t);
         }
         if self.engine.checkpoint_running() {
