@@ -22,18 +22,32 @@ pub struct Model {
     pub entries: Vec<Entry>,
     pub acknowledged: Seq,
     /// Truncations that are not acknowledged: a crash may bring the old entries back.
-    undone: Vec<Vec<Entry>>,
+    pub undone: Vec<Vec<Entry>>,
     /// What was applied, never to be undone.
-    applied: Seq,
-    promised: u64,
+    pub applied: Seq,
+    pub promised: u64,
     /// A promise that was under way when the power failed.
-    promising: u64,
+    pub promising: u64,
     host: Vec<u8>,
     equal_records: bool,
     syncs_fail: bool,
 }
 
 impl Model {
+    /// The engine has truncated from `from` on.
+    pub fn undo(&mut self, from: Seq) {
+        self.undone.push(self.entries.clone());
+        self.entries.truncate(from as usize - 1);
+        self.acknowledged = self.acknowledged.min(from - 1);
+    }
+
+    /// The engine has synced everything.
+    pub fn synced(&mut self, e: &Engine<Disk>) {
+        self.acknowledged = e.last_seq();
+        self.undone.clear();
+        assert_eq!(e.durable_seq(), e.last_seq());
+    }
+
     pub fn map(&self, upto: Seq) -> BTreeMap<Vec<u8>, (Seq, Vec<u8>)> {
         let mut map: BTreeMap<Vec<u8>, (Seq, Vec<u8>)> = BTreeMap::new();
         for e in &self.entries[..upto as usize] {
@@ -181,9 +195,7 @@ pub fn step(e: &mut Engine<Disk>, m: &mut Model, out: &mut Out, rng: &mut Rng) -
         }
         8..10 if out.is_none() => {
             powered(e.sync(t).map(|_| ()))?;
-            m.acknowledged = e.last_seq();
-            m.undone.clear();
-            assert_eq!(e.durable_seq(), e.last_seq());
+            m.synced(e);
         }
         // The same in two halves, with whatever comes between.
         8..13 => match out.take() {
@@ -217,9 +229,7 @@ pub fn step(e: &mut Engine<Disk>, m: &mut Model, out: &mut Out, rng: &mut Rng) -
             let from = low + rng.below(high - low + 1);
             match e.truncate(from, t) {
                 Ok(()) if from < high => {
-                    m.undone.push(m.entries.clone());
-                    m.entries.truncate(from as usize - 1);
-                    m.acknowledged = m.acknowledged.min(from - 1);
+                    m.undo(from);
                 }
                 Ok(()) | Err(WriteError::WalFull { .. }) => {}
                 Err(error) => panic!("{error}"),

@@ -1,0 +1,151 @@
+//! Every small workload, a crash at every write and sync of it, every subset of what was not synced, and further
+//! crashes during the recoveries from that.
+//!
+//! Bounds: workloads of `OPS` operations (3 unless set); all subsets of up to 6 unsynced sectors, else 64 chosen by a
+//! seed, one in eight of them with torn sectors; of every 16th state, a second crash at each write and sync of the
+//! recovery, of every 256th a chain of five. `OPS=4 cargo test --release -p engine --test enumerate` for the long run.
+
+mod common;
+
+use common::model::*;
+use common::*;
+use engine::{Device, Engine, Entry, Layout, Op, Standing, WriteError};
+use trace::{Mechanisms, Tracer};
+
+const ALPHABET: usize = 9;
+
+/// One operation of a workload. `false` when the power has failed.
+fn act(e: &mut Engine<Disk>, m: &mut Model, what: usize) -> bool {
+    let t = &mut Tracer::off();
+    let append = |e: &mut Engine<Disk>, m: &mut Model, op: Op| {
+        let seq = e.append(op.clone(), b"tag", &mut Tracer::off()).unwrap();
+        m.entries.push(Entry { seq, tag: b"tag".to_vec(), op });
+    };
+    let result: Result<(), WriteError> = match what {
+        0 => Ok(append(e, m, put("new", &"n".repeat(700)))),
+        1 => Ok(append(e, m, put("old", "overwritten"))),
+        2 => Ok(append(e, m, delete("old"))),
+        3 => {
+            let from = e.last_seq();
+            if from > e.applied_seq() {
+                e.truncate(from, t).unwrap();
+                m.undo(from);
+            }
+            Ok(())
+        }
+        4 | 5 => {
+            // With something to sync, or with a whole batch of several records.
+            if what == 5 {
+                append(e, m, put("old", "one of two"));
+                append(e, m, put("new", "two of two"));
+            }
+            e.sync(t).map(|_| m.synced(e))
+        }
+        6 => {
+            while e.applied_seq() < e.durable_seq() {
+                e.apply(false, t).unwrap();
+            }
+            m.applied = m.applied.max(e.applied_seq());
+            Ok(())
+        }
+        7 => e.checkpoint(b"host".to_vec(), t),
+        _ => {
+            m.promising = m.promised + 1;
+            e.promise(m.promising, t).map(|()| m.promised = m.promising)
+        }
+    };
+    result.is_ok()
+}
+
+/// A device with some history, opened.
+fn prepared() -> (Disk, Model) {
+    let disk = Disk::new(64 << 10);
+    engine::format(&disk, &ME, Standing::Member, Layout { wal_bytes: 8 << 10 }).unwrap();
+    let (mut e, _) = open(&disk);
+    let mut m = Model::default();
+    for what in [1, 4, 6, 7, 0, 4] {
+        assert!(act(&mut e, &mut m, what));
+    }
+    (disk, m)
+}
+
+struct Count {
+    states: u64,
+    recoveries: u64,
+}
+
+/// All that a power cut can leave of what was not synced, within the bounds.
+fn cuts(disk: &Disk, rng: &mut Rng) -> Vec<Disk> {
+    let unsynced = disk.unsynced().len();
+    if unsynced <= 6 {
+        let subset = |mask: usize| disk.power_cut(|n| if mask & (1 << n) > 0 { SECTOR } else { 0 });
+        return (0..1 << unsynced).map(subset).collect();
+    }
+    (0..64).map(|_| disk.power_cut_at_random(rng)).collect()
+}
+
+fn recover_and_crash_again(
+    disk: &Disk,
+    m: &Model,
+    depth: u32,
+    rng: &mut Rng,
+    count: &mut Count,
+    context: &str,
+) {
+    for io in 0.. {
+        let crashed = disk.fork();
+        crashed.power_fails_at(io);
+        count.recoveries += 1;
+        if check_recovery(&crashed, &mut m.clone(), context, Mechanisms::all()).is_some() {
+            return;
+        }
+        for again in cuts(&crashed, rng) {
+            count.recoveries += 1;
+            let context = format!("{context}, again at {io}");
+            if depth > 1 && rng.one_in(8) {
+                recover_and_crash_again(&again, m, depth - 1, rng, count, &context);
+            } else {
+                check_recovery(&again, &mut m.clone(), &context, Mechanisms::all()).expect("the power is on");
+            }
+        }
+    }
+}
+
+#[test]
+fn every_crash_point_of_every_small_workload_is_survived() {
+    let ops: u32 = std::env::var("OPS").ok().and_then(|s| s.parse().ok()).unwrap_or(3);
+    let (base, model) = prepared();
+    let mut count = Count { states: 0, recoveries: 0 };
+    for workload in 0..ALPHABET.pow(ops) {
+        let what: Vec<usize> = (0..ops).map(|n| workload / ALPHABET.pow(n) % ALPHABET).collect();
+        for io in 0.. {
+            let (disk, mut m) = (base.fork(), model.clone());
+            let mut e = check_recovery(&disk, &mut m, "before", Mechanisms::all()).unwrap();
+            disk.power_fails_at(disk.io() + io);
+            let survived = what.iter().all(|&what| act(&mut e, &mut m, what));
+            let mut rng = Rng((workload as u64) << 32 | io);
+            for cut in cuts(&disk, &mut rng) {
+                count.states += 1;
+                let context = format!("workload {what:?}, crash at {io}, state {}", count.states);
+                if count.states.is_multiple_of(16) {
+                    let depth = if count.states.is_multiple_of(256) { 5 } else { 1 };
+                    recover_and_crash_again(&cut.fork(), &m, depth, &mut rng, &mut count, &context);
+                }
+                let mut e = check_recovery(&cut, &mut m.clone(), &context, Mechanisms::all()).unwrap();
+                // And it goes on from there.
+                e.write(put("after", "the crash"));
+                assert_eq!(e.value("after").as_deref(), Some("the crash"), "{context}");
+            }
+            if survived {
+                break;
+            }
+        }
+    }
+    println!(
+        "{} workloads, {} states, {} further recoveries",
+        ALPHABET.pow(ops),
+        count.states,
+        count.recoveries
+    );
+    assert!(base.size() > 0 && count.states > 10_000);
+}
