@@ -87,7 +87,11 @@ impl Log {
 
     pub fn opened(&mut self, sight: &Sight) {
         self.compared[sight.seat] = if sight.proven { sight.engine.checkpoint_seq() } else { 0 };
-        self.live[sight.seat] = false;
+        self.live[sight.seat] = sight.proven;
+        // Now, while nothing is applied yet, the engine knows all tags.
+        if sight.proven {
+            self.refresh(sight.seat, sight.engine);
+        }
     }
 
     pub fn died(&mut self, seat: usize, engine: &Engine<Disk>, proven: bool) {
