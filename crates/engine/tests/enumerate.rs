@@ -20,11 +20,12 @@ fn act(e: &mut Engine<Disk>, m: &mut Model, what: usize) -> bool {
     let append = |e: &mut Engine<Disk>, m: &mut Model, op: Op| {
         let seq = e.append(op.clone(), b"tag", &mut Tracer::off()).unwrap();
         m.entries.push(Entry { seq, tag: b"tag".to_vec(), op });
+        Ok(())
     };
     let result: Result<(), WriteError> = match what {
-        0 => Ok(append(e, m, put("new", &"n".repeat(700)))),
-        1 => Ok(append(e, m, put("old", "overwritten"))),
-        2 => Ok(append(e, m, delete("old"))),
+        0 => append(e, m, put("new", &"n".repeat(700))),
+        1 => append(e, m, put("old", "overwritten")),
+        2 => append(e, m, delete("old")),
         3 => {
             let from = e.last_seq();
             if from > e.applied_seq() {
@@ -35,11 +36,9 @@ fn act(e: &mut Engine<Disk>, m: &mut Model, what: usize) -> bool {
         }
         4 | 5 => {
             // With something to sync, or with a whole batch of several records.
-            if what == 5 {
-                append(e, m, put("old", "one of two"));
-                append(e, m, put("new", "two of two"));
-            }
-            e.sync(t).map(|_| m.synced(e))
+            let two = ["one of two", "two of two"].map(|value| put("old", value));
+            let appended = two.into_iter().filter(|_| what == 5).try_for_each(|op| append(e, m, op));
+            appended.and_then(|()| e.sync(t).map(|_| m.synced(e)))
         }
         6 => {
             while e.applied_seq() < e.durable_seq() {
