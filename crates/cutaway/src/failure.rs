@@ -65,3 +65,10 @@ pub fn me() -> String {
         _ => "cutaway".into(),
     }
 }
+
+/// Prints a result. A reader that has gone away (`cutaway list | head -1`) has what it wanted.
+pub fn say(text: impl Display) {
+    use std::io::Write;
+    let mut out = std::io::stdout().lock();
+    let _ = writeln!(out, "{text}").and_then(|()| out.flush());
+}

@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use ureq::http::Method;
 
 use crate::client::{Answer, GatewayArgs, encode};
-use crate::failure::{Failure, Result, me};
+use crate::failure::{Failure, Result, me, say};
 use crate::story;
 
 const EXPLAIN: (&str, &str) = ("x-cutaway-explain", "1");
@@ -123,9 +123,9 @@ impl Put {
         tell_story(story, self.json, &reply)?;
         check(&reply, &self.gateway)?;
         if self.json {
-            println!("{}", reply.body);
+            say(reply.body);
         } else {
-            println!("OK, version {}", reply.body["version"]);
+            say(format!("OK, version {}", reply.body["version"]));
         }
         Ok(())
     }
@@ -161,9 +161,9 @@ impl Get {
                     Err(e) => body["value_hex"] = server::manifest::hex(e.as_bytes()).into(),
                 }
             }
-            println!("{body}");
+            say(body);
         } else if let Some(out) = self.out {
-            println!("{bytes} bytes, version {}, written to {}", reply.body["version"], out.display());
+            say(format!("{bytes} bytes, version {}, written to {}", reply.body["version"], out.display()));
         } else {
             print_value(&reply.value)?;
         }
@@ -180,11 +180,11 @@ impl Del {
         let (reply, _) = unfold(&answer, false)?;
         check(&reply, &self.gateway)?;
         if self.json {
-            println!("{}", reply.body);
+            say(reply.body);
         } else if reply.body["existed"] == true {
-            println!("OK, deleted");
+            say("OK, deleted");
         } else {
-            println!("OK, there was nothing to delete");
+            say("OK, there was nothing to delete");
         }
         Ok(())
     }
@@ -228,7 +228,7 @@ impl List {
             }
         }
         if self.json {
-            println!("{}", json!({ "keys": listed }));
+            say(json!({ "keys": listed }));
         }
         Ok(())
     }
@@ -259,7 +259,7 @@ fn unfold(answer: &Answer, explained: bool) -> Result<(Reply, Option<Vec<Value>>
 fn tell_story(story: Option<Vec<Value>>, json: bool, reply: &Reply) -> Result {
     let Some(events) = story else { return Ok(()) };
     if json {
-        events.iter().for_each(|event| println!("{event}"));
+        events.iter().for_each(say);
     } else {
         // The result itself goes to standard output as always; the story goes beside it.
         eprint!("{}", story::render(&events, reply.body["outcome"].as_str().unwrap_or("?"))?);

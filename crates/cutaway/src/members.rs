@@ -8,7 +8,7 @@ use server::control::{Control, TOKEN};
 use ureq::http::Method;
 
 use crate::client::GatewayArgs;
-use crate::failure::{Failure, Result, me};
+use crate::failure::{Failure, Result, me, say};
 
 /// Whom to act on.
 #[derive(Debug, Args)]
@@ -61,9 +61,9 @@ impl Act {
             });
         }
         if self.json {
-            println!("{}", json!({ "node": name, "action": action, "done": body["done"] }));
+            say(json!({ "node": name, "action": action, "done": body["done"] }));
         } else {
-            println!("{}", body["done"].as_str().unwrap_or("done"));
+            say(body["done"].as_str().unwrap_or("done"));
         }
         Ok(())
     }

@@ -14,7 +14,7 @@ use server::manifest::{Manifest, unhex};
 use server::node_host::{self, NodeFailure, NodeOptions};
 use server::{child, manifest};
 
-use crate::failure::{Failure, Result, me};
+use crate::failure::{Failure, Result, me, say};
 use crate::up::parse_size;
 
 /// Runs a future on this thread, together with tasks that must stay on it.
@@ -252,7 +252,7 @@ impl Format {
             let bytes = self.size.or(place.map(|p| p.manifest.image_bytes)).ok_or_else(|| usage("size"))?;
             founding::create(&self.image, bytes, &identity, standing).map_err(failed)?;
         }
-        println!("{} is formatted for {node}, shard {shard}", self.image.display());
+        say(format!("{} is formatted for {node}, shard {shard}", self.image.display()));
         Ok(())
     }
 }

@@ -4,7 +4,7 @@ use clap::Args;
 use serde_json::Value;
 
 use crate::client::GatewayArgs;
-use crate::failure::Result;
+use crate::failure::{Result, say};
 
 /// Shows each shard's epoch and primary, each replica's log, and why the last failover happened
 #[derive(Debug, Args)]
@@ -21,9 +21,9 @@ impl Status {
     pub fn run(self) -> Result {
         let status = self.gateway.status()?;
         if self.json {
-            println!("{status}");
+            say(status);
         } else {
-            print!("{}", render(&status));
+            say(render(&status).trim_end());
         }
         Ok(())
     }

@@ -10,7 +10,7 @@ use server::control;
 use server::founding::FoundingError;
 use server::supervisor::{Cluster, UpFailure, UpOptions};
 
-use crate::failure::{Failure, Result, me};
+use crate::failure::{Failure, Result, me, say};
 use crate::process::local_runtime;
 use crate::status::table;
 
@@ -96,7 +96,7 @@ impl Up {
                 cluster.stop().await;
                 return Err(Failure::error(format!("cannot take orders for the cluster: {e}")));
             }
-            print!("{}", announce(&cluster, self.json));
+            say(announce(&cluster, self.json).trim_end());
             stopped(&mut stop).await;
             control::withdraw(&cluster.dir);
             if !self.json {

@@ -149,6 +149,93 @@ fn a_founding_that_was_interrupted_can_be_done_again() {
 }
 
 #[test]
+fn a_device_that_somebody_else_has_open() {
+    let (_home, dir) = founded(&[]);
+    let image = fs::OpenOptions::new().read(true).write(true).open(dir.join("n2/shard-0.img")).unwrap();
+    image.lock().unwrap();
+    let (code, said) = fails(&dir, &[]);
+    assert_eq!(code, 1);
+    assert!(said.contains("n2 ended while starting") && said.contains("in use"), "{said}");
+    drop(image);
+    nothing_runs_in(&dir);
+    assert_eq!(Cluster::start_in(&dir, &[]).ok(&["get", "k"]), "v");
+}
+
+/// The processes whose parent is `pid`.
+#[cfg(target_os = "linux")]
+fn children_of(pid: u32) -> Vec<i32> {
+    let path = format!("/proc/{pid}/task/{pid}/children");
+    fs::read_to_string(path)
+        .unwrap_or_default()
+        .split_whitespace()
+        .filter_map(|pid| pid.parse().ok())
+        .collect()
+}
+
+#[test]
+#[cfg(target_os = "linux")]
+fn a_child_that_is_killed_while_starting_takes_the_others_with_it() {
+    use std::process::Stdio;
+    let (_home, dir) = founded(&[]);
+    // The kill is a race against a start that takes some milliseconds; a start that won it is stopped, and tried again.
+    for _ in 0..20 {
+        let mut up = program()
+            .args(["up", "--json", "--dir"])
+            .arg(&dir)
+            .args(["--port", &free_port().to_string()])
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut seen = Vec::new();
+        while seen.is_empty() && up.try_wait().unwrap().is_none() {
+            seen = children_of(up.id());
+        }
+        for pid in &seen {
+            common::signal(*pid, rustix::process::Signal::KILL);
+        }
+        // Should it be up after all, this ends it.
+        let pid = up.id() as i32;
+        let output = std::thread::spawn(move || up.wait_with_output().unwrap());
+        eventually("it ends or serves", || {
+            (output.is_finished() || dir.join("control.json").exists()).then_some(())
+        });
+        if !output.is_finished() {
+            common::signal(pid, rustix::process::Signal::TERM);
+        }
+        let output = output.join().unwrap();
+        nothing_runs_in(&dir);
+        if output.status.code() == Some(1) {
+            let said = String::from_utf8(output.stderr).unwrap();
+            assert!(said.contains("ended while starting") && said.contains("next: "), "{said}");
+            return;
+        }
+    }
+    panic!("the start was never caught");
+}
+
+#[test]
+fn up_again_right_after_up_was_killed_waits_for_its_children_to_end() {
+    let (_home, dir) = founded(&[]);
+    let cluster = Cluster::start_in(&dir, &[]);
+    let port = cluster.port.to_string();
+    cluster.kill_up_alone();
+    let again = program()
+        .args(["up", "--json", "--dir"])
+        .arg(&dir)
+        .args(["--port", &port])
+        .stdout(std::process::Stdio::piped())
+        .spawn();
+    let mut again = again.unwrap();
+    let mut line = String::new();
+    std::io::BufRead::read_line(&mut std::io::BufReader::new(again.stdout.take().unwrap()), &mut line)
+        .unwrap();
+    common::signal(again.id() as i32, rustix::process::Signal::TERM);
+    again.wait().unwrap();
+    assert!(line.starts_with('{'), "it served: {line:?}");
+}
+
+#[test]
 fn both_superblocks_damaged_is_told_as_damage() {
     let (_home, dir) = founded(&[]);
     let image = dir.join("n1/shard-0.img");

@@ -34,7 +34,7 @@ use dataplane::{Condition, Outcome, Seq, VALUE_BYTES_MAX};
 use gateway::{Reply, Request};
 use percent_encoding::{NON_ALPHANUMERIC, percent_decode, percent_encode};
 use serde_json::{Value, json};
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{Semaphore, mpsc, oneshot};
 use trace::Event;
 
 use crate::explain;
@@ -45,6 +45,10 @@ use crate::status;
 pub const EXPLAIN: &str = "x-cutaway-explain";
 /// The core answers a question about itself at once, or it hangs.
 const CORE_PATIENCE: Duration = Duration::from_secs(2);
+/// Requests under way at a time; further ones wait. Each may hold a value of 16 MiB.
+const REQUESTS_MAX: usize = 256;
+/// A request whose body has not arrived by then is given up, so that slow senders cannot keep others out.
+const REQUEST_PATIENCE: Duration = Duration::from_secs(60);
 /// Keys of one listing when the client names no limit, and at most.
 const LIMIT: (u32, u32) = (1000, 10_000);
 
@@ -65,6 +69,7 @@ pub enum Call {
 struct App {
     calls: mpsc::Sender<Call>,
     host_names: Arc<Vec<String>>,
+    slots: Arc<Semaphore>,
 }
 
 /// Answers the handlers' questions, on the core's thread.
@@ -95,7 +100,11 @@ pub async fn answer(core: Handle, mut inbox: mpsc::Receiver<Call>) {
 
 /// The routes.
 pub fn app(calls: mpsc::Sender<Call>, options: &GatewayOptions) -> Router {
-    let app = App { calls, host_names: Arc::new(options.host_names.clone()) };
+    let app = App {
+        calls,
+        host_names: Arc::new(options.host_names.clone()),
+        slots: Arc::new(Semaphore::new(REQUESTS_MAX)),
+    };
     Router::new()
         .route("/v1/kv", get(list))
         .route("/v1/kv/", get(read).put(put).delete(delete))
@@ -118,11 +127,19 @@ fn reply_json(status: StatusCode, body: Value) -> Response {
     (status, [(header::CONTENT_TYPE, "application/json")], format!("{body}\n")).into_response()
 }
 
-/// Refuses what a web page could have sent.
+/// Refuses what a web page could have sent, and bounds what is under way.
 async fn guard(State(app): State<App>, request: HttpRequest, next: Next) -> Response {
-    match foreign(request.method(), request.headers(), &app.host_names) {
-        Some(why) => problem(StatusCode::FORBIDDEN, why),
-        None => next.run(request).await,
+    if let Some(why) = foreign(request.method(), request.headers(), &app.host_names) {
+        return problem(StatusCode::FORBIDDEN, why);
+    }
+    if !request.uri().path().starts_with("/v1/kv") {
+        return next.run(request).await; // Health must be told even when everybody waits.
+    }
+    let _slot = app.slots.acquire().await;
+    match tokio::time::timeout(REQUEST_PATIENCE, next.run(request)).await {
+        Ok(response) => response,
+        // The core answers long before; only a body takes this long. To the client it is the same as any lost answer.
+        Err(_) => plain(Some(Reply::Unknown("the request took too long to arrive".into())), 0),
     }
 }
 

@@ -36,7 +36,7 @@ use trace::{Actor, Mechanisms};
 use crate::child::{Cut, Stop, announce, stopped};
 use crate::clock::{Clock, sleep_until};
 use crate::ring::Ring;
-use crate::transport::{Link, Wire, take_frame};
+use crate::transport::{Link, Wire, first_frame};
 
 /// Most connections that have not sent their first frame yet.
 const NAMELESS_MAX: usize = 256;
@@ -174,12 +174,12 @@ async fn hand_over(stream: TcpStream, replicas: &[mpsc::UnboundedSender<ToReplic
     let mut stream = stream;
     let mut read = BytesMut::with_capacity(4096);
     let shard = loop {
-        let mut copy = read.clone();
-        if let Some(frame) = take_frame(&mut copy)? {
-            break frame.shard;
-        }
-        if stream.read_buf(&mut read).await.map_err(|e| e.to_string())? == 0 {
-            return Err("closed before its first frame".into());
+        match first_frame(&read)? {
+            Some(frame) => break frame.shard,
+            None if stream.read_buf(&mut read).await.map_err(|e| e.to_string())? == 0 => {
+                return Err("closed before its first frame".into());
+            }
+            None => (),
         }
     };
     let replica =

@@ -24,6 +24,7 @@ use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
 use tokio::process::{Child, Command};
 use tokio::sync::{mpsc, watch};
 
+use crate::control;
 use crate::founding::{self, FoundingError};
 use crate::manifest::{Manifest, ManifestError, image_path, random};
 
@@ -137,7 +138,6 @@ struct Member {
     log: PathBuf,
     /// What people are shown, in order.
     facts: serde_json::Map<String, serde_json::Value>,
-    state: &'static str,
     run: Option<Run>,
 }
 
@@ -223,7 +223,7 @@ impl Cluster {
         let before = Manifest::read(&dir)?;
         let manifest = reconcile(options, before.as_ref(), &dir)?;
         let members = members(&dir, &manifest, options);
-        check_ports(&manifest, options.bind)?;
+        await_ports(&dir, &manifest, options.bind).await?;
         match &before {
             None => {
                 let (dir, manifest) = (dir.clone(), manifest.clone());
@@ -325,7 +325,6 @@ impl Cluster {
         });
         let (running, name) = (pid.clone(), name.to_owned());
         tokio::task::spawn_local(async move { watch_end(child, running, tell, name).await });
-        member.state = "up";
         member.run = Some(Run { pid, orders, progress, log_start });
         Ok(())
     }
@@ -347,14 +346,13 @@ impl Cluster {
         Err(UpFailure::Child { name: name.to_owned(), how, last_lines, log })
     }
 
-    /// What people and scripts are told of each member: name, pid, addresses, state.
+    /// What people and scripts are told of each member: name, pid, addresses.
     pub fn facts(&self) -> Vec<serde_json::Map<String, serde_json::Value>> {
         let members = self.members.borrow();
         let facts = members.values().map(|member| {
             let mut facts = member.facts.clone();
             let pid = member.run.as_ref().and_then(|run| *run.pid.borrow());
             facts.insert("pid".into(), json!(pid.map(|pid| pid.as_raw_nonzero().get())));
-            facts.insert("state".into(), json!(if pid.is_some() { member.state } else { "down" }));
             facts
         });
         facts.collect()
@@ -377,29 +375,24 @@ impl Cluster {
             }
             Action::Pause => {
                 signal(Signal::STOP)?;
-                self.set_state(name, "paused");
                 Ok(format!("{name} is paused; next: cutaway resume {name}"))
             }
             Action::Resume => {
                 signal(Signal::CONT)?;
-                self.set_state(name, "up");
                 Ok(format!("{name} runs again"))
             }
             Action::Isolate | Action::Heal => {
                 if name.starts_with('g') {
                     return Err(format!("{name} is a gateway; only storage nodes can be isolated"));
                 }
-                let (order, state) = match action {
-                    Action::Isolate => ("isolate", "isolated"),
-                    _ => ("heal", "up"),
-                };
                 signal(Signal::CONT)?; // A paused node could not obey.
-                self.order(name, order);
-                self.set_state(name, state);
-                Ok(match action {
-                    Action::Isolate => format!("{name} is cut off from everybody; next: cutaway heal {name}"),
-                    _ => format!("{name} is connected again"),
-                })
+                if action == Action::Isolate {
+                    self.order(name, "isolate");
+                    Ok(format!("{name} is cut off from everybody; next: cutaway heal {name}"))
+                } else {
+                    self.order(name, "heal");
+                    Ok(format!("{name} is connected again"))
+                }
             }
             Action::Restart => {
                 if !self.members.borrow().contains_key(name) {
@@ -417,12 +410,6 @@ impl Cluster {
         let members = self.members.borrow();
         let names: Vec<_> = members.keys().map(String::as_str).collect();
         format!("there is no {name:?} here; there are {}", names.join(", "))
-    }
-
-    fn set_state(&self, name: &str, state: &'static str) {
-        if let Some(member) = self.members.borrow_mut().get_mut(name) {
-            member.state = state;
-        }
     }
 
     fn order(&self, name: &str, order: &'static str) {
@@ -464,7 +451,7 @@ impl Cluster {
             let of_kind = names.iter().filter(|name| name.starts_with(kind));
             let drains: Vec<_> = of_kind.map(|name| self.drain(name)).collect();
             let mut drains: Vec<_> = drains.into_iter().map(Box::pin).collect();
-            // All at once: each poll of the slowest polls the others too.
+            // All at once, and until the slowest is done.
             std::future::poll_fn(|cx| {
                 drains.retain_mut(|drain| drain.as_mut().poll(cx).is_pending());
                 if drains.is_empty() { std::task::Poll::Ready(()) } else { std::task::Poll::Pending }
@@ -567,6 +554,22 @@ fn gateway_ports(manifest: &Manifest, gateway: u32) -> (u16, u16) {
     (redis, redis + 1)
 }
 
+/// Checks the ports. A control file that nobody withdrew tells of an `up` that was killed: its children end by themselves,
+/// and are given the time.
+async fn await_ports(dir: &Path, manifest: &Manifest, bind: IpAddr) -> Result<(), UpFailure> {
+    let patience = if dir.join(control::FILE).exists() { DRAIN_PATIENCE } else { Duration::ZERO };
+    let start = tokio::time::Instant::now();
+    loop {
+        match check_ports(manifest, bind) {
+            Err(_) if start.elapsed() < patience => tokio::time::sleep(Duration::from_millis(50)).await,
+            result => {
+                control::withdraw(dir);
+                return result;
+            }
+        }
+    }
+}
+
 /// Who else listens on our ports is told before anything is started.
 fn check_ports(manifest: &Manifest, bind: IpAddr) -> Result<(), UpFailure> {
     let nodes = (1..=manifest.nodes).map(|n| node_port(manifest, n));
@@ -639,5 +642,5 @@ fn add(
     facts.insert("name".into(), json!(name));
     facts.extend(addresses.as_object().cloned().unwrap_or_default());
     let log = dir.join(&name).join("log");
-    members.insert(name.clone(), Member { arguments, log, facts, state: "down", run: None });
+    members.insert(name.clone(), Member { arguments, log, facts, run: None });
 }

@@ -37,6 +37,7 @@ const KEPT_BYTES: usize = 1 << 20;
 const RECONNECT_AFTER: Duration = Duration::from_millis(50);
 /// A connection not established after this long is given up.
 const CONNECT_PATIENCE: Duration = Duration::from_secs(1);
+#[cfg(target_os = "linux")]
 /// Data that the peer has not acknowledged for this long means that the connection is dead.
 const UNACKNOWLEDGED_MAX: Duration = Duration::from_secs(10);
 
@@ -177,18 +178,22 @@ impl Wire {
     }
 }
 
-/// Takes the first complete frame off `buf`. The announced length is checked before it is waited for, and memory grows
-/// with the bytes that really arrive.
-pub fn take_frame(buf: &mut BytesMut) -> Result<Option<Frame>, String> {
-    match wire::frame_bytes(buf) {
-        Ok(Some(bytes)) if bytes <= buf.len() => {
-            let frame = wire::decode(&buf[..bytes]);
-            buf.advance(bytes);
-            frame.map(Some).map_err(|e| format!("a frame cannot be read: {e}"))
-        }
-        Ok(_) => Ok(None),
-        Err(e) => Err(format!("a frame cannot be read: {e}")),
+/// The first frame in `bytes`, if it is complete. The announced length is checked before it is waited for, and memory
+/// grows only with the bytes that really arrive.
+pub fn first_frame(bytes: &[u8]) -> Result<Option<Frame>, String> {
+    let wrong = |e: wire::WireError| format!("a frame cannot be read: {e}");
+    match wire::frame_bytes(bytes).map_err(wrong)?.and_then(|len| bytes.get(..len)) {
+        Some(frame) => wire::decode(frame).map(Some).map_err(wrong),
+        None => Ok(None),
     }
+}
+
+fn take_frame(buf: &mut BytesMut) -> Result<Option<Frame>, String> {
+    let frame = first_frame(buf)?;
+    if let (Some(_), Ok(Some(bytes))) = (&frame, wire::frame_bytes(buf)) {
+        buf.advance(bytes);
+    }
+    Ok(frame)
 }
 
 /// A connection that this process dials.

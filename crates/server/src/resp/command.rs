@@ -54,27 +54,30 @@ pub enum Touch<'a> {
     Connection,
 }
 
-/// The commands there are: name, arity as Redis counts it (with the name; negative: at least), and what they do to keys.
-pub const TABLE: &[(&str, i64, &str, (i64, i64, i64))] = &[
-    ("client", -2, "", (0, 0, 0)),
-    ("command", -1, "", (0, 0, 0)),
-    ("config", -2, "admin", (0, 0, 0)),
-    ("dbsize", 1, "readonly", (0, 0, 0)),
-    ("del", -2, "write", (1, -1, 1)),
-    ("echo", 2, "fast", (0, 0, 0)),
-    ("exists", -2, "readonly", (1, -1, 1)),
-    ("get", 2, "readonly", (1, 1, 1)),
-    ("hello", -1, "fast", (0, 0, 0)),
-    ("info", -1, "", (0, 0, 0)),
-    ("mget", -2, "readonly", (1, -1, 1)),
-    ("ping", -1, "fast", (0, 0, 0)),
-    ("quit", -1, "fast", (0, 0, 0)),
-    ("reset", 1, "fast", (0, 0, 0)),
-    ("role", 1, "fast", (0, 0, 0)),
-    ("scan", -2, "readonly", (0, 0, 0)),
-    ("select", 2, "fast", (0, 0, 0)),
-    ("set", -3, "write", (1, 1, 1)),
-    ("strlen", 2, "readonly", (1, 1, 1)),
+/// Name, arity as Redis counts it (with the name; negative: at least), flag, and where the keys stand: first, last, step.
+pub type Row = (&'static str, i64, &'static str, [i64; 3]);
+
+/// The commands there are.
+pub const TABLE: &[Row] = &[
+    ("client", -2, "", [0, 0, 0]),
+    ("command", -1, "", [0, 0, 0]),
+    ("config", -2, "admin", [0, 0, 0]),
+    ("dbsize", 1, "readonly", [0, 0, 0]),
+    ("del", -2, "write", [1, -1, 1]),
+    ("echo", 2, "fast", [0, 0, 0]),
+    ("exists", -2, "readonly", [1, -1, 1]),
+    ("get", 2, "readonly", [1, 1, 1]),
+    ("hello", -1, "fast", [0, 0, 0]),
+    ("info", -1, "", [0, 0, 0]),
+    ("mget", -2, "readonly", [1, -1, 1]),
+    ("ping", -1, "fast", [0, 0, 0]),
+    ("quit", -1, "fast", [0, 0, 0]),
+    ("reset", 1, "fast", [0, 0, 0]),
+    ("role", 1, "fast", [0, 0, 0]),
+    ("scan", -2, "readonly", [0, 0, 0]),
+    ("select", 2, "fast", [0, 0, 0]),
+    ("set", -3, "write", [1, 1, 1]),
+    ("strlen", 2, "readonly", [1, 1, 1]),
 ];
 
 impl Command {

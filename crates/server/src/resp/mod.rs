@@ -250,7 +250,10 @@ impl Connection {
             command => {
                 let requests = match command.requests(&self.core.borrow().resp_clients.cursors) {
                     Ok(requests) => requests,
-                    Err(why) => return Ok(self.pending.push_back(Pending::Ready(Value::Error(why)))),
+                    Err(why) => {
+                        self.pending.push_back(Pending::Ready(Value::Error(why)));
+                        return Ok(());
+                    }
                 };
                 let mut core = self.core.borrow_mut();
                 Pending::Waiting(command, requests.into_iter().map(|request| core.submit(request)).collect())

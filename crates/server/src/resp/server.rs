@@ -3,7 +3,7 @@
 
 use bytes::Bytes;
 
-use super::command::TABLE;
+use super::command::{Row, TABLE};
 use super::reply::Value;
 use super::{Connection, Info, glob};
 
@@ -259,11 +259,10 @@ fn line(id: u64, info: &Info) -> String {
     )
 }
 
-fn describe(row: &(&str, i64, &str, (i64, i64, i64))) -> Value {
-    let (name, arity, flags, (first, last, step)) = row;
+fn describe((name, arity, flags, positions): &Row) -> Value {
     let flags = flags.split_whitespace().map(Value::text).collect();
     let mut parts = vec![Value::text(*name), Value::Integer(*arity), Value::List(flags)];
-    parts.extend([first, last, step].map(|n| Value::Integer(*n)));
+    parts.extend(positions.map(Value::Integer));
     // Categories, tips, key specifications, subcommands: none.
     parts.extend(std::iter::repeat_n(Value::List(Vec::new()), 4));
     Value::List(parts)
