@@ -195,8 +195,10 @@ impl Replica {
             if peer.in_flight.is_empty() {
                 peer.progress_at = now;
             } else if now >= peer.progress_at + timing.resend_after {
-                // Nothing was acknowledged for long: frames were lost. Go back to what is certain.
-                peer.next = peer.in_flight.front().map_or(peer.next, |frame| frame.from);
+                // Nothing was acknowledged for long: frames were lost. Go back to what is certain, but not behind the
+                // retained log: what was lost may be the acknowledgement.
+                let from = peer.in_flight.front().map_or(peer.next, |frame| frame.from);
+                peer.next = from.max(self.log.base() + 1);
                 peer.in_flight.clear();
                 peer.probing = true;
                 peer.progress_at = now;

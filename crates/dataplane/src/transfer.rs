@@ -233,9 +233,13 @@ impl Replica {
             emit!(t, Kind::FrameRefused { why: format!("the state of {from} does not decode") });
             return self.cancel_transfer();
         };
-        if self.proven && seq <= self.commit {
-            // What it brings is known here already; the log can go on.
-            return self.cancel_transfer();
+        if self.proven && (seq <= self.commit || self.log.epoch_at(seq) == Some(state.last_epoch)) {
+            // The own log has the state's last entry, so everything before it, and perhaps more: entries that were
+            // acknowledged, and that the state does not have. It is kept; what the state tells is that this much of it
+            // is committed.
+            self.cancel_transfer();
+            self.commit_upto(seq, t);
+            return self.effect(Effect::Hold(Address::Node(from), Message::PrepareOk { epoch, matched: seq }));
         }
         emit!(t, Kind::TransferFinished { from: from.0, seq, epoch: epoch.0 });
         self.effect(Effect::InstallFinish { seq, host_state, epoch });
