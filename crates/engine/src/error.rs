@@ -61,6 +61,7 @@ pub(crate) use errors;
 
 errors! {
     /// Why bytes are not the structure they were taken for.
+    #[derive(Clone, Copy, PartialEq, Eq)]
     DecodeError {
         /// Fewer bytes than the structure has.
         Short { bytes: usize, needed: usize } "{bytes} bytes where {needed} are needed";

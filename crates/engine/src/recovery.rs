@@ -111,8 +111,7 @@ pub(crate) fn recover(
     let superblocks = superblock::read_slots(device)?;
     let generation = |slot: usize| superblocks[slot].as_ref().ok().map(|s: &Superblock| s.generation);
     let slot = usize::from(generation(1) > generation(0));
-    let Ok(found) = &superblocks[slot] else { return Err(no_superblock(&superblocks)) };
-    let superblock = *found;
+    let Ok(superblock) = superblocks[slot] else { return Err(no_superblock(&superblocks)) };
     if superblock.identity() != *identity {
         return Err(OpenError::WrongIdentity { expected: *identity, found: superblock.identity() });
     }
@@ -121,50 +120,47 @@ pub(crate) fn recover(
         return Err(OpenError::Truncated { bytes: device.size(), formatted });
     }
 
-    let (checkpoint, mut damage) = match load(device, &superblock) {
+    let (checkpoint, damage) = match load(device, &superblock) {
         Ok(checkpoint) => (checkpoint, None),
         Err(ReadError::Corrupt(damage)) => (Checkpoint::default(), Some(damage)),
         Err(ReadError::Io(error)) => return Err(error.into()),
         Err(error) => unreachable!("loading only reads the device: {error}"),
     };
     let mut scan = Scan::new(device, superblock, on);
-    let tail = scan.run()?;
-    damage = damage.or(tail.damage);
-    let allocator = own_extents(&superblock, &checkpoint, &scan.live, on).unwrap_or_else(|overlap| {
-        damage.get_or_insert(overlap);
-        Allocator::empty()
-    });
-    let (superblock, newest) = match damage {
-        None => {
-            guard::sync_on_recovery(on, || {
-                scan.rewrite_last_batch()?;
-                device.sync()
-            })?;
-            let new_life = Superblock { life: superblock.life + 1, life_start: tail.end.0, ..superblock };
-            superblock::store(device, slot, new_life, on)?
-        }
-        Some(_) => (superblock, slot),
+    let log_damage = scan.run()?;
+    let own = own_extents(&superblock, &checkpoint, &scan.live, on);
+    let (allocator, overlap) = own.map_or_else(|damage| (Allocator::empty(), Some(damage)), |a| (a, None));
+    let damage = damage.or(log_damage).or(overlap);
+    let (superblock, newest) = if damage.is_none() {
+        guard::sync_on_recovery(on, || {
+            scan.rewrite_last_batch()?;
+            device.sync()
+        })?;
+        let new_life = Superblock { life: superblock.life + 1, life_start: scan.end.0, ..superblock };
+        superblock::store(device, slot, new_life, on)?
+    } else {
+        (superblock, slot)
     };
 
     let (start, first) = (Lsn(superblock.replay_lsn), superblock.checkpoint_seq + 1);
-    let mut log = Log::new(scan.ring, superblock.life, start, tail.end, tail.batch, first);
+    let mut log = Log::new(scan.ring, superblock.life, start, scan.end, scan.batch, first);
     log.entries = scan.live;
     let report = RecoveryReport {
+        superblocks,
         slot,
         checkpoint_seq: superblock.checkpoint_seq,
         checkpoint_keys: checkpoint.index.len(),
         replay_start: start,
         replayed: scan.replayed,
-        batches: tail.batch - superblock.replay_batch,
+        batches: scan.batch - superblock.replay_batch,
         last_seq: log.last(),
-        log_end: tail.end,
-        stop_offset: tail.stop_offset,
-        stop: tail.stop,
-        discarded_records: tail.discarded_records,
-        discarded_bytes: tail.discarded_bytes,
+        log_end: scan.end,
+        stop_offset: scan.stop_offset,
+        stop: scan.stop,
+        discarded_records: scan.discarded_records,
+        discarded_bytes: scan.discarded_bytes,
         life: superblock.life,
         damage,
-        superblocks,
     };
     Ok(Recovered { superblock, newest, checkpoint, log, allocator, report })
 }
@@ -207,18 +203,6 @@ fn own_extents(
     })
 }
 
-/// How the log ends.
-struct Tail {
-    /// Where the next batch goes, and its number.
-    end: Lsn,
-    batch: u64,
-    stop: Stop,
-    stop_offset: u64,
-    discarded_records: u64,
-    discarded_bytes: u64,
-    damage: Option<Damage>,
-}
-
 /// A whole batch, as read.
 struct BatchRead {
     lsn: Lsn,
@@ -252,6 +236,14 @@ struct Scan<'a, D> {
     /// Entries behind the checkpoint that are not undone.
     live: VecDeque<Logged>,
     replayed: u64,
+    /// Where the next batch goes, and its number.
+    end: Lsn,
+    batch: u64,
+    /// What ended the log.
+    stop: Stop,
+    stop_offset: u64,
+    discarded_records: u64,
+    discarded_bytes: u64,
     /// The pieces of the device that hold the last batch, if no recovery has read it before.
     last_batch: Vec<(u64, usize)>,
 }
@@ -259,77 +251,75 @@ struct Scan<'a, D> {
 impl<'a, D: Device> Scan<'a, D> {
     fn new(device: &'a D, superblock: Superblock, on: Mechanisms) -> Scan<'a, D> {
         let ring = Ring { offset: superblock.wal_offset, bytes: superblock.wal_bytes };
-        let limit = Lsn(superblock.replay_lsn.saturating_add(ring.bytes));
-        let (window, window_lsn, live) = (Vec::new(), Lsn(0), VecDeque::new());
+        let (end, batch) = (Lsn(superblock.replay_lsn), superblock.replay_batch);
         Scan {
             device,
             superblock,
             on,
             ring,
-            limit,
-            window,
-            window_lsn,
-            live,
+            limit: Lsn(end.0.saturating_add(ring.bytes)),
+            window: Vec::new(),
+            window_lsn: Lsn(0),
+            live: VecDeque::new(),
             replayed: 0,
+            end,
+            batch,
+            stop: Stop::FullLap,
+            stop_offset: 0,
+            discarded_records: 0,
+            discarded_bytes: 0,
             last_batch: Vec::new(),
         }
     }
 
-    fn run(&mut self) -> io::Result<Tail> {
+    /// Reads to the end of the log, and says if that end is damage.
+    fn run(&mut self) -> io::Result<Option<Damage>> {
         let life_start = Lsn(self.superblock.life_start);
-        let (mut at, mut batch) = (Lsn(self.superblock.replay_lsn), self.superblock.replay_batch);
         let mut last: Option<BatchRead> = None;
         let broken = loop {
-            match self.read_batch(at, batch, last.as_ref())? {
+            match self.read_batch(last.as_ref())? {
                 Err(broken) => break broken,
                 Ok(read) => {
-                    (at, batch) = (next_sector(read.end), batch + 1);
+                    (self.end, self.batch) = (next_sector(read.end), self.batch + 1);
                     if let Some(synced) = last.replace(read) {
                         self.keep(synced);
                     }
                 }
             }
         };
-        let latest = self.latest_batch_behind(at)?;
-        let mut tail = Tail {
-            end: at,
-            batch,
-            stop_offset: self.ring.pieces(broken.lsn, 0)[0].0,
-            discarded_records: broken.whole_records,
-            discarded_bytes: broken.lsn.0 - at.0,
-            stop: broken.stop,
-            damage: None,
-        };
-        if guard::corruption_is_not_a_torn_tail(self.on, batch, latest, at < life_start) {
-            let expected = format!("a record of batch {batch} at lsn {}", broken.lsn);
-            tail.damage = Some(self.damage(Zone::Wal, tail.stop_offset, expected, &tail.stop));
-        } else if let Some(read) = &last
-            && read.lsn >= life_start
-            && let Some((seq, offset)) = self.missing_value(read)?
-        {
-            tail.stop = Stop::Value { seq };
-            if guard::corruption_is_not_a_torn_tail(self.on, read.number, latest, false) {
-                let expected = format!("the value of entry {seq}");
-                tail.damage = Some(self.damage(Zone::Data, offset, expected, &tail.stop));
+        let latest = self.latest_batch_behind(self.end)?;
+        self.stop_offset = self.ring.pieces(broken.lsn, 0)[0].0;
+        (self.discarded_records, self.discarded_bytes) = (broken.whole_records, broken.lsn.0 - self.end.0);
+        self.stop = broken.stop;
+        let mut damage = None;
+        if guard::corruption_is_not_a_torn_tail(self.on, self.batch, latest, self.end < life_start) {
+            let expected = format!("a record of batch {} at lsn {}", self.batch, broken.lsn);
+            damage = Some(self.damage(Zone::Wal, expected));
+        } else if let Some(read) = last.take_if(|read| read.lsn >= life_start) {
+            if let Some((seq, offset)) = self.missing_value(&read)? {
+                (self.stop, self.stop_offset) = (Stop::Value { seq }, offset);
+                if guard::corruption_is_not_a_torn_tail(self.on, read.number, latest, false) {
+                    damage = Some(self.damage(Zone::Data, format!("the value of entry {seq}")));
+                    last = Some(read);
+                } else {
+                    self.discarded_records += read.records.len() as u64;
+                    self.discarded_bytes += self.end.0 - read.lsn.0;
+                    (self.end, self.batch) = (read.lsn, read.number);
+                }
             } else {
-                (tail.end, tail.batch, tail.stop_offset) = (read.lsn, read.number, offset);
-                tail.discarded_records += read.records.len() as u64;
-                tail.discarded_bytes += at.0 - read.lsn.0;
-                last = None;
-            }
-        }
-        if let Some(read) = last {
-            if read.lsn >= life_start {
-                let records = self.ring.pieces(read.lsn, (tail.end.0 - read.lsn.0) as usize);
+                let records = self.ring.pieces(read.lsn, (self.end.0 - read.lsn.0) as usize);
                 self.last_batch = records.map(|(offset, range)| (offset, range.len())).to_vec();
                 let extents = read.records.iter().filter_map(WalRecord::slot).map(|slot| slot.extent());
                 let data_offset = self.superblock.data_offset;
                 let values = extents.map(|e| (data_offset + e.unit * UNIT, (e.units * UNIT) as usize));
                 self.last_batch.extend(values);
+                last = Some(read);
             }
+        }
+        if let Some(read) = last {
             self.keep(read);
         }
-        Ok(tail)
+        Ok(damage)
     }
 
     /// Writes the same bytes again. A sync makes durable what was written since the last one; but if that one has
@@ -344,24 +334,21 @@ impl<'a, D: Device> Scan<'a, D> {
         Ok(())
     }
 
-    fn damage(&self, zone: Zone, offset: u64, expected: String, stop: &Stop) -> Damage {
-        Damage { zone, offset, expected, found: stop.to_string() }
+    /// The end of the log is damage.
+    fn damage(&self, zone: Zone, expected: String) -> Damage {
+        Damage { zone, offset: self.stop_offset, expected, found: self.stop.to_string() }
     }
 
-    /// Reads the batch that begins at `at`, behind the one before: all of it, or where it breaks.
+    /// Reads the next batch, behind the one before: all of it, or where it breaks.
     ///
     /// The first batch of all may begin with entries that the checkpoint covers, and with entries that are undone
     /// further on in the batch, so its first record may have any seq; where it ends, all must fit together.
-    fn read_batch(
-        &mut self,
-        at: Lsn,
-        number: u64,
-        before: Option<&BatchRead>,
-    ) -> io::Result<Result<BatchRead, Broken>> {
-        let first = self.superblock.checkpoint_seq + 1;
+    fn read_batch(&mut self, before: Option<&BatchRead>) -> io::Result<Result<BatchRead, Broken>> {
+        let (first, at, number, records) =
+            (self.superblock.checkpoint_seq + 1, self.end, self.batch, Vec::new());
         let (next, counting_next, life) =
             before.map_or((None, first, 0), |b| (b.next, b.counting_next, b.life));
-        let mut read = BatchRead { lsn: at, end: at, number, records: Vec::new(), next, counting_next, life };
+        let mut read = BatchRead { lsn: at, end: at, number, records, next, counting_next, life };
         loop {
             let record = match self.read_record(&read)? {
                 Ok(record) => record,
