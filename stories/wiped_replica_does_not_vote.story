@@ -62,18 +62,18 @@
     n1/0 applies entry 4: no key changes [apply-only-committed]
     n1/0 serves in epoch 3: its marker, entry 4, is committed [own-epoch-commit]
 > tick n1
-    n1/0 sends n2 entries 4 to 4 of epoch 3, commit point 4
+    n1/0 sends n2 entries 5 to 4 of epoch 3, commit point 4
     n1/0 sends n3 entries 5 to 4 of epoch 3, commit point 4
 > calm
     n3/0 moves the commit point from 3 to 4 [majority-commit]
     n3/0 acknowledges to n1 that everything up to 4 is durable here [durable-ack]
     n3/0 applies entry 4: no key changes [apply-only-committed]
 > tick n1
-    n1/0 sends n2 entries 4 to 4 of epoch 3, commit point 4
+    n1/0 sends n2 entries 5 to 4 of epoch 3, commit point 4
     n1/0 sends n3 entries 5 to 4 of epoch 3, commit point 4
 > calm
     n3/0 acknowledges to n1 that everything up to 4 is durable here [durable-ack]
 > state
-    n1: Primary in epoch 3, log [1@1 2@1 3@1 4@3] (durable 4, committed 4, end 4)
+    n1: Primary in epoch 3, log [] (durable 4, committed 4, end 4)
     n2: Backup in epoch 0, log [] (durable 0, committed 0, end 0)
     n3: Backup in epoch 3, log [1@1 2@1 3@1 4@3] (durable 4, committed 4, end 4)

@@ -47,14 +47,50 @@ enum LogOp {
 struct Disk {
     promise: Epoch,
     proven: bool,
-    /// The log as its owner sees it.
+    /// The checkpoint: its seq, and what the rules keep in it.
+    base: Seq,
+    host_state: Vec<u8>,
+    /// What the present action moved from the log to the checkpoint.
+    dropped: Vec<(Seq, (Epoch, Origin))>,
+    /// The log after the checkpoint as its owner sees it.
     log: Vec<Entry>,
-    /// The log as of the last sync.
+    /// The log after the checkpoint as of the last sync.
     synced: Vec<Entry>,
     /// What came since, in order.
     unsynced: Vec<LogOp>,
     /// How many log records were ever written.
     position: u64,
+}
+
+impl Disk {
+    fn empty(promise: Epoch, proven: bool, position: u64) -> Disk {
+        Disk {
+            promise,
+            proven,
+            base: 0,
+            host_state: Vec::new(),
+            dropped: Vec::new(),
+            log: Vec::new(),
+            synced: Vec::new(),
+            unsynced: Vec::new(),
+            position,
+        }
+    }
+
+    /// The last entry.
+    fn last(&self) -> Seq {
+        self.base + self.log.len() as Seq
+    }
+
+    /// Where entry `seq` is in the log.
+    fn at(&self, seq: Seq) -> usize {
+        (seq - self.base - 1) as usize
+    }
+
+    /// What has been written, synced or not: where, and up to which entry.
+    fn written(&self) -> (u64, Seq) {
+        (self.position, self.last())
+    }
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -406,7 +442,7 @@ impl World {
         let seat = &mut self.seats[node as usize - 1];
         seat.disk.synced = seat.disk.log.clone();
         seat.disk.unsynced.clear();
-        let at = (seat.disk.position, seat.disk.log.len() as Seq);
+        let at = seat.disk.written();
         let on = seat.on();
         if let Some(proof) = guard::durable_ack(on, Some(at), at) {
             seat.proof = proof;
@@ -426,7 +462,7 @@ impl World {
             while let Some(effect) = seat.replica.next_effect() {
                 seat.perform(now, effect, entries_per_frame, &mut out, t);
             }
-            let at = (seat.disk.position, seat.disk.log.len() as Seq);
+            let at = seat.disk.written();
             match guard::durable_ack(seat.on(), None, at) {
                 Some(proof) if proof != seat.proof => {
                     seat.proof = proof;
@@ -434,6 +470,9 @@ impl World {
                 }
                 _ => break,
             }
+        }
+        if seat.replica.wants_checkpoint() {
+            seat.checkpoint(now, t);
         }
         for held in std::mem::take(&mut seat.held) {
             match held.release(&seat.proof) {
@@ -492,18 +531,24 @@ impl World {
                 self.break_promise("D2, P1", format!("two primaries in epoch {}", epoch.0));
                 return;
             }
-            let log: Vec<(Epoch, Origin)> =
-                self.seats[at].disk.log.iter().map(|entry| (entry.epoch, entry.origin)).collect();
-            let known = self.committed.len();
-            let upto = (commit as usize).min(log.len());
-            if let Some(seq) = (0..upto.min(known)).find(|seq| log[*seq] != self.committed[*seq]) {
-                let what = format!("{node} committed another entry {} than was committed before", seq + 1);
+            let disk = &self.seats[at].disk;
+            let content = |seq: Seq| {
+                let entry = &disk.log[disk.at(seq)];
+                (entry.epoch, entry.origin)
+            };
+            let (known, upto) = (self.committed.len() as Seq, commit.min(disk.last()));
+            let differs = |seq: &Seq| content(*seq) != self.committed[*seq as usize - 1];
+            if let Some(seq) = (disk.base + 1..=upto.min(known)).find(differs) {
+                let what = format!("{node} committed another entry {seq} than was committed before");
                 self.break_promise("D1, P1", what);
                 return;
             }
-            if upto > known {
-                self.committed.extend_from_slice(&log[known..upto]);
-            }
+            // What one action both commits and checkpoints is no longer in the log.
+            let dropped = disk.dropped.iter().filter(|(seq, _)| *seq > known).map(|(_, what)| *what);
+            let kept = (known.max(disk.base) + 1..=upto).map(content);
+            let new: Vec<(Epoch, Origin)> = dropped.chain(kept).collect();
+            self.committed.extend(new);
+            self.seats[at].disk.dropped.clear();
         }
         let told = self.answered.values().map(version).max().unwrap_or(0);
         if told > self.committed.len() as Seq {
@@ -511,7 +556,7 @@ impl World {
         }
         for seat in &self.seats {
             let status = seat.replica.status(0);
-            let lost = self.committed.len() as Seq > seat.disk.log.len() as Seq;
+            let lost = self.committed.len() as Seq > seat.disk.last();
             if status.serving && lost && self.leaders.keys().max() == Some(&status.promised) {
                 self.broken.get_or_insert(format!(
                     "D4, P1: entry {} was committed, and the primary of epoch {} does not have it",
@@ -525,14 +570,7 @@ impl World {
 
 impl Seat {
     fn new(scope: &Scope, me: NodeId, members: &[NodeId]) -> Seat {
-        let disk = Disk {
-            promise: Epoch(0),
-            proven: true,
-            log: Vec::new(),
-            synced: Vec::new(),
-            unsynced: Vec::new(),
-            position: 0,
-        };
+        let disk = Disk::empty(Epoch(0), true, 0);
         let config = Config {
             me,
             members: members.to_vec(),
@@ -555,13 +593,13 @@ impl Seat {
         let restored = Restored {
             promised: disk.promise,
             proven: disk.proven,
-            checkpoint: 0,
-            host_state: Vec::new(),
+            checkpoint: if disk.proven { disk.base } else { 0 },
+            host_state: if disk.proven { disk.host_state.clone() } else { Vec::new() },
             entries: entries.iter().map(|entry| (entry.epoch, entry.origin)).collect(),
         };
-        let at = (position, entries.len() as Seq);
+        let at = (position, if disk.proven { disk.last() } else { 0 });
         let proof = guard::durable_ack(on, Some(at), at).unwrap_or_default();
-        let replica = Replica::restore(config, restored).expect("there is no host state to decode");
+        let replica = Replica::restore(config, restored).expect("the rules wrote the host state themselves");
         Seat { replica, disk, held: Vec::new(), proof }
     }
 
@@ -574,7 +612,7 @@ impl Seat {
         for op in &self.disk.unsynced[..keep] {
             match op {
                 LogOp::Append(entry) => log.push(entry.clone()),
-                LogOp::Truncate(from) => log.truncate(*from as usize - 1),
+                LogOp::Truncate(from) => log.truncate(self.disk.at(*from)),
             }
         }
         let disk = Disk { synced: log.clone(), log, unsynced: Vec::new(), ..self.disk.clone() };
@@ -582,14 +620,7 @@ impl Seat {
     }
 
     fn wipe(&mut self) {
-        let disk = Disk {
-            promise: Epoch(0),
-            proven: false,
-            log: Vec::new(),
-            synced: Vec::new(),
-            unsynced: Vec::new(),
-            position: self.disk.position,
-        };
+        let disk = Disk::empty(Epoch(0), false, self.disk.position);
         *self = Seat::open(self.replica.config().clone(), disk);
     }
 
@@ -609,12 +640,12 @@ impl Seat {
             }
             Effect::Truncate(from) => {
                 self.disk.position += 1;
-                self.disk.log.truncate(from as usize - 1);
+                self.disk.log.truncate(self.disk.at(from));
                 self.disk.unsynced.push(LogOp::Truncate(from));
             }
             Effect::Promise(epoch) => self.disk.promise = epoch,
             Effect::Apply { seq, skip } => {
-                let entry = &self.disk.log[seq as usize - 1];
+                let entry = &self.disk.log[self.disk.at(seq)];
                 let nothing = skip || entry.op == Op::Nop;
                 let outcome = if nothing { Outcome::Nothing } else { Outcome::Written(seq) };
                 self.replica.step(now, Event::Applied(seq, outcome), t);
@@ -623,7 +654,7 @@ impl Seat {
             Effect::Hold(to, message) => self.hold(Held::until(self.disk.position, to, message, None)),
             Effect::SendEntries { to, epoch, prev, upto, commit } => {
                 let upto = upto.min(prev.seq.saturating_add(per_frame as u64));
-                let entries = self.disk.log[prev.seq as usize..upto as usize].to_vec();
+                let entries = self.disk.log[self.disk.at(prev.seq + 1)..self.disk.at(upto + 1)].to_vec();
                 out.push((Address::Node(to), Message::Prepare { epoch, prev, entries, commit }));
                 self.replica.step(now, Event::Sent(to, upto, 1), t);
             }
@@ -631,32 +662,36 @@ impl Seat {
                 let result = dataplane::ReadResult::Missing;
                 out.push((Address::Gateway(gateway), Message::ReadAnswer { id, result }));
             }
-            // There are no checkpoints here: the state as of entry 0 is empty, and the log holds the rest.
+            // The keys do not matter here: a state is one piece without any.
             Effect::SendChunk { to, epoch, transfer, cursor, may_finish: true } => {
-                let chunk = Chunk { seq: 0, items: Vec::new(), next: None, host_state: Vec::new() };
+                let (seq, host_state) = (self.disk.base, self.disk.host_state.clone());
+                let chunk = Chunk { seq, items: Vec::new(), next: None, host_state };
                 out.push((Address::Node(to), Message::Chunk { epoch, transfer, cursor, chunk }));
             }
             Effect::SendChunk { .. }
             | Effect::InstallBegin
             | Effect::InstallItems(_)
             | Effect::InstallAbort => {}
-            Effect::InstallFinish { epoch, .. } => {
+            Effect::InstallFinish { seq, host_state, epoch } => {
                 let promise = self.disk.promise.max(epoch);
-                let position = self.disk.position + 1;
-                self.disk = Disk {
-                    promise,
-                    proven: true,
-                    log: Vec::new(),
-                    synced: Vec::new(),
-                    unsynced: Vec::new(),
-                    position,
-                };
-                if let Some(proof) = guard::durable_ack(self.on(), Some((position, 0)), (position, 0)) {
-                    self.proof = proof;
-                }
+                let empty = Disk::empty(promise, true, self.disk.position + 1);
+                self.disk = Disk { base: seq, host_state, ..empty };
+                let at = self.disk.written();
+                self.proof = guard::durable_ack(self.on(), Some(at), at).unwrap_or(self.proof);
             }
             Effect::Unprove => self.disk.proven = false,
         }
+    }
+
+    /// A checkpoint as of what is applied, in one durable step. The applied entries are durable already.
+    fn checkpoint(&mut self, now: u64, t: &mut Tracer) {
+        let applied = self.replica.observe().3;
+        let gone = (applied - self.disk.base) as usize;
+        self.disk.host_state = self.replica.host_state();
+        self.disk.base = applied;
+        self.disk.dropped = self.disk.log.drain(..gone).map(|e| (e.seq, (e.epoch, e.origin))).collect();
+        self.disk.synced.drain(..gone);
+        self.replica.step(now, Event::Compacted(applied), t);
     }
 
     fn hold(&mut self, mut held: Held) {
