@@ -40,7 +40,7 @@
 > deliver n1 n2
     n2/0 refuses n1, which speaks for epoch 1: 2 is promised here [epoch-fence]
     n2/0 sends n1 entries 3 to 3 of epoch 2, commit point 3
-    n2/0 sends n3 entries 4 to 3 of epoch 2, commit point 3
+    n2/0 tells n3 that epoch 2 goes on behind entry 3, commit point 3
 > deliver n2 n1
     n1/0 is no longer primary of epoch 1: epoch 2 exists
     n1/0 follows n2 in epoch 2
@@ -53,10 +53,10 @@
     n2: Primary in epoch 2, log [1@1 2@1 3@2] (durable 3, committed 3, end 3)
     n3: Backup in epoch 2, log [1@1 2@1 3@2] (durable 3, committed 2, end 3)
     on its way n1 → n3: Prepare in epoch 1: entries 3..=3 behind 2@1, committed 2
-    on its way n2 → n3: Prepare in epoch 2: entries 4..=3 behind 3@2, committed 3
+    on its way n2 → n3: Prepare in epoch 2: nothing behind 3@2, committed 3
 > tick n2
     n2/0 sends n1 entries 3 to 3 of epoch 2, commit point 3
-    n2/0 sends n3 entries 4 to 3 of epoch 2, commit point 3
+    n2/0 tells n3 that epoch 2 goes on behind entry 3, commit point 3
 > calm
     n1/0 applies entry 3: no key changes [apply-only-committed]
     n3/0 refuses n1, which speaks for epoch 1: 2 is promised here [epoch-fence]
@@ -68,8 +68,8 @@
     n3/0 acknowledges to n2 that everything up to 3 is durable here [durable-ack]
     n2/0 counts n1 as having everything up to 3
 > tick n2
-    n2/0 sends n1 entries 4 to 3 of epoch 2, commit point 3
-    n2/0 sends n3 entries 4 to 3 of epoch 2, commit point 3
+    n2/0 tells n1 that epoch 2 goes on behind entry 3, commit point 3
+    n2/0 tells n3 that epoch 2 goes on behind entry 3, commit point 3
 > calm
     n1/0 acknowledges to n2 that everything up to 3 is durable here [durable-ack]
     n3/0 acknowledges to n2 that everything up to 3 is durable here [durable-ack]

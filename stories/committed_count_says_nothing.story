@@ -22,7 +22,7 @@
     client: write 1 is written as version 3
 > tick n1
     n1/0 sends n2 entries 3 to 3 of epoch 1, commit point 3
-    n1/0 sends n3 entries 4 to 3 of epoch 1, commit point 3
+    n1/0 tells n3 that epoch 1 goes on behind entry 3, commit point 3
 > deliver n1 n3
     n3/0 moves the commit point from 2 to 3 [majority-commit]
     n3/0 acknowledges to n1 that everything up to 3 is durable here [durable-ack]
@@ -53,7 +53,7 @@
     n1/0 answers request 2.2 to g1: Done(Written(4))
     client: write 2 is written as version 4
 > tick n1
-    n1/0 sends n2 entries 5 to 4 of epoch 1, commit point 4
+    n1/0 tells n2 that epoch 1 goes on behind entry 4, commit point 4
     n1/0 sends n3 entries 4 to 4 of epoch 1, commit point 4
 > deliver n1 n2
     n2/0 moves the commit point from 3 to 4 [majority-commit]

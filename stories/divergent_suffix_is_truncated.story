@@ -52,7 +52,7 @@
 # The network heals; n3 speaks to n1.
 > tick n3
     n3/0 sends n1 entries 3 to 4 of epoch 2, commit point 4
-    n3/0 sends n2 entries 5 to 4 of epoch 2, commit point 4
+    n3/0 tells n2 that epoch 2 goes on behind entry 4, commit point 4
 > calm
     n1/0 is no longer primary of epoch 1: epoch 2 exists
     n1/0 follows n3 in epoch 2
@@ -68,8 +68,8 @@
     n2/0 applies entry 4: written as version 4 [apply-only-committed]
     n3/0 counts n1 as having everything up to 4
 > tick n3
-    n3/0 sends n1 entries 5 to 4 of epoch 2, commit point 4
-    n3/0 sends n2 entries 5 to 4 of epoch 2, commit point 4
+    n3/0 tells n1 that epoch 2 goes on behind entry 4, commit point 4
+    n3/0 tells n2 that epoch 2 goes on behind entry 4, commit point 4
 > calm
     n1/0 acknowledges to n3 that everything up to 4 is durable here [durable-ack]
     n2/0 acknowledges to n3 that everything up to 4 is durable here [durable-ack]

@@ -62,18 +62,29 @@
     n1/0 applies entry 4: no key changes [apply-only-committed]
     n1/0 serves in epoch 3: its marker, entry 4, is committed [own-epoch-commit]
 > tick n1
-    n1/0 sends n2 entries 5 to 4 of epoch 3, commit point 4
-    n1/0 sends n3 entries 5 to 4 of epoch 3, commit point 4
+    n1/0 tells n2 that epoch 3 goes on behind entry 4, commit point 4
+    n1/0 tells n3 that epoch 3 goes on behind entry 4, commit point 4
 > calm
     n3/0 moves the commit point from 3 to 4 [majority-commit]
     n3/0 acknowledges to n1 that everything up to 4 is durable here [durable-ack]
     n3/0 applies entry 4: no key changes [apply-only-committed]
 > tick n1
-    n1/0 sends n2 entries 5 to 4 of epoch 3, commit point 4
-    n1/0 sends n3 entries 5 to 4 of epoch 3, commit point 4
+    n1/0 tells n2 that epoch 3 goes on behind entry 4, commit point 4
+    n1/0 tells n3 that epoch 3 goes on behind entry 4, commit point 4
 > calm
     n3/0 acknowledges to n1 that everything up to 4 is durable here [durable-ack]
+# n1 has made a checkpoint that reaches as far as its log did, and its epoch is confirmed by n3: n2 asks again.
+> tick n2
+    n2/0 fetches the state of n1: asking again for the same piece
+> calm
+    n1/0 sends n2 0 items of the state as of entry 4
+    n1/0 tells n2 that epoch 3 goes on behind entry 4, commit point 4
+    n1/0 tells n3 that epoch 3 goes on behind entry 4, commit point 4
+    n2/0 has the state of n1 as of entry 4, proven in epoch 3 [atomic-state-transfer]
+    n2/0 acknowledges to n1 that everything up to 4 is durable here [durable-ack]
+    n3/0 acknowledges to n1 that everything up to 4 is durable here [durable-ack]
+    n1/0 counts n2 as having everything up to 4
 > state
     n1: Primary in epoch 3, log [] (durable 4, committed 4, end 4)
-    n2: Backup in epoch 0, log [] (durable 0, committed 0, end 0)
+    n2: Backup in epoch 3, log [] (durable 4, committed 4, end 4)
     n3: Backup in epoch 3, log [1@1 2@1 3@1 4@3] (durable 4, committed 4, end 4)

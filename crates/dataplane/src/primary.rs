@@ -222,7 +222,13 @@ impl Replica {
             let prev = Tail { epoch: prev_epoch, seq: peer.next - 1 };
             let upto = if wanted { tail.min(prev.seq + ENTRIES_PER_FRAME_MAX) } else { prev.seq };
             peer.sent_at = now;
-            emit!(t, Kind::EntriesSent { to: to.0, epoch: epoch.0, from: prev.seq + 1, upto, commit });
+            emit!(
+                t,
+                match wanted {
+                    true => Kind::EntriesSent { to: to.0, epoch: epoch.0, from: prev.seq + 1, upto, commit },
+                    false => Kind::HeartbeatSent { to: to.0, epoch: epoch.0, prev: prev.seq, commit },
+                }
+            );
             out.push(Effect::SendEntries { to: *to, epoch, prev, upto, commit });
         }
         out.into_iter().for_each(|effect| self.effect(effect));

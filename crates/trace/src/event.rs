@@ -187,6 +187,7 @@ kinds! {
     RequestRefused { session: u64, number: u64, why: String } "does not take request {session}.{number}: {why}";
     EntryAppended { epoch: u64, seq: u64, last_before: u64 } "appends entry {seq} of epoch {epoch} to its log" changes "last" last_before seq;
     EntriesSent { to: u32, epoch: u64, from: u64, upto: u64, commit: u64 } "sends n{to} entries {from} to {upto} of epoch {epoch}, commit point {commit}";
+    HeartbeatSent { to: u32, epoch: u64, prev: u64, commit: u64 } "tells n{to} that epoch {epoch} goes on behind entry {prev}, commit point {commit}";
     EntriesRefused { from: u32, epoch: u64, prev: u64, last: u64 } "refuses entries of n{from}: its log does not match at {prev}" by LogMatching;
     EntriesRepeated { from: u32, upto: u64 } "already has the entries up to {upto} that n{from} sent, and keeps them" by TruncateOnlyOnConflict;
     LogTruncated { from: u64, last_before: u64, last: u64 } "removes the entries from {from} on, which contradict the primary's log" by TruncateOnConflict changes "last" last_before last;
@@ -236,6 +237,7 @@ kinds! {
     PromiseStored { before: u64, epoch: u64, generation: u64 } "stores the promise of epoch {epoch} in both superblocks (generation {generation})" by AbSuperblock changes "stored promise" before epoch;
     CheckpointBegun { seq: u64, keys: u64 } "begins a checkpoint as of entry {seq} ({keys} keys)";
     CheckpointDone { before: u64, seq: u64, generation: u64 } "has a checkpoint as of entry {seq}; the log before it may be reused" by AtomicCheckpoint changes "checkpoint" before seq;
+    StandingStored { before: String, standing: String } "marks its device as {standing}" by AbSuperblock changes "standing" before standing;
     StateInstalled { before: u64, seq: u64, epoch: u64 } "replaces its state by one as of entry {seq}, with promise {epoch}" by AtomicStateTransfer changes "checkpoint" before seq;
 
     // World.

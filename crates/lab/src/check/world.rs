@@ -715,6 +715,10 @@ fn version(outcome: &Outcome) -> Seq {
 /// A message in a few words.
 pub(crate) fn brief(message: &Message) -> String {
     match message {
+        Message::Prepare { epoch, prev, entries, commit } if entries.is_empty() => {
+            let dataplane::Tail { epoch: prev_epoch, seq } = prev;
+            format!("Prepare in epoch {}: nothing behind {seq}@{}, committed {commit}", epoch.0, prev_epoch.0)
+        }
         Message::Prepare { epoch, prev, entries, commit } => {
             let upto = prev.seq + entries.len() as u64;
             format!(
