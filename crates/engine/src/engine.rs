@@ -450,9 +450,12 @@ impl<D: Device> Engine<D> {
     /// Stores another standing.
     pub fn set_standing(&mut self, standing: Standing, t: &mut Tracer) -> Result<(), WriteError> {
         self.writable()?;
-        let mut next = self.superblock;
+        let (before, mut next) = (self.standing(), self.superblock);
         next.set_standing(standing);
-        self.store(next).map_err(|error| self.failed(error, t))
+        self.store(next).map_err(|error| self.failed(error, t))?;
+        let name = |standing: Standing| format!("{standing:?}").to_lowercase();
+        emit!(t, Kind::StandingStored { before: name(before), standing: name(standing) });
+        Ok(())
     }
 
     /// Makes `next` durable in both slots.

@@ -2,7 +2,7 @@
 //!
 //! Two slots hold the same contents, with different generations, whenever no update is under way. One slot is one
 //! 512-byte sector, so that a torn update of one slot damages only that slot; the slots are 4096 bytes apart, so that
-//! neither a torn physical sector nor a torn page takes both. [`store`] is the only writer.
+//! neither a torn physical sector nor a torn page takes both. `store` is the only writer.
 
 use std::io;
 
