@@ -77,7 +77,7 @@
 > tick n2
     n2/0 fetches the state of n1: asking again for the same piece
 > calm
-    n1/0 sends n2 0 items of the state as of entry 4
+    n1/0 sends n2 a piece of the state as of entry 4
     n1/0 tells n2 that epoch 3 goes on behind entry 4, commit point 4
     n1/0 tells n3 that epoch 3 goes on behind entry 4, commit point 4
     n2/0 has the state of n1 as of entry 4, proven in epoch 3 [atomic-state-transfer]

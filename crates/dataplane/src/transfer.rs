@@ -183,7 +183,7 @@ impl Replica {
             // Any later round will do as well, and the frames of the last one may be lost.
             sending.round = round;
         }
-        emit!(t, Kind::TransferChunkSent { to: from.0, seq: self.log.base(), items: 0 });
+        emit!(t, Kind::TransferChunkSent { to: from.0, seq: self.log.base() });
         self.effect(Effect::SendChunk {
             to: from,
             epoch,
@@ -239,7 +239,8 @@ impl Replica {
             // is committed.
             self.cancel_transfer();
             self.commit_upto(seq, t);
-            return self.effect(Effect::Hold(Address::Node(from), Message::PrepareOk { epoch, matched: seq }));
+            return self
+                .effect(Effect::Hold(Address::Node(from), Message::PrepareOk { epoch, matched: seq }));
         }
         emit!(t, Kind::TransferFinished { from: from.0, seq, epoch: epoch.0 });
         self.effect(Effect::InstallFinish { seq, host_state, epoch });

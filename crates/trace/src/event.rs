@@ -219,7 +219,7 @@ kinds! {
 
     // Replica: transfer.
     TransferStarted { from: u32, epoch: u64, why: String } "fetches the state of n{from}: {why}";
-    TransferChunkSent { to: u32, seq: u64, items: u64 } "sends n{to} {items} items of the state as of entry {seq}";
+    TransferChunkSent { to: u32, seq: u64 } "sends n{to} a piece of the state as of entry {seq}";
     TransferFinished { from: u32, seq: u64, epoch: u64 } "has the state of n{from} as of entry {seq}, proven in epoch {epoch}" by AtomicStateTransfer;
     VoteWithheld { to: u32, why: String } "does not vote for n{to}: {why}" by UnprovenLogDoesNotVote;
 
