@@ -6,6 +6,7 @@ use std::os::unix::fs::FileExt;
 use std::path::Path;
 
 use crate::device::Device;
+use crate::types::UNIT;
 
 /// A file or a block device, locked for this process.
 #[derive(Debug)]
@@ -51,19 +52,13 @@ impl FileDevice {
     /// power fails before the directory entry is on the medium, (4) file and promise are gone.
     pub fn create(path: &Path, bytes: u64) -> Result<FileDevice, FileError> {
         let file = OpenOptions::new().read(true).write(true).create_new(true).open(path)?;
-        lock(&file)?;
-        let zeros = vec![0; 1 << 20];
-        let bytes = bytes / crate::UNIT * crate::UNIT;
-        let mut at = 0;
-        while at < bytes {
-            let n = (bytes - at).min(zeros.len() as u64);
-            file.write_all_at(&zeros[..n as usize], at)?;
-            at += n;
+        let bytes = bytes / UNIT * UNIT;
+        let made = lock(&file).and_then(|()| Ok(fill(&file, bytes, path)?));
+        if made.is_err() {
+            // A half-filled file would only be in the way of the next attempt.
+            let _ = std::fs::remove_file(path);
         }
-        file.sync_all()?;
-        let parent = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
-        File::open(parent)?.sync_all()?;
-        Ok(FileDevice { file, bytes })
+        made.map(|()| FileDevice { file, bytes })
     }
 
     /// Opens an existing file or block device for reading and writing.
@@ -74,6 +69,19 @@ impl FileDevice {
         let bytes = file.seek(SeekFrom::End(0))?;
         Ok(FileDevice { file, bytes })
     }
+}
+
+fn fill(file: &File, bytes: u64, path: &Path) -> io::Result<()> {
+    let zeros = vec![0; 1 << 20];
+    let mut at = 0;
+    while at < bytes {
+        let n = (bytes - at).min(zeros.len() as u64);
+        file.write_all_at(&zeros[..n as usize], at)?;
+        at += n;
+    }
+    file.sync_all()?;
+    let parent = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    File::open(parent)?.sync_all()
 }
 
 /// `device-lock`. Without it: (1) a second process opens the device, (2) both recover the same log and append at the
