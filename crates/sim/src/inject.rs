@@ -136,7 +136,7 @@ impl World<'_> {
                 }
                 for (host, foreign) in [(one, other), (other, one)] {
                     if let Err(sentence) = self.refuses_foreign_disk(host, foreign) {
-                        self.complaint = broken("extents", "P1", 1, sentence).err();
+                        self.complaint = broken("device", "P1", 1, sentence).err();
                     }
                 }
                 self.queue.after(down, Event::Unswap(one, other));

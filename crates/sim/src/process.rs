@@ -185,7 +185,7 @@ impl World<'_> {
         if !proven {
             if !replica.suspect {
                 let node = replica.node;
-                return broken("extents", "P5", 5, format!("{node} calls its log damaged, and nothing was"));
+                return broken("device", "P5", 5, format!("{node} calls its log damaged, and nothing was"));
             }
             replica.unproven = true;
         } else if replica.unproven {
@@ -275,7 +275,7 @@ impl World<'_> {
                 let sight = sight(replica, place, &node);
                 let applied = sight.applied.1;
                 if let Some(damage) = report.damage.filter(|_| !replica.suspect) {
-                    return broken("extents", "P5", 5, format!("{node_id} reports damage, and nothing was: {damage}"));
+                    return broken("device", "P5", 5, format!("{node_id} reports damage, and nothing was: {damage}"));
                 }
                 self.watches[shard as usize].opened(&sight)?;
                 replica.applied = applied;
@@ -293,7 +293,7 @@ impl World<'_> {
                 self.queue.after(down, Event::Start(host, life));
                 Ok(())
             }
-            Err(error) => broken("extents", "P1", 1, format!("{node_id} cannot start again: {error}")),
+            Err(error) => broken("device", "P1", 1, format!("{node_id} cannot start again: {error}")),
         }
     }
 

@@ -1,46 +1,23 @@
 //! Virtual time: what is to happen, ordered by when, and among equals by who asked first.
 
-use std::cmp::{Ordering, Reverse};
+use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 
 use dataplane::Micros;
 
-struct Item<E> {
-    at: Micros,
-    order: u64,
-    event: E,
-}
-
-impl<E> PartialEq for Item<E> {
-    fn eq(&self, other: &Self) -> bool {
-        (self.at, self.order) == (other.at, other.order)
-    }
-}
-
-impl<E> Eq for Item<E> {}
-
-impl<E> PartialOrd for Item<E> {
-    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
-        Some(self.cmp(other))
-    }
-}
-
-impl<E> Ord for Item<E> {
-    fn cmp(&self, other: &Self) -> Ordering {
-        (self.at, self.order).cmp(&(other.at, other.order))
-    }
-}
-
 /// The future, as far as it is known.
 pub struct Queue<E> {
-    heap: BinaryHeap<Reverse<Item<E>>>,
+    /// When, who asked first, and where the event is kept: events are large, and a heap moves what it holds.
+    heap: BinaryHeap<Reverse<(Micros, u64, usize)>>,
+    events: Vec<Option<E>>,
+    free: Vec<usize>,
     asked: u64,
     now: Micros,
 }
 
 impl<E> Default for Queue<E> {
     fn default() -> Queue<E> {
-        Queue { heap: BinaryHeap::new(), asked: 0, now: 0 }
+        Queue { heap: BinaryHeap::new(), events: Vec::new(), free: Vec::new(), asked: 0, now: 0 }
     }
 }
 
@@ -53,7 +30,12 @@ impl<E> Queue<E> {
     /// Lets `event` happen at `at`, or at once if that is past.
     pub fn at(&mut self, at: Micros, event: E) {
         self.asked += 1;
-        self.heap.push(Reverse(Item { at: at.max(self.now), order: self.asked, event }));
+        let place = self.free.pop().unwrap_or_else(|| {
+            self.events.push(None);
+            self.events.len() - 1
+        });
+        self.events[place] = Some(event);
+        self.heap.push(Reverse((at.max(self.now), self.asked, place)));
     }
 
     /// Lets `event` happen in `wait` microseconds.
@@ -63,9 +45,10 @@ impl<E> Queue<E> {
 
     /// Moves time to the next event.
     pub fn next(&mut self) -> Option<E> {
-        let Reverse(item) = self.heap.pop()?;
-        self.now = item.at;
-        Some(item.event)
+        let Reverse((at, _, place)) = self.heap.pop()?;
+        self.now = at;
+        self.free.push(place);
+        self.events[place].take()
     }
 }
 

@@ -11,7 +11,7 @@
 //! | `sessions` | D6 | a request has one result |
 //! | `reads` | D5, P5 | what is read was committed, and is what was written |
 //! | `linearizability` | P2 | an order of all operations explains all answers |
-//! | `extents` | E3 | every unit of a device has one owner |
+//! | device (in `process`, `inject`) | P1, P5, E… | a device opens again, calls nothing damaged that is not, and only in its own node; extents with two owners are found by the engine's own count (E3) |
 
 mod epochs;
 pub mod linearizability;
