@@ -18,6 +18,8 @@ use engine::Device;
 pub(crate) const SECTOR: usize = 512;
 /// Up to so many ways in which sectors can survive, all of them are tried; beyond, see [`State::power_cuts`].
 pub(crate) const WAYS_MAX: usize = 256;
+/// Where in a sector a bit is turned: in the magic number, the CRC, a length, and further on.
+const ROTTEN_BYTES: [usize; 5] = [0, 5, 9, 100, 300];
 /// Combinations drawn where there are too many.
 const SAMPLES: u64 = 64;
 
@@ -47,7 +49,8 @@ fn bytes(content: &Content) -> &[u8; SECTOR] {
 /// What a sector adds to the fingerprint of an image.
 fn fingerprint(sector: usize, content: &Content) -> u64 {
     let Some(content) = content else { return 0 };
-    (content.hash ^ (sector as u64 + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15)).wrapping_mul(0xd6e8_feb8_6659_fd93)
+    (content.hash ^ (sector as u64 + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15))
+        .wrapping_mul(0xd6e8_feb8_6659_fd93)
 }
 
 /// A sector in the cache that is newer than the one on the medium.
@@ -219,20 +222,25 @@ impl State {
         State { durable, durable_fingerprint: cut.fingerprint, cached: Vec::new() }
     }
 
-    /// Sectors that are not all zeros; nothing may be cached.
-    pub(crate) fn used(&self) -> Vec<usize> {
+    /// The medium with bits turned in one sector, for each sector in use and several places in it; and with both
+    /// superblock slots damaged. With the sectors, and whether it is the latter. Nothing may be cached.
+    pub(crate) fn rotten(&self) -> Vec<(Vec<usize>, usize, State)> {
         assert!(self.cached.is_empty(), "rot is a matter of the medium");
-        (0..self.durable.len()).filter(|&sector| self.durable[sector].is_some()).collect()
-    }
-
-    /// The medium with one bit of a sector turned.
-    pub(crate) fn rotten(&self, sector: usize, byte: usize) -> State {
-        let mut rotten = self.clone();
-        let mut changed = *bytes(&self.durable[sector]);
-        changed[byte] ^= 1;
-        rotten.apply(&Io::Write(sector, vec![content(&changed)]));
-        rotten.apply(&Io::Sync);
-        rotten
+        let used = (0..self.durable.len()).filter(|&sector| self.durable[sector].is_some());
+        let slots = engine::format::superblock::SLOTS.map(|slot| slot as usize / SECTOR).to_vec();
+        let hit = used.map(|sector| vec![sector]).chain([slots]);
+        hit.flat_map(|sectors| ROTTEN_BYTES.map(|byte| (sectors.clone(), byte)))
+            .map(|(sectors, byte)| {
+                let mut rotten = self.clone();
+                for &sector in &sectors {
+                    let mut changed = *bytes(&self.durable[sector]);
+                    changed[byte] ^= 1;
+                    rotten.apply(&Io::Write(sector, vec![content(&changed)]));
+                }
+                rotten.apply(&Io::Sync);
+                (sectors, byte, rotten)
+            })
+            .collect()
     }
 }
 

@@ -1,0 +1,387 @@
+//! All schedules within the bounds, depth first, in rounds of growing bounds, each state once per round.
+//!
+//! A *state* is what a crash leaves: the medium, the cache (after a kill), and what the host may rely on. It is
+//! remembered by a 64-bit fingerprint, with the steps and crashes that were still to come when it was visited; with
+//! more to come it is visited again. Two states with one fingerprint would hide one of them: with 50 million states the
+//! chance is about one in ten thousand, and it is part of the bound.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::mpsc::{RecvTimeoutError, channel};
+use std::time::Duration;
+
+use engine::{Engine, OpenError};
+use trace::{Mechanisms, Tracer};
+
+use super::disk::{Cut, Disk, Io, State, WAYS_MAX};
+use super::workload::{self, IDENTITY, Known, Op, Start, recovered, starts, take};
+
+const SHARDS: usize = 64;
+
+/// How much is tried.
+#[derive(Clone, Copy, Debug)]
+pub struct Bounds {
+    /// Steps of the host, over all its lives.
+    pub ops: u32,
+    /// Crashes, in steps and in recoveries.
+    pub crashes: u32,
+    /// May a sync fail, and a bit rot in what was synced?
+    pub faults: bool,
+    /// Stops after about this many states.
+    pub states_max: u64,
+    /// On how many threads.
+    pub threads: usize,
+    /// The mechanisms that are on.
+    pub mechanisms: Mechanisms,
+}
+
+impl fmt::Display for Bounds {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "{} starts, up to {} steps of an alphabet of {} and up to {} crashes, at every write and sync of steps \
+             and recoveries; after each, every way in which cached sectors can survive, torn ones included, if those \
+             are at most {WAYS_MAX} (else a choice of them)",
+            starts().len(),
+            self.ops,
+            Op::all(self.faults).len(),
+            self.crashes,
+        )
+    }
+}
+
+/// How far an exploration has come.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Progress {
+    /// Different states that a crash left, each opened.
+    pub states: u64,
+    /// Steps of the round under way.
+    pub ops: u32,
+    /// Crashes of the round under way.
+    pub crashes: u32,
+}
+
+/// A schedule that breaks a promise.
+#[derive(Clone, Debug)]
+pub struct Found {
+    /// What is broken, with the number of the engine's invariant.
+    pub broken: String,
+    /// The steps, as sentences.
+    pub steps: Vec<String>,
+}
+
+/// What came of an exploration.
+#[derive(Clone, Debug)]
+pub struct Outcome {
+    /// How far it came.
+    pub progress: Progress,
+    /// The rounds that were completed: steps and crashes.
+    pub rounds: Vec<(u32, u32)>,
+    /// Was every state within the bounds visited?
+    pub complete: bool,
+    /// The first violation.
+    pub found: Option<Found>,
+}
+
+/// Visits every state within the bounds, small rounds first, so that what is found is short. `report` is called now
+/// and then.
+pub fn explore_device(bounds: &Bounds, mut report: impl FnMut(Progress)) -> Outcome {
+    let search = Search::new(bounds);
+    let mut rounds: Vec<(u32, u32)> =
+        (1..=bounds.ops).flat_map(|ops| (1..=bounds.crashes).map(move |crashes| (ops, crashes))).collect();
+    rounds.sort_by_key(|&(ops, crashes)| (ops + crashes, crashes));
+    let mut done = Vec::new();
+    for (ops, crashes) in rounds {
+        let progress = || Progress { states: search.states.load(Ordering::Relaxed), ops, crashes };
+        search.round(ops, crashes, bounds.threads, || report(progress()));
+        let found = search.found.lock().expect("no worker panicked").take();
+        if found.is_some() || search.stop.load(Ordering::Relaxed) {
+            return Outcome { progress: progress(), rounds: done, complete: false, found };
+        }
+        done.push((ops, crashes));
+    }
+    let states = search.states.load(Ordering::Relaxed);
+    let progress = Progress { states, ops: bounds.ops, crashes: bounds.crashes };
+    Outcome { progress, rounds: done, complete: true, found: None }
+}
+
+/// What led to a state.
+#[derive(Clone, Debug)]
+enum Step {
+    Start(&'static str),
+    Op(Op),
+    Open,
+    /// With how many of how many accesses of the step before done.
+    Crash(usize, usize, Crash),
+    /// A bit turned in this byte of these sectors.
+    Rot(usize, Vec<usize>),
+}
+
+#[derive(Clone, Debug)]
+enum Crash {
+    Kill,
+    Power(Cut),
+}
+
+impl fmt::Display for Step {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Step::Start(name) => write!(f, "the device: {name}"),
+            Step::Op(op) => op.fmt(f),
+            Step::Open => write!(f, "open it"),
+            Step::Rot(byte, sectors) => {
+                write!(f, "a bit rots in byte {byte} of each of the sectors {sectors:?}")
+            }
+            Step::Crash(done, of, crash) => {
+                write!(f, "after {done} of {of} writes and syncs of that, ")?;
+                match crash {
+                    Crash::Kill => write!(f, "kill -9: the cache survives"),
+                    Crash::Power(cut) => write!(f, "a power cut: {cut}"),
+                }
+            }
+        }
+    }
+}
+
+/// What is still to come.
+#[derive(Clone, Copy)]
+struct Budget {
+    ops: u32,
+    crashes: u32,
+}
+
+/// Where the first life of a worker's share goes: the recovery, or one first step.
+#[derive(Clone, Copy)]
+enum Share {
+    All,
+    Opening,
+    First(Op),
+}
+
+struct Search {
+    mechanisms: Mechanisms,
+    faults: bool,
+    alphabet: Vec<Op>,
+    states_max: u64,
+    starts: Vec<Start>,
+    states: AtomicU64,
+    stop: AtomicBool,
+    visited: Vec<Mutex<HashMap<u64, (u8, u8)>>>,
+    found: Mutex<Option<Found>>,
+}
+
+impl Search {
+    fn new(bounds: &Bounds) -> Search {
+        Search {
+            mechanisms: bounds.mechanisms,
+            faults: bounds.faults,
+            alphabet: Op::all(bounds.faults),
+            states_max: bounds.states_max,
+            starts: starts(),
+            states: AtomicU64::new(0),
+            stop: AtomicBool::new(false),
+            visited: (0..SHARDS).map(|_| Mutex::new(HashMap::new())).collect(),
+            found: Mutex::new(None),
+        }
+    }
+
+    /// One round, its starts and first steps shared out to the threads.
+    fn round(&self, ops: u32, crashes: u32, threads: usize, mut report: impl FnMut()) {
+        let firsts =
+            || std::iter::once(Share::Opening).chain(self.alphabet.iter().map(|&op| Share::First(op)));
+        let shares: Vec<(&Start, Share)> =
+            self.starts.iter().flat_map(|start| firsts().map(move |share| (start, share))).collect();
+        let next = AtomicUsize::new(0);
+        let (alive, finished) = channel::<()>();
+        std::thread::scope(|scope| {
+            for _ in 0..threads.max(1) {
+                let (alive, next, shares) = (alive.clone(), &next, &shares);
+                scope.spawn(move || {
+                    while let Some((start, share)) = shares.get(next.fetch_add(1, Ordering::Relaxed)) {
+                        let mut walk = Walk { search: self, path: vec![Step::Start(start.name)] };
+                        walk.open(start.disk.clone(), &start.known, Budget { ops, crashes }, *share);
+                    }
+                    drop(alive);
+                });
+            }
+            drop(alive);
+            while finished.recv_timeout(Duration::from_millis(200)) == Err(RecvTimeoutError::Timeout) {
+                report();
+            }
+        });
+    }
+
+    /// Is this state new, or was it visited with less to come?
+    fn enter(&self, disk: u64, known: &Known, left: Budget) -> bool {
+        let mut hasher = DefaultHasher::new();
+        (disk, known).hash(&mut hasher);
+        let id = hasher.finish();
+        let mut shard = self.visited[id as usize % SHARDS].lock().expect("no worker panicked");
+        let (ops, crashes) = (left.ops as u8, left.crashes as u8);
+        match shard.get(&id) {
+            Some(&(o, c)) if o >= ops && c >= crashes => return false,
+            Some(_) => {}
+            None => {
+                if self.states.fetch_add(1, Ordering::Relaxed) + 1 >= self.states_max {
+                    self.stop.store(true, Ordering::Relaxed);
+                }
+            }
+        }
+        shard.insert(id, (ops, crashes));
+        true
+    }
+}
+
+struct Walk<'a> {
+    search: &'a Search,
+    path: Vec<Step>,
+}
+
+impl Walk<'_> {
+    /// The device as a crash has left it: opens it, with crashes in between, and goes on.
+    fn open(&mut self, state: State, known: &Known, left: Budget, share: Share) {
+        self.path.push(Step::Open);
+        let disk = Disk::of(state.clone());
+        let mechanisms = self.search.mechanisms;
+        let opened = caught(|| {
+            Engine::open(disk, &IDENTITY, mechanisms, &mut Tracer::off())
+                .map_err(|error| format!("E1: a crash leaves a device that cannot be opened: {error}"))
+        });
+        match opened {
+            Err(broken) => self.broken(broken),
+            Ok((mut engine, report)) => {
+                let journal = engine.device().take_journal();
+                if !matches!(share, Share::First(_)) {
+                    self.crashes_within(&state, &journal, known, left);
+                }
+                match caught(|| recovered(&mut engine, &report, known)) {
+                    Err(broken) => self.broken(broken),
+                    Ok(known) => self.live(&engine, &known, left, share),
+                }
+            }
+        }
+        self.path.pop();
+    }
+
+    /// Cuts the power, or kills, behind each access but the last.
+    fn crashes_within(&mut self, before: &State, journal: &[Io], known: &Known, left: Budget) {
+        if left.crashes == 0 {
+            return;
+        }
+        let mut state = before.clone();
+        for (n, io) in journal.iter().enumerate().take(journal.len().saturating_sub(1)) {
+            state.apply(io);
+            self.crash(&state, known, left, (n + 1, journal.len()));
+        }
+    }
+
+    /// All that a crash at this moment can leave.
+    fn crash(&mut self, state: &State, known: &Known, left: Budget, (done, of): (usize, usize)) {
+        let left = Budget { crashes: left.crashes - 1, ..left };
+        for cut in state.power_cuts() {
+            if self.search.stop.load(Ordering::Relaxed) {
+                return;
+            }
+            let after = state.after(&cut);
+            if self.search.enter(after.fingerprint(), known, left) {
+                self.path.push(Step::Crash(done, of, Crash::Power(cut)));
+                self.open(after, known, left, Share::All);
+                self.path.pop();
+            }
+        }
+        if state.has_cached() && self.search.enter(state.fingerprint(), known, left) {
+            self.path.push(Step::Crash(done, of, Crash::Kill));
+            self.open(state.clone(), known, left, Share::All);
+            self.path.pop();
+        }
+    }
+
+    /// An engine that is open: the host takes every step it can.
+    fn live(&mut self, engine: &Engine<Disk>, known: &Known, left: Budget, share: Share) {
+        // A step that no crash follows shows nothing that one with a crash behind it does not.
+        if left.ops == 0 || left.crashes == 0 {
+            return;
+        }
+        let search = self.search;
+        for &op in search.alphabet.iter().filter(|&&op| match share {
+            Share::All => true,
+            Share::Opening => false,
+            Share::First(first) => op == first,
+        }) {
+            if search.stop.load(Ordering::Relaxed) {
+                return;
+            }
+            let mut engine = engine.clone();
+            let before = engine.device().state();
+            engine.device().take_journal();
+            self.path.push(Step::Op(op));
+            match caught(|| Ok(take(op, &mut engine, known))) {
+                Err(broken) => self.broken(broken),
+                Ok(None) => {}
+                Ok(Some(done)) => {
+                    let journal = engine.device().take_journal();
+                    self.crashes_within(&before, &journal, &done.during, left);
+                    let at_rest = if done.failed { done.after.clone() } else { done.after.at_rest() };
+                    self.crash(&engine.device().state(), &at_rest, left, (journal.len(), journal.len()));
+                    if self.search.faults && left.crashes == 1 {
+                        self.rot(&engine.device().state(), &at_rest);
+                    }
+                    if !done.failed {
+                        if let Err(broken) = caught(|| workload::reads(&engine, &done.after, false)) {
+                            self.broken(broken);
+                        }
+                        self.live(&engine, &done.after, Budget { ops: left.ops - 1, ..left }, Share::All);
+                    }
+                }
+            }
+            self.path.pop();
+        }
+    }
+
+    /// Turns bits on a medium where all is synced.
+    fn rot(&mut self, state: &State, known: &Known) {
+        if state.has_cached() {
+            return;
+        }
+        for (sectors, byte, rotten) in state.rotten() {
+            if self.search.stop.load(Ordering::Relaxed) {
+                return;
+            }
+            let superblocks = sectors.len() > 1;
+            if !self.search.enter(rotten.fingerprint(), known, Budget { ops: 0, crashes: 0 }) {
+                continue;
+            }
+            let (disk, mechanisms) = (Disk::of(rotten), self.search.mechanisms);
+            let checked = caught(|| match Engine::open(disk, &IDENTITY, mechanisms, &mut Tracer::off()) {
+                Err(OpenError::Corrupt(_) | OpenError::NotFormatted) if superblocks => Ok(()),
+                Err(error) => Err(format!("one damaged sector, and the device cannot be opened: {error}")),
+                Ok(_) if superblocks => Err("a device without a superblock was opened".into()),
+                Ok((mut engine, _)) => workload::rotten(&mut engine, known),
+            });
+            if let Err(broken) = checked {
+                self.path.push(Step::Rot(byte, sectors));
+                self.broken(broken);
+                self.path.pop();
+            }
+        }
+    }
+
+    fn broken(&self, broken: String) {
+        self.search.stop.store(true, Ordering::Relaxed);
+        let steps = self.path.iter().map(ToString::to_string).collect();
+        self.search.found.lock().expect("no worker panicked").get_or_insert(Found { broken, steps });
+    }
+}
+
+/// Runs it; a failed assertion of the engine is a violation like any other.
+fn caught<T>(run: impl FnOnce() -> Result<T, String>) -> Result<T, String> {
+    catch_unwind(AssertUnwindSafe(run)).unwrap_or_else(|panic| {
+        let text = panic.downcast_ref::<String>().cloned();
+        let text = text.or_else(|| panic.downcast_ref::<&str>().map(|s| s.to_string()));
+        Err(text.unwrap_or_else(|| "an assertion of the engine failed".into()))
+    })
+}
