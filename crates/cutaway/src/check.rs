@@ -1,17 +1,20 @@
-//! `check`: exhaustive exploration within a named scope.
+//! `check`: exhaustive exploration within a named scope: of the replication rules, or of one device and its crashes.
 
 use std::time::{Duration, Instant};
 
 use clap::Args;
 use indicatif::{ProgressBar, ProgressStyle};
 use lab::check::{Progress, SCOPES, Scope, explore};
-use trace::Mechanism;
+use lab::device::{self, Bounds, explore_device};
+use serde_json::{Value, json};
+use trace::Mechanisms;
 
 use crate::failure::{Failure, me};
 
-/// Visits every state that the replication rules can reach within a scope
+/// Visits every state that the replication rules, or one device and its crashes, can reach within a scope
 ///
-/// The replicas run the step functions that real nodes run. Without `--scope`, lists the scopes.
+/// The replicas run the step functions that real nodes run, and the device is used by the real engine. Without
+/// `--scope`, lists the scopes.
 #[derive(Debug, Args)]
 pub struct Check {
     /// The bounds, by name
@@ -28,52 +31,63 @@ pub struct Check {
     json: bool,
 }
 
+/// The scope of the engine.
+const DEVICE: (&str, &str) =
+    ("device", "one device: small workloads, crashes anywhere, whatever the disk kept of its cache");
+
+/// What came of either exploration.
+struct Told {
+    states: u64,
+    /// One line: how far it came.
+    line: String,
+    bounds: String,
+    complete: bool,
+    /// What only this exploration tells in its JSON.
+    more: Value,
+    found: Option<Found>,
+}
+
+struct Found {
+    broken: String,
+    steps: Vec<String>,
+    end: Vec<String>,
+}
+
 impl Check {
     pub fn run(self) -> Result<(), Failure> {
         let Some(name) = &self.scope else {
-            SCOPES.iter().for_each(|scope| println!("{:<10} {}", scope.name, scope.about));
+            let scopes = SCOPES.iter().map(|scope| (scope.name, scope.about)).chain([DEVICE]);
+            scopes.for_each(|(name, about)| println!("{name:<10} {about}"));
             return Ok(());
         };
-        let mut scope = Scope::named(name).ok_or_else(|| {
-            Failure::usage(format!("there is no scope {name}")).next(format!("{} check", me()))
-        })?;
-        for id in &self.without {
-            let mechanism = Mechanism::from_id(id).ok_or_else(|| {
-                let ids: Vec<_> = Mechanism::ALL.iter().map(|m| m.id()).collect();
-                Failure::usage(format!("there is no mechanism {id}; there are {}", ids.join(" ")))
-            })?;
-            scope = scope.without(mechanism);
-        }
+        let mechanisms = lab::all_but(&self.without).map_err(Failure::usage)?;
         let started = Instant::now();
         let bar = ProgressBar::new_spinner();
         bar.set_style(ProgressStyle::with_template("{spinner} {msg}").expect("a template of this file"));
         bar.enable_steady_tick(Duration::from_millis(200));
-        // A failed assertion of the rules is a finding, told below; not a crash of this program.
+        // A failed assertion of the code under test is a finding, told below; not a crash of this program.
         std::panic::set_hook(Box::new(|_| {}));
-        let threads = std::thread::available_parallelism().map_or(1, |n| n.get());
-        let outcome =
-            explore(&scope, self.states, threads, |progress| bar.set_message(line(progress, started)));
+        let told = self.explore(name, mechanisms, started, &bar);
         let _ = std::panic::take_hook();
         bar.finish_and_clear();
-        let rate = rate(outcome.progress.states, started);
+        let told = told?;
         if self.json {
-            println!(
-                "{}",
-                serde_json::json!({
-                    "scope": scope.name, "states": outcome.progress.states, "depth": outcome.progress.depth,
-                    "complete": outcome.complete, "rate": rate, "violations": u8::from(outcome.found.is_some()),
-                    "broken": outcome.found.as_ref().map(|found| &found.broken),
-                    "steps": outcome.found.as_ref().map(|found| &found.steps),
-                })
-            );
+            let mut result = json!({
+                "scope": name, "states": told.states, "complete": told.complete,
+                "rate": rate(told.states, started), "violations": u8::from(told.found.is_some()),
+                "broken": told.found.as_ref().map(|found| &found.broken),
+                "steps": told.found.as_ref().map(|found| &found.steps),
+            });
+            if let (Value::Object(result), Value::Object(more)) = (&mut result, told.more) {
+                result.extend(more);
+            }
+            println!("{result}");
         } else {
-            println!("{}", line(outcome.progress, started));
-            println!("{}", bounds(&scope));
+            println!("{}\nscope {name}: {}", told.line, told.bounds);
         }
-        let Some(found) = outcome.found else {
+        let Some(found) = told.found else {
             if !self.json {
-                let all =
-                    if outcome.complete { "every state within these bounds" } else { "the states above" };
+                let all = if told.complete { "every state within these bounds" } else { "the states above" };
                 println!("no violation in {all}");
             }
             return Ok(());
@@ -85,8 +99,45 @@ impl Check {
             found.end.iter().for_each(|line| println!("     {line}"));
         }
         let without: String = self.without.iter().map(|id| format!(" --without {id}")).collect();
-        let again = format!("{} check --scope {}{without}", me(), scope.name);
+        let again = format!("{} check --scope {name}{without}", me());
         Err(Failure::error(format!("a promise is broken: {}", found.broken)).next(again))
+    }
+
+    fn explore(
+        &self,
+        name: &str,
+        mechanisms: Mechanisms,
+        started: Instant,
+        bar: &ProgressBar,
+    ) -> Result<Told, Failure> {
+        let threads = std::thread::available_parallelism().map_or(1, |n| n.get());
+        if name == DEVICE.0 {
+            let bounds = Bounds { states_max: self.states, mechanisms, ..Bounds::large(threads) };
+            let outcome = explore_device(&bounds, |progress| bar.set_message(device_line(progress, started)));
+            let device::Progress { states, ops, crashes } = outcome.progress;
+            return Ok(Told {
+                states,
+                line: device_line(outcome.progress, started),
+                bounds: format!("{bounds}; complete for these steps and crashes: {:?}", outcome.rounds),
+                complete: outcome.complete,
+                more: json!({ "ops": ops, "crashes": crashes, "rounds": outcome.rounds }),
+                found: outcome.found.map(|f| Found { broken: f.broken, steps: f.steps, end: Vec::new() }),
+            });
+        }
+        let scope = Scope::named(name).ok_or_else(|| {
+            Failure::usage(format!("there is no scope {name}")).next(format!("{} check", me()))
+        })?;
+        let scope = Scope { mechanisms, ..scope };
+        let report = |progress| bar.set_message(line(progress, started));
+        let outcome = explore(&scope, self.states, threads, report);
+        Ok(Told {
+            states: outcome.progress.states,
+            line: line(outcome.progress, started),
+            bounds: bounds(&scope),
+            complete: outcome.complete,
+            more: json!({ "depth": outcome.progress.depth }),
+            found: outcome.found.map(|f| Found { broken: f.broken, steps: f.steps, end: f.end }),
+        })
     }
 }
 
@@ -99,11 +150,16 @@ fn line(progress: Progress, started: Instant) -> String {
     format!("{states} states, schedules of up to {depth} steps, {} states/s", rate(states, started))
 }
 
+fn device_line(progress: device::Progress, started: Instant) -> String {
+    let device::Progress { states, ops, crashes } = progress;
+    let rate = rate(states, started);
+    format!("{states} states, schedules of {ops} steps and {crashes} crashes, {rate} states/s")
+}
+
 fn bounds(scope: &Scope) -> String {
     format!(
-        "scope {}: {} nodes, {} takeovers, {} writes sent up to {} times, {} reads, {} crashes, {} wipes, \
+        "{} nodes, {} takeovers, {} writes sent up to {} times, {} reads, {} crashes, {} wipes, \
          {} duplicates, {} timer expiries, up to {} messages on their way, up to {} steps",
-        scope.name,
         scope.nodes,
         scope.takeovers,
         scope.writes,

@@ -11,3 +11,16 @@
 pub mod check;
 pub mod device;
 pub mod story;
+
+use trace::{Mechanism, Mechanisms};
+
+/// All mechanisms but those with these ids; an id that there is not is the error.
+pub fn all_but<'a>(ids: impl IntoIterator<Item = &'a String>) -> Result<Mechanisms, String> {
+    ids.into_iter().try_fold(Mechanisms::all(), |on, id| {
+        let mechanism = Mechanism::from_id(id).ok_or_else(|| {
+            let ids: Vec<_> = Mechanism::ALL.iter().map(|m| m.id()).collect();
+            format!("there is no mechanism {id}; there are {}", ids.join(" "))
+        })?;
+        Ok(on.without(mechanism))
+    })
+}

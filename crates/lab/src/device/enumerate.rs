@@ -39,17 +39,26 @@ pub struct Bounds {
     pub mechanisms: Mechanisms,
 }
 
+impl Bounds {
+    /// What `cutaway check --scope device` goes through, as far as it gets.
+    pub fn large(threads: usize) -> Bounds {
+        let mechanisms = Mechanisms::all();
+        Bounds { ops: 3, crashes: 5, faults: true, states_max: u64::MAX, threads, mechanisms }
+    }
+}
+
 impl fmt::Display for Bounds {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(
             f,
             "{} starts, up to {} steps of an alphabet of {} and up to {} crashes, at every write and sync of steps \
              and recoveries; after each, every way in which cached sectors can survive, torn ones included, if those \
-             are at most {WAYS_MAX} (else a choice of them)",
+             are at most {WAYS_MAX} (else a choice of them){}",
             starts().len(),
             self.ops,
             Op::all(self.faults).len(),
             self.crashes,
+            if self.faults { "; syncs that fail, bits that rot" } else { "" },
         )
     }
 }
