@@ -8,6 +8,7 @@ mod failure;
 mod kv;
 mod members;
 mod process;
+mod sim;
 mod status;
 mod story;
 mod up;
@@ -51,6 +52,7 @@ enum Command {
     Gateway(process::GatewayArgs),
     Format(process::Format),
     Check(check::Check),
+    Sim(sim::Sim),
 }
 
 fn main() -> ExitCode {
@@ -80,6 +82,7 @@ fn main() -> ExitCode {
         Command::Gateway(gateway) => gateway.run(),
         Command::Format(format) => format.run(),
         Command::Check(check) => check.run(),
+        Command::Sim(sim) => sim.run(),
     };
     result.map_or_else(failure::Failure::report, |()| ExitCode::SUCCESS)
 }

@@ -1,0 +1,147 @@
+//! `sim`: simulated cluster schedules, each drawn from a seed, all checked.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+use clap::Args;
+use indicatif::{ProgressBar, ProgressStyle};
+use serde_json::json;
+use sim::{Options, Report, Violation};
+use trace::Mechanism;
+
+use crate::failure::{Failure, me, say};
+
+/// Runs whole clusters in simulated bad luck, and checks every promise made to their clients
+///
+/// Nodes and gateways are the real ones; disks, network, clocks and clients are simulated, and fail in every way of the
+/// fault model. A seed fixes a schedule completely. Stops at the first violation.
+#[derive(Debug, Args)]
+pub struct Sim {
+    /// Runs the schedule of this seed only
+    #[arg(long, conflicts_with = "seeds")]
+    seed: Option<u64>,
+    /// Runs the schedules of so many seeds, from 0 on
+    #[arg(long, default_value_t = 1000)]
+    seeds: u64,
+    /// Takes a mechanism out (may be given several times)
+    #[arg(long, value_name = "MECHANISM")]
+    without: Vec<String>,
+    /// Writes the trace of the schedule to this file: of `--seed`, or of the first with a violation
+    #[arg(long, value_name = "FILE")]
+    trace: Option<PathBuf>,
+    /// Storage nodes of each cluster
+    #[arg(long, default_value_t = 3, value_parser = nodes)]
+    nodes: u32,
+    /// Shards of each cluster
+    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=4))]
+    shards: u32,
+    /// Prints the result as one line of JSON
+    #[arg(long)]
+    json: bool,
+}
+
+/// A cluster has a majority and a minority.
+fn nodes(text: &str) -> Result<u32, String> {
+    match text {
+        "3" => Ok(3),
+        "5" => Ok(5),
+        _ => Err("a simulated cluster has 3 or 5 nodes".into()),
+    }
+}
+
+impl Sim {
+    pub fn run(self) -> Result<(), Failure> {
+        let named = |id: &String| {
+            Mechanism::from_id(id).ok_or_else(|| Failure::usage(format!("there is no mechanism {id}")))
+        };
+        let without = self.without.iter().map(named).collect::<Result<Vec<_>, _>>()?;
+        let options = Options { nodes: self.nodes, shards: self.shards, without, ..Options::default() };
+        let seeds = self.seed.map_or(0..self.seeds, |seed| seed..seed.saturating_add(1));
+        let bar = ProgressBar::new(seeds.end - seeds.start);
+        let style =
+            ProgressStyle::with_template("{bar:30} {human_pos}/{human_len} {per_sec}, {eta} left {msg}");
+        bar.set_style(style.expect("a template of this file"));
+        bar.enable_steady_tick(Duration::from_millis(200));
+        let started = Instant::now();
+        let summary = sim::run_many(seeds, &options, |progress| {
+            bar.set_position(progress.seeds);
+            bar.set_message(format!("{} faults", progress.faults.values().sum::<u64>()));
+        });
+        bar.finish_and_clear();
+        let rate = (summary.seeds as f64 / started.elapsed().as_secs_f64()) as u64;
+        let failed = summary.first.as_ref();
+        if let Some(file) = &self.trace
+            && let Some(seed) = self.seed.or(failed.map(|report| report.seed))
+        {
+            let traced = sim::run(seed, &Options { trace: true, ..options });
+            std::fs::write(file, &traced.trace)
+                .map_err(|e| Failure::error(format!("cannot write {}: {e}", file.display())))?;
+        }
+        let violation = failed.and_then(|report| Some((report.seed, report.violation.as_ref()?)));
+        if self.json {
+            let mut line = json!({
+                "seeds": summary.seeds, "violations": summary.violations, "rate": rate,
+                "operations": summary.operations, "unknown": summary.unknown, "failovers": summary.failovers,
+                "virtual_seconds": summary.micros / 1_000_000, "faults": summary.faults,
+            });
+            if let Some((seed, v)) = violation {
+                line["violation"] = json!({
+                    "seed": seed, "invariant": v.invariant, "promise": v.promise, "checker": v.checker,
+                    "sentence": v.sentence, "at_micros": v.at, "replay": self.replay(seed),
+                });
+            }
+            say(line);
+        } else {
+            say(format!(
+                "{} schedules ({rate}/s), {} s of virtual time: {} operations, of which {} with an unknown outcome, \
+                 and {} takeovers",
+                summary.seeds,
+                summary.micros / 1_000_000,
+                summary.operations,
+                summary.unknown,
+                summary.failovers
+            ));
+            say(format!("faults: {}", told(&summary.faults)));
+        }
+        match violation {
+            None => {
+                if !self.json {
+                    say("no violation");
+                }
+                Ok(())
+            }
+            Some((seed, violation)) => {
+                if !self.json {
+                    tell(failed, violation);
+                }
+                let what = format!("seed {seed} breaks promise {}", violation.promise);
+                Err(Failure::error(what).next(self.replay(seed)))
+            }
+        }
+    }
+
+    /// The command that runs this very schedule again.
+    fn replay(&self, seed: u64) -> String {
+        let mut command = format!("{} sim --seed {seed}", me());
+        if self.nodes != 3 {
+            command += &format!(" --nodes {}", self.nodes);
+        }
+        if self.shards != 1 {
+            command += &format!(" --shards {}", self.shards);
+        }
+        self.without.iter().for_each(|id| command += &format!(" --without {id}"));
+        command + " --trace trace.jsonl"
+    }
+}
+
+fn told(faults: &BTreeMap<&'static str, u64>) -> String {
+    faults.iter().map(|(kind, n)| format!("{kind} {n}")).collect::<Vec<_>>().join(", ")
+}
+
+fn tell(report: Option<&Report>, violation: &Violation) {
+    let seed = report.map_or(0, |report| report.seed);
+    say(format!("\nseed {seed}, after {} µs: {}", violation.at, violation.sentence));
+    say(format!("broken:    {}", violation.promise_in_words()));
+    say(format!("invariant: {} (noticed by {})", violation.invariant, violation.checker));
+}
