@@ -39,6 +39,7 @@
 //! | `checkpoint`, `transfer` | the state as of one entry, to the device and to another one |
 //! | `guard` | the mechanisms, each with the failure it prevents |
 //! | `prepare`, `file`, `embedded` | formatting, real files, the store |
+//! | `owners` | who owns which extent, for `inspect` and `verify` |
 //!
 //! Left out: compression, encryption, values in several extents, a cache of values, and growing a device. A production
 //! engine would also keep the index on the device; here it is in memory, at about 200 bytes for a key of 100.
@@ -56,6 +57,7 @@ pub mod format;
 mod guard;
 mod index;
 mod log;
+mod owners;
 mod prepare;
 mod quarantine;
 mod recent;
@@ -68,6 +70,7 @@ pub use device::Device;
 pub use engine::Engine;
 pub use error::*;
 pub use log::Batch;
+pub use owners::Owner;
 pub use prepare::{format, reformat};
 pub use recovery::RecoveryReport;
 pub use types::*;
