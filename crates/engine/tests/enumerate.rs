@@ -91,6 +91,8 @@ fn recover_and_crash_again(
     count: &mut Count,
     context: &str,
 ) {
+    // One of the crashes of this recovery, chosen by the seed, is the one that the chain goes on from.
+    let deeper = rng.below(6);
     for io in 0.. {
         let crashed = disk.fork();
         crashed.power_fails_at(io);
@@ -98,14 +100,13 @@ fn recover_and_crash_again(
         if check_recovery(&crashed, &mut m.clone(), context, Mechanisms::all()).is_some() {
             return;
         }
-        for again in cuts(&crashed, rng) {
-            count.recoveries += 1;
-            let context = format!("{context}, again at {io}");
-            if depth > 1 && rng.one_in(8) {
+        let context = format!("{context}, again at {io}");
+        for (n, again) in cuts(&crashed, rng).into_iter().enumerate() {
+            if depth > 1 && (io, n) == (deeper, 0) {
                 recover_and_crash_again(&again, m, depth - 1, rng, count, &context);
-            } else {
-                check_recovery(&again, &mut m.clone(), &context, Mechanisms::all()).expect("the power is on");
             }
+            count.recoveries += 1;
+            check_recovery(&again, &mut m.clone(), &context, Mechanisms::all()).expect("the power is on");
         }
     }
 }
