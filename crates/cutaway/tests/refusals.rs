@@ -3,20 +3,36 @@
 mod common;
 
 use std::fs;
+use std::io::{BufRead, BufReader};
 use std::net::TcpListener;
 use std::path::Path;
-use std::process::Output;
+use std::process::{Output, Stdio};
 
 use common::{Cluster, eventually, free_port, program};
+use rustix::process::Signal;
 
 /// Tries `up`, which must fail; returns its exit code and what it said.
 fn fails(dir: &Path, options: &[&str]) -> (i32, String) {
     let port = free_port().to_string();
     let ports: &[&str] = if options.contains(&"--port") { &[] } else { &["--port", &port] };
-    let Output { status, stdout, stderr } =
-        program().args(["up", "--json", "--dir"]).arg(dir).args(options).args(ports).output().unwrap();
+    let mut up = program()
+        .args(["up", "--json", "--dir"])
+        .arg(dir)
+        .args(options)
+        .args(ports)
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    // A line means that it is up, although it must not be; the end of the output comes with the end of the process.
+    let mut line = String::new();
+    BufReader::new(up.stdout.take().unwrap()).read_line(&mut line).unwrap();
+    if !line.is_empty() {
+        common::signal(up.id() as i32, Signal::TERM);
+    }
+    let Output { status, stderr, .. } = up.wait_with_output().unwrap();
     let said = String::from_utf8(stderr).unwrap();
-    assert!(stdout.is_empty(), "it never was ready");
+    assert_eq!(line, "", "it must never be ready; it said {said}");
     assert!(said.contains("error: ") && said.contains("next: "), "{said}");
     assert!(!said.contains("panicked"), "{said}");
     (status.code().unwrap(), said)
@@ -175,7 +191,6 @@ fn children_of(pid: u32) -> Vec<i32> {
 #[test]
 #[cfg(target_os = "linux")]
 fn a_child_that_is_killed_while_starting_takes_the_others_with_it() {
-    use std::process::Stdio;
     let (_home, dir) = founded(&[]);
     // The kill is a race against a start that takes some milliseconds; a start that won it is stopped, and tried again.
     for _ in 0..20 {
@@ -192,7 +207,7 @@ fn a_child_that_is_killed_while_starting_takes_the_others_with_it() {
             seen = children_of(up.id());
         }
         for pid in &seen {
-            common::signal(*pid, rustix::process::Signal::KILL);
+            common::signal(*pid, Signal::KILL);
         }
         // Should it be up after all, this ends it.
         let pid = up.id() as i32;
@@ -201,7 +216,7 @@ fn a_child_that_is_killed_while_starting_takes_the_others_with_it() {
             (output.is_finished() || dir.join("control.json").exists()).then_some(())
         });
         if !output.is_finished() {
-            common::signal(pid, rustix::process::Signal::TERM);
+            common::signal(pid, Signal::TERM);
         }
         let output = output.join().unwrap();
         nothing_runs_in(&dir);
@@ -224,13 +239,13 @@ fn up_again_right_after_up_was_killed_waits_for_its_children_to_end() {
         .args(["up", "--json", "--dir"])
         .arg(&dir)
         .args(["--port", &port])
-        .stdout(std::process::Stdio::piped())
+        .stdout(Stdio::piped())
         .spawn();
     let mut again = again.unwrap();
     let mut line = String::new();
     std::io::BufRead::read_line(&mut std::io::BufReader::new(again.stdout.take().unwrap()), &mut line)
         .unwrap();
-    common::signal(again.id() as i32, rustix::process::Signal::TERM);
+    common::signal(again.id() as i32, Signal::TERM);
     again.wait().unwrap();
     assert!(line.starts_with('{'), "it served: {line:?}");
 }

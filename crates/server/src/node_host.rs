@@ -125,11 +125,12 @@ pub async fn run(options: NodeOptions, mut stop: Stop, cut: Cut) -> Result<(), N
     }
     for opening in openings {
         if opening.await.is_err() {
-            break; // It ended before it was open; its end says why.
+            // It ended before it was open. Why, it says in its very last step, which may be yet to come.
+            match any_over.recv().await {
+                Some(Err(failure)) => return Err(failure),
+                _ => return Err(NodeFailure::System(io::Error::other("a replica ended before it was open"))),
+            }
         }
-    }
-    if let Ok(Err(failure)) = any_over.try_recv() {
-        return Err(failure);
     }
     announce("ready", serde_json::json!({ "node": options.node.to_string(), "pid": std::process::id() }));
 

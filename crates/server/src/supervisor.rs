@@ -270,17 +270,21 @@ impl Cluster {
             for name in &gateways {
                 self.reached(name, Progress::Serving).await?;
             }
-            Ok(())
+            Ok::<_, UpFailure>(())
         };
         match tokio::time::timeout(SERVING_PATIENCE, serving).await {
-            Ok(result) => result,
+            Ok(result) => result?,
             Err(_) => {
                 tracing::warn!(
                     "not every shard has a primary after {SERVING_PATIENCE:?}; see `cutaway status`"
-                );
-                Ok(())
+                )
             }
         }
+        // A majority serves without a node that was ready and ended meanwhile; a good start it is not.
+        for name in &all {
+            self.reached(name, Progress::Ready).await?;
+        }
+        Ok(())
     }
 
     fn spawn(&self, name: &str) -> Result<(), UpFailure> {

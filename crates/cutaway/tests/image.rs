@@ -1,0 +1,243 @@
+//! `inspect` and `verify` on images with a past, whole and damaged. Neither ever changes a byte.
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+use std::sync::Arc;
+
+use engine::file::FileDevice;
+use engine::{Condition, Device, Engine, Identity, Layout, Op, Owner, Standing, UNIT};
+use serde_json::Value;
+use tempfile::TempDir;
+use trace::{Mechanisms, Tracer};
+
+const ME: Identity = Identity { cluster: [7; 16], node: 1, shard: 0 };
+const WAL: u64 = 8192;
+
+fn put(key: &str, value: &str) -> Op {
+    let (key, value): (Arc<[u8]>, Arc<[u8]>) = (key.as_bytes().into(), value.as_bytes().into());
+    Op::Put { key, value, condition: Condition::Always }
+}
+
+/// An image with a checkpoint at entry 2, and a log behind it: an entry, one that is undone, one in its place.
+struct Past {
+    _dir: TempDir,
+    path: PathBuf,
+    owners: Vec<Owner>,
+    data_offset: u64,
+}
+
+fn past() -> Past {
+    let dir = TempDir::new().unwrap();
+    let path = dir.path().join("shard-0.img");
+    let device = FileDevice::create(&path, 256 << 10).unwrap();
+    let wal_bytes = 16 * UNIT;
+    engine::format(&device, &ME, Standing::Member, Layout { wal_bytes }).unwrap();
+    let t = &mut Tracer::off();
+    let (mut e, _) = Engine::open(&device, &ME, Mechanisms::all(), t).unwrap();
+    let write = |e: &mut Engine<&FileDevice>, op| {
+        e.append(op, b"tag", &mut Tracer::off()).unwrap();
+        e.sync(&mut Tracer::off()).unwrap();
+    };
+    write(&mut e, put("first", "in the checkpoint"));
+    write(&mut e, put("second", "in the checkpoint too"));
+    e.commit(2, t).unwrap();
+    e.checkpoint(b"the owner's state".to_vec(), t).unwrap();
+    write(&mut e, put("third", "behind it"));
+    write(&mut e, put("fourth", "undone"));
+    e.truncate(4, t).unwrap();
+    write(&mut e, put("fourth", "in its place"));
+    write(&mut e, put("fifth", "the last batch"));
+    let owners = e.owners();
+    Past { _dir: dir, path, owners, data_offset: WAL + wal_bytes }
+}
+
+impl Past {
+    fn flip(&self, offset: u64) {
+        let device = FileDevice::open(&self.path).unwrap();
+        let sector = offset / UNIT * UNIT;
+        let mut bytes = [0; UNIT as usize];
+        device.read_at(sector, &mut bytes).unwrap();
+        bytes[(offset % UNIT) as usize] ^= 1;
+        device.write_at(sector, &bytes).unwrap();
+    }
+
+    fn offset_of(&self, wanted: impl Fn(&Owner) -> bool) -> u64 {
+        let owner = self.owners.iter().find(|owner| wanted(owner)).unwrap();
+        self.data_offset + owner.extent().unit * UNIT
+    }
+}
+
+/// Runs it, and sees to it that the file is as it was.
+fn cutaway(args: &[&str], image: &Path) -> Output {
+    let before = std::fs::read(image).unwrap();
+    let output = Command::new(env!("CARGO_BIN_EXE_cutaway")).args(args).arg(image).output().unwrap();
+    assert!(before == std::fs::read(image).unwrap(), "{args:?} changed the image");
+    output
+}
+
+fn text(output: &Output) -> String {
+    String::from_utf8(output.stdout.clone()).unwrap()
+}
+
+fn json(command: &str, image: &Path) -> (Value, Option<i32>) {
+    let output = cutaway(&[command, "--json"], image);
+    let value = serde_json::from_slice(&output.stdout)
+        .unwrap_or_else(|e| panic!("{e}: {}{}", text(&output), String::from_utf8_lossy(&output.stderr)));
+    (value, output.status.code())
+}
+
+fn fates(inspected: &Value) -> Vec<(u64, String)> {
+    let records = inspected["records"].as_array().unwrap();
+    let fate =
+        |r: &Value| (r["fields"]["seq"].as_u64().unwrap_or(0), r["fate"].as_str().unwrap().to_string());
+    records.iter().map(fate).collect()
+}
+
+#[test]
+fn an_image_with_a_past_is_shown_with_the_fate_of_each_record() {
+    let past = past();
+    let (seen, code) = json("inspect", &past.path);
+    assert_eq!(code, Some(0));
+    let fates = fates(&seen);
+    let fates: Vec<_> = fates.iter().map(|(seq, fate)| (*seq, fate.as_str())).collect();
+    let expected = [
+        (1, "before the checkpoint"),
+        (2, "before the checkpoint"),
+        (3, "replayed"),
+        (4, "undone by a truncation"),
+        (4, "replayed"), // the truncation
+        (4, "replayed"),
+        (5, "replayed"),
+    ];
+    assert_eq!(fates, expected);
+    assert_eq!(seen["differs"], serde_json::json!(["generation"]));
+    assert_eq!(seen["open"]["checkpoint_seq"], 2);
+    assert_eq!(seen["open"]["last_seq"], 5);
+
+    let shown = text(&cutaway(&["inspect", "--hex"], &past.path));
+    for words in [
+        "\"fourth\"",
+        "undone by a truncation",
+        "43 57 41 4c",
+        "checkpoint as of entry 2: 2 keys",
+        "key \"first\"",
+    ] {
+        assert!(shown.contains(words), "{words} in:\n{shown}");
+    }
+    let (verified, code) = json("verify", &past.path);
+    assert_eq!((code, &verified["damage"]), (Some(0), &serde_json::json!([])));
+    assert_eq!(
+        (&verified["records"], &verified["values"], &verified["chunks"]),
+        (&5.into(), &5.into(), &1.into())
+    );
+}
+
+#[test]
+fn a_torn_tail_is_not_damage() {
+    let past = past();
+    // The last batch: its only record.
+    let (seen, _) = json("inspect", &past.path);
+    let last = seen["records"].as_array().unwrap().last().unwrap()["offset"].as_u64().unwrap();
+    past.flip(last + 100);
+    let (verified, code) = json("verify", &past.path);
+    assert_eq!((code, verified["records"].as_u64()), (Some(0), Some(4)), "{verified}");
+    let (seen, _) = json("inspect", &past.path);
+    assert!(fates(&seen).last().unwrap().1.starts_with("broken: CRC-32C"));
+}
+
+#[test]
+fn damage_is_told_with_zone_and_offset_and_exit_code_4() {
+    let cases: [(&str, fn(&Past) -> u64); 6] = [
+        ("superblock", |_| 0),
+        ("superblock", |_| 4096),
+        ("wal", |_| WAL + 2 * UNIT),
+        ("checkpoint", |past| past.offset_of(|owner| matches!(owner, Owner::Chunk(_)))),
+        ("data", |past| past.offset_of(|owner| matches!(owner, Owner::Key(key, _) if **key == *b"first"))),
+        ("data", |past| past.offset_of(|owner| matches!(owner, Owner::Entry(3, _)))),
+    ];
+    for (zone, place) in cases {
+        let past = past();
+        let offset = place(&past);
+        past.flip(offset + 30);
+        let (verified, code) = json("verify", &past.path);
+        assert_eq!(code, Some(4), "{zone} at {offset}: {verified}");
+        let damage = &verified["damage"][0];
+        assert_eq!(
+            (damage["zone"].as_str(), damage["offset"].as_u64()),
+            (Some(zone), Some(offset)),
+            "{verified}"
+        );
+        assert!(
+            !damage["expected"].as_str().unwrap().is_empty() && !damage["found"].as_str().unwrap().is_empty()
+        );
+        // And it can still be looked at.
+        let inspected = cutaway(&["inspect", "--hex", "--all"], &past.path);
+        assert_eq!(inspected.status.code(), Some(0));
+        assert!(text(&inspected).contains("\"third\""), "{}", text(&inspected));
+    }
+}
+
+#[test]
+fn behind_damage_in_the_log_whole_records_are_shown_as_unreachable() {
+    let past = past();
+    past.flip(WAL + 2 * UNIT + 30);
+    let (seen, _) = json("inspect", &past.path);
+    let fates: Vec<_> = fates(&seen).into_iter().map(|(_, fate)| fate).collect();
+    assert!(fates[2].starts_with("broken: CRC-32C"), "{fates:?}");
+    assert!(fates[3..].iter().all(|fate| fate == "behind damage, unreachable"), "{fates:?}");
+    assert_eq!(seen["open"]["damage"]["zone"], "wal");
+}
+
+#[test]
+fn without_a_superblock_everything_that_can_be_recognised_is_shown() {
+    let past = past();
+    past.flip(100);
+    past.flip(4096 + 100);
+    let (verified, code) = json("verify", &past.path);
+    assert_eq!((code, verified["damage"].as_array().unwrap().len()), (Some(4), 2));
+    let (seen, _) = json("inspect", &past.path);
+    assert_eq!((fates(&seen).len(), seen["counts"].is_null()), (7, true));
+    let strays = seen["strays"].to_string();
+    assert!(
+        strays.contains("data record of entry 1") && strays.contains("chunk 0 of a checkpoint at 2"),
+        "{strays}"
+    );
+}
+
+#[test]
+fn whatever_a_file_holds_it_is_looked_at_without_harm() {
+    let dir = TempDir::new().unwrap();
+    let past = past();
+    let whole = std::fs::read(&past.path).unwrap();
+    let noise: Vec<u8> = (0..100_000u32).map(|n| (n.wrapping_mul(2_654_435_761) >> 13) as u8).collect();
+    let files: [(&str, &[u8], i32); 5] = [
+        ("empty", &[], 1),
+        ("seven bytes", b"CUTACUT", 1),
+        ("noise", &noise, 1),
+        ("an image cut off in its data", &whole[..whole.len() / 2], 1),
+        ("an image cut off in its log", &whole[..9000], 1),
+    ];
+    for (name, bytes, code) in files {
+        let path = dir.path().join(name);
+        std::fs::write(&path, bytes).unwrap();
+        let inspected = cutaway(&["inspect"], &path);
+        assert_eq!(
+            inspected.status.code(),
+            Some(0),
+            "{name}: {}",
+            String::from_utf8_lossy(&inspected.stderr)
+        );
+        let verified = cutaway(&["verify"], &path);
+        assert_eq!(verified.status.code(), Some(code), "{name}: {}", text(&verified));
+        assert!(String::from_utf8_lossy(&verified.stderr).contains("next:"), "{name}");
+    }
+}
+
+#[test]
+fn an_image_in_use_can_be_looked_at() {
+    let past = past();
+    let in_use = FileDevice::open(&past.path).unwrap();
+    assert!(text(&cutaway(&["inspect"], &past.path)).contains("\"fifth\""));
+    assert_eq!(cutaway(&["verify"], &past.path).status.code(), Some(0));
+    drop(in_use);
+}
