@@ -5,6 +5,8 @@
 mod check;
 mod client;
 mod failure;
+mod image;
+mod inspect;
 mod kv;
 mod members;
 mod process;
@@ -12,6 +14,7 @@ mod sim;
 mod status;
 mod story;
 mod up;
+mod verify;
 
 use std::process::ExitCode;
 
@@ -52,6 +55,8 @@ enum Command {
     Gateway(process::GatewayArgs),
     Format(process::Format),
     Check(check::Check),
+    Inspect(inspect::Inspect),
+    Verify(verify::Verify),
     Sim(sim::Sim),
 }
 
@@ -82,6 +87,8 @@ fn main() -> ExitCode {
         Command::Gateway(gateway) => gateway.run(),
         Command::Format(format) => format.run(),
         Command::Check(check) => check.run(),
+        Command::Inspect(inspect) => inspect.run(),
+        Command::Verify(verify) => verify.run(),
         Command::Sim(sim) => sim.run(),
     };
     result.map_or_else(failure::Failure::report, |()| ExitCode::SUCCESS)

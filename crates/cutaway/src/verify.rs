@@ -1,0 +1,149 @@
+//! `verify`: every checksum on a device image, and everything that its structures say of each other.
+//!
+//! Superblocks against each other; checkpoint, log, values of the last batch and one owner per extent by the engine's
+//! own recovery, which stops at the first damage of each; then every value of every key and entry.
+
+use std::path::PathBuf;
+
+use clap::Args;
+use engine::format::superblock::SLOTS;
+use engine::{Damage, OpenError, Owner, ReadError, Zone};
+use serde_json::json;
+
+use crate::failure::{Failure, me};
+use crate::image::{Seen, look};
+use crate::inspect::{cannot_read, damage_json};
+
+/// Checks every checksum of a device image, and that its structures fit together
+///
+/// Reads only, and takes no lock: it also works while a node uses the image, but then an update under way can look
+/// like damage. Exits 4 on damage.
+#[derive(Debug, Args)]
+pub struct Verify {
+    /// The image or block device
+    image: PathBuf,
+    /// Prints the result as one line of JSON
+    #[arg(long)]
+    json: bool,
+}
+
+/// What was checked.
+#[derive(Default)]
+struct Checked {
+    records: u64,
+    values: u64,
+    chunks: u64,
+    damage: Vec<Damage>,
+    notes: Vec<String>,
+}
+
+impl Verify {
+    /// Runs the command.
+    pub fn run(self) -> Result<(), Failure> {
+        let seen = look(&self.image).map_err(|e| cannot_read(&self.image, e))?;
+        let checked = check(&seen).map_err(|e| {
+            let failure = Failure::error(format!("{}: {e}", self.image.display()));
+            failure.next(format!("{} inspect {}", me(), self.image.display()))
+        })?;
+        let Checked { records, values, chunks, damage, notes } = &checked;
+        if self.json {
+            let damage: Vec<_> = damage.iter().map(damage_json).collect();
+            println!(
+                "{}",
+                json!({ "records": records, "values": values, "chunks": chunks, "damage": damage, "notes": notes })
+            );
+        } else {
+            println!("{records} log records, {values} values, {chunks} checkpoint chunks");
+            notes.iter().for_each(|note| println!("note: {note}"));
+            damage.iter().for_each(|damage| println!("{damage}"));
+            if damage.is_empty() {
+                println!("all checksums fit, and everything fits together");
+            }
+        }
+        if damage.is_empty() {
+            return Ok(());
+        }
+        let failure = Failure::corruption(format!("{}: {} damaged", self.image.display(), damage.len()));
+        Err(failure.next(format!("{} inspect {}", me(), self.image.display())))
+    }
+}
+
+/// Checks everything. The error is one that says nothing about the bytes, such as a file that is too short.
+fn check(seen: &Seen) -> Result<Checked, OpenError> {
+    let mut checked = Checked::default();
+    superblocks(seen, &mut checked);
+    let (engine, report) = match &seen.opened {
+        Ok(opened) => opened,
+        // Both slots are told above.
+        Err(OpenError::Corrupt(_)) => return Ok(checked),
+        Err(OpenError::NotFormatted) => {
+            return Err(OpenError::NotFormatted);
+        }
+        Err(OpenError::Truncated { bytes, formatted }) => {
+            return Err(OpenError::Truncated { bytes: *bytes, formatted: *formatted });
+        }
+        Err(error) => return Err(OpenError::Io(std::io::Error::other(error.to_string()))),
+    };
+    checked.records = report.replayed;
+    checked.damage.extend(report.damage.clone());
+    if report.discarded_bytes > 0 {
+        let (records, bytes) = (report.discarded_records, report.discarded_bytes);
+        let stop = &report.stop;
+        checked.notes.push(format!(
+            "a torn tail of {records} whole records, {bytes} bytes, was never acknowledged and is discarded: {stop}"
+        ));
+    }
+    for owner in engine.owners() {
+        let read = match &owner {
+            Owner::Chunk(_) => {
+                checked.chunks += 1;
+                continue;
+            }
+            Owner::Key(key, _) => engine.get(key).map(|_| ()),
+            Owner::Entry(seq, _) => engine.entry(*seq).map(|_| ()),
+        };
+        match read {
+            Ok(()) => checked.values += 1,
+            Err(ReadError::Corrupt(damage)) if checked.damage.contains(&damage) => {}
+            Err(ReadError::Corrupt(damage)) => checked.damage.push(damage),
+            Err(error) => return Err(OpenError::Io(std::io::Error::other(error.to_string()))),
+        }
+    }
+    Ok(checked)
+}
+
+/// Both slots are valid and say the same, or an update was under way.
+fn superblocks(seen: &Seen, checked: &mut Checked) {
+    let generations: Vec<_> =
+        seen.slots.iter().filter_map(|s| Some(s.decoded.as_ref().ok()?.generation)).collect();
+    if seen.opened.as_ref().is_err_and(|error| matches!(error, OpenError::NotFormatted)) {
+        return;
+    }
+    for (slot, offset) in seen.slots.iter().zip(SLOTS) {
+        if let Err(error) = &slot.decoded {
+            checked.damage.push(Damage {
+                zone: Zone::Superblock,
+                offset,
+                expected: format!("a valid superblock in slot {}", slot.name),
+                found: format!("{error} (or a power cut tore its update: the next open writes both slots)"),
+            });
+        }
+    }
+    if let &[a, b] = &generations[..] {
+        if a.abs_diff(b) != 1 {
+            checked.damage.push(Damage {
+                zone: Zone::Superblock,
+                offset: SLOTS[usize::from(a > b)],
+                expected: format!("generation {} or {}", a.max(b) - 1, a.max(b)),
+                found: format!("generation {}", a.min(b)),
+            });
+        }
+        let differing: Vec<_> =
+            seen.differing().iter().map(|field| field.name).filter(|&name| name != "generation").collect();
+        if !differing.is_empty() {
+            checked
+                .notes
+                .push(format!("an update of the superblocks was interrupted; they differ in {differing:?}"));
+        }
+    }
+}
