@@ -148,8 +148,6 @@ pub enum Refusal {
     NotServing,
     /// Too much is waiting already.
     Busy,
-    /// The device has no room for it.
-    NoSpace,
     /// The key or value is outside its bounds.
     Invalid,
 }

@@ -101,6 +101,8 @@ pub enum Event {
     Sent(NodeId, Seq, u64),
     /// A checkpoint as of this seq is durable: earlier entries are gone from the log.
     Compacted(Seq),
+    /// An `Effect::InstallFinish` was carried out; or (`false`) what was received could not be kept.
+    Installed(bool),
     /// A value or log entry on the device is damaged.
     Damaged,
 }
@@ -164,7 +166,8 @@ pub enum Effect {
     InstallBegin,
     /// Store what was received.
     InstallItems(Vec<Item>),
-    /// Make the received state the replica's own, and the epoch its promise, in one durable step.
+    /// Make the received state the replica's own, and the epoch its promise, in one durable step; report
+    /// `Event::Installed`.
     InstallFinish {
         /// The state is the one after this entry.
         seq: Seq,
@@ -275,7 +278,8 @@ impl Replica {
             Event::Applied(seq, outcome) => self.on_applied(seq, outcome, t),
             Event::Sent(to, upto, bytes) => self.on_sent(now, to, upto, bytes, t),
             Event::Compacted(seq) => self.log.compact(seq),
-            Event::Damaged => self.on_damaged(t),
+            Event::Installed(done) => self.on_installed(done, t),
+            Event::Damaged => self.unprove("its device is damaged; it waits for a transfer", t),
         }
     }
 

@@ -30,7 +30,7 @@ use crate::types::*;
 use crate::wire::{Code, WireError};
 
 /// What the rules keep in a checkpoint, beside the keys.
-#[derive(Clone, Debug, PartialEq, Eq, Default)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Default)]
 pub(crate) struct HostState {
     pub last_epoch: Epoch,
     pub sessions: Sessions,
@@ -76,6 +76,8 @@ pub(crate) struct Receiving {
     /// The seq of the state; all pieces must be of the same.
     seq: Option<Seq>,
     pub asked_at: Micros,
+    /// All pieces are here, and are being made the replica's own.
+    complete: Option<HostState>,
 }
 
 impl Replica {
@@ -115,8 +117,8 @@ impl Replica {
         }
         emit!(t, Kind::TransferStarted { from: from.0, epoch: epoch.0, why: why.to_string() });
         // Time names the attempt: attempts of one replica never share a moment.
-        self.receiving =
-            Some(Receiving { from, epoch, transfer: now, cursor: Vec::new(), seq: None, asked_at: now });
+        let (cursor, seq, complete) = (Vec::new(), None, None);
+        self.receiving = Some(Receiving { from, epoch, transfer: now, cursor, seq, asked_at: now, complete });
         self.effect(Effect::InstallBegin);
         self.pull(now);
     }
@@ -242,9 +244,22 @@ impl Replica {
             return self
                 .effect(Effect::Hold(Address::Node(from), Message::PrepareOk { epoch, matched: seq }));
         }
+        if let Some(receiving) = &mut self.receiving {
+            receiving.complete = Some(state);
+            self.effect(Effect::InstallFinish { seq, host_state, epoch });
+        }
+    }
+
+    /// The engine has made the received state its own, durably; or it could not, and has dropped it (`done` is false).
+    /// Without room for it beside what is here, the way on is to give up what is here: a replica that is too far behind
+    /// to catch up and cannot be sent a state is of no use to anybody.
+    pub(crate) fn on_installed(&mut self, done: bool, t: &mut Tracer) {
+        let Some(Receiving { from, epoch, seq, complete, .. }) = self.receiving.take() else { return };
+        let (true, Some(seq), Some(state)) = (done, seq, complete) else {
+            self.effect(Effect::InstallAbort);
+            return self.unprove("its device has no room for a second state; it gives up the first", t);
+        };
         emit!(t, Kind::TransferFinished { from: from.0, seq, epoch: epoch.0 });
-        self.effect(Effect::InstallFinish { seq, host_state, epoch });
-        self.receiving = None;
         self.proven = true;
         self.promised = self.promised.max(epoch);
         self.log = LogShape::new(Tail { epoch: state.last_epoch, seq });
@@ -261,14 +276,11 @@ impl Replica {
         primary.transfers.values().any(waits)
     }
 
-    /// A damaged value or entry means that this device has forgotten something: it stops voting, durably, and becomes
-    /// the receiver of the next transfer. A primary leaves its role first, for whoever has the data whole.
-    pub(crate) fn on_damaged(&mut self, t: &mut Tracer) {
+    /// This replica has forgotten something, or is about to: it stops voting, durably, and becomes the receiver of the
+    /// next transfer. A primary leaves its role first, for whoever has the data whole.
+    pub(crate) fn unprove(&mut self, why: &str, t: &mut Tracer) {
         if self.proven {
-            emit!(
-                t,
-                Kind::VoteWithheld { to: 0, why: "its device is damaged; it waits for a transfer".into() }
-            );
+            emit!(t, Kind::VoteWithheld { to: 0, why: why.to_string() });
             self.step_down(self.promised, t);
             self.following = None;
             self.proven = false;

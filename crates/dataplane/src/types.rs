@@ -142,7 +142,7 @@ pub enum Outcome {
         /// The key's version at that point of the log.
         current: Option<Seq>,
     },
-    /// A session was opened or a marker passed.
+    /// A session was opened, a marker passed, or there was no room for a request's value.
     Nothing,
 }
 

@@ -265,7 +265,7 @@ code_enum! {
     ReadResult { 1 Value(seq, value); 2 Missing; 3 Keys(keys); 4 Count(n); 5 Damaged; }
     WriteResult { 1 Done(outcome); 2 SessionUnknown; }
     Refusable { 1 Write(id); 2 OpenSession; 3 Read(id); }
-    Refusal { 1 NotPrimary { primary }; 2 NotServing; 3 Busy; 4 NoSpace; 5 Invalid; }
+    Refusal { 1 NotPrimary { primary }; 2 NotServing; 3 Busy; 4 Invalid; }
     RoleName { 1 Primary; 2 Backup; 3 Candidate; }
     Proof { 1 Proven; 2 Unproven; 3 Transferring; }
     Message {

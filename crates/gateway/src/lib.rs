@@ -26,8 +26,8 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use dataplane::{
-    Address, Frame, KEY_BYTES_MAX, Message, Micros, NodeId, Op, Query, ReadResult, ShardId, VALUE_BYTES_MAX,
-    WriteResult,
+    Address, Frame, KEY_BYTES_MAX, Message, Micros, NodeId, Op, Outcome, Query, ReadResult, ShardId,
+    VALUE_BYTES_MAX, WriteResult,
 };
 use trace::{Kind, Tracer, emit};
 
@@ -228,6 +228,10 @@ impl Gateway {
     fn end(&mut self, token: Token, how: Ended, t: &mut Tracer) {
         let Some(open) = self.open.get_mut(&token) else { return };
         let reply = match how {
+            // The log has a place for the request, and nothing in it.
+            Ended::Write(WriteResult::Done(Outcome::Nothing)) => {
+                Reply::Unavailable("the primary's device is full; delete something".into())
+            }
             Ended::Write(WriteResult::Done(outcome)) => Reply::Done(outcome),
             Ended::Write(WriteResult::SessionUnknown) => Reply::Unknown(
                 "the gateway's session was evicted, and with it the record of this write".into(),

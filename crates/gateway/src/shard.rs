@@ -235,34 +235,23 @@ impl Shard {
         why: Refusal,
         t: &mut Tracer,
     ) -> Vec<(Token, Ended)> {
-        let final_word = match why {
-            Refusal::NotPrimary { .. } => {
-                self.search.not_primary(now, from, "it says that it is not", t);
-                None
+        match why {
+            Refusal::NotPrimary { .. } => self.search.not_primary(now, from, "it says that it is not", t),
+            Refusal::NotServing => {}
+            Refusal::Busy => self.postpone(now, what),
+            // So would every attempt have been: the bounds are the same everywhere, and always.
+            Refusal::Invalid => {
+                let call = match what {
+                    Refusable::Write(request) if self.session == Some(request.session) => {
+                        self.writes.remove(&request.number)
+                    }
+                    Refusable::Read(id) => self.reads.remove(&id),
+                    Refusable::Write(_) | Refusable::OpenSession => None,
+                };
+                return call.map(|call| (call.token, Ended::Invalid)).into_iter().collect();
             }
-            Refusal::NotServing => None,
-            Refusal::Busy => {
-                self.postpone(now, what);
-                None
-            }
-            Refusal::NoSpace => {
-                Some(Ended::Unavailable("the primary's device is full; delete something".into()))
-            }
-            Refusal::Invalid => Some(Ended::Invalid),
-        };
-        let Some(ended) = final_word else { return Vec::new() };
-        let (call, ended) = match what {
-            Refusable::Write(request) if self.session == Some(request.session) => {
-                let call = self.writes.remove(&request.number);
-                let repeated = call.as_ref().is_some_and(|call| call.attempts > 1);
-                let unknown =
-                    || Ended::Unknown("refused now, but an earlier attempt may have taken effect".into());
-                (call, if repeated { unknown() } else { ended })
-            }
-            Refusable::Read(id) => (self.reads.remove(&id), ended),
-            Refusable::Write(_) | Refusable::OpenSession => (None, ended),
-        };
-        call.map(|call| (call.token, ended)).into_iter().collect()
+        }
+        Vec::new()
     }
 
     /// Lets the call be sent again after a short pause instead of the usual wait.

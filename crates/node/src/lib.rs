@@ -197,13 +197,18 @@ impl<D: Device> Node<D> {
             return Ok(());
         }
         match &mut frame.message {
-            // A full device refuses new values, and says so before anything about the request is remembered.
+            // A full device takes no new value, and that becomes a result of the log like any other: a refusal beside the
+            // log would say "no effect" while another copy of the request is in the log already, or comes later, when
+            // there is room.
             Message::Write { request, op }
                 if self.replica.is_primary() && !self.has_room(std::iter::once(&*op)) =>
             {
-                let what = Refusable::Write(*request);
-                self.post(frame.from, Message::Refused { what, why: Refusal::NoSpace }, t);
-                return Ok(());
+                *op = Op::Nop;
+                if !self.has_room(std::iter::once(&*op)) {
+                    let what = Refusable::Write(*request);
+                    self.post(frame.from, Message::Refused { what, why: Refusal::Busy }, t);
+                    return Ok(());
+                }
             }
             // A backup takes the entries that fit, and acknowledges no more than it took.
             Message::Prepare { entries, .. } => {
