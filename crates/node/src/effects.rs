@@ -4,7 +4,7 @@ use dataplane::{
     Address, Chunk, Effect, Epoch, Event, GatewayId, Message, Micros, NodeId, Query, ReadResult, Seq, Tail,
     guard,
 };
-use engine::{Device, Standing};
+use engine::{Device, Standing, WriteError};
 use trace::Tracer;
 
 use crate::{Node, StopError, convert};
@@ -41,27 +41,55 @@ impl<D: Device> Node<D> {
                 self.send_chunk(now, to, epoch, transfer, cursor, may_finish, t);
             }
             Effect::InstallBegin => {
-                // What a damaged log held is given up here and nowhere else: the primary is about to send all of it.
-                if self.engine.damage().is_some() {
+                // What an unproven device holds is given up here and nowhere else: the primary is about to send all of
+                // it, and a full device would have no room for both.
+                if self.engine.damage().is_some() || self.engine.standing() == Standing::Joining {
                     self.engine.reset_to_joining(t).map_err(StopError::Write)?;
                 }
-                self.engine.install_begin(t).map_err(StopError::Write)?;
+                let begun = self.engine.install_begin(t);
+                self.received(now, begun, t)?;
             }
             Effect::InstallItems(items) => {
-                for (key, version, value) in items {
-                    self.engine.install_put(key, version, value).map_err(StopError::Write)?;
-                }
+                let put = |(key, version, value)| self.engine.install_put(key, version, value);
+                let stored = items.into_iter().try_for_each(put);
+                self.received(now, stored, t)?;
             }
             Effect::InstallFinish { seq, host_state, epoch } => {
-                self.engine.install_finish(seq, host_state, epoch.0, t).map_err(StopError::Write)?;
-                // It synced the device: what speaks of it need not wait for the next batch, which may never come.
-                let at = (self.engine.durable_lsn().0, self.engine.durable_seq());
-                self.proof = guard::durable_ack(self.config.mechanisms, Some(at), at).unwrap_or(self.proof);
+                let finished = self.engine.install_finish(seq, host_state, epoch.0, t);
+                if self.received(now, finished, t)? {
+                    // It synced the device: what speaks of it need not wait for the next batch, which may never come.
+                    let at = (self.engine.durable_lsn().0, self.engine.durable_seq());
+                    self.proof = guard::durable_ack(self.config.mechanisms, Some(at), at).unwrap_or(self.proof);
+                    self.replica.step(now, Event::Installed(true), t);
+                }
             }
             Effect::InstallAbort => self.engine.install_abort(),
             Effect::Unprove => self.engine.set_standing(Standing::Joining, t).map_err(StopError::Write)?,
         }
         Ok(())
+    }
+
+    /// Goes on after a step of a transfer, or gives the transfer up: a state that does not fit is no reason to stop.
+    fn received(
+        &mut self,
+        now: Micros,
+        result: Result<(), WriteError>,
+        t: &mut Tracer,
+    ) -> Result<bool, StopError> {
+        match result {
+            Ok(()) => Ok(true),
+            Err(WriteError::NoSpace { .. } | WriteError::BadItem | WriteError::NotInstalling) => {
+                self.replica.step(now, Event::Installed(false), t);
+                Ok(false)
+            }
+            Err(error) => Err(StopError::Write(error)),
+        }
+    }
+
+    /// A frame never takes more than the window that it has to fit into.
+    fn frame_payload_max(&self) -> usize {
+        usize::try_from(self.config.timing.window_bytes)
+            .map_or(FRAME_PAYLOAD_MAX, |w| w.min(FRAME_PAYLOAD_MAX))
     }
 
     #[allow(clippy::too_many_arguments)]
@@ -82,7 +110,7 @@ impl<D: Device> Node<D> {
                     let Ok((epoch, origin)) = convert::tag_from_bytes(&entry.tag) else { break };
                     let op = convert::op_from_engine(entry.op);
                     bytes += convert::op_bytes(&op);
-                    if bytes > FRAME_PAYLOAD_MAX && !entries.is_empty() {
+                    if bytes > self.frame_payload_max() && !entries.is_empty() {
                         break;
                     }
                     entries.push(dataplane::Entry { seq, epoch, origin, op });
@@ -133,7 +161,7 @@ impl<D: Device> Node<D> {
     ) {
         // A cursor into an older checkpoint begins the newer one, whose other seq makes the receiver start over.
         let at = convert::cursor_from_bytes(&cursor).filter(|at| at.seq == self.engine.checkpoint_seq());
-        match self.engine.transfer_read(at, FRAME_PAYLOAD_MAX) {
+        match self.engine.transfer_read(at, self.frame_payload_max()) {
             Ok(piece) if piece.next.is_some() || may_finish => {
                 let chunk = Chunk {
                     seq: piece.seq,
