@@ -28,12 +28,14 @@ pub(crate) struct Client {
 
 impl Client {
     pub fn new(id: u32, rng: Rng, left: u32) -> Client {
-        Client { id, rng, left, read_last: 0, current: None, versions: vec![0; 16] }
+        Client { id, rng, left, read_last: 0, current: None, versions: vec![0; 32] }
     }
 
     /// The next of the keys that it reads at the end.
     fn last_key(&self, keys: u64, clients: u32) -> Option<u32> {
-        (self.read_last..keys).find(|key| key % u64::from(clients) == u64::from(self.id) - 1).map(|key| key as u32)
+        (self.read_last..keys)
+            .find(|key| key % u64::from(clients) == u64::from(self.id) - 1)
+            .map(|key| key as u32)
     }
 
     pub fn is_done(&self, keys: u64, clients: u32) -> bool {
@@ -106,7 +108,11 @@ impl World<'_> {
                 } else {
                     let value = self.history.len() as ValueId + 1;
                     let bytes_of = value_bytes(value, rng.below(load.value_max + 1));
-                    (key, Call::Put(value, condition), Request::Put { key: bytes, value: bytes_of, condition })
+                    (
+                        key,
+                        Call::Put(value, condition),
+                        Request::Put { key: bytes, value: bytes_of, condition },
+                    )
                 }
             }
         };
@@ -116,7 +122,8 @@ impl World<'_> {
         gateway.next_token += 1;
         gateway.tokens.insert(token, index);
         client.current = Some((self.history.len(), gate, token));
-        let operation = Operation { client: client.id, key, call, called: self.moment, returned: None, at: now };
+        let operation =
+            Operation { client: client.id, key, call, called: self.moment, returned: None, at: now };
         if self.options.trace {
             let request = operation.tell();
             self.tell(Kind::ClientCalled { request });
@@ -132,7 +139,9 @@ impl World<'_> {
     /// A gateway answers.
     pub fn client_hears(&mut self, gate: usize, token: Token, reply: Reply) {
         let Some(index) = self.gates[gate].tokens.remove(&token) else { return };
-        let Some((at, _, _)) = self.clients[index].current.filter(|c| (c.1, c.2) == (gate, token)) else { return };
+        let Some((at, _, _)) = self.clients[index].current.filter(|c| (c.1, c.2) == (gate, token)) else {
+            return;
+        };
         let key = self.history[at].key;
         let told = match &reply {
             Reply::Done(Outcome::Written(version)) => Told::Written(*version),
@@ -192,7 +201,9 @@ impl World<'_> {
         // At the end each key must really be read: that service returns is part of what is checked.
         if client.left == 0 && self.healed && operation.call == Call::Get {
             let answered = matches!(told, Told::Value(..) | Told::Missing);
-            if answered && client.last_key(self.schedule.load.keys, self.options.clients) == Some(operation.key) {
+            if answered
+                && client.last_key(self.schedule.load.keys, self.options.clients) == Some(operation.key)
+            {
                 client.read_last = u64::from(operation.key) + 1;
             }
         }

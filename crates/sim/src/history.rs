@@ -69,8 +69,12 @@ impl Operation {
         let told = match self.returned.map(|(_, told)| told) {
             None => "no answer yet".into(),
             Some(Told::Written(version)) => format!("OK, version {version}"),
-            Some(Told::Deleted(existed)) => format!("OK, {}", if existed { "it was there" } else { "it was not there" }),
-            Some(Told::ConditionFailed(Some(version))) => format!("condition failed, it is at version {version}"),
+            Some(Told::Deleted(existed)) => {
+                format!("OK, {}", if existed { "it was there" } else { "it was not there" })
+            }
+            Some(Told::ConditionFailed(Some(version))) => {
+                format!("condition failed, it is at version {version}")
+            }
             Some(Told::ConditionFailed(None)) => "condition failed, it is absent".into(),
             Some(Told::Value(version, value)) => format!("v{value}, version {version}"),
             Some(Told::Missing) => "no such key".into(),

@@ -4,7 +4,7 @@
 //! has are damaged already (a replica counts as damaged until a transfer has finished), or a swap of disks with a
 //! machine that is not up. So a schedule stays within the model whatever is left out of it.
 
-use dataplane::Micros;
+use dataplane::{Address, Epoch, Frame, GatewayId, Message, Micros, NodeId};
 use engine::Standing;
 use trace::Kind;
 
@@ -13,7 +13,7 @@ use crate::disk::Place;
 use crate::process::formatted;
 use crate::rng::Rng;
 use crate::schedule::{Death, Fault, Peer, Schedule};
-use crate::world::{Event, World};
+use crate::world::{CLUSTER, Event, World};
 
 impl Schedule {
     /// Does it need to know what sectors held before?
@@ -83,7 +83,10 @@ impl World<'_> {
                     .peers()
                     .filter(|other| *other != peer && !(nodes_only && matches!(other, Peer::Gateway(_))));
                 let links = others.flat_map(|other| {
-                    [(inward, (other, peer)), (outward, (peer, other))].into_iter().filter(|l| l.0).map(|l| l.1)
+                    [(inward, (other, peer)), (outward, (peer, other))]
+                        .into_iter()
+                        .filter(|l| l.0)
+                        .map(|l| l.1)
                 });
                 let links = links.collect();
                 self.cut(links, length);
@@ -131,7 +134,12 @@ impl World<'_> {
                     return None;
                 }
                 for (host, foreign) in [(one, other), (other, one)] {
-                    self.stop(host, Death::Kill, &format!("n{} gets the disk of n{}", host + 1, foreign + 1), down);
+                    self.stop(
+                        host,
+                        Death::Kill,
+                        &format!("n{} gets the disk of n{}", host + 1, foreign + 1),
+                        down,
+                    );
                     self.hosts[host].swapped = true;
                 }
                 for (host, foreign) in [(one, other), (other, one)] {
@@ -160,6 +168,20 @@ impl World<'_> {
             Fault::Misdirect { node, shard, place, restart } => {
                 self.damage(index, node, shard, place, restart, true).then_some("misdirected write")
             }
+            Fault::TakeOver { node, shard } => {
+                let gate = self.gates.iter().position(|gate| gate.running.is_some())?;
+                let id = GatewayId { gateway: gate as u32 + 1, life: self.gates[gate].life };
+                let frame = Frame {
+                    cluster: CLUSTER,
+                    shard,
+                    from: Address::Gateway(id),
+                    to: Address::Node(NodeId(node)),
+                    cause: None,
+                    message: Message::TakeOver { above: Epoch(0) },
+                };
+                self.queue.at(now, Event::Arrives(Peer::Node(node), frame));
+                Some("needless takeover")
+            }
             Fault::SlowDisk { node, sync, length } => {
                 self.hosts[node as usize - 1].slow = Some(sync);
                 self.queue.after(length, Event::Fast(node as usize - 1));
@@ -187,8 +209,10 @@ impl World<'_> {
     /// `Some` if one more damaged disk is within the fault model.
     fn may_damage(&self, seat: usize) -> Option<()> {
         let shard = self.seats[seat].shard;
-        let others = self.seats.iter().enumerate().filter(|(at, s)| *at != seat && s.shard == shard && s.suspect);
-        let minority = (self.options.nodes as usize - 1) / 2;
+        let others =
+            self.seats.iter().enumerate().filter(|(at, s)| *at != seat && s.shard == shard && s.suspect);
+        // A replica that is full and behind is out as well, until somebody deletes something: one loss at a time.
+        let minority = if self.schedule.load.floods { 0 } else { (self.options.nodes as usize - 1) / 2 };
         (others.count() < minority).then_some(())
     }
 
@@ -196,7 +220,15 @@ impl World<'_> {
         self.seats[seat].suspect = true;
     }
 
-    fn damage(&mut self, index: usize, node: u32, shard: u32, place: Place, restart: bool, misdirect: bool) -> bool {
+    fn damage(
+        &mut self,
+        index: usize,
+        node: u32,
+        shard: u32,
+        place: Place,
+        restart: bool,
+        misdirect: bool,
+    ) -> bool {
         let host = node as usize - 1;
         let seat = self.seats_of(host).start + shard as usize;
         let superblock = place == Place::Superblock;
@@ -206,7 +238,8 @@ impl World<'_> {
         let mut rng = Rng::stream(self.schedule.seed, "damage", index as u64);
         let disk = &self.seats[seat].disk;
         let what = if misdirect {
-            disk.misdirect(place, &mut rng).map(|(a, b)| format!("n{node}'s write to byte {a} went to byte {b}"))
+            disk.misdirect(place, &mut rng)
+                .map(|(a, b)| format!("n{node}'s write to byte {a} went to byte {b}"))
         } else {
             disk.rot(place, &mut rng).map(|at| format!("a bit of byte {at} of n{node}'s disk turns"))
         };

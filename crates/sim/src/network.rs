@@ -74,7 +74,8 @@ impl Network {
     pub fn heal(&mut self) {
         self.cuts.fill(0);
         self.storms.clear();
-        self.weather = Weather { sync: self.weather.sync, ..Weather::fair() };
+        let Weather { sync, window_bytes, encodes, .. } = self.weather;
+        self.weather = Weather { sync, window_bytes, encodes, ..Weather::fair() };
     }
 
     /// What becomes of a message sent now.

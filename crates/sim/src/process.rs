@@ -41,12 +41,12 @@ pub(crate) fn formatted(node: u32, shard: u32, standing: Standing) -> Disk {
 }
 
 /// A node's patience, in proportion to the gateways'.
-fn node_timing() -> dataplane::Timing {
+fn node_timing(window_bytes: u64) -> dataplane::Timing {
     dataplane::Timing {
         heartbeat_every: 30_000,
         resend_after: 70_000,
         candidate_patience: 60_000,
-        window_bytes: 16 << 10,
+        window_bytes,
         waiting_max: 64,
     }
 }
@@ -263,7 +263,7 @@ impl World<'_> {
             members: (1..=self.options.nodes).map(NodeId).collect(),
             pid: life,
             mechanisms: self.mechanisms,
-            timing: node_timing(),
+            timing: node_timing(self.schedule.weather.window_bytes),
         };
         self.tell(Kind::Restarted {});
         let disk = self.seats[seat].disk.share();
@@ -275,7 +275,12 @@ impl World<'_> {
                 let sight = sight(replica, place, &node);
                 let applied = sight.applied.1;
                 if let Some(damage) = report.damage.filter(|_| !replica.suspect) {
-                    return broken("device", "P5", 5, format!("{node_id} reports damage, and nothing was: {damage}"));
+                    return broken(
+                        "device",
+                        "P5",
+                        5,
+                        format!("{node_id} reports damage, and nothing was: {damage}"),
+                    );
                 }
                 self.watches[shard as usize].opened(&sight)?;
                 replica.applied = applied;

@@ -62,7 +62,10 @@ mod tests {
         queue.at(5, 'b');
         queue.at(5, 'c');
         queue.at(1, 'a');
-        assert_eq!([queue.next(), queue.next(), queue.next(), queue.next()], [Some('a'), Some('b'), Some('c'), None]);
+        assert_eq!(
+            [queue.next(), queue.next(), queue.next(), queue.next()],
+            [Some('a'), Some('b'), Some('c'), None]
+        );
         queue.at(2, 'd');
         assert_eq!((queue.next(), queue.now()), (Some('d'), 5));
     }

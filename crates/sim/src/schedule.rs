@@ -178,6 +178,13 @@ pub enum Fault {
         /// Whether the node restarts at once, and so reads all of it.
         restart: bool,
     },
+    /// A gateway's timer is wrong: a node is asked to take over from a primary that is well.
+    TakeOver {
+        /// Which.
+        node: u32,
+        /// Which of its shards.
+        shard: u32,
+    },
     /// A disk is slow.
     SlowDisk {
         /// Whose.
@@ -210,6 +217,10 @@ pub struct Weather {
     pub reorders: bool,
     /// What a sync takes, at least and at most.
     pub sync: (Micros, Micros),
+    /// Bytes on their way to one backup, and so at most in one frame.
+    pub window_bytes: u64,
+    /// Does every frame go through its encoding?
+    pub encodes: bool,
 }
 
 impl Weather {
@@ -225,6 +236,8 @@ impl Weather {
             straggle_max: 0,
             reorders: false,
             sync: (300, 900),
+            window_bytes: 64 << 10,
+            encodes: false,
         }
     }
 }
@@ -246,6 +259,8 @@ pub struct Load {
     pub conditional: u64,
     /// Longest value in bytes.
     pub value_max: u64,
+    /// More than the disks can hold. A replica may then have no room for a state beside its own, and stay behind.
+    pub floods: bool,
 }
 
 /// A fault and its moment.
@@ -273,7 +288,7 @@ pub struct Schedule {
 }
 
 /// The kinds that a swarm chooses from, with how often each is drawn when it was chosen.
-const KINDS: [(&str, u64); 17] = [
+const KINDS: [(&str, u64); 18] = [
     ("power cut", 3),
     ("kill", 3),
     ("crash at an I/O", 4),
@@ -291,6 +306,7 @@ const KINDS: [(&str, u64); 17] = [
     ("damage", 2),
     ("read errors", 1),
     ("slow disk", 2),
+    ("needless takeover", 6),
 ];
 
 impl Schedule {
@@ -341,20 +357,25 @@ fn weather(rng: &mut Rng) -> Weather {
         straggle_max: rng.between(20_000, 1_500_000),
         reorders: rng.chance(500_000),
         sync: (sync_min, sync_min + rng.between(100, 8_000)),
+        window_bytes: 1 << rng.between(9, 16),
+        encodes: rng.chance(100_000),
     }
 }
 
 fn load(rng: &mut Rng, options: &Options) -> Load {
     let per_client = u64::from(options.operations / options.clients.max(1)).max(1);
+    // A few clusters get more than their disks can hold.
+    let floods = rng.chance(50_000);
     Load {
         operations: options.operations,
-        keys: rng.between(2, 6),
+        keys: if floods { 16 } else { rng.between(2, 6) },
         // About as long as the faults last.
         think_max: 2 * rng.between(1_000_000, 2_000_000) / per_client,
         reads: rng.between(20, 60),
         deletes: rng.below(15),
         conditional: rng.below(40),
-        value_max: *rng.pick(&[16, 300, 1_500, 4_000]),
+        floods,
+        value_max: if floods { 30_000 } else { *rng.pick(&[16, 300, 1_500, 4_000]) },
     }
 }
 
@@ -407,6 +428,7 @@ fn fault(kind: &str, rng: &mut Rng, options: &Options) -> Fault {
         "damage" if rng.chance(500_000) => Fault::Misdirect { node, shard, place: Place::Log, restart },
         "damage" => Fault::BitRot { node, shard, place, restart },
         "read errors" => Fault::ReadErrors { node, shard, reads: rng.between(1, 4) as u32 },
+        "needless takeover" => Fault::TakeOver { node, shard },
         "slow disk" => Fault::SlowDisk { node, sync: rng.between(10_000, 150_000), length },
         _ => Fault::Crash { node, death: Death::Kill, down },
     }

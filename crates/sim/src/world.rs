@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Mutex};
 
-use dataplane::{Address, ClusterId, Frame, GatewayId, Micros, NodeId};
+use dataplane::{Address, ClusterId, Frame, GatewayId, Micros, NodeId, wire};
 use gateway::{Gateway, Output, Token};
 use node::Node;
 use trace::{Actor, Kind, Mechanisms, Tracer, emit};
@@ -299,6 +299,9 @@ impl<'a> World<'a> {
     pub fn send(&mut self, frames: Vec<Frame>) {
         for frame in frames {
             let (Some(from), Some(to)) = (self.peer(frame.from), self.peer(frame.to)) else { continue };
+            if self.schedule.weather.encodes {
+                self.code(&frame);
+            }
             let now = self.queue.now();
             let fate = self.network.send(now, from, to);
             if let Some((at, dice)) = fate.strays {
@@ -317,6 +320,16 @@ impl<'a> World<'a> {
                 }
                 None => {}
             }
+        }
+    }
+
+    /// Nothing is lost between two processes that speak in bytes.
+    fn code(&mut self, frame: &Frame) {
+        let mut bytes = Vec::new();
+        wire::encode(frame, &mut bytes);
+        if wire::decode(&bytes).as_ref() != Ok(frame) {
+            let what = format!("{} does not survive its encoding", frame.message.name());
+            self.complaint = broken("wire", "P1", 1, what).err();
         }
     }
 
@@ -495,6 +508,17 @@ impl<'a> World<'a> {
 
     /// What is not well yet.
     fn waiting_for(&self) -> Option<String> {
+        let replica = if self.schedule.load.floods { None } else { self.replica_that_is_not_well() };
+        if replica.is_some() {
+            return replica;
+        }
+        let busy =
+            self.clients.iter().find(|client| !client.is_done(self.schedule.load.keys, self.options.clients));
+        busy.map(|client| format!("client {} has not got through its requests", client.id))
+    }
+
+    /// A replica that is down, unproven or behind.
+    fn replica_that_is_not_well(&self) -> Option<String> {
         for seat in &self.seats {
             let Some(node) = &seat.running else { return Some(format!("{} is not up", seat.node)) };
             if !node.replica().is_proven() {
@@ -508,13 +532,14 @@ impl<'a> World<'a> {
                 return Some(format!("shard {shard} has no primary that serves"));
             };
             for (node, status) in statuses {
-                if (status.promised, status.tail, status.committed) != (lead.promised, lead.tail, lead.tail.seq) {
+                if (status.promised, status.tail, status.committed)
+                    != (lead.promised, lead.tail, lead.tail.seq)
+                {
                     return Some(format!("{node} has not caught up with {primary} in shard {shard}"));
                 }
             }
         }
-        let busy = self.clients.iter().find(|client| !client.is_done(self.schedule.load.keys, self.options.clients));
-        busy.map(|client| format!("client {} has not got through its requests", client.id))
+        None
     }
 
     fn note(&mut self, broken: Broken) {

@@ -42,7 +42,10 @@ fn listening_changes_nothing() {
     for seed in 0..10 {
         let heard = run(seed, &Options { trace: true, ..Options::default() });
         let unheard = run(seed, &Options::default());
-        assert_eq!((heard.micros, heard.committed, heard.faults), (unheard.micros, unheard.committed, unheard.faults));
+        assert_eq!(
+            (heard.micros, heard.committed, heard.faults),
+            (unheard.micros, unheard.committed, unheard.faults)
+        );
     }
 }
 

@@ -31,7 +31,12 @@ impl Epochs {
         let epoch = sight.promised;
         let first = *self.primaries.entry(epoch).or_insert(sight.node);
         if first != sight.node {
-            return broken("epochs", "D2", 1, format!("{first} and {} are both primary of epoch {}", sight.node, epoch.0));
+            return broken(
+                "epochs",
+                "D2",
+                1,
+                format!("{first} and {} are both primary of epoch {}", sight.node, epoch.0),
+            );
         }
         let compared = match self.leads[sight.seat] {
             Some((leads, compared)) if leads == epoch => compared,

@@ -61,11 +61,15 @@ impl Register {
     fn after(self, op: &Operation, versions: &BTreeMap<ValueId, Seq>) -> Option<Register> {
         let told = op.returned.map_or(Told::Unknown, |(_, told)| told);
         match (op.call, told) {
-            (Call::Put(value, c), Told::Written(version)) if may(c, &self).0 => self.store(value, Some(version)),
+            (Call::Put(value, c), Told::Written(version)) if may(c, &self).0 => {
+                self.store(value, Some(version))
+            }
             (Call::Put(value, c), Told::Unknown) if may(c, &self).0 => {
                 self.store(value, versions.get(&value).copied())
             }
-            (Call::Delete(c), Told::Deleted(existed)) if may(c, &self).0 && existed == self.value.is_some() => {
+            (Call::Delete(c), Told::Deleted(existed))
+                if may(c, &self).0 && existed == self.value.is_some() =>
+            {
                 Some(Register { value: None, ..self })
             }
             (Call::Delete(c), Told::Unknown) if may(c, &self).0 => Some(Register { value: None, ..self }),
@@ -159,7 +163,8 @@ impl Search<'_> {
         }
         // What has an answer first: an unknown write is only placed where it is needed.
         let candidates = open.into_iter().filter(|at| self.ops[*at].called < limit);
-        let (mut known, unknown): (Vec<usize>, Vec<usize>) = candidates.partition(|at| self.bound(*at) < u64::MAX);
+        let (mut known, unknown): (Vec<usize>, Vec<usize>) =
+            candidates.partition(|at| self.bound(*at) < u64::MAX);
         known.sort_by_key(|at| self.bound(*at));
         for at in known.into_iter().chain(unknown) {
             let Some(next) = register.after(self.ops[at], &self.versions) else { continue };
@@ -252,16 +257,24 @@ mod tests {
     fn conditions_are_decided_where_the_write_takes_effect() {
         let create = |at: u64, told| op(1, Call::Put(at, Condition::Absent), at, Some((at + 5, told)));
         assert!(holds(&[create(0, Told::Written(3)), create(1, Told::ConditionFailed(Some(3)))]));
-        assert!(!holds(&[create(0, Told::Written(3)), create(1, Told::Written(4))]), "two creators, both successful");
-        let swap = |at: u64, of: Seq, told| op(1, Call::Put(at, Condition::Version(of)), at, Some((at + 1, told)));
-        assert!(holds(&[lost(1, 0), swap(5, 4, Told::Written(6))]), "the unknown write may have had version 4");
+        assert!(
+            !holds(&[create(0, Told::Written(3)), create(1, Told::Written(4))]),
+            "two creators, both successful"
+        );
+        let swap =
+            |at: u64, of: Seq, told| op(1, Call::Put(at, Condition::Version(of)), at, Some((at + 1, told)));
+        assert!(
+            holds(&[lost(1, 0), swap(5, 4, Told::Written(6))]),
+            "the unknown write may have had version 4"
+        );
         assert!(!holds(&[put(1, 0, 1, 3), swap(5, 4, Told::Written(6))]));
         assert!(!holds(&[put(1, 0, 1, 3), swap(5, 3, Told::Written(6)), swap(8, 3, Told::Written(9))]));
     }
 
     #[test]
     fn a_delete_says_whether_there_was_something() {
-        let delete = |at, existed| op(1, Call::Delete(Condition::Always), at, Some((at + 1, Told::Deleted(existed))));
+        let delete =
+            |at, existed| op(1, Call::Delete(Condition::Always), at, Some((at + 1, Told::Deleted(existed))));
         assert!(holds(&[put(1, 0, 1, 3), delete(2, true), delete(4, false), get(6, 7, Told::Missing)]));
         assert!(!holds(&[put(1, 0, 1, 3), delete(2, true), delete(4, true)]));
     }

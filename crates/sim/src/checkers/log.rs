@@ -132,7 +132,12 @@ impl Log {
                         "log",
                         "D1",
                         1,
-                        format!("entry {seq} was committed as {}, and {} commits {}", told(known), sight.node, told(&found)),
+                        format!(
+                            "entry {seq} was committed as {}, and {} commits {}",
+                            told(known),
+                            sight.node,
+                            told(&found)
+                        ),
                     );
                 }
                 Some(_) => {}
@@ -142,7 +147,11 @@ impl Log {
                         "log",
                         "D1",
                         1,
-                        format!("{} commits entry {seq}, but nobody committed {}", sight.node, self.len() + 1),
+                        format!(
+                            "{} commits entry {seq}, but nobody committed {}",
+                            sight.node,
+                            self.len() + 1
+                        ),
                     );
                 }
             }

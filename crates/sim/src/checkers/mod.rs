@@ -131,7 +131,10 @@ impl Watch {
                 "reads",
                 "D5",
                 2,
-                format!("{} applied entry {}, but only {} are committed", sight.node, sight.applied.1, sight.commit),
+                format!(
+                    "{} applied entry {}, but only {} are committed",
+                    sight.node, sight.applied.1, sight.commit
+                ),
             );
         }
         for frame in frames {

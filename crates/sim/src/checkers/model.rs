@@ -93,7 +93,8 @@ impl Model {
         let versions: &[_] = self.keys.get(key).map_or(&[], |versions| versions);
         let at = versions.partition_point(|version| version.0 <= seq);
         let end = versions.partition_point(|version| version.0 <= upto);
-        let first = if at == 0 { None } else { versions[at - 1].1.as_ref().map(|value| (versions[at - 1].0, value)) };
+        let first =
+            if at == 0 { None } else { versions[at - 1].1.as_ref().map(|value| (versions[at - 1].0, value)) };
         std::iter::once(first)
             .chain(versions[at..end].iter().map(|(seq, value)| value.as_ref().map(|value| (*seq, value))))
     }

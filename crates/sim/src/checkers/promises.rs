@@ -38,7 +38,10 @@ impl Promises {
                 "promises",
                 "D3",
                 1,
-                format!("{} promised epoch {}, and knows only of {} after its restart", sight.node, spoken.0, sight.promised.0),
+                format!(
+                    "{} promised epoch {}, and knows only of {} after its restart",
+                    sight.node, spoken.0, sight.promised.0
+                ),
             );
         }
         Ok(())

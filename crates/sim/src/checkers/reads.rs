@@ -16,14 +16,17 @@ pub(super) struct Reads {
 
 impl Reads {
     pub fn asked(&mut self, frame: &Frame) {
-        if let (Address::Gateway(gateway), Message::Read { id, query: Query::Get(key) }) = (frame.from, &frame.message) {
+        if let (Address::Gateway(gateway), Message::Read { id, query: Query::Get(key) }) =
+            (frame.from, &frame.message)
+        {
             self.asked.insert((gateway, *id), key.clone());
         }
     }
 
     /// A replica answers a read. Between the answer and the end of the step it may have applied more.
     pub fn answered(&mut self, model: &Model, sight: &Sight, frame: &Frame) -> Finding {
-        let (Address::Gateway(gateway), Message::ReadAnswer { id, result }) = (frame.to, &frame.message) else {
+        let (Address::Gateway(gateway), Message::ReadAnswer { id, result }) = (frame.to, &frame.message)
+        else {
             return Ok(());
         };
         let Some(key) = self.asked.get(&(gateway, *id)) else { return Ok(()) };
@@ -37,7 +40,9 @@ impl Reads {
             return Ok(());
         }
         let tell = |state: Option<(u64, &Arc<[u8]>)>| match state {
-            Some((version, value)) => format!("version {version} ({})", dataplane::show(&value[..value.len().min(12)])),
+            Some((version, value)) => {
+                format!("version {version} ({})", dataplane::show(&value[..value.len().min(12)]))
+            }
             None => "nothing".into(),
         };
         let known = model.states(key, before, after).map(tell).collect::<Vec<_>>().join(" or ");
@@ -45,7 +50,12 @@ impl Reads {
             "reads",
             "D5",
             2,
-            format!("{} reads {} of {}, where the committed log has {known}", sight.node, tell(found), dataplane::show(key)),
+            format!(
+                "{} reads {} of {}, where the committed log has {known}",
+                sight.node,
+                tell(found),
+                dataplane::show(key)
+            ),
         )
     }
 

@@ -14,8 +14,16 @@ pub(super) fn answered(model: &Model, sight: &Sight, message: &Message) -> Findi
             "sessions",
             "D6",
             2,
-            format!("{name} took effect twice: \"{known}\" came of it, and {} answers \"{outcome}\"", sight.node),
+            format!(
+                "{name} took effect twice: \"{known}\" came of it, and {} answers \"{outcome}\"",
+                sight.node
+            ),
         ),
-        None => broken("sessions", "D5", 1, format!("{} answers {name}, which is not committed: \"{outcome}\"", sight.node)),
+        None => broken(
+            "sessions",
+            "D5",
+            1,
+            format!("{} answers {name}, which is not committed: \"{outcome}\"", sight.node),
+        ),
     }
 }
