@@ -59,7 +59,8 @@ impl<D: Device> Node<D> {
                 if self.received(now, finished, t)? {
                     // It synced the device: what speaks of it need not wait for the next batch, which may never come.
                     let at = (self.engine.durable_lsn().0, self.engine.durable_seq());
-                    self.proof = guard::durable_ack(self.config.mechanisms, Some(at), at).unwrap_or(self.proof);
+                    self.proof =
+                        guard::durable_ack(self.config.mechanisms, Some(at), at).unwrap_or(self.proof);
                     self.replica.step(now, Event::Installed(true), t);
                 }
             }

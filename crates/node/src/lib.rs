@@ -390,8 +390,14 @@ impl<D: Device> Node<D> {
             self.engine.checkpoint_begin(self.replica.host_state(), t);
         }
         if self.engine.checkpoint_running() {
-            let progress =
-                self.stop_on(|node, t| node.engine.checkpoint_step(t).map_err(StopError::Write), t)?;
+            let progress = self.stop_on(
+                |node, t| match node.engine.checkpoint_step(t) {
+                    // It has given this one up; the log is as it was.
+                    Err(engine::WriteError::NoSpace { .. }) => Ok(CheckpointProgress::Idle),
+                    other => other.map_err(StopError::Write),
+                },
+                t,
+            )?;
             if let CheckpointProgress::Done { seq } = progress {
                 self.step(now, Event::Compacted(seq), t)?;
             }

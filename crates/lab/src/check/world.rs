@@ -678,6 +678,7 @@ impl Seat {
                 self.disk = Disk { base: seq, host_state, ..empty };
                 let at = self.disk.written();
                 self.proof = guard::durable_ack(self.on(), Some(at), at).unwrap_or(self.proof);
+                self.replica.step(now, Event::Installed(true), t);
             }
             Effect::Unprove => self.disk.proven = false,
         }
