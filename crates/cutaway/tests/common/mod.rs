@@ -6,8 +6,8 @@ use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Output, Stdio};
-use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Mutex, OnceLock};
 use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process};
@@ -35,13 +35,18 @@ pub fn program() -> Command {
     Command::new(path)
 }
 
-/// A first port with nobody on it or behind it. Below the range that outgoing connections take theirs from.
+/// A first port with nobody on it or behind it. Below the range that outgoing connections take theirs from. The last
+/// port behind it, which no cluster uses, is held until this process ends: so test processes that run at the same time
+/// keep out of each other's way.
 pub fn free_port() -> u16 {
     static NEXT: AtomicU32 = AtomicU32::new(0);
+    static HELD: Mutex<Vec<TcpListener>> = Mutex::new(Vec::new());
     for _ in 0..600 {
         let n = std::process::id().wrapping_mul(7).wrapping_add(NEXT.fetch_add(1, Ordering::Relaxed));
         let first = 10_000 + (n % 600) as u16 * PORTS;
-        if (first..first + PORTS).all(|port| TcpListener::bind(("127.0.0.1", port)).is_ok()) {
+        let Ok(held) = TcpListener::bind(("127.0.0.1", first + PORTS - 1)) else { continue };
+        if (first..first + PORTS - 1).all(|port| TcpListener::bind(("127.0.0.1", port)).is_ok()) {
+            HELD.lock().unwrap().push(held);
             return first;
         }
     }
