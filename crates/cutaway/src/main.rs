@@ -2,6 +2,7 @@
 
 #![forbid(unsafe_code)]
 
+mod bench;
 mod check;
 mod client;
 mod failure;
@@ -58,6 +59,7 @@ enum Command {
     Inspect(inspect::Inspect),
     Verify(verify::Verify),
     Sim(sim::Sim),
+    Bench(bench::Bench),
 }
 
 fn main() -> ExitCode {
@@ -90,6 +92,7 @@ fn main() -> ExitCode {
         Command::Inspect(inspect) => inspect.run(),
         Command::Verify(verify) => verify.run(),
         Command::Sim(sim) => sim.run(),
+        Command::Bench(bench) => bench.run(),
     };
     result.map_or_else(failure::Failure::report, |()| ExitCode::SUCCESS)
 }

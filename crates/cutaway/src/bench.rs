@@ -1,0 +1,144 @@
+//! `bench`: how fast, always beside something to compare with.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Duration;
+
+use ::bench::cutaway::Cutaway;
+use ::bench::floor::Floor;
+use ::bench::load::{LOADS, Store, Turns, compare};
+use ::bench::{large, table};
+use clap::{Args, Subcommand};
+use indicatif::ProgressBar;
+use serde_json::{Value, json};
+
+use crate::failure::{Failure, Result, say};
+
+/// Measures speed, in ratios to something measured in the same run
+#[derive(Debug, Args)]
+pub struct Bench {
+    #[command(subcommand)]
+    what: What,
+}
+
+#[derive(Debug, Subcommand)]
+enum What {
+    Engine(Engine),
+    /// Opens an image of `bench engine` and says what that took: a process of its own, for its memory to be told
+    #[command(hide = true)]
+    Open {
+        image: PathBuf,
+    },
+}
+
+/// The storage engine: durable puts beside a floor, and a store with a million keys
+///
+/// The floor does only what is unavoidable: a file that is there already, one write and one sync for each group of
+/// puts, an index in memory; no format, no checksum, no reclamation. Both take turns.
+#[derive(Debug, Args)]
+struct Engine {
+    /// How long each load runs on each store
+    #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u64).range(1..=3600))]
+    seconds: u64,
+    /// Keys of the large store
+    #[arg(long, default_value_t = 1_000_000, value_parser = clap::value_parser!(u64).range(1..=20_000_000))]
+    keys: u64,
+    /// Where the files are made, about 3 GB, and removed again: on the disk in question
+    #[arg(long, default_value = ".")]
+    dir: PathBuf,
+    /// Prints the result as one line of JSON
+    #[arg(long)]
+    json: bool,
+}
+
+/// Turns of each store.
+const ROUNDS: u32 = 10;
+/// The device of our engine, and what the floor goes round in.
+const FILE_BYTES: u64 = 1 << 29;
+
+impl Bench {
+    pub fn run(self) -> Result {
+        match self.what {
+            What::Engine(engine) => engine.run(),
+            What::Open { image } => {
+                let opened = large::open(&image).map_err(Failure::error)?;
+                say(json!(opened));
+                Ok(())
+            }
+        }
+    }
+}
+
+impl Engine {
+    fn run(self) -> Result {
+        let dir = tempfile::Builder::new().prefix("cutaway-bench-").tempdir_in(&self.dir);
+        let dir = dir.map_err(|e| Failure::error(format!("cannot write in {}: {e}", self.dir.display())))?;
+        let bar = ProgressBar::new(LOADS.len() as u64 * 2 * u64::from(ROUNDS + 1));
+        let mut loads = Vec::new();
+        for load in LOADS {
+            let (ours, floor) = (dir.path().join("cutaway"), dir.path().join("floor"));
+            let cutaway = Cutaway::create(&ours, FILE_BYTES).map_err(Failure::error)?;
+            let unavoidable = Floor::create(&floor, FILE_BYTES).map_err(Failure::error)?;
+            let stores: [(&str, &dyn Store); 2] = [("floor", &unavoidable), ("cutaway", &cutaway)];
+            let turns = Turns { rounds: ROUNDS, turn: Duration::from_secs(self.seconds) / ROUNDS };
+            let measured = compare(&load, &stores, turns, || bar.inc(1)).map_err(Failure::error)?;
+            drop((cutaway, unavoidable));
+            for file in [ours, floor] {
+                std::fs::remove_file(file).map_err(Failure::error)?;
+            }
+            if !self.json {
+                bar.suspend(|| say(table::of(&load, &measured, "floor")));
+            }
+            let ratio = measured[1].puts_per_second / measured[0].puts_per_second;
+            loads.push(json!({"load": load, "stores": measured, "ratio_to_floor": ratio}));
+        }
+        bar.finish_and_clear();
+        let large = [16, 100].map(|key_bytes| self.large(dir.path(), key_bytes));
+        let [short, long] = large;
+        if self.json {
+            say(json!({"loads": loads, "large": [short?, long?]}));
+        } else {
+            short?;
+            long?;
+        }
+        Ok(())
+    }
+
+    /// A store with many keys.
+    fn large(&self, dir: &Path, key_bytes: usize) -> Result<Value> {
+        let image = dir.join("large");
+        large::fill(&image, self.keys, key_bytes).map_err(Failure::error)?;
+        let opened = open_in_its_own_process(&image)?;
+        let steps = large::checkpoint(&image, key_bytes).map_err(Failure::error)?;
+        std::fs::remove_file(&image).map_err(Failure::error)?;
+        if !self.json {
+            let memory = opened["memory_bytes"].as_u64().map_or("unknown".into(), |bytes| {
+                format!("{} bytes per key", bytes / self.keys)
+            });
+            say(format!(
+                "{} keys of {key_bytes} bytes, values of 100\n  \
+                 open from a checkpoint: {:.0} ms; memory: {memory}\n  \
+                 checkpoint beside {} puts: {} steps; the most work of one {:.2} ms, the longest {:.2} ms;\n  \
+                 the one that makes it count waits for {} syncs, {:.2} ms\n",
+                self.keys,
+                opened["millis"].as_f64().unwrap_or_default(),
+                steps.puts,
+                steps.steps,
+                steps.worst_work_micros / 1e3,
+                steps.worst_micros / 1e3,
+                steps.flip_syncs,
+                steps.flip_micros / 1e3,
+            ));
+        }
+        Ok(json!({"keys": self.keys, "key_bytes": key_bytes, "open": opened, "checkpoint": steps}))
+    }
+}
+
+fn open_in_its_own_process(image: &Path) -> Result<Value> {
+    let me = std::env::current_exe().map_err(Failure::error)?;
+    let output = Command::new(me).args(["bench", "open"]).arg(image).output().map_err(Failure::error)?;
+    if !output.status.success() {
+        return Err(Failure::error(String::from_utf8_lossy(&output.stderr)));
+    }
+    serde_json::from_slice(&output.stdout).map_err(Failure::error)
+}
