@@ -56,7 +56,7 @@ pub struct UpOptions {
     pub port: Option<u16>,
     /// The address that everything listens on.
     pub bind: IpAddr,
-    /// Bytes of each image; the manifest's, or 256 MiB.
+    /// Bytes of each image; the manifest's, or 256 MiB divided among a node's shards, but at least 32 MiB.
     pub image_bytes: Option<u64>,
     /// Host names that HTTP requests may be addressed to.
     pub host_names: Vec<String>,
@@ -518,6 +518,12 @@ fn lock(dir: &Path) -> Result<File, UpFailure> {
     }
 }
 
+/// A node's images take 256 MiB together, as long as none gets too small to be useful: filling them with zeros is most of
+/// what a founding waits for.
+fn usual_image_bytes(shards: u32) -> u64 {
+    ((256 << 20) / u64::from(shards.max(1))).max(32 << 20)
+}
+
 /// What the cluster is, from what is asked and what the directory was founded as.
 fn reconcile(options: &UpOptions, before: Option<&Manifest>, dir: &Path) -> Result<Manifest, UpFailure> {
     let fixed = |what, asked: Option<u64>, founded: Option<u64>, usual| match (asked, founded) {
@@ -528,8 +534,12 @@ fn reconcile(options: &UpOptions, before: Option<&Manifest>, dir: &Path) -> Resu
     };
     let nodes = fixed("nodes", options.nodes.map(u64::from), before.map(|m| m.nodes.into()), 3)? as u32;
     let shards = fixed("shards", options.shards.map(u64::from), before.map(|m| m.shards.into()), 1)? as u32;
-    let image_bytes =
-        fixed("bytes per image", options.image_bytes, before.map(|m| m.image_bytes), 256 << 20)?;
+    let image_bytes = fixed(
+        "bytes per image",
+        options.image_bytes,
+        before.map(|m| m.image_bytes),
+        usual_image_bytes(shards),
+    )?;
     let gateways = options.gateways.or(before.map(|m| m.gateways)).unwrap_or(1);
     let port = options.port.or(before.map(|m| m.port)).unwrap_or(7400);
     for (what, number, most) in
