@@ -211,7 +211,7 @@ impl World<'_> {
         let shard = self.seats[seat].shard;
         let others =
             self.seats.iter().enumerate().filter(|(at, s)| *at != seat && s.shard == shard && s.suspect);
-        // A replica that is full and behind is out as well, until somebody deletes something: one loss at a time.
+        // A replica that is full and behind gives up its state for a newer one: one loss at a time.
         let minority = if self.schedule.load.floods { 0 } else { (self.options.nodes as usize - 1) / 2 };
         (others.count() < minority).then_some(())
     }

@@ -183,6 +183,8 @@ impl World<'_> {
         self.report.failovers += u64::from(leads != replica.led);
         replica.led = leads;
         if !proven {
+            // A full replica may give up its state to make room for a newer one.
+            replica.suspect |= self.schedule.load.floods;
             if !replica.suspect {
                 let node = replica.node;
                 return broken("device", "P5", 5, format!("{node} calls its log damaged, and nothing was"));

@@ -259,7 +259,7 @@ pub struct Load {
     pub conditional: u64,
     /// Longest value in bytes.
     pub value_max: u64,
-    /// More than the disks can hold. A replica may then have no room for a state beside its own, and stay behind.
+    /// More than the disks can hold. A replica may then have no room for a state beside its own, and give up its own.
     pub floods: bool,
 }
 

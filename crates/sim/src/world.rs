@@ -22,6 +22,8 @@ use crate::{Options, Report};
 pub(crate) const CLUSTER: ClusterId = *b"simulated world!";
 /// After healing, everything must be well within this time: many times what the slowest recovery takes.
 const RECOVERY_MAX: Micros = 30_000_000;
+/// With full disks it is not waited longer than this.
+const FLOODED_MAX: Micros = 5_000_000;
 /// How often it is looked whether all is well.
 const LOOK_EVERY: Micros = 20_000;
 /// What handling a batch of frames takes.
@@ -493,6 +495,12 @@ impl<'a> World<'a> {
                 self.done = true;
                 self.settle_accounts()
             }
+            // With full disks only what is answered has to be right: a majority of devices without room for the same
+            // entry can go on only once somebody gives them more.
+            Some(_) if self.schedule.load.floods && self.queue.now() > self.schedule.heal_at + FLOODED_MAX => {
+                self.done = true;
+                self.settle_accounts()
+            }
             Some(what) if self.queue.now() > self.schedule.heal_at + RECOVERY_MAX => {
                 // A wrong answer weighs more than a missing one.
                 self.judge()?;
@@ -508,7 +516,7 @@ impl<'a> World<'a> {
 
     /// What is not well yet.
     fn waiting_for(&self) -> Option<String> {
-        let replica = if self.schedule.load.floods { None } else { self.replica_that_is_not_well() };
+        let replica = self.replica_that_is_not_well();
         if replica.is_some() {
             return replica;
         }
