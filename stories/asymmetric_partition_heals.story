@@ -47,7 +47,6 @@
     n1/0 removes the entries from 3 on, which contradict the primary's log [truncate-on-conflict]
     n1/0 appends entry 3 of epoch 2 to its log
     n1/0 moves the commit point from 2 to 3 [majority-commit]
-    n1/0 acknowledges to n2 that everything up to 3 is durable here [durable-ack]
 > state
     n1: Backup in epoch 2, log [1@1 2@1 3@2] (durable 2, committed 3, end 3)
     n2: Primary in epoch 2, log [1@1 2@1 3@2] (durable 3, committed 3, end 3)
@@ -59,10 +58,11 @@
     n2/0 tells n3 that epoch 2 goes on behind entry 3, commit point 3
 > calm
     n1/0 applies entry 3: no key changes [apply-only-committed]
+    n1/0 acknowledges to n2 that everything up to 3 is durable here [durable-ack]
     n3/0 refuses n1, which speaks for epoch 1: 2 is promised here [epoch-fence]
     n3/0 moves the commit point from 2 to 3 [majority-commit]
-    n3/0 acknowledges to n2 that everything up to 3 is durable here [durable-ack]
     n3/0 applies entry 3: no key changes [apply-only-committed]
+    n3/0 acknowledges to n2 that everything up to 3 is durable here [durable-ack]
     n1/0 already has the entries up to 3 that n2 sent, and keeps them [truncate-only-on-conflict]
     n1/0 acknowledges to n2 that everything up to 3 is durable here [durable-ack]
     n3/0 acknowledges to n2 that everything up to 3 is durable here [durable-ack]

@@ -49,8 +49,8 @@
 > sync n1
 > deliver n1 n2
     n2/0 appends entry 3 of epoch 1 to its log
-    n2/0 acknowledges to n1 that everything up to 3 is durable here [durable-ack]
 > sync n2
+    n2/0 acknowledges to n1 that everything up to 3 is durable here [durable-ack]
 > deliver n2 n1
     n1/0 counts n2 as having everything up to 3
     n1/0 sends n2 entries 4 to 4 of epoch 3, commit point 2
@@ -62,8 +62,8 @@
     on its way n1 → n2: Prepare in epoch 3: entries 4..=4 behind 3@1, committed 2
 > deliver n1 n2
     n2/0 appends entry 4 of epoch 3 to its log
-    n2/0 acknowledges to n1 that everything up to 4 is durable here [durable-ack]
 > sync n2
+    n2/0 acknowledges to n1 that everything up to 4 is durable here [durable-ack]
 > deliver n2 n1
     n1/0 counts n2 as having everything up to 4
     n1/0 moves the commit point from 2 to 4 [majority-commit]

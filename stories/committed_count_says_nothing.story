@@ -10,9 +10,9 @@
     n1/0 sends n3 entries 3 to 3 of epoch 1, commit point 2
 > deliver n1 n3
     n3/0 appends entry 3 of epoch 1 to its log
-    n3/0 acknowledges to n1 that everything up to 3 is durable here [durable-ack]
 > lose n1 n2
 > sync n3
+    n3/0 acknowledges to n1 that everything up to 3 is durable here [durable-ack]
 > sync n1
 > deliver n3 n1
     n1/0 counts n3 as having everything up to 3
@@ -25,8 +25,8 @@
     n1/0 tells n3 that epoch 1 goes on behind entry 3, commit point 3
 > deliver n1 n3
     n3/0 moves the commit point from 2 to 3 [majority-commit]
-    n3/0 acknowledges to n1 that everything up to 3 is durable here [durable-ack]
     n3/0 applies entry 3: written as version 3 [apply-only-committed]
+    n3/0 acknowledges to n1 that everything up to 3 is durable here [durable-ack]
 > lose n1 n2
 > deliver n3 n1
 # n3 knows that 3 is committed. n2 gets 3 and 4 and knows of neither; 4 is acknowledged with n2.
@@ -43,9 +43,9 @@
     n2/0 appends entry 3 of epoch 1 to its log
     n2/0 appends entry 4 of epoch 1 to its log
     n2/0 moves the commit point from 2 to 3 [majority-commit]
-    n2/0 acknowledges to n1 that everything up to 4 is durable here [durable-ack]
 > sync n2
     n2/0 applies entry 3: written as version 3 [apply-only-committed]
+    n2/0 acknowledges to n1 that everything up to 4 is durable here [durable-ack]
 > deliver n2 n1
     n1/0 counts n2 as having everything up to 4
     n1/0 moves the commit point from 3 to 4 [majority-commit]
@@ -57,8 +57,8 @@
     n1/0 sends n3 entries 4 to 4 of epoch 1, commit point 4
 > deliver n1 n2
     n2/0 moves the commit point from 3 to 4 [majority-commit]
-    n2/0 acknowledges to n1 that everything up to 4 is durable here [durable-ack]
     n2/0 applies entry 4: written as version 4 [apply-only-committed]
+    n2/0 acknowledges to n1 that everything up to 4 is durable here [durable-ack]
 > sync n2
 > deliver n2 n1
 > lose n1 n3

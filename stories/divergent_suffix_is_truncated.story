@@ -38,8 +38,8 @@
 > calm without n1
     n2/0 appends entry 4 of epoch 2 to its log
     n2/0 moves the commit point from 2 to 3 [majority-commit]
-    n2/0 acknowledges to n3 that everything up to 4 is durable here [durable-ack]
     n2/0 applies entry 3: no key changes [apply-only-committed]
+    n2/0 acknowledges to n3 that everything up to 4 is durable here [durable-ack]
     n3/0 counts n2 as having everything up to 4
     n3/0 moves the commit point from 3 to 4 [majority-commit]
     n3/0 applies entry 4: written as version 4 [apply-only-committed]
@@ -60,12 +60,12 @@
     n1/0 appends entry 3 of epoch 2 to its log
     n1/0 appends entry 4 of epoch 2 to its log
     n1/0 moves the commit point from 2 to 4 [majority-commit]
-    n1/0 acknowledges to n3 that everything up to 4 is durable here [durable-ack]
     n1/0 applies entry 3: no key changes [apply-only-committed]
     n1/0 applies entry 4: written as version 4 [apply-only-committed]
+    n1/0 acknowledges to n3 that everything up to 4 is durable here [durable-ack]
     n2/0 moves the commit point from 3 to 4 [majority-commit]
-    n2/0 acknowledges to n3 that everything up to 4 is durable here [durable-ack]
     n2/0 applies entry 4: written as version 4 [apply-only-committed]
+    n2/0 acknowledges to n3 that everything up to 4 is durable here [durable-ack]
     n3/0 counts n1 as having everything up to 4
 > tick n3
     n3/0 tells n1 that epoch 2 goes on behind entry 4, commit point 4

@@ -8,8 +8,8 @@
     n1/0 sends n3 entries 3 to 3 of epoch 1, commit point 2
 > again n1 n2 Prepare
     n2/0 appends entry 3 of epoch 1 to its log
-    n2/0 acknowledges to n1 that everything up to 3 is durable here [durable-ack]
 > sync n2
+    n2/0 acknowledges to n1 that everything up to 3 is durable here [durable-ack]
 > deliver n2 n1
     n1/0 counts n2 as having everything up to 3
 > write 2 to n1
@@ -29,8 +29,8 @@
     n2/0 already has the entries up to 3 that n1 sent, and keeps them [truncate-only-on-conflict]
     n2/0 acknowledges to n1 that everything up to 3 is durable here [durable-ack]
     n2/0 appends entry 4 of epoch 1 to its log
-    n2/0 acknowledges to n1 that everything up to 4 is durable here [durable-ack]
 > sync n2
+    n2/0 acknowledges to n1 that everything up to 4 is durable here [durable-ack]
 > sync n1
     n1/0 moves the commit point from 2 to 3 [majority-commit]
     n1/0 applies entry 3: written as version 3 [apply-only-committed]

@@ -27,8 +27,8 @@
 > calm without n1
     n3/0 appends entry 4 of epoch 2 to its log
     n3/0 moves the commit point from 2 to 3 [majority-commit]
-    n3/0 acknowledges to n2 that everything up to 4 is durable here [durable-ack]
     n3/0 applies entry 3: no key changes [apply-only-committed]
+    n3/0 acknowledges to n2 that everything up to 4 is durable here [durable-ack]
     n2/0 counts n3 as having everything up to 4
     n2/0 moves the commit point from 3 to 4 [majority-commit]
     n2/0 applies entry 4: written as version 4 [apply-only-committed]

@@ -11,8 +11,8 @@
     n1/0 sends n3 entries 3 to 3 of epoch 1, commit point 2
 > deliver n1 n2
     n2/0 appends entry 3 of epoch 1 to its log
-    n2/0 acknowledges to n1 that everything up to 3 is durable here [durable-ack]
 > sync n2
+    n2/0 acknowledges to n1 that everything up to 3 is durable here [durable-ack]
 > lose n1 n3
 > crash n1 keep 0
 > state
@@ -54,9 +54,9 @@
     n1/0 appends entry 3 of epoch 1 to its log
     n1/0 appends entry 4 of epoch 3 to its log
     n1/0 moves the commit point from 0 to 2 [majority-commit]
-    n1/0 acknowledges to n2 that everything up to 4 is durable here [durable-ack]
     n1/0 applies entry 1: no key changes [apply-only-committed]
     n1/0 applies entry 2: no key changes [apply-only-committed]
+    n1/0 acknowledges to n2 that everything up to 4 is durable here [durable-ack]
     n3/0 appends entry 3 of epoch 1 to its log
     n3/0 appends entry 4 of epoch 3 to its log
     n3/0 acknowledges to n2 that everything up to 4 is durable here [durable-ack]

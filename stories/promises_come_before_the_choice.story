@@ -14,8 +14,8 @@
     n2/0 stands for epoch 2
 > deliver n1 n3 Prepare
     n3/0 appends entry 3 of epoch 1 to its log
-    n3/0 acknowledges to n1 that everything up to 3 is durable here [durable-ack]
 > sync n3
+    n3/0 acknowledges to n1 that everything up to 3 is durable here [durable-ack]
 > sync n1
 > deliver n3 n1
     n1/0 counts n3 as having everything up to 3

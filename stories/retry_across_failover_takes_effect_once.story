@@ -11,9 +11,9 @@
     n1/0 sends n3 entries 3 to 3 of epoch 1, commit point 2
 > deliver n1 n2
     n2/0 appends entry 3 of epoch 1 to its log
-    n2/0 acknowledges to n1 that everything up to 3 is durable here [durable-ack]
 > sync n1
 > sync n2
+    n2/0 acknowledges to n1 that everything up to 3 is durable here [durable-ack]
 > deliver n2 n1
     n1/0 counts n2 as having everything up to 3
     n1/0 moves the commit point from 2 to 3 [majority-commit]

@@ -9,10 +9,10 @@
     n1/0 sends n3 entries 3 to 3 of epoch 1, commit point 2
 > deliver n1 n2
     n2/0 appends entry 3 of epoch 1 to its log
-    n2/0 acknowledges to n1 that everything up to 3 is durable here [durable-ack]
 > lose n1 n3
 > sync n1
 > sync n2
+    n2/0 acknowledges to n1 that everything up to 3 is durable here [durable-ack]
 > deliver n2 n1
     n1/0 counts n2 as having everything up to 3
     n1/0 moves the commit point from 2 to 3 [majority-commit]
@@ -55,8 +55,8 @@
     n3/0 appends entry 3 of epoch 1 to its log
     n3/0 appends entry 4 of epoch 3 to its log
     n3/0 moves the commit point from 2 to 3 [majority-commit]
-    n3/0 acknowledges to n1 that everything up to 4 is durable here [durable-ack]
     n3/0 applies entry 3: written as version 3 [apply-only-committed]
+    n3/0 acknowledges to n1 that everything up to 4 is durable here [durable-ack]
     n1/0 counts n3 as having everything up to 4
     n1/0 moves the commit point from 3 to 4 [majority-commit]
     n1/0 applies entry 4: no key changes [apply-only-committed]
@@ -66,8 +66,8 @@
     n1/0 tells n3 that epoch 3 goes on behind entry 4, commit point 4
 > calm
     n3/0 moves the commit point from 3 to 4 [majority-commit]
-    n3/0 acknowledges to n1 that everything up to 4 is durable here [durable-ack]
     n3/0 applies entry 4: no key changes [apply-only-committed]
+    n3/0 acknowledges to n1 that everything up to 4 is durable here [durable-ack]
 > tick n1
     n1/0 tells n2 that epoch 3 goes on behind entry 4, commit point 4
     n1/0 tells n3 that epoch 3 goes on behind entry 4, commit point 4
@@ -81,6 +81,7 @@
     n1/0 tells n2 that epoch 3 goes on behind entry 4, commit point 4
     n1/0 tells n3 that epoch 3 goes on behind entry 4, commit point 4
     n2/0 has the state of n1 as of entry 4, proven in epoch 3 [atomic-state-transfer]
+    n2/0 acknowledges to n1 that everything up to 4 is durable here [durable-ack]
     n2/0 acknowledges to n1 that everything up to 4 is durable here [durable-ack]
     n3/0 acknowledges to n1 that everything up to 4 is durable here [durable-ack]
     n1/0 counts n2 as having everything up to 4

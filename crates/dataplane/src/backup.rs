@@ -51,7 +51,6 @@ impl Replica {
         self.take_entries(from, prev.seq, entries, t);
         let last = self.log.tail().seq;
         self.commit_upto(guard::commit_within_match(on, commit, matched, last).min(last), t);
-        emit!(t, Kind::MatchAcknowledged { to: from.0, epoch: epoch.0, upto: matched });
         self.effect(Effect::Hold(Address::Node(from), Message::PrepareOk { epoch, matched }));
     }
 

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use dataplane::{ClusterId, Condition, Epoch, GatewayId, Micros, NodeId, NodeStatus, Outcome, Seq, ShardId};
 
-/// Names one client request inside this gateway process; chosen by the host.
+/// Names one client request inside this gateway process; chosen by the host, each greater than those before.
 pub type Token = u64;
 
 /// What a client asks for.

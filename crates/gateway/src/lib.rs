@@ -158,7 +158,7 @@ impl Gateway {
         }
         let state = &mut self.shards[shard as usize];
         let ended = match frame.message {
-            Message::Answer { request, result } => state.on_answer(now, request, result, t),
+            Message::Answer { request, result } => state.on_answer(now, from, request, result, t),
             Message::SessionOpened { session } => state.on_session_opened(now, session, t),
             Message::ReadAnswer { id, result } => state.on_read_answer(id, result),
             Message::Refused { what, why } => state.on_refused(now, from, what, why, t),
@@ -187,9 +187,11 @@ impl Gateway {
             shard.tick(now, t);
         }
         let late: Vec<Token> =
-            self.open.iter().filter(|(_, open)| now >= open.deadline).map(|(token, _)| *token).collect();
+            self.open.iter().take_while(|(_, open)| now >= open.deadline).map(|(token, _)| *token).collect();
         for token in late {
-            let sent = self.shards.iter_mut().fold(false, |sent, shard| shard.give_up(token) || sent);
+            // Each shard has to forget the request, also behind one that says it was sent.
+            let sent =
+                self.shards.iter_mut().filter_map(|shard| shard.give_up(token).then_some(())).count() > 0;
             let seconds = self.config.timing.deadline / 1_000_000;
             let how = match &self.open[&token].request {
                 Request::Put { .. } | Request::Delete { .. } if sent => {
@@ -203,7 +205,8 @@ impl Gateway {
 
     /// When [`Gateway::tick`] is due next.
     pub fn next_deadline(&self) -> Option<Micros> {
-        let requests = self.open.values().map(|open| open.deadline).min();
+        // Tokens grow, and so do deadlines.
+        let requests = self.open.first_key_value().map(|(_, open)| open.deadline);
         self.shards.iter().map(Shard::next_deadline).chain(requests).min()
     }
 

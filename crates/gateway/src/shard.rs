@@ -60,6 +60,8 @@ pub(crate) struct Shard {
     pub search: Search,
     pub out: Vec<Frame>,
     session: Option<Seq>,
+    /// The last session it had. Another one is greater: it was opened later in the log.
+    last_session: Seq,
     session_asked_at: Option<Micros>,
     next_number: u64,
     next_read: u64,
@@ -77,6 +79,7 @@ impl Shard {
             shard,
             out: Vec::new(),
             session: None,
+            last_session: 0,
             session_asked_at: None,
             next_number: 1,
             next_read: 1,
@@ -118,7 +121,10 @@ impl Shard {
     fn send_queued(&mut self, now: Micros, t: &mut Tracer) {
         let Some(primary) = self.search.primary() else { return };
         if self.session.is_none() {
-            return if self.queue.is_empty() { () } else { self.ask_for_session(now, primary, t) };
+            if !self.queue.is_empty() {
+                self.ask_for_session(now, primary, t);
+            }
+            return;
         }
         while !self.queue.is_empty() {
             let lowest = self.writes.first_key_value().map_or(self.next_number, |(number, _)| *number);
@@ -185,6 +191,7 @@ impl Shard {
     pub fn on_answer(
         &mut self,
         now: Micros,
+        from: NodeId,
         request: RequestId,
         result: WriteResult,
         t: &mut Tracer,
@@ -193,6 +200,10 @@ impl Shard {
             return Vec::new();
         }
         if result == WriteResult::SessionUnknown {
+            // A primary of the past may not have heard of the session: its word is no reason to give it up.
+            if self.search.primary() != Some(from) {
+                return Vec::new();
+            }
             return self.lose_session(request.session, t);
         }
         let ended = self.writes.remove(&request.number).map(|call| (call.token, Ended::Write(result)));
@@ -212,7 +223,11 @@ impl Shard {
     }
 
     pub fn on_session_opened(&mut self, now: Micros, session: Seq, t: &mut Tracer) -> Vec<(Token, Ended)> {
-        if self.session.is_none() {
+        // A session is not taken up twice: its numbers would be given out again, and (1) request 15.1 takes effect,
+        // (2) session 15 is given up, (3) a late frame says that it is open, (4) another request becomes 15.1, and is
+        // answered with the result of the first.
+        if self.session.is_none() && session > self.last_session {
+            self.last_session = session;
             emit!(t, Kind::SessionOpened { shard: self.shard, session });
             self.session = Some(session);
             self.session_asked_at = None;

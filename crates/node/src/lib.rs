@@ -251,7 +251,14 @@ impl<D: Device> Node<D> {
     /// does.
     pub fn flush(&mut self, now: Micros, t: &mut Tracer) -> Result<(), StopError> {
         self.begin_batch(now, t);
-        let synced = self.stop_on(|node, t| node.engine.sync(t).map_err(StopError::Write), t)?;
+        let Some(batch) = self.engine.begin_sync() else { return Ok(()) };
+        let begun = t.wall();
+        let written = batch.write(self.engine.device());
+        let micros = begun.zip(t.wall()).map_or(0, |(begun, ended)| ended.saturating_sub(begun));
+        let end = |node: &mut Self, t: &mut Tracer| {
+            node.engine.end_sync(batch.timed(micros), written, t).map_err(StopError::Write)
+        };
+        let synced = self.stop_on(end, t)?;
         let at = (synced.durable_lsn().0, synced.durable_seq());
         self.causes.clear();
         if let Some(proof) = guard::durable_ack(self.config.mechanisms, Some(at), at) {
@@ -331,6 +338,9 @@ impl<D: Device> Node<D> {
         for held in std::mem::take(&mut self.held) {
             match held.release(&self.proof) {
                 Ok((to, message, cause)) => {
+                    if let (Address::Node(to), Message::PrepareOk { epoch, matched: upto }) = (to, &message) {
+                        emit!(t, Kind::MatchAcknowledged { to: to.0, epoch: epoch.0, upto: *upto });
+                    }
                     let cause = t.cause().or(cause);
                     self.outbox.push(self.frame(to, message, cause));
                 }

@@ -90,6 +90,11 @@ impl Tracer {
         self.on
     }
 
+    /// Microseconds since the Unix epoch, if this step is recorded by a live process.
+    pub fn wall(&self) -> Option<u64> {
+        self.wall.filter(|_| self.on).map(|clock| clock())
+    }
+
     /// The event that an outgoing frame of this step should name as its cause; `None` when nobody listens.
     pub fn cause(&self) -> Option<EventId> {
         if self.on { self.parents.first().copied() } else { None }

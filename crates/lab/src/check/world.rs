@@ -9,7 +9,7 @@ use dataplane::{
     NodeId, Op, Origin, Outcome, Query, Replica, RequestId, Restored, RoleName, Seq, Timing, WriteResult,
     guard,
 };
-use trace::{Actor, Tracer};
+use trace::{Actor, Kind, Tracer, emit};
 
 use super::scope::Scope;
 
@@ -476,7 +476,12 @@ impl World {
         }
         for held in std::mem::take(&mut seat.held) {
             match held.release(&seat.proof) {
-                Ok((to, message, _)) => out.push((to, message)),
+                Ok((to, message, _)) => {
+                    if let (Address::Node(to), Message::PrepareOk { epoch, matched: upto }) = (to, &message) {
+                        emit!(t, Kind::MatchAcknowledged { to: to.0, epoch: epoch.0, upto: *upto });
+                    }
+                    out.push((to, message));
+                }
                 Err(held) => seat.held.push(held),
             }
         }
