@@ -11,7 +11,7 @@ use engine::{Damage, OpenError, Owner, ReadError, Zone};
 use serde_json::json;
 
 use crate::failure::{Failure, me};
-use crate::image::{Seen, look};
+use crate::image::{Fate, RecordSeen, Seen, look};
 use crate::inspect::{cannot_read, damage_json};
 
 /// Checks every checksum of a device image, and that its structures fit together
@@ -86,11 +86,13 @@ fn check(seen: &Seen) -> Result<Checked, OpenError> {
     };
     checked.records = report.replayed;
     checked.damage.extend(report.damage.clone());
-    if report.discarded_bytes > 0 {
-        let (records, bytes) = (report.discarded_records, report.discarded_bytes);
-        let stop = &report.stop;
+    let torn = |record: &RecordSeen| {
+        record.offset == report.stop_offset && matches!(record.fate, Fate::Broken(_) | Fate::TornTail)
+    };
+    if report.damage.is_none() && (report.discarded_bytes > 0 || seen.records.iter().any(torn)) {
+        let (records, stop) = (report.discarded_records, &report.stop);
         checked.notes.push(format!(
-            "a torn tail of {records} whole records, {bytes} bytes, was never acknowledged and is discarded: {stop}"
+            "the last batch is torn: it was never acknowledged, and is discarded with {records} whole records: {stop}"
         ));
     }
     for owner in engine.owners() {
