@@ -36,7 +36,7 @@ type Sector = [u8; SECTOR];
 struct Medium {
     pages: Vec<Arc<[u8; PAGE]>>,
     /// Versions of each unsynced sector before the present one, the durable one first.
-    unsynced: BTreeMap<usize, Vec<Box<Sector>>>,
+    unsynced: BTreeMap<usize, Vec<Sector>>,
     /// The sync that made each sector durable, counting only syncs that covered log or data.
     written: BTreeMap<usize, u64>,
     /// What each sector held before it was last written; only kept if `misdirect` may come.
@@ -119,7 +119,7 @@ impl Disk {
         let mut medium = self.medium();
         for (sector, versions) in std::mem::take(&mut medium.unsynced) {
             let now = medium.sector(sector);
-            let version = |n: u64| -> &Sector { versions.get(n as usize).map_or(&now, |v| v) };
+            let version = |n: u64| -> &Sector { versions.get(n as usize).unwrap_or(&now) };
             let kept = *version(rng.below(versions.len() as u64 + 1));
             let mut found = kept;
             if rng.chance(250_000) {
@@ -262,7 +262,7 @@ impl Medium {
         for (sector, mut versions) in std::mem::take(&mut self.unsynced) {
             self.written.insert(sector, self.batches);
             if let Some(before) = &mut self.before {
-                before.insert(sector, versions.swap_remove(0));
+                before.insert(sector, Box::new(versions.swap_remove(0)));
             }
         }
         Ok(())
@@ -309,7 +309,7 @@ impl engine::Device for Disk {
             let old = medium.sector(sector);
             let mut new = old;
             new[start..start + n].copy_from_slice(&rest[..n]);
-            medium.unsynced.entry(sector).or_default().push(Box::new(old));
+            medium.unsynced.entry(sector).or_default().push(old);
             medium.put(sector, &new);
             (at, rest) = (at + n, &rest[n..]);
         }

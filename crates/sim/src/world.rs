@@ -497,7 +497,9 @@ impl<'a> World<'a> {
             }
             // With full disks only what is answered has to be right: a majority of devices without room for the same
             // entry can go on only once somebody gives them more.
-            Some(_) if self.schedule.load.floods && self.queue.now() > self.schedule.heal_at + FLOODED_MAX => {
+            Some(_)
+                if self.schedule.load.floods && self.queue.now() > self.schedule.heal_at + FLOODED_MAX =>
+            {
                 self.done = true;
                 self.settle_accounts()
             }
