@@ -28,6 +28,11 @@ struct Past {
 }
 
 fn past() -> Past {
+    past_in_use().0
+}
+
+/// The same, and the device, which is still open and locked.
+fn past_in_use() -> (Past, FileDevice) {
     let dir = TempDir::new().unwrap();
     let path = dir.path().join("shard-0.img");
     let device = FileDevice::create(&path, 256 << 10).unwrap();
@@ -49,7 +54,7 @@ fn past() -> Past {
     write(&mut e, put("fourth", "in its place"));
     write(&mut e, put("fifth", "the last batch"));
     let owners = e.owners();
-    Past { _dir: dir, path, owners, data_offset: WAL + wal_bytes }
+    (Past { _dir: dir, path, owners, data_offset: WAL + wal_bytes }, device)
 }
 
 impl Past {
@@ -236,9 +241,39 @@ fn whatever_a_file_holds_it_is_looked_at_without_harm() {
 
 #[test]
 fn an_image_in_use_can_be_looked_at() {
-    let past = past();
-    let in_use = FileDevice::open(&past.path).unwrap();
+    let (past, in_use) = past_in_use();
     assert!(text(&cutaway(&["inspect"], &past.path)).contains("\"fifth\""));
     assert_eq!(cutaway(&["verify"], &past.path).status.code(), Some(0));
     drop(in_use);
+}
+
+/// The Kaitai Struct description parses the same image. Needs Node and three npm packages (docs/format/parse.js says
+/// which); where they are missing, it says so and checks nothing.
+#[test]
+fn the_kaitai_description_parses_an_image() {
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/format/parse.js");
+    let packages = "['kaitai-struct-compiler', 'kaitai-struct/KaitaiStream', 'js-yaml'].forEach(require)";
+    let there = Command::new("node").args(["-e", packages]).output();
+    if !there.is_ok_and(|output| output.status.success()) {
+        eprintln!(
+            "SKIPPED: node with kaitai-struct-compiler, kaitai-struct and js-yaml (NODE_PATH) is not here"
+        );
+        return;
+    }
+    let past = past();
+    let output = Command::new("node").arg(script).arg(&past.path).output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let parsed: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert!(parsed["slots"].as_array().unwrap().iter().all(|slot| slot["is_one"] == true), "{parsed}");
+    let records = parsed["records"].as_array().unwrap();
+    let texts: Vec<_> =
+        records.iter().map(|r| (r["kind"].as_u64().unwrap(), r["key"].as_str().unwrap())).collect();
+    assert_eq!(
+        texts,
+        [(1, "first"), (1, "second"), (1, "third"), (1, "fourth"), (4, ""), (1, "fourth"), (1, "fifth")]
+    );
+    assert_eq!((&records[2]["value"], &records[6]["value"]), (&"behind it".into(), &"the last batch".into()));
+    let checkpoint = &parsed["checkpoint"];
+    assert_eq!((&checkpoint["seq"], &checkpoint["host_state"]), (&2.into(), &"the owner's state".into()));
+    assert_eq!(checkpoint["items"][1]["value"], "in the checkpoint too");
 }
