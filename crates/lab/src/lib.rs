@@ -5,11 +5,13 @@
 //! | [`check`] | exhaustive, bounded exploration of the replicas' real step functions |
 //! | [`story`] | schedules written by hand, with what the replicas say to them (`stories/`) |
 //! | [`device`] | every crash of every small workload, on the real engine and a simulated disk |
+//! | [`hostile`] | any bytes at all, given to every decoder |
 
 #![forbid(unsafe_code)]
 
 pub mod check;
 pub mod device;
+pub mod hostile;
 pub mod story;
 
 use trace::{Mechanism, Mechanisms};

@@ -17,4 +17,6 @@ mod disk;
 mod enumerate;
 mod workload;
 
+pub(crate) use workload::{IDENTITY, image_with_a_past, opened_image};
+
 pub use enumerate::{Bounds, Found, Outcome, Progress, explore_device};

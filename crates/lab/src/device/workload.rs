@@ -5,7 +5,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use engine::{CheckpointProgress, Condition, Engine, Entry, Identity, Layout, RecoveryReport, Seq, Standing};
 use engine::{Op as EngineOp, ReadError, WriteError};
@@ -315,7 +315,7 @@ pub(crate) fn recovered(
         return Err(format!("E5: the promise is {promised}, and {} was acknowledged", known.promise[0]));
     }
     if !known.checkpoint.contains(&checkpoint) || e.host_state() != host_state(checkpoint) {
-        return Err(format!("E6: the checkpoint in force is {checkpoint}, and {} was", known.checkpoint[0]));
+        return Err(format!("E1: the checkpoint in force is {checkpoint}, and {} was", known.checkpoint[0]));
     }
     let attempted = known.attempted.as_ref().unwrap_or(&known.log);
     let candidates = [&known.log, &known.latest, attempted, &known.log[..known.wanted]];
@@ -459,4 +459,29 @@ fn start(name: &'static str, ops: &[Op], sectors_left: u64) -> Start {
         go(&mut e, Op::Checkpoint);
     }
     Start { name, disk: e.device().state(), known }
+}
+
+/// The bytes of a device whose ring has wrapped, with a checkpoint and a log behind it.
+pub(crate) fn image_with_a_past() -> Vec<u8> {
+    static IMAGE: OnceLock<Vec<u8>> = OnceLock::new();
+    let make = || {
+        let Start { disk, mut known, .. } = starts().pop().expect("there are some");
+        let mut e = Engine::open(Disk::of(disk), &IDENTITY, Mechanisms::all(), &mut Tracer::off())
+            .expect("it is formatted")
+            .0;
+        for op in [Op::Write(Change::PutNew), Op::Append(Change::Overwrite), Op::Write(Change::Truncate)] {
+            known = take(op, &mut e, &known).expect("a start has room").after;
+        }
+        let mut image = vec![0; DEVICE_BYTES];
+        engine::Device::read_at(e.device(), 0, &mut image).expect("all of it is there");
+        image
+    };
+    IMAGE.get_or_init(make).clone()
+}
+
+/// A disk with these bytes.
+pub(crate) fn opened_image(image: &[u8]) -> Disk {
+    let disk = Disk::new(image.len());
+    engine::Device::write_at(&disk, 0, image).expect("a simulated disk works");
+    disk
 }
