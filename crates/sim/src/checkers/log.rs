@@ -126,7 +126,8 @@ impl Log {
                 Some((known, _)) if *known != found => {
                     let told = |stamp: &Stamp| {
                         let content = self.contents.get(&(seq, stamp.0)).map(|entry| entry.op.to_string());
-                        format!("\"{}\" of epoch {}", content.unwrap_or_default(), stamp.0.0)
+                        let content = content.unwrap_or_else(|| format!("{:?}", stamp.1));
+                        format!("\"{content}\" of epoch {} ({:?})", stamp.0.0, stamp.1)
                     };
                     return broken(
                         "log",
