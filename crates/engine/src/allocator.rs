@@ -56,11 +56,13 @@ impl Allocator {
     }
 
     /// Takes `units` in one piece: behind the last allocation if there is room, else from the smallest free extent
-    /// that can hold a run, else from the smallest that can hold this one.
+    /// that can hold a run, else from the largest. The smallest hole that fits would waste the least, and turn a batch
+    /// into as many writes as it has values.
     pub(crate) fn alloc(&mut self, units: u64) -> Option<Extent> {
         let behind = self.by_start.get(&self.cursor).filter(|&&free| free >= units).map(|_| self.cursor);
         let at_least = |units| self.by_size.range((units, 0)..).next().map(|&(_, start)| start);
-        let start = behind.or_else(|| at_least(units.max(RUN_UNITS))).or_else(|| at_least(units))?;
+        let largest = || self.by_size.last().filter(|&&(free, _)| free >= units).map(|&(_, start)| start);
+        let start = behind.or_else(|| at_least(units.max(RUN_UNITS))).or_else(largest)?;
         Some(self.carve(start, units))
     }
 

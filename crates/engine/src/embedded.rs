@@ -21,6 +21,9 @@
 //! Threads that write at the same time share a sync. The first to find no batch out takes everything appended so far,
 //! its own entry among it, and writes it without holding the lock; what the others append meanwhile is the next batch,
 //! and one of them writes that. There is no timer, and a lonely write waits for nothing but its own sync.
+//!
+//! Without company in mind, the first writer to come back from a batch would write the next one alone, and the others
+//! would wait for two syncs: so who writes lets the others run first, for as long as they append something.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -67,8 +70,9 @@ errors! {
 pub struct Store<D: Device> {
     device: Arc<D>,
     state: Mutex<State<Arc<D>>>,
-    /// A batch has come back.
-    settled: Condvar,
+    /// A batch has come back. Those with entries in it wait for one of these, those whose entries go out with the next
+    /// one for the other, so that nobody is woken in vain.
+    settled: [Condvar; 2],
 }
 
 #[derive(Debug)]
@@ -76,6 +80,10 @@ struct State<D> {
     engine: Engine<D>,
     /// Outcomes that their writers have not fetched yet.
     outcomes: BTreeMap<Seq, Outcome>,
+    /// A thread gathers a batch, or writes one.
+    busy: bool,
+    /// Entries of the last batch.
+    company: u64,
 }
 
 impl<D: Device> Store<D> {
@@ -92,8 +100,8 @@ impl<D: Device> Store<D> {
         if engine.damage().is_none() {
             engine.commit(engine.last_seq(), t).expect("E2: what was recovered is durable and in order");
         }
-        let state = Mutex::new(State { engine, outcomes: BTreeMap::new() });
-        Ok((Store { device, state, settled: Condvar::new() }, report))
+        let state = Mutex::new(State { engine, outcomes: BTreeMap::new(), busy: false, company: 0 });
+        Ok((Store { device, state, settled: Default::default() }, report))
     }
 
     /// Gives `key` a value; durable when it returns.
@@ -138,35 +146,60 @@ impl<D: Device> Store<D> {
             result => result,
         };
         let seq = seq.map_err(StoreError::Refused)?;
+        let number = state.engine.log.batch;
         loop {
             if let Some(outcome) = state.outcomes.remove(&seq) {
                 return Ok(outcome);
             }
-            state = self.sync_or_wait(state).map_err(StoreError::Unknown)?;
+            state = self.sync_or_wait(state, number).map_err(StoreError::Unknown)?;
         }
     }
 
-    /// Writes the next batch, or waits for the one that is out.
-    fn sync_or_wait<'a>(&'a self, mut state: Held<'a, D>) -> Result<Held<'a, D>, WriteError> {
-        let Some(batch) = state.engine.begin_sync() else {
-            // Whoever had the batch out has failed, and so has what waits for the next one.
-            if state.engine.is_poisoned() {
-                return Err(WriteError::Poisoned);
-            }
-            return Ok(self.settled.wait(state).unwrap_or_else(PoisonError::into_inner));
-        };
+    /// Writes the next batch, or waits until batch `number` is back or somebody has to write it.
+    fn sync_or_wait<'a>(&'a self, mut state: Held<'a, D>, number: u64) -> Result<Held<'a, D>, WriteError> {
+        if state.engine.is_poisoned() {
+            // Whoever had the last batch out has failed, and so has what waits for this one.
+            return Err(WriteError::Poisoned);
+        }
+        if state.busy {
+            let settled = &self.settled[number as usize % 2];
+            return Ok(settled.wait(state).unwrap_or_else(PoisonError::into_inner));
+        }
+        state.busy = true;
+        state = self.gather(state);
+        let batch =
+            state.engine.begin_sync().expect("E1: who waits has something to sync, and no batch is out");
+        let number = batch.number as usize;
         drop(state);
         let result = batch.write(&self.device);
         let mut state = self.lock();
         let settled = state.settle(batch, result);
-        self.settled.notify_all();
+        state.busy = false;
+        self.settled[number % 2].notify_all();
+        match settled {
+            Ok(()) => self.settled[(number + 1) % 2].notify_one(),
+            Err(_) => self.settled[(number + 1) % 2].notify_all(),
+        }
         settled.map(|()| state)
+    }
+
+    /// Lets other writers append. If the last batch was one writer's, there are none.
+    fn gather<'a>(&'a self, mut state: Held<'a, D>) -> Held<'a, D> {
+        let mut last = 0;
+        while state.company > 1 && state.engine.last_seq() > last {
+            last = state.engine.last_seq();
+            drop(state);
+            std::thread::yield_now();
+            state = self.lock();
+        }
+        state
     }
 
     /// Makes everything appended visible, and a checkpoint of it, which gives back what can be given back.
     fn make_room<'a>(&'a self, mut state: Held<'a, D>) -> Result<Held<'a, D>, StoreError> {
         while state.engine.has_unsynced() {
-            state = self.sync_or_wait(state).map_err(StoreError::Unknown)?;
+            let number = state.engine.log.batch;
+            state = self.sync_or_wait(state, number).map_err(StoreError::Unknown)?;
         }
         match state.engine.checkpoint(Vec::new(), &mut Tracer::off()) {
             // Then there is no room for it either, and the write will be refused for the same reason.
@@ -188,8 +221,9 @@ impl<D: Device> State<D> {
     fn settle(&mut self, batch: Batch, result: io::Result<()>) -> Result<(), WriteError> {
         let t = &mut Tracer::off();
         let synced = self.engine.end_sync(batch, result, t)?;
-        let outcomes = self.engine.commit(synced.durable_seq(), t);
-        self.outcomes.extend(outcomes.expect("E2: what is durable is in order"));
+        let outcomes = self.engine.commit(synced.durable_seq(), t).expect("E2: what is durable is in order");
+        self.company = outcomes.len() as u64;
+        self.outcomes.extend(outcomes);
         if self.engine.checkpoint_due() {
             self.engine.checkpoint_begin(Vec::new(), t);
         }
