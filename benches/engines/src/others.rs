@@ -43,7 +43,8 @@ impl<T: Transactional> Store for Grouped<T> {
     fn used(&self) -> Used {
         let io = std::fs::read_to_string("/proc/self/io").unwrap_or_default();
         let written = io.lines().find_map(|line| line.strip_prefix("wchar: "));
-        Used { syncs: self.commits.load(Relaxed), bytes: written.and_then(|n| n.parse().ok()).unwrap_or(0) }
+        let bytes = written.and_then(|n| n.parse().ok()).unwrap_or(0);
+        Used { syncs: self.commits.load(Relaxed), writes: 0, bytes }
     }
 }
 

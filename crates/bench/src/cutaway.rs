@@ -15,6 +15,7 @@ use crate::load::{Store, Used};
 #[derive(Debug, Default)]
 pub struct Counters {
     syncs: AtomicU64,
+    writes: AtomicU64,
     bytes: AtomicU64,
     nanos: AtomicU64,
 }
@@ -22,7 +23,11 @@ pub struct Counters {
 impl Counters {
     /// Syncs and bytes.
     pub fn used(&self) -> Used {
-        Used { syncs: self.syncs.load(Relaxed), bytes: self.bytes.load(Relaxed) }
+        Used {
+            syncs: self.syncs.load(Relaxed),
+            writes: self.writes.load(Relaxed),
+            bytes: self.bytes.load(Relaxed),
+        }
     }
 
     /// Time that was spent in calls to the device.
@@ -64,6 +69,7 @@ impl Device for Counted {
 
     fn write_at(&self, offset: u64, bytes: &[u8]) -> io::Result<()> {
         self.counters.bytes.fetch_add(bytes.len() as u64, Relaxed);
+        self.counters.writes.fetch_add(1, Relaxed);
         self.counters.timed(|| self.file.write_at(offset, bytes))
     }
 

@@ -60,6 +60,7 @@ impl Floor {
             state.index.insert(key, (at, length));
         }
         state.used.syncs += 1;
+        state.used.writes += 1;
         state.used.bytes += bytes.len() as u64;
         Ok(())
     }

@@ -12,6 +12,8 @@ use serde::Serialize;
 pub struct Used {
     /// Syncs; durable transactions, for a store whose syncs cannot be counted.
     pub syncs: u64,
+    /// Writes, where they can be counted.
+    pub writes: u64,
     /// Bytes written.
     pub bytes: u64,
 }
@@ -69,6 +71,8 @@ pub struct Measured {
     pub p99_micros: f64,
     /// Puts that shared a sync, on average.
     pub puts_per_sync: f64,
+    /// Writes for each sync, where they can be counted.
+    pub writes_per_sync: f64,
     /// Bytes written for each byte of key and value.
     pub bytes_per_user_byte: f64,
 }
@@ -114,6 +118,7 @@ fn measured(load: &Load, name: &str, turns: Vec<Turn>) -> Measured {
         p50_micros: micros(0.5),
         p99_micros: micros(0.99),
         puts_per_sync: puts / sum(|turn| turn.used.syncs).max(1.0),
+        writes_per_sync: sum(|turn| turn.used.writes) / sum(|turn| turn.used.syncs).max(1.0),
         bytes_per_user_byte: sum(|turn| turn.used.bytes) / (puts * (KEY_BYTES + load.value_bytes) as f64),
         turns: rates,
     }
@@ -152,7 +157,11 @@ fn take_turn(load: &Load, store: &dyn Store, length: Duration, round: u32) -> io
         nanos += writer?;
     }
     let after = store.used();
-    let used = Used { syncs: after.syncs - before.syncs, bytes: after.bytes - before.bytes };
+    let used = Used {
+        syncs: after.syncs - before.syncs,
+        writes: after.writes - before.writes,
+        bytes: after.bytes - before.bytes,
+    };
     Ok(Turn { puts: nanos.len(), seconds, used, nanos })
 }
 
