@@ -114,14 +114,14 @@ impl State {
         hasher.finish()
     }
 
-    /// Everything that a power cut can leave, each as the sectors that differ from the medium.
+    /// Everything that a power cut can leave, with `torn` sectors or without, each as the sectors that differ from the medium.
     ///
     /// If there are at most [`WAYS_MAX`] ways, torn sectors included, these are all of them. Beyond that: all subsets
     /// of whole sectors if those are at most as many, else none, all, each one, each two, all but one, all but two,
     /// and 64 drawn with a fixed seed; and each single sector torn, with all others old and with all others new. A sector is
     /// torn in the middle of the bytes that change.
-    pub(crate) fn power_cuts(&self) -> Vec<Cut> {
-        let choices = self.choices();
+    pub(crate) fn power_cuts(&self, torn: bool) -> Vec<Cut> {
+        let choices = self.choices(torn);
         let ways = |count: fn(&Choice) -> usize| {
             choices.iter().try_fold(1usize, |n, c| n.checked_mul(count(c)).filter(|&n| n <= WAYS_MAX))
         };
@@ -187,7 +187,7 @@ impl State {
     }
 
     /// For each cached sector, what may be on the medium after a power cut, the old bytes first, torn ones last.
-    fn choices(&self) -> Vec<Choice> {
+    fn choices(&self, torn: bool) -> Vec<Choice> {
         let mut choices: Vec<Choice> = Vec::new();
         for Cached { sector, content, .. } in &self.cached {
             let choice = match choices.iter_mut().find(|choice| choice.sector == *sector) {
@@ -202,7 +202,7 @@ impl State {
             choice.whole = choice.options.len();
         }
         choices.retain(|choice| choice.whole > 1);
-        for choice in &mut choices {
+        for choice in choices.iter_mut().filter(|_| torn) {
             let (old, new) = (choice.options[0].1.clone(), choice.options[choice.whole - 1].1.clone());
             let (old, new) = (bytes(&old), bytes(&new));
             let differ: Vec<usize> = (0..SECTOR).filter(|&n| old[n] != new[n]).collect();

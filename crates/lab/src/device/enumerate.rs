@@ -21,6 +21,9 @@ use super::disk::{Cut, Disk, Io, State, WAYS_MAX};
 use super::workload::{self, IDENTITY, Known, Op, Start, recovered, starts, take};
 
 const SHARDS: usize = 64;
+/// Crashes of a schedule that may tear sectors; later ones, which are nearly always crashes in the recovery from these,
+/// leave each sector old or new.
+const TORN_CRASHES: u32 = 2;
 
 /// How much is tried.
 #[derive(Clone, Copy, Debug)]
@@ -52,8 +55,8 @@ impl fmt::Display for Bounds {
         write!(
             f,
             "{} starts, up to {} steps of an alphabet of {} and up to {} crashes, at every write and sync of steps \
-             and recoveries; after each, every way in which cached sectors can survive, torn ones included, if those \
-             are at most {WAYS_MAX} (else a choice of them){}",
+             and recoveries; after each, every way in which cached sectors can survive (in the first {TORN_CRASHES} \
+             crashes also torn), if those are at most {WAYS_MAX} (else a choice of them){}",
             starts().len(),
             self.ops,
             Op::all(self.faults).len(),
@@ -102,7 +105,9 @@ pub fn explore_device(bounds: &Bounds, mut report: impl FnMut(Progress)) -> Outc
     let search = Search::new(bounds);
     let mut rounds: Vec<(u32, u32)> =
         (1..=bounds.ops).flat_map(|ops| (1..=bounds.crashes).map(move |crashes| (ops, crashes))).collect();
-    rounds.sort_by_key(|&(ops, crashes)| (ops + crashes, crashes));
+    // Cheap rounds first: a step multiplies the states about as much as a crash with torn sectors does, and three times
+    // as much as one without.
+    rounds.sort_by_key(|&(ops, crashes)| (3 * (ops + crashes.min(TORN_CRASHES)) + crashes, ops));
     let mut done = Vec::new();
     for (ops, crashes) in rounds {
         let progress = || Progress { states: search.states.load(Ordering::Relaxed), ops, crashes };
@@ -161,6 +166,8 @@ impl fmt::Display for Step {
 struct Budget {
     ops: u32,
     crashes: u32,
+    /// Of the crashes, those that may tear sectors.
+    torn: u32,
 }
 
 /// Where the first life of a worker's share goes: the recovery, or one first step.
@@ -179,7 +186,7 @@ struct Search {
     starts: Vec<Start>,
     states: AtomicU64,
     stop: AtomicBool,
-    visited: Vec<Mutex<HashMap<u64, (u8, u8)>>>,
+    visited: Vec<Mutex<HashMap<u64, [u8; 3]>>>,
     found: Mutex<Option<Found>>,
 }
 
@@ -205,6 +212,7 @@ impl Search {
         let shares: Vec<(&Start, Share)> =
             self.starts.iter().flat_map(|start| firsts().map(move |share| (start, share))).collect();
         let next = AtomicUsize::new(0);
+        let budget = Budget { ops, crashes, torn: TORN_CRASHES.min(crashes) };
         let (alive, finished) = channel::<()>();
         std::thread::scope(|scope| {
             for _ in 0..threads.max(1) {
@@ -212,7 +220,7 @@ impl Search {
                 scope.spawn(move || {
                     while let Some((start, share)) = shares.get(next.fetch_add(1, Ordering::Relaxed)) {
                         let mut walk = Walk { search: self, path: vec![Step::Start(start.name)] };
-                        walk.open(start.disk.clone(), &start.known, Budget { ops, crashes }, *share);
+                        walk.open(start.disk.clone(), &start.known, budget, *share);
                     }
                     drop(alive);
                 });
@@ -230,9 +238,9 @@ impl Search {
         (disk, known).hash(&mut hasher);
         let id = hasher.finish();
         let mut shard = self.visited[id as usize % SHARDS].lock().expect("no worker panicked");
-        let (ops, crashes) = (left.ops as u8, left.crashes as u8);
+        let left = [left.ops as u8, left.crashes as u8, left.torn as u8];
         match shard.get(&id) {
-            Some(&(o, c)) if o >= ops && c >= crashes => return false,
+            Some(known) if known.iter().zip(&left).all(|(known, left)| known >= left) => return false,
             Some(_) => {}
             None => {
                 if self.states.fetch_add(1, Ordering::Relaxed) + 1 >= self.states_max {
@@ -240,7 +248,7 @@ impl Search {
                 }
             }
         }
-        shard.insert(id, (ops, crashes));
+        shard.insert(id, left);
         true
     }
 }
@@ -290,8 +298,9 @@ impl Walk<'_> {
 
     /// All that a crash at this moment can leave.
     fn crash(&mut self, state: &State, known: &Known, left: Budget, (done, of): (usize, usize)) {
-        let left = Budget { crashes: left.crashes - 1, ..left };
-        for cut in state.power_cuts() {
+        let cuts = state.power_cuts(left.torn > 0);
+        let left = Budget { crashes: left.crashes - 1, torn: left.torn.saturating_sub(1), ..left };
+        for cut in cuts {
             if self.search.stop.load(Ordering::Relaxed) {
                 return;
             }
@@ -361,7 +370,7 @@ impl Walk<'_> {
                 return;
             }
             let superblocks = sectors.len() > 1;
-            if !self.search.enter(rotten.fingerprint(), known, Budget { ops: 0, crashes: 0 }) {
+            if !self.search.enter(rotten.fingerprint(), known, Budget { ops: 0, crashes: 0, torn: 0 }) {
                 continue;
             }
             let (disk, mechanisms) = (Disk::of(rotten), self.search.mechanisms);
