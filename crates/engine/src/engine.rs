@@ -185,7 +185,7 @@ impl<D: Device> Engine<D> {
 
     /// Finds room for a value, leaving the reserve alone.
     fn place(&mut self, key: &[u8], units: u64) -> Result<Extent, AppendError> {
-        let old = self.index.get(key).map(|slot| slot.extent());
+        let old = || self.index.get(key).map(|slot| slot.extent());
         if let Some(in_place) = guard::never_overwrite_live(self.mechanisms, old, units) {
             return Ok(in_place);
         }

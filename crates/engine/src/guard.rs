@@ -114,8 +114,12 @@ pub(crate) fn data_checksum_in_log(
 /// `never-overwrite-live`: may a new value go into the extent of the value it replaces? Without this: (1) a key is
 /// overwritten in place; (2) power fails in the middle; (3) neither the old nor the new value is there. Or (2) the
 /// entry is truncated; (3) the old value, which is what was committed, is gone.
-pub(crate) fn never_overwrite_live(on: Mechanisms, old: Option<Extent>, units: u64) -> Option<Extent> {
-    old.filter(|old| !on.has(NeverOverwriteLive) && old.units == units)
+pub(crate) fn never_overwrite_live(
+    on: Mechanisms,
+    old: impl FnOnce() -> Option<Extent>,
+    units: u64,
+) -> Option<Extent> {
+    if on.has(NeverOverwriteLive) { None } else { old().filter(|old| old.units == units) }
 }
 
 /// `extent-quarantine`: does a freed extent wait before it is reused? The schedules are in `quarantine.rs`.

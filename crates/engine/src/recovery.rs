@@ -194,7 +194,7 @@ fn own_extents(
     used.extend(checkpoint.chunks.iter().map(ChunkRef::extent));
     used.sort_unstable();
     // Values that were overwritten in place have two owners on purpose.
-    used.dedup_by(|b, a| guard::never_overwrite_live(on, Some(*a), b.units) == Some(*b));
+    used.dedup_by(|b, a| guard::never_overwrite_live(on, || Some(*a), b.units) == Some(*b));
     Allocator::new(superblock.data_units, used).map_err(|(one, other)| Damage {
         zone: Zone::Data,
         offset: superblock.data_offset.saturating_add(other.unit.saturating_mul(UNIT)),
