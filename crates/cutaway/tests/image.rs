@@ -153,7 +153,8 @@ fn a_torn_tail_is_not_damage() {
 
 #[test]
 fn damage_is_told_with_zone_and_offset_and_exit_code_4() {
-    let cases: [(&str, fn(&Past) -> u64); 6] = [
+    type Place = fn(&Past) -> u64;
+    let cases: [(&str, Place); 6] = [
         ("superblock", |_| 0),
         ("superblock", |_| 4096),
         ("wal", |_| WAL + 2 * UNIT),

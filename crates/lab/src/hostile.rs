@@ -19,8 +19,11 @@ use trace::{Mechanisms, Tracer};
 
 use crate::device::{IDENTITY, image_with_a_past, opened_image};
 
+/// Takes any bytes; panics if they find a bug.
+pub type Target = fn(&[u8]);
+
 /// The targets, by name.
-pub const TARGETS: [(&str, fn(&[u8])); 6] = [
+pub const TARGETS: [(&str, Target); 6] = [
     ("superblock", superblock),
     ("wal_record", wal_record),
     ("data_record", data_record),

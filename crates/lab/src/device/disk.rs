@@ -114,12 +114,13 @@ impl State {
         hasher.finish()
     }
 
-    /// Everything that a power cut can leave, with `torn` sectors or without, each as the sectors that differ from the medium.
+    /// Everything that a power cut can leave, with `torn` sectors or without, each as the sectors that differ from
+    /// the medium.
     ///
     /// If there are at most [`WAYS_MAX`] ways, torn sectors included, these are all of them. Beyond that: all subsets
     /// of whole sectors if those are at most as many, else none, all, each one, each two, all but one, all but two,
-    /// and 64 drawn with a fixed seed; and each single sector torn, with all others old and with all others new. A sector is
-    /// torn in the middle of the bytes that change.
+    /// and 64 drawn with a fixed seed; and each single sector torn, with all others old and with all others new. A
+    /// sector is torn in the middle of the bytes that change.
     pub(crate) fn power_cuts(&self, torn: bool) -> Vec<Cut> {
         let choices = self.choices(torn);
         let ways = |count: fn(&Choice) -> usize| {
