@@ -13,14 +13,14 @@ pub fn of(load: &Load, measured: &[Measured], base: &str) -> String {
     );
     for m in measured {
         text += &format!(
-            "  {:<12}{:>10.0}{:>8.2}{:>11.2}{:>11.2}{:>11.1}{:>13.1}{:>14.2}\n",
+            "  {:<12}{:>10.0}{:>8.2}{:>11.2}{:>11.2}{:>11.1}{:>13}{:>14.2}\n",
             m.store,
             m.puts_per_second,
             m.puts_per_second / of_base,
             m.p50_micros / 1e3,
             m.p99_micros / 1e3,
             m.puts_per_sync,
-            m.writes_per_sync,
+            if m.writes_per_sync > 0.0 { format!("{:.1}", m.writes_per_sync) } else { "-".into() },
             m.bytes_per_user_byte
         );
     }
