@@ -112,9 +112,9 @@ impl Engine {
         let steps = large::checkpoint(&image, key_bytes).map_err(Failure::error)?;
         std::fs::remove_file(&image).map_err(Failure::error)?;
         if !self.json {
-            let memory = opened["memory_bytes"].as_u64().map_or("unknown".into(), |bytes| {
-                format!("{} bytes per key", bytes / self.keys)
-            });
+            let memory = opened["memory_bytes"]
+                .as_u64()
+                .map_or("unknown".into(), |bytes| format!("{} bytes per key", bytes / self.keys));
             say(format!(
                 "{} keys of {key_bytes} bytes, values of 100\n  \
                  open from a checkpoint: {:.0} ms; memory: {memory}\n  \
