@@ -3,6 +3,7 @@
 //! Names, offsets and meanings come from the engine's field tables, decoding from its decoders, and the judgement from
 //! its recovery (see `image.rs`).
 
+use std::io::Write;
 use std::path::PathBuf;
 
 use clap::Args;
@@ -41,12 +42,21 @@ pub struct Inspect {
     json: bool,
 }
 
+/// Prints a line. A reader who has seen enough, such as `head`, ends the program.
+macro_rules! say {
+    ($($line:tt)*) => {
+        if writeln!(std::io::stdout(), $($line)*).is_err() {
+            std::process::exit(0);
+        }
+    };
+}
+
 impl Inspect {
     /// Runs the command.
     pub fn run(self) -> Result<(), Failure> {
         let seen = look(&self.image).map_err(|e| cannot_read(&self.image, e))?;
         if self.json {
-            println!("{}", to_json(&seen));
+            say!("{}", to_json(&seen));
             return Ok(());
         }
         self.superblocks(&seen);
@@ -55,7 +65,7 @@ impl Inspect {
         self.checkpoint(&seen);
         self.extents(&seen);
         for (offset, what) in self.shown(&seen.strays) {
-            println!("byte {offset:>10}  {what}");
+            say!("byte {offset:>10}  {what}");
         }
         Ok(())
     }
@@ -67,21 +77,21 @@ impl Inspect {
             Ok(_) => "valid".into(),
         };
         let [a, b] = &seen.slots;
-        println!("superblocks");
-        println!(
+        say!("superblocks");
+        say!(
             "  {:<18} {:<34} {:<34}",
             "",
             format!("{} at byte {}", a.name, a.offset),
             format!("{} at byte {}", b.name, b.offset)
         );
-        println!("  {:<18} {:<34} {:<34}", "", state(0), state(1));
+        say!("  {:<18} {:<34} {:<34}", "", state(0), state(1));
         let differing = seen.differing();
         let pairs = values(Superblock::FIELDS, &a.raw).into_iter().zip(values(Superblock::FIELDS, &b.raw));
         for ((field, left), (_, right)) in pairs {
             let mark = if differing.contains(&field) { "  differs" } else { "" };
-            println!("  {:<18} {left:<34} {right:<34}{mark}", field.name);
+            say!("  {:<18} {left:<34} {right:<34}{mark}", field.name);
             if self.hex {
-                println!(
+                say!(
                     "  {:<18} {:<34} {:<34}  at {}: {}",
                     "",
                     hex(field, &a.raw),
@@ -94,19 +104,17 @@ impl Inspect {
     }
 
     fn recovery(&self, seen: &Seen) {
-        println!("\nwhat the next open does");
+        say!("\nwhat the next open does");
         match &seen.opened {
-            Ok((_, report)) => report.to_string().lines().for_each(|line| println!("  {line}")),
-            Err(error) => println!("  {error}"),
+            Ok((_, report)) => report.to_string().lines().for_each(|line| say!("  {line}")),
+            Err(error) => say!("  {error}"),
         }
     }
 
     fn wal(&self, seen: &Seen) {
-        println!("\nlog: {} records in the ring", seen.records.len());
+        say!("\nlog: {} records in the ring", seen.records.len());
         if seen.superblock().is_none() {
-            println!(
-                "  without a superblock the ring's end is not known: everything up to the end is searched"
-            );
+            say!("  without a superblock the ring's end is not known: everything up to the end is searched");
         }
         // What is stale is told in one line, unless all is asked for.
         let mut at = 0;
@@ -129,7 +137,7 @@ impl Inspect {
             }
         }
         for (offset, line, record) in self.shown(&lines) {
-            println!("  byte {offset:>10}  {line}");
+            say!("  byte {offset:>10}  {line}");
             if let Some(record) = record.filter(|_| self.hex) {
                 self.dump(WalHeader::FIELDS, &record.raw, WalHeader::BYTES);
             }
@@ -138,7 +146,7 @@ impl Inspect {
 
     fn checkpoint(&self, seen: &Seen) {
         let Ok((engine, report)) = &seen.opened else { return };
-        println!(
+        say!(
             "\ncheckpoint as of entry {}: {} keys, {} bytes of the owner's state",
             report.checkpoint_seq,
             report.checkpoint_keys,
@@ -151,9 +159,9 @@ impl Inspect {
             let raw = read(engine.device(), offset, chunk.bytes as usize);
             match checkpoint_chunk::decode(&raw) {
                 Ok(h) => {
-                    println!("  byte {offset:>10}  chunk {}, {} bytes of the stream", h.number, h.piece_bytes)
+                    say!("  byte {offset:>10}  chunk {}, {} bytes of the stream", h.number, h.piece_bytes)
                 }
-                Err(error) => println!("  byte {offset:>10}  broken: {error}"),
+                Err(error) => say!("  byte {offset:>10}  broken: {error}"),
             }
             if self.hex {
                 self.dump(ChunkHeader::FIELDS, &raw, ChunkHeader::BYTES);
@@ -164,12 +172,12 @@ impl Inspect {
     fn extents(&self, seen: &Seen) {
         let (Ok((engine, _)), Some(superblock)) = (&seen.opened, seen.superblock()) else { return };
         let space = engine.space();
-        println!("\nextents: {} of {} units used, {} free", space.live, space.units, space.free);
+        say!("\nextents: {} of {} units used, {} free", space.live, space.units, space.free);
         let owners = engine.owners();
         for owner in self.shown(&owners) {
             let extent = owner.extent();
             let offset = superblock.data_offset + extent.unit * UNIT;
-            println!("  byte {offset:>10}  unit {:>8} +{:<6} {}", extent.unit, extent.units, owned_by(owner));
+            say!("  byte {offset:>10}  unit {:>8} +{:<6} {}", extent.unit, extent.units, owned_by(owner));
             if self.hex && !matches!(owner, Owner::Chunk(_)) {
                 let raw = read(engine.device(), offset, (extent.units * UNIT) as usize);
                 self.dump(DataHeader::FIELDS, &raw, DataHeader::BYTES);
@@ -180,7 +188,7 @@ impl Inspect {
     /// A structure's bytes: its fields one by one, then the beginning of what follows them.
     fn dump(&self, fields: &'static [Field], raw: &[u8], fixed: usize) {
         for (field, value) in values(fields, raw) {
-            println!(
+            say!(
                 "      {:>4}  {:<48} {:<12} {value}  ({})",
                 field.offset,
                 hex(field, raw),
@@ -192,7 +200,7 @@ impl Inspect {
         for (n, line) in rest.chunks(16).take(HEX_BYTES / 16).enumerate() {
             let text: String =
                 line.iter().map(|&b| if b.is_ascii_graphic() { b as char } else { '.' }).collect();
-            println!("      {:>4}  {:<48} {text}", fixed + n * 16, bytes(line));
+            say!("      {:>4}  {:<48} {text}", fixed + n * 16, bytes(line));
         }
     }
 
@@ -201,7 +209,7 @@ impl Inspect {
         if self.all || list.len() <= SHOWN {
             return list;
         }
-        println!("  the first {SHOWN} of {}; --all shows them all", list.len());
+        say!("  the first {SHOWN} of {}; --all shows them all", list.len());
         &list[..SHOWN]
     }
 }
@@ -282,7 +290,7 @@ fn owned_by(owner: &Owner) -> String {
         Owner::Key(key, slot) => {
             format!("key {}, {} bytes of entry {}", key_text(key), slot.value_bytes, slot.version)
         }
-        Owner::Entry(seq, slot) => format!("entry {seq}, not applied, {} bytes", slot.value_bytes),
+        Owner::Entry(seq, slot) => format!("entry {seq}, behind the checkpoint, {} bytes", slot.value_bytes),
         Owner::Chunk(chunk) => format!("checkpoint chunk, {} bytes", chunk.bytes),
     }
 }
