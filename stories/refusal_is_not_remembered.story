@@ -1,0 +1,44 @@
+# A node that is not the primary refuses a write. Later it leads, and the same request comes again.
+#
+# A refusal is no result: it says that the request was not taken. If it were kept in the table of results, the retry
+# would get it as an answer, and the write would never happen.
+
+> cluster 3
+> write 1 to n2
+    n2/0 receives request 2.1: put k
+    n2/0 does not take request 2.1: NotPrimary { primary: Some(NodeId(1)) }
+# n1 dies; n2 takes over.
+> takeover n2
+    n2/0 stands for epoch 2
+> calm without n1
+    n3/0 promises epoch 2 to n2; its log ends at entry 2 of epoch 1 [durable-promise]
+    n2/0 has the promise of n3 for epoch 2 (2 of 2) [promise-majority]
+    n2/0 is primary of epoch 2, with a log up to 2 [promise-majority]
+    n2/0 appends entry 3 of epoch 2 to its log
+    n2/0 sends n1 entries 3 to 3 of epoch 2, commit point 2
+    n2/0 sends n3 entries 3 to 3 of epoch 2, commit point 2
+    n3/0 follows n2 in epoch 2
+    n3/0 appends entry 3 of epoch 2 to its log
+    n3/0 acknowledges to n2 that everything up to 3 is durable here [durable-ack]
+    n2/0 counts n3 as having everything up to 3
+    n2/0 moves the commit point from 2 to 3 [majority-commit]
+    n2/0 applies entry 3: no key changes [apply-only-committed]
+    n2/0 serves in epoch 2: its marker, entry 3, is committed [own-epoch-commit]
+> write 1 to n2
+    n2/0 receives request 2.1: put k
+    n2/0 appends entry 4 of epoch 2 to its log
+    n2/0 sends n3 entries 4 to 4 of epoch 2, commit point 3
+> calm without n1
+    n3/0 appends entry 4 of epoch 2 to its log
+    n3/0 moves the commit point from 2 to 3 [majority-commit]
+    n3/0 applies entry 3: no key changes [apply-only-committed]
+    n3/0 acknowledges to n2 that everything up to 4 is durable here [durable-ack]
+    n2/0 counts n3 as having everything up to 4
+    n2/0 moves the commit point from 3 to 4 [majority-commit]
+    n2/0 applies entry 4: written as version 4 [apply-only-committed]
+    n2/0 answers request 2.1 to g1: Done(Written(4))
+    client: write 1 is written as version 4
+> state
+    n1: Primary in epoch 1, log [1@1 2@1] (durable 2, committed 2, end 2)
+    n2: Primary in epoch 2, log [1@1 2@1 3@2 4@2] (durable 4, committed 4, end 4)
+    n3: Backup in epoch 2, log [1@1 2@1 3@2 4@2] (durable 4, committed 3, end 4)
