@@ -213,7 +213,8 @@ impl<D: Device> Engine<D> {
     }
 
     /// Undoes the entries from `from` on, which must not be applied. The log says so in a record, because what is
-    /// durable cannot be unwritten; their seqs are given out again. Durable with the next sync.
+    /// durable cannot be unwritten; their seqs are given out again. Durable with the next sync,
+    /// or with a checkpoint before it: a replay that starts behind the entries does not see them.
     ///
     /// # Panics
     /// If `from` is applied: a committed entry is never undone (E2).
