@@ -26,7 +26,6 @@
 //! would wait for two syncs: so who writes lets the others run first, for as long as they append something.
 
 use std::collections::BTreeMap;
-use std::io;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
 use trace::{Mechanisms, Tracer};
@@ -34,11 +33,10 @@ use trace::{Mechanisms, Tracer};
 use crate::device::Device;
 use crate::engine::Engine;
 use crate::error::{AppendError, FormatError, OpenError, ReadError, WriteError, errors};
-use crate::log::Batch;
 use crate::prepare::format;
 use crate::recovery::RecoveryReport;
 use crate::types::{
-    CheckpointProgress, Condition, Found, Identity, Layout, Op, Outcome, Seq, Space, Standing,
+    CheckpointProgress, Condition, Found, Identity, Layout, Op, Outcome, Seq, Space, Standing, Synced,
 };
 
 /// Chunks of a checkpoint that are written after each batch: more than a batch's share of the log, so that a
@@ -173,12 +171,14 @@ impl<D: Device> Store<D> {
         drop(state);
         let result = batch.write(&self.device);
         let mut state = self.lock();
-        let settled = state.settle(batch, result);
+        let synced = state.engine.end_sync(batch, result, &mut Tracer::off());
         state.busy = false;
+        // The next batch's writer wakes up while this one makes its entries visible.
+        self.settled[(number + 1) % 2].notify_one();
+        let settled = synced.and_then(|synced| state.settle(synced));
         self.settled[number % 2].notify_all();
-        match settled {
-            Ok(()) => self.settled[(number + 1) % 2].notify_one(),
-            Err(_) => self.settled[(number + 1) % 2].notify_all(),
+        if settled.is_err() {
+            self.settled[(number + 1) % 2].notify_all();
         }
         settled.map(|()| state)
     }
@@ -218,9 +218,8 @@ type Held<'a, D> = MutexGuard<'a, State<Arc<D>>>;
 
 impl<D: Device> State<D> {
     /// A batch is back: what it made durable becomes visible; then some work on a checkpoint, if one is due.
-    fn settle(&mut self, batch: Batch, result: io::Result<()>) -> Result<(), WriteError> {
+    fn settle(&mut self, synced: Synced) -> Result<(), WriteError> {
         let t = &mut Tracer::off();
-        let synced = self.engine.end_sync(batch, result, t)?;
         let outcomes = self.engine.commit(synced.durable_seq(), t).expect("E2: what is durable is in order");
         self.company = outcomes.len() as u64;
         self.outcomes.extend(outcomes);

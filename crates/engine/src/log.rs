@@ -125,7 +125,8 @@ impl Batch {
 
     /// Values that lie one behind the other go out in one write, and so do the records.
     fn each_write(&self, mut write: impl FnMut(u64, &[u8]) -> io::Result<()>) -> io::Result<()> {
-        let (mut at, mut bytes) = (0, Vec::new());
+        let room = self.values.iter().map(|value| data_record::units(value.value.len()) * UNIT).sum::<u64>();
+        let (mut at, mut bytes) = (0, Vec::with_capacity((room as usize).min(WRITE_BYTES)));
         for value in &self.values {
             if at + bytes.len() as u64 != value.offset || bytes.len() >= WRITE_BYTES {
                 if !bytes.is_empty() {
