@@ -26,7 +26,9 @@ use std::sync::{Arc, Mutex};
 
 use dataplane::{Condition, Epoch, Message, NodeId, Op, Query, RequestId};
 
-use crate::check::world::brief;
+use crate::check::shared::Shared;
+use crate::check::words::brief;
+use crate::check::world::Letter;
 use crate::check::{Scope, World};
 
 /// Runs the commands of `text` and returns the story with the lines below each command written anew. An error names the
@@ -169,7 +171,7 @@ impl Stage {
         arrive: bool,
     ) -> Result<(), String> {
         let (from, to) = (NodeId(node(from)?), NodeId(node(to)?));
-        let wanted = |m: &(NodeId, NodeId, Message)| {
+        let wanted = |m: &Shared<Letter>| {
             m.0 == from && m.1 == to && name.first().is_none_or(|name| m.2.name().starts_with(name))
         };
         let moved: Vec<_> = self.world.on_the_way().iter().filter(|m| wanted(m)).cloned().collect();
@@ -181,7 +183,7 @@ impl Stage {
             self.world.on_the_way().retain(|m| !wanted(m));
         }
         if arrive {
-            moved.into_iter().for_each(|(from, to, message)| self.world.deliver(from, to, message));
+            moved.iter().for_each(|letter| self.world.deliver(letter));
         }
         Ok(())
     }
@@ -196,8 +198,8 @@ impl Stage {
             if network.is_empty() {
                 return;
             }
-            let (from, to, message) = network.remove(0);
-            self.world.deliver(from, to, message);
+            let letter = network.remove(0);
+            self.world.deliver(&letter);
         }
     }
 
@@ -207,7 +209,7 @@ impl Stage {
             self.world
                 .on_the_way()
                 .iter()
-                .map(|(from, to, m)| format!("on its way {from} → {to}: {}", brief(m))),
+                .map(|letter| format!("on its way {} → {}: {}", letter.0, letter.1, brief(&letter.2))),
         );
         lines
     }

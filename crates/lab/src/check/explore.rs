@@ -9,7 +9,7 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use super::scope::Scope;
-use super::world::{Action, World};
+use super::world::{Action, Pools, World};
 
 /// States that are expanded between two merges: enough to keep all cores busy, few enough that what they lead to stays
 /// in the caches.
@@ -72,6 +72,7 @@ pub fn explore(scope: &Scope, states_max: u64, threads: usize, mut report: impl 
         }
         progress.depth += 1;
         let mut next = Vec::new();
+        let mut pools = Pools::default();
         for block in frontier.chunks(BLOCK) {
             for step in expand(scope, block, &visited, threads) {
                 if visited.contains_key(&step.id) {
@@ -80,7 +81,10 @@ pub fn explore(scope: &Scope, states_max: u64, threads: usize, mut report: impl 
                 visited.insert(step.id, step.from);
                 progress.states += 1;
                 match step.after {
-                    Some(after) if after.broken().is_none() => next.push(after),
+                    Some(mut after) if after.broken().is_none() => {
+                        after.intern(&mut pools);
+                        next.push(after);
+                    }
                     _ => {
                         let found = Some(rebuild(scope, &visited, root, step.id));
                         return Outcome { progress, complete: false, found };

@@ -33,7 +33,7 @@ pub struct Scope {
     pub entries_per_frame: usize,
     /// Do gateways know the greatest epoch that was ever promised? If not, candidates collide.
     pub informed: bool,
-    /// Most messages on their way at a time; a state with more is not followed further.
+    /// Most messages on their way at a time; of more, any one is lost.
     pub messages_max: usize,
     /// Longest schedule.
     pub depth_max: u32,

@@ -1,0 +1,59 @@
+//! What must hold in every state, under the invariants' numbers in ARCHITECTURE.
+
+use dataplane::{Epoch, NodeId, Origin, RoleName, Seq};
+
+use super::world::{World, version};
+
+impl World {
+    /// What must hold in every state.
+    pub(crate) fn observe(&mut self) {
+        for at in 0..self.seats.len() {
+            let seat = &self.seats[at];
+            let node = NodeId(at as u32 + 1);
+            let (role, epoch, commit, applied, _) = seat.replica.observe();
+            if applied > commit {
+                self.break_promise("D5", format!("{node} applied entry {applied}, which is not committed"));
+                return;
+            }
+            if role == RoleName::Primary && *self.leaders.entry(epoch).or_insert(node) != node {
+                self.break_promise("D2, P1", format!("two primaries in epoch {}", epoch.0));
+                return;
+            }
+            let disk = &self.seats[at].disk;
+            let content = |seq: Seq| {
+                let entry = &disk.log[disk.at(seq)];
+                (entry.epoch, entry.origin)
+            };
+            let (known, upto) = (self.committed.len() as Seq, commit.min(disk.last()));
+            let differs = |seq: &Seq| content(*seq) != self.committed[*seq as usize - 1];
+            if let Some(seq) = (disk.base + 1..=upto.min(known)).find(differs) {
+                let what = format!("{node} committed another entry {seq} than was committed before");
+                self.break_promise("D1, P1", what);
+                return;
+            }
+            // What one action both commits and checkpoints is no longer in the log.
+            let dropped = disk.dropped.iter().filter(|(seq, _)| *seq > known).map(|(_, what)| *what);
+            let kept = (known.max(disk.base) + 1..=upto).map(content);
+            let new: Vec<(Epoch, Origin)> = dropped.chain(kept).collect();
+            self.committed.extend(new);
+            if !self.seats[at].disk.dropped.is_empty() {
+                self.seats[at].change().disk.dropped.clear();
+            }
+        }
+        let told = self.answered.values().map(version).max().unwrap_or(0);
+        if told > self.committed.len() as Seq {
+            self.break_promise("D4, P1", format!("entry {told} was acknowledged and is not committed"));
+        }
+        for seat in &self.seats {
+            let status = seat.replica.status(0);
+            let lost = self.committed.len() as Seq > seat.disk.last();
+            if status.serving && lost && self.leaders.keys().max() == Some(&status.promised) {
+                self.broken.get_or_insert(format!(
+                    "D4, P1: entry {} was committed, and the primary of epoch {} does not have it",
+                    self.committed.len(),
+                    status.promised.0
+                ));
+            }
+        }
+    }
+}

@@ -1,0 +1,215 @@
+//! One node: the real replica, on a model of what its device keeps.
+//!
+//! The model has one idea: of the log records since the last sync, any prefix survives a crash. What a real device does
+//! with its sectors is the business of [`crate::device`].
+
+use dataplane::{
+    Address, Chunk, Config, Durable, Effect, Entry, Epoch, Event, Held, Message, NodeId, Op, Origin, Outcome,
+    Replica, Restored, Seq, Timing, guard,
+};
+use trace::Tracer;
+
+use super::scope::Scope;
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(super) enum LogOp {
+    Append(Entry),
+    Truncate(Seq),
+}
+
+/// What a device holds, reduced to what the rules can tell apart.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(super) struct Disk {
+    pub promise: Epoch,
+    pub proven: bool,
+    /// The checkpoint: its seq, and what the rules keep in it.
+    pub base: Seq,
+    pub host_state: Vec<u8>,
+    /// What the present action moved from the log to the checkpoint.
+    pub dropped: Vec<(Seq, (Epoch, Origin))>,
+    /// The log after the checkpoint as its owner sees it.
+    pub log: Vec<Entry>,
+    /// The log after the checkpoint as of the last sync.
+    pub synced: Vec<Entry>,
+    /// What came since, in order.
+    pub unsynced: Vec<LogOp>,
+    /// How many log records were ever written.
+    pub position: u64,
+}
+
+impl Disk {
+    pub fn empty(promise: Epoch, proven: bool, position: u64) -> Disk {
+        Disk {
+            promise,
+            proven,
+            base: 0,
+            host_state: Vec::new(),
+            dropped: Vec::new(),
+            log: Vec::new(),
+            synced: Vec::new(),
+            unsynced: Vec::new(),
+            position,
+        }
+    }
+
+    /// The last entry.
+    pub fn last(&self) -> Seq {
+        self.base + self.log.len() as Seq
+    }
+
+    /// Where entry `seq` is in the log.
+    pub fn at(&self, seq: Seq) -> usize {
+        (seq - self.base - 1) as usize
+    }
+
+    /// What has been written, synced or not: where, and up to which entry.
+    pub fn written(&self) -> (u64, Seq) {
+        (self.position, self.last())
+    }
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(super) struct Seat {
+    pub replica: Replica,
+    pub disk: Disk,
+    pub held: Vec<Held>,
+    pub proof: Durable,
+}
+
+impl Seat {
+    pub fn new(scope: &Scope, me: NodeId, members: &[NodeId]) -> Seat {
+        let disk = Disk::empty(Epoch(0), true, 0);
+        let config = Config {
+            me,
+            members: members.to_vec(),
+            mechanisms: scope.mechanisms,
+            timing: Timing {
+                heartbeat_every: 1,
+                resend_after: 1,
+                candidate_patience: 1,
+                window_bytes: 1 << 20,
+                waiting_max: 64,
+            },
+            pid: 0,
+        };
+        Seat::open(config, disk)
+    }
+
+    pub fn open(config: Config, disk: Disk) -> Seat {
+        let (on, position) = (config.mechanisms, disk.position);
+        let entries = if disk.proven { disk.log.as_slice() } else { &[] };
+        let restored = Restored {
+            promised: disk.promise,
+            proven: disk.proven,
+            checkpoint: if disk.proven { disk.base } else { 0 },
+            host_state: if disk.proven { disk.host_state.clone() } else { Vec::new() },
+            entries: entries.iter().map(|entry| (entry.epoch, entry.origin)).collect(),
+        };
+        let at = (position, if disk.proven { disk.last() } else { 0 });
+        let proof = guard::durable_ack(on, Some(at), at).unwrap_or_default();
+        let replica = Replica::restore(config, restored).expect("the rules wrote the host state themselves");
+        Seat { replica, disk, held: Vec::new(), proof }
+    }
+
+    pub fn on(&self) -> trace::Mechanisms {
+        self.replica.config().mechanisms
+    }
+
+    pub fn crash(&mut self, keep: usize) {
+        let mut log = self.disk.synced.clone();
+        for op in &self.disk.unsynced[..keep] {
+            match op {
+                LogOp::Append(entry) => log.push(entry.clone()),
+                LogOp::Truncate(from) => log.truncate(self.disk.at(*from)),
+            }
+        }
+        let disk = Disk { synced: log.clone(), log, unsynced: Vec::new(), ..self.disk.clone() };
+        *self = Seat::open(self.replica.config().clone(), disk);
+    }
+
+    pub fn wipe(&mut self) {
+        let disk = Disk::empty(Epoch(0), false, self.disk.position);
+        *self = Seat::open(self.replica.config().clone(), disk);
+    }
+
+    pub fn perform(
+        &mut self,
+        now: u64,
+        effect: Effect,
+        per_frame: usize,
+        out: &mut Vec<(Address, Message)>,
+        t: &mut Tracer,
+    ) {
+        match effect {
+            Effect::Append(entry) => {
+                self.disk.position += 1;
+                self.disk.log.push(entry.clone());
+                self.disk.unsynced.push(LogOp::Append(entry));
+            }
+            Effect::Truncate(from) => {
+                self.disk.position += 1;
+                self.disk.log.truncate(self.disk.at(from));
+                self.disk.unsynced.push(LogOp::Truncate(from));
+            }
+            Effect::Promise(epoch) => self.disk.promise = epoch,
+            Effect::Apply { seq, skip } => {
+                let entry = &self.disk.log[self.disk.at(seq)];
+                let nothing = skip || entry.op == Op::Nop;
+                let outcome = if nothing { Outcome::Nothing } else { Outcome::Written(seq) };
+                self.replica.step(now, Event::Applied(seq, outcome), t);
+            }
+            Effect::Send(to, message) => out.push((to, message)),
+            Effect::Hold(to, message) => self.hold(Held::until(self.disk.position, to, message, None)),
+            Effect::SendEntries { to, epoch, prev, upto, commit } => {
+                let upto = upto.min(prev.seq.saturating_add(per_frame as u64));
+                let entries = self.disk.log[self.disk.at(prev.seq + 1)..self.disk.at(upto + 1)].to_vec();
+                out.push((Address::Node(to), Message::Prepare { epoch, prev, entries, commit }));
+                self.replica.step(now, Event::Sent(to, upto, 1), t);
+            }
+            Effect::Read { gateway, id, .. } => {
+                let result = dataplane::ReadResult::Missing;
+                out.push((Address::Gateway(gateway), Message::ReadAnswer { id, result }));
+            }
+            // The keys do not matter here: a state is one piece without any.
+            Effect::SendChunk { to, epoch, transfer, cursor, may_finish: true } => {
+                let (seq, host_state) = (self.disk.base, self.disk.host_state.clone());
+                let chunk = Chunk { seq, items: Vec::new(), next: None, host_state };
+                out.push((Address::Node(to), Message::Chunk { epoch, transfer, cursor, chunk }));
+            }
+            Effect::SendChunk { .. }
+            | Effect::InstallBegin
+            | Effect::InstallItems(_)
+            | Effect::InstallAbort => {}
+            Effect::InstallFinish { seq, host_state, epoch } => {
+                let promise = self.disk.promise.max(epoch);
+                let empty = Disk::empty(promise, true, self.disk.position + 1);
+                self.disk = Disk { base: seq, host_state, ..empty };
+                let at = self.disk.written();
+                self.proof = guard::durable_ack(self.on(), Some(at), at).unwrap_or(self.proof);
+                self.replica.step(now, Event::Installed(true), t);
+            }
+            Effect::Unprove => self.disk.proven = false,
+        }
+    }
+
+    /// A checkpoint as of what is applied, in one durable step. The applied entries are durable already.
+    pub fn checkpoint(&mut self, now: u64, t: &mut Tracer) {
+        let applied = self.replica.observe().3;
+        let gone = (applied - self.disk.base) as usize;
+        self.disk.host_state = self.replica.host_state();
+        self.disk.base = applied;
+        self.disk.dropped = self.disk.log.drain(..gone).map(|e| (e.seq, (e.epoch, e.origin))).collect();
+        self.disk.synced.drain(..gone);
+        self.replica.step(now, Event::Compacted(applied), t);
+    }
+
+    pub fn hold(&mut self, mut held: Held) {
+        for earlier in &mut self.held {
+            match earlier.absorb(held) {
+                Ok(()) => return,
+                Err(other) => held = other,
+            }
+        }
+        self.held.push(held);
+    }
+}

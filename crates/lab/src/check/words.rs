@@ -1,0 +1,90 @@
+//! States, actions and messages, for a person.
+
+use std::fmt;
+
+use dataplane::Message;
+
+use super::world::{Action, World};
+
+impl World {
+    /// What `action` does here, for a person.
+    pub fn describe(&self, action: Action) -> String {
+        match action {
+            Action::TakeOver(node) => format!("a gateway asks n{node} to take over"),
+            Action::Send(write, node) => format!("a gateway sends write {} to n{node}", write + 1),
+            Action::Read(node) => format!("a gateway sends a read to n{node}"),
+            Action::Deliver(at, keep) => {
+                let (from, to, message) = &*self.network[at];
+                let copy = if keep { ", and a copy of it stays on its way" } else { "" };
+                format!("{from} → {to}: {}{copy}", brief(message))
+            }
+            Action::Lose(at) => {
+                let (from, to, message) = &*self.network[at];
+                format!("lost: {from} → {to}: {}", brief(message))
+            }
+            Action::Sync(node) => format!("n{node} syncs"),
+            Action::Crash(node, keep) => {
+                let unsynced = self.seats[node as usize - 1].disk.unsynced.len();
+                format!("n{node} crashes and restarts; {keep} of its {unsynced} unsynced records survive")
+            }
+            Action::Wipe(node) => format!("n{node} gets an empty disk and restarts"),
+            Action::Tick => "all timers expire".into(),
+        }
+    }
+
+    /// Replicas as one line each, for a person.
+    pub fn summary(&self) -> Vec<String> {
+        self.seats
+            .iter()
+            .enumerate()
+            .map(|(at, seat)| {
+                let (role, epoch, commit, _, tail) = seat.replica.observe();
+                let log: Vec<String> =
+                    seat.disk.log.iter().map(|entry| format!("{}@{}", entry.seq, entry.epoch.0)).collect();
+                let durable = seat.replica.status(0).durable;
+                format!(
+                    "n{}: {role:?} in epoch {}, log [{}] (durable {durable}, committed {commit}, end {})",
+                    at + 1,
+                    epoch.0,
+                    log.join(" "),
+                    tail.seq
+                )
+            })
+            .collect()
+    }
+}
+
+/// A message in a few words.
+pub(crate) fn brief(message: &Message) -> String {
+    match message {
+        Message::Prepare { epoch, prev, entries, commit } if entries.is_empty() => {
+            let dataplane::Tail { epoch: prev_epoch, seq } = prev;
+            format!("Prepare in epoch {}: nothing behind {seq}@{}, committed {commit}", epoch.0, prev_epoch.0)
+        }
+        Message::Prepare { epoch, prev, entries, commit } => {
+            let upto = prev.seq + entries.len() as u64;
+            format!(
+                "Prepare in epoch {}: entries {}..={upto} behind {}@{}, committed {commit}",
+                epoch.0,
+                prev.seq + 1,
+                prev.seq,
+                prev.epoch.0
+            )
+        }
+        Message::PrepareOk { epoch, matched } => {
+            format!("PrepareOk in epoch {}: durable up to {matched}", epoch.0)
+        }
+        Message::PromiseRequest { epoch } => format!("PromiseRequest for epoch {}", epoch.0),
+        Message::Promised { epoch, tail } => {
+            format!("Promised epoch {}, log ends at {}@{}", epoch.0, tail.seq, tail.epoch.0)
+        }
+        Message::Fenced { promised } => format!("Fenced by epoch {}", promised.0),
+        other => other.name().to_string(),
+    }
+}
+
+impl fmt::Display for World {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.summary().iter().try_for_each(|line| writeln!(f, "{line}"))
+    }
+}
