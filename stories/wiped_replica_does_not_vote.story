@@ -50,42 +50,45 @@
     n2/0 fetches the state of n1: its log is unproven
     n3/0 follows n1 in epoch 3
     n3/0 refuses entries of n1: its log does not match at 3 [log-matching]
-    n1/0 sends n3 entries 3 to 4 of epoch 3, commit point 3
-    n3/0 confirms to n1 that it has promised nothing beyond epoch 3 (round 1) [read-confirmation]
+    n1/0 appends entry 5 of epoch 3 to its log
+    n1/0 sends n3 entries 3 to 5 of epoch 3, commit point 3
     n3/0 appends entry 3 of epoch 1 to its log
     n3/0 appends entry 4 of epoch 3 to its log
+    n3/0 appends entry 5 of epoch 3 to its log
     n3/0 moves the commit point from 2 to 3 [majority-commit]
     n3/0 applies entry 3: written as version 3 [apply-only-committed]
-    n3/0 acknowledges to n1 that everything up to 4 is durable here [durable-ack]
-    n1/0 counts n3 as having everything up to 4
-    n1/0 moves the commit point from 3 to 4 [majority-commit]
+    n3/0 acknowledges to n1 that everything up to 5 is durable here [durable-ack]
+    n1/0 counts n3 as having everything up to 5
+    n1/0 moves the commit point from 3 to 5 [majority-commit]
     n1/0 applies entry 4: no key changes [apply-only-committed]
     n1/0 serves in epoch 3: its marker, entry 4, is committed [own-epoch-commit]
+    n1/0 applies entry 5: no key changes [apply-only-committed]
 > tick n1
-    n1/0 tells n2 that epoch 3 goes on behind entry 4, commit point 4
-    n1/0 tells n3 that epoch 3 goes on behind entry 4, commit point 4
+    n1/0 tells n2 that epoch 3 goes on behind entry 5, commit point 5
+    n1/0 tells n3 that epoch 3 goes on behind entry 5, commit point 5
 > calm
-    n3/0 moves the commit point from 3 to 4 [majority-commit]
+    n3/0 moves the commit point from 3 to 5 [majority-commit]
     n3/0 applies entry 4: no key changes [apply-only-committed]
-    n3/0 acknowledges to n1 that everything up to 4 is durable here [durable-ack]
+    n3/0 applies entry 5: no key changes [apply-only-committed]
+    n3/0 acknowledges to n1 that everything up to 5 is durable here [durable-ack]
 > tick n1
-    n1/0 tells n2 that epoch 3 goes on behind entry 4, commit point 4
-    n1/0 tells n3 that epoch 3 goes on behind entry 4, commit point 4
+    n1/0 tells n2 that epoch 3 goes on behind entry 5, commit point 5
+    n1/0 tells n3 that epoch 3 goes on behind entry 5, commit point 5
 > calm
-    n3/0 acknowledges to n1 that everything up to 4 is durable here [durable-ack]
-# n1 has made a checkpoint that reaches as far as its log did, and its epoch is confirmed by n3: n2 asks again.
+    n3/0 acknowledges to n1 that everything up to 5 is durable here [durable-ack]
+# n3 has entry 5, which n1 appended when n2 first asked, so n1 could make a checkpoint that reaches as far: n2 asks again.
 > tick n2
     n2/0 fetches the state of n1: asking again for the same piece
 > calm
-    n1/0 sends n2 a piece of the state as of entry 4
-    n1/0 tells n2 that epoch 3 goes on behind entry 4, commit point 4
-    n1/0 tells n3 that epoch 3 goes on behind entry 4, commit point 4
-    n2/0 has the state of n1 as of entry 4, proven in epoch 3 [atomic-state-transfer]
-    n2/0 acknowledges to n1 that everything up to 4 is durable here [durable-ack]
-    n2/0 acknowledges to n1 that everything up to 4 is durable here [durable-ack]
-    n3/0 acknowledges to n1 that everything up to 4 is durable here [durable-ack]
-    n1/0 counts n2 as having everything up to 4
+    n1/0 sends n2 a piece of the state as of entry 5
+    n1/0 tells n2 that epoch 3 goes on behind entry 5, commit point 5
+    n1/0 tells n3 that epoch 3 goes on behind entry 5, commit point 5
+    n2/0 has the state of n1 as of entry 5, proven in epoch 3 [atomic-state-transfer]
+    n2/0 acknowledges to n1 that everything up to 5 is durable here [durable-ack]
+    n2/0 acknowledges to n1 that everything up to 5 is durable here [durable-ack]
+    n3/0 acknowledges to n1 that everything up to 5 is durable here [durable-ack]
+    n1/0 counts n2 as having everything up to 5
 > state
-    n1: Primary in epoch 3, log [] (durable 4, committed 4, end 4)
-    n2: Backup in epoch 3, log [] (durable 4, committed 4, end 4)
-    n3: Backup in epoch 3, log [1@1 2@1 3@1 4@3] (durable 4, committed 4, end 4)
+    n1: Primary in epoch 3, log [] (durable 5, committed 5, end 5)
+    n2: Backup in epoch 3, log [] (durable 5, committed 5, end 5)
+    n3: Backup in epoch 3, log [1@1 2@1 3@1 4@3 5@3] (durable 5, committed 5, end 5)

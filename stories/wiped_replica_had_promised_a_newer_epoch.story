@@ -1,8 +1,8 @@
 # A node promises a new epoch, loses its disk with the promise, and hears from the old primary first.
 #
 # n3 helped to elect n2 in epoch 2 and has forgotten it. n1, still primary of epoch 1, has not heard of epoch 2 and would
-# gladly send n3 its state. If n3 voted again with that state, n1 and n3 would be a majority beside n2 and n3. So n1 has
-# to have its epoch confirmed by a majority without n3, which is n1 and n2; and n2 refuses.
+# gladly send n3 its state. If n3 voted again with that state, n1 and n3 would be a majority beside n2 and n3. So the
+# state has to include an entry that n1 appended when n3 asked, committed by a majority without n3: by n2, who refuses.
 
 > cluster 3
 > takeover n2
@@ -30,21 +30,17 @@
     n3/0 follows n1 in epoch 1
     n3/0 fetches the state of n1: its log is unproven
 > deliver n3 n1 Pull
-> state
-    n1: Primary in epoch 1, log [1@1 2@1 3@1] (durable 3, committed 2, end 3)
-    n2: Primary in epoch 2, log [1@1 2@1 3@2] (durable 3, committed 2, end 3)
-    n3: Backup in epoch 0, log [] (durable 0, committed 0, end 0)
-    on its way n1 → n2: Prepare in epoch 1: entries 3..=3 behind 2@1, committed 2
-    on its way n1 → n2: Confirm
-    on its way n1 → n3: Confirm
-# The confirmation that n1 needs: n3's does not count, and n2 refuses.
-> deliver n1 n3 Confirm
-> deliver n1 n2 Confirm
+    n1/0 appends entry 4 of epoch 1 to its log
+    n1/0 sends n2 entries 4 to 4 of epoch 1, commit point 2
+    n1/0 sends n3 entries 4 to 4 of epoch 1, commit point 2
+# n1 appends entry 4, which the state has to include. n3 does not take it, and n2 refuses.
+> deliver n1 n3 Prepare
+> deliver n1 n2 Prepare
+    n2/0 refuses n1, which speaks for epoch 1: 2 is promised here [epoch-fence]
     n2/0 refuses n1, which speaks for epoch 1: 2 is promised here [epoch-fence]
 > deliver n2 n1
     n1/0 is no longer primary of epoch 1: epoch 2 exists
 > state
-    n1: Backup in epoch 1, log [1@1 2@1 3@1] (durable 3, committed 2, end 3)
+    n1: Backup in epoch 1, log [1@1 2@1 3@1 4@1] (durable 3, committed 2, end 4)
     n2: Primary in epoch 2, log [1@1 2@1 3@2] (durable 3, committed 2, end 3)
     n3: Backup in epoch 0, log [] (durable 0, committed 0, end 0)
-    on its way n1 → n2: Prepare in epoch 1: entries 3..=3 behind 2@1, committed 2

@@ -61,7 +61,7 @@ pub(crate) struct Primary {
     /// Requests in the log that are not applied yet: a repetition of one waits for the same result.
     pending: BTreeSet<RequestId>,
     pub reads: Reads,
-    /// Per receiver of a transfer, what it has to wait for.
+    /// Per unproven receiver of a transfer, what it has to wait for.
     pub transfers: BTreeMap<NodeId, Sending>,
 }
 
@@ -179,7 +179,7 @@ impl Replica {
         }
     }
 
-    fn append_own(&mut self, origin: Origin, op: Op, t: &mut Tracer) {
+    pub(crate) fn append_own(&mut self, origin: Origin, op: Op, t: &mut Tracer) {
         let Role::Primary(primary) = &self.role else { return };
         let (seq, epoch) = (self.log.tail().seq + 1, primary.epoch);
         self.append(Entry { seq, epoch, origin, op }, t);

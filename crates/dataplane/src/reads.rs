@@ -38,16 +38,10 @@ pub(crate) struct Reads {
 }
 
 impl Reads {
-    /// The last round that a majority-sized set confirmed. The primary counts itself, unless `without` somebody whose
-    /// word must not count: then the others alone have to make up the number.
-    pub fn confirmed_round(&self, members: usize, without: Option<NodeId>) -> u64 {
+    /// The last round that a majority confirmed; the primary counts itself.
+    fn confirmed_round(&self, members: usize) -> u64 {
         let need = guard::majority(members) - 1;
-        let mut rounds: Vec<u64> = self
-            .confirmed
-            .iter()
-            .filter(|(peer, _)| Some(**peer) != without)
-            .map(|(_, round)| *round)
-            .collect();
+        let mut rounds: Vec<u64> = self.confirmed.values().copied().collect();
         rounds.sort_unstable_by(|a, b| b.cmp(a));
         match need {
             0 => self.begun,
@@ -61,7 +55,7 @@ impl Reads {
     }
 
     /// The round that a question asked now has to wait for; it begins with the next batch.
-    pub fn next_round(&self) -> u64 {
+    fn next_round(&self) -> u64 {
         self.begun + 1
     }
 
@@ -96,12 +90,11 @@ impl Replica {
         }
     }
 
-    /// Begins a round if a read, or a transfer, waits for one that has not begun.
+    /// Begins a round if a read waits for one that has not begun.
     pub(crate) fn reads_settle(&mut self, now: Micros, t: &mut Tracer) {
         let Role::Primary(primary) = &mut self.role else { return };
         let next = primary.reads.next_round();
-        let wanted_by_read = primary.reads.waiting.back().is_some_and(|read| read.round == next);
-        if !wanted_by_read && !primary.transfers.values().any(|sending| sending.round == next) {
+        if primary.reads.waiting.back().is_none_or(|read| read.round != next) {
             return;
         }
         primary.reads.begun = next;
@@ -158,7 +151,7 @@ impl Replica {
     pub(crate) fn answer_reads(&mut self, t: &mut Tracer) {
         let (members, applied, commit) = (self.config.members.len(), self.applied, self.commit);
         let Role::Primary(primary) = &mut self.role else { return };
-        let confirmed = primary.reads.confirmed_round(members, None);
+        let confirmed = primary.reads.confirmed_round(members);
         if applied < commit || primary.reads.waiting.front().is_none_or(|read| read.round > confirmed) {
             return;
         }

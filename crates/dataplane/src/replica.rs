@@ -149,7 +149,7 @@ pub enum Effect {
         /// The question.
         query: Query,
     },
-    /// Send the piece of the checkpoint behind `cursor`; the last piece only if `may_finish`.
+    /// Send the piece of the checkpoint behind `cursor`.
     SendChunk {
         /// The receiver.
         to: NodeId,
@@ -159,8 +159,6 @@ pub enum Effect {
         transfer: u64,
         /// Where to go on.
         cursor: Vec<u8>,
-        /// The epoch is confirmed.
-        may_finish: bool,
     },
     /// Begin to receive a state, dropping what an earlier attempt received.
     InstallBegin,

@@ -10,14 +10,21 @@
 //! 2. n3's disk is replaced. It hears from n1 first, which has not heard of epoch 2 and sends its state.
 //! 3. n3, voting again, acknowledges another entry 7 to n1: a majority that never heard of epoch 2.
 //!
-//! So the sender's epoch must be confirmed, after the transfer began, by a majority-sized set *without the receiver*:
-//! one of them took part in electing any greater epoch, and would refuse. Making the sender's epoch the receiver's
-//! durable promise then restores what it forgot.
-//!
 //! And it may have forgotten entries. Those it acknowledged may be committed, and no other replica but the primary need
-//! have them: if it voted without them, it could elect a primary that never had them either. So the state must include
-//! everything that was in the sender's log when the transfer began: what the receiver had acknowledged in this epoch is
-//! there, and what was committed in an earlier one as well. If no checkpoint reaches that far, one is made.
+//! have them: if it voted without them, it could elect a primary that never had them either.
+//!
+//! One rule is the answer to both. When the transfer begins, the primary appends an entry of its own epoch, and the state
+//! must include that entry. A checkpoint reaches only what is committed, and the receiver acknowledges nothing; so by
+//! then a majority-sized set *without the receiver* has the entry.
+//!
+//! - A greater epoch that was elected before: one of that set took part, and would have refused the entry.
+//! - One that is elected later with a promise that the receiver gave and forgot: its candidate stood before the receiver
+//!   forgot, so it does not have the entry; it lacks one promise at least, and whoever of that set is asked has the more
+//!   complete log.
+//! - What the receiver had acknowledged in this epoch, and whatever was committed in an earlier one, stands before that
+//!   entry, and so is in the state.
+//!
+//! Making the sender's epoch the receiver's durable promise then keeps older primaries out.
 
 use trace::{Kind, Tracer, emit};
 
@@ -54,14 +61,12 @@ impl HostState {
     }
 }
 
-/// A transfer, at the sender.
+/// A transfer to an unproven replica, at the sender.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Sending {
     /// The receiver's name for it.
     transfer: u64,
-    /// The confirmation round it has to wait for.
-    pub round: u64,
-    /// The entry that the state has to include.
+    /// The entry appended when it began, which the state has to include.
     reach: Seq,
 }
 
@@ -164,35 +169,25 @@ impl Replica {
         cursor: Vec<u8>,
         t: &mut Tracer,
     ) {
-        let (members, tail) = (self.config.members.len(), self.log.tail().seq);
+        let reach = self.log.tail().seq + 1;
         let Role::Primary(primary) = &mut self.role else { return };
         // A primary that does not serve yet gives its state as well: it may need the receiver to commit its marker.
         if primary.epoch != epoch {
             return;
         }
-        let round = primary.reads.next_round();
-        let reach = if unproven { tail } else { 0 };
-        let sending = primary.transfers.entry(from).or_insert(Sending { transfer, round, reach });
-        if sending.transfer != transfer {
-            *sending = Sending { transfer, round, reach };
-        }
-        if self.log.base() < sending.reach {
-            // The receiver asks again; by then there is a checkpoint that reaches far enough.
-            return;
-        }
-        let confirmed = primary.reads.confirmed_round(members, Some(from)) >= sending.round;
-        if !confirmed {
-            // Any later round will do as well, and the frames of the last one may be lost.
-            sending.round = round;
+        if unproven {
+            let begun = primary.transfers.get(&from).filter(|sending| sending.transfer == transfer);
+            let Some(begun) = begun else {
+                primary.transfers.insert(from, Sending { transfer, reach });
+                return self.append_own(Origin::Marker, Op::Nop, t);
+            };
+            if self.log.base() < begun.reach {
+                // The receiver asks again; by then there is a checkpoint that reaches far enough.
+                return;
+            }
         }
         emit!(t, Kind::TransferChunkSent { to: from.0, seq: self.log.base() });
-        self.effect(Effect::SendChunk {
-            to: from,
-            epoch,
-            transfer,
-            cursor,
-            may_finish: confirmed || !unproven,
-        });
+        self.effect(Effect::SendChunk { to: from, epoch, transfer, cursor });
     }
 
     #[allow(clippy::too_many_arguments)]

@@ -36,9 +36,9 @@ impl<D: Device> Node<D> {
                 self.send_entries(now, to, epoch, prev, upto, commit, t)
             }
             Effect::Read { gateway, id, query } => self.answer_read(now, gateway, id, query, t),
-            Effect::SendChunk { to, epoch, transfer, cursor, may_finish } => {
+            Effect::SendChunk { to, epoch, transfer, cursor } => {
                 self.chunk_sent_at = Some(now);
-                self.send_chunk(now, to, epoch, transfer, cursor, may_finish, t);
+                self.send_chunk(now, to, epoch, transfer, cursor, t);
             }
             Effect::InstallBegin => {
                 // What an unproven device holds is given up here and nowhere else: the primary is about to send all of
@@ -149,7 +149,6 @@ impl<D: Device> Node<D> {
         }
     }
 
-    #[allow(clippy::too_many_arguments)]
     fn send_chunk(
         &mut self,
         now: Micros,
@@ -157,13 +156,12 @@ impl<D: Device> Node<D> {
         epoch: Epoch,
         transfer: u64,
         cursor: Vec<u8>,
-        may_finish: bool,
         t: &mut Tracer,
     ) {
         // A cursor into an older checkpoint begins the newer one, whose other seq makes the receiver start over.
         let at = convert::cursor_from_bytes(&cursor).filter(|at| at.seq == self.engine.checkpoint_seq());
         match self.engine.transfer_read(at, self.frame_payload_max()) {
-            Ok(piece) if piece.next.is_some() || may_finish => {
+            Ok(piece) => {
                 let chunk = Chunk {
                     seq: piece.seq,
                     items: piece.items,
@@ -172,8 +170,6 @@ impl<D: Device> Node<D> {
                 };
                 self.post(Address::Node(to), Message::Chunk { epoch, transfer, cursor, chunk }, t);
             }
-            // The last piece waits until the epoch is confirmed; the receiver asks again.
-            Ok(_) => {}
             Err(_) => self.replica.step(now, Event::Damaged, t),
         }
     }

@@ -140,7 +140,8 @@ pub const SCOPES: &[Scope] = &[
         takeovers: 3,
         entries_per_frame: 1,
         informed: true,
-        messages_max: 4,
+        messages_max: 2,
+        depth_max: 80,
         ..BASE
     },
     Scope {

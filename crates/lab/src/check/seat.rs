@@ -171,15 +171,12 @@ impl Seat {
                 out.push((Address::Gateway(gateway), Message::ReadAnswer { id, result }));
             }
             // The keys do not matter here: a state is one piece without any.
-            Effect::SendChunk { to, epoch, transfer, cursor, may_finish: true } => {
+            Effect::SendChunk { to, epoch, transfer, cursor } => {
                 let (seq, host_state) = (self.disk.base, self.disk.host_state.clone());
                 let chunk = Chunk { seq, items: Vec::new(), next: None, host_state };
                 out.push((Address::Node(to), Message::Chunk { epoch, transfer, cursor, chunk }));
             }
-            Effect::SendChunk { .. }
-            | Effect::InstallBegin
-            | Effect::InstallItems(_)
-            | Effect::InstallAbort => {}
+            Effect::InstallBegin | Effect::InstallItems(_) | Effect::InstallAbort => {}
             Effect::InstallFinish { seq, host_state, epoch } => {
                 let promise = self.disk.promise.max(epoch);
                 let empty = Disk::empty(promise, true, self.disk.position + 1);
