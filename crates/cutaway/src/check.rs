@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use clap::Args;
 use indicatif::{ProgressBar, ProgressStyle};
 use lab::check::{Progress, SCOPES, Scope, explore};
-use lab::device::{self, Bounds, explore_device};
+use lab::device::{self, Bounds, Recoveries, explore_device};
 use serde_json::{Value, json};
 use trace::Mechanisms;
 
@@ -114,13 +114,14 @@ impl Check {
         if name == DEVICE.0 {
             let bounds = Bounds { states_max: self.states, mechanisms, ..Bounds::large(threads) };
             let outcome = explore_device(&bounds, |progress| bar.set_message(device_line(progress, started)));
-            let device::Progress { states, ops, crashes } = outcome.progress;
+            let device::Progress { states, ops, crashes, .. } = outcome.progress;
+            let complete = outcome.rounds.iter().map(round).collect::<Vec<_>>().join("; ");
             return Ok(Told {
                 states,
                 line: device_line(outcome.progress, started),
-                bounds: format!("{bounds}; complete for these steps and crashes: {:?}", outcome.rounds),
+                bounds: format!("{bounds}; complete: {complete}"),
                 complete: outcome.complete,
-                more: json!({ "ops": ops, "crashes": crashes, "rounds": outcome.rounds }),
+                more: json!({ "ops": ops, "crashes": crashes, "rounds": outcome.rounds.iter().map(round).collect::<Vec<_>>() }),
                 found: outcome.found.map(|f| Found { broken: f.broken, steps: f.steps, end: Vec::new() }),
             });
         }
@@ -151,9 +152,20 @@ fn line(progress: Progress, started: Instant) -> String {
 }
 
 fn device_line(progress: device::Progress, started: Instant) -> String {
-    let device::Progress { states, ops, crashes } = progress;
-    let rate = rate(states, started);
-    format!("{states} states, schedules of {ops} steps and {crashes} crashes, {rate} states/s")
+    let device::Progress { states, ops, crashes, recoveries } = progress;
+    let recoveries = recoveries.unwrap_or(Recoveries::Undisturbed);
+    let (round, rate) = (round(&(ops, crashes, recoveries)), rate(states, started));
+    format!("{states} states, schedules of {round}, {rate} states/s")
+}
+
+fn round((ops, crashes, recoveries): &device::Round) -> String {
+    let recoveries = match recoveries {
+        Recoveries::Undisturbed => "recoveries undisturbed",
+        Recoveries::CutOffOnce => "one recovery cut off",
+        Recoveries::CutOff => "recoveries cut off however deep",
+        Recoveries::CutOffTorn => "recoveries cut off however deep, sectors torn",
+    };
+    format!("{ops} steps, {crashes} crashed, {recoveries}")
 }
 
 fn bounds(scope: &Scope) -> String {

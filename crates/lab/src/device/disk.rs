@@ -13,9 +13,14 @@ use std::io;
 use std::sync::Arc;
 
 use engine::Device;
+use engine::format::superblock::{self, Superblock};
+use engine::format::wal_record::WalRecord;
 
 /// Bytes of a sector.
 pub(crate) const SECTOR: usize = 512;
+/// The sectors of the superblock slots.
+pub(crate) const SLOTS: [usize; 2] =
+    [superblock::SLOTS[0] as usize / SECTOR, superblock::SLOTS[1] as usize / SECTOR];
 /// Up to so many ways in which sectors can survive, all of them are tried; beyond, see [`State::power_cuts`].
 pub(crate) const WAYS_MAX: usize = 256;
 /// Where in a sector a bit is turned: in the magic number, the CRC, a length, and further on.
@@ -65,7 +70,8 @@ struct Cached {
 /// One access that changes something.
 #[derive(Clone, Debug)]
 pub(crate) enum Io {
-    Write(usize, Vec<Content>),
+    /// The first sector, the sectors, and the life of the log that they were written in, if they are records.
+    Write(usize, Vec<Content>, u64),
     Sync,
     FailedSync,
 }
@@ -76,14 +82,22 @@ pub(crate) struct State {
     durable: Vec<Content>,
     durable_fingerprint: u64,
     cached: Vec<Cached>,
+    /// The greatest life of the log that a record was ever written in.
+    log_life: u64,
 }
 
 impl State {
     pub(crate) fn apply(&mut self, io: &Io) {
         match io {
-            Io::Write(first, contents) => {
+            Io::Write(first, contents, life) => {
+                self.log_life = self.log_life.max(*life);
                 for (n, content) in contents.iter().enumerate() {
-                    self.cached.push(Cached { sector: first + n, content: content.clone(), dirty: true });
+                    let new = Cached { sector: first + n, content: content.clone(), dirty: true };
+                    let before = self.cached.iter().rfind(|c| c.sector == new.sector);
+                    // The same bytes again are no other way to survive.
+                    if !before.is_some_and(|c| c.dirty && bytes(&c.content) == bytes(content)) {
+                        self.cached.push(new);
+                    }
                 }
             }
             Io::Sync => {
@@ -105,11 +119,43 @@ impl State {
         !self.cached.is_empty()
     }
 
+    /// The same for states that no engine can tell apart.
+    ///
+    /// Each recovery counts the generation of the superblock and the life of the log up. Generations are only compared
+    /// with each other, and lives with each other and with those of the records. So of a generation its rank counts,
+    /// and of a life in which no record was written as well; of a slot that does not decode, why it does not. Hence a recovery that is cut off again and again comes back
+    /// to states that are known, and however deep crashes go, they are covered.
     pub(crate) fn fingerprint(&self) -> u64 {
+        let durable = SLOTS.map(|slot| (slot, &self.durable[slot]));
+        let cached = self.cached.iter().map(|c| (c.sector, &c.content)).filter(|(at, _)| SLOTS.contains(at));
+        let slots: Vec<_> = durable.into_iter().chain(cached).collect();
+        let decoded: Vec<_> = slots.iter().map(|(_, c)| Superblock::decode(bytes(c))).collect();
+        let rank = |value: fn(&Superblock) -> u64, above: u64, of: &Superblock| {
+            let mut lower: Vec<u64> = decoded.iter().flatten().map(value).collect();
+            lower.retain(|lower| (above..value(of)).contains(lower));
+            lower.sort_unstable();
+            lower.dedup();
+            lower.len() as u64
+        };
         let mut hasher = DefaultHasher::new();
-        self.durable_fingerprint.hash(&mut hasher);
+        let mut rest = self.durable_fingerprint;
+        for ((at, _), superblock) in slots.iter().zip(&decoded) {
+            match superblock {
+                Ok(slot) => {
+                    let generation = rank(|slot| slot.generation, 0, slot);
+                    let above = self.log_life + 1;
+                    let life =
+                        if slot.life < above { slot.life } else { above + rank(|s| s.life, above, slot) };
+                    (at, Superblock { generation, life, ..*slot }.encode()).hash(&mut hasher);
+                }
+                Err(error) => (at, std::mem::discriminant(error)).hash(&mut hasher),
+            }
+        }
+        SLOTS.iter().for_each(|&slot| rest ^= fingerprint(slot, &self.durable[slot]));
+        rest.hash(&mut hasher);
         for c in &self.cached {
-            (fingerprint(c.sector, &c.content), c.sector, c.dirty).hash(&mut hasher);
+            let content = if SLOTS.contains(&c.sector) { 0 } else { fingerprint(c.sector, &c.content) };
+            (content, c.sector, c.dirty).hash(&mut hasher);
         }
         hasher.finish()
     }
@@ -220,7 +266,7 @@ impl State {
         for (sector, _, content) in &cut.sectors {
             durable[*sector] = content.clone();
         }
-        State { durable, durable_fingerprint: cut.fingerprint, cached: Vec::new() }
+        State { durable, durable_fingerprint: cut.fingerprint, cached: Vec::new(), log_life: self.log_life }
     }
 
     /// The medium with bits turned in one sector, for each sector in use and several places in it; and with both
@@ -228,15 +274,14 @@ impl State {
     pub(crate) fn rotten(&self) -> Vec<(Vec<usize>, usize, State)> {
         assert!(self.cached.is_empty(), "rot is a matter of the medium");
         let used = (0..self.durable.len()).filter(|&sector| self.durable[sector].is_some());
-        let slots = engine::format::superblock::SLOTS.map(|slot| slot as usize / SECTOR).to_vec();
-        let hit = used.map(|sector| vec![sector]).chain([slots]);
+        let hit = used.map(|sector| vec![sector]).chain([SLOTS.to_vec()]);
         hit.flat_map(|sectors| ROTTEN_BYTES.map(|byte| (sectors.clone(), byte)))
             .map(|(sectors, byte)| {
                 let mut rotten = self.clone();
                 for &sector in &sectors {
                     let mut changed = *bytes(&self.durable[sector]);
                     changed[byte] ^= 1;
-                    rotten.apply(&Io::Write(sector, vec![content(&changed)]));
+                    rotten.apply(&Io::Write(sector, vec![content(&changed)], 0));
                 }
                 rotten.apply(&Io::Sync);
                 (sectors, byte, rotten)
@@ -314,11 +359,14 @@ struct Inner {
     seen: Vec<Content>,
     journal: Vec<Io>,
     fail_next_sync: bool,
+    /// The read after so many comes up short.
+    reads_left: Option<usize>,
 }
 
 impl Disk {
     pub(crate) fn new(bytes: usize) -> Disk {
-        Disk::of(State { durable: vec![None; bytes / SECTOR], durable_fingerprint: 0, cached: Vec::new() })
+        let durable = vec![None; bytes / SECTOR];
+        Disk::of(State { durable, durable_fingerprint: 0, cached: Vec::new(), log_life: 0 })
     }
 
     pub(crate) fn of(state: State) -> Disk {
@@ -326,7 +374,13 @@ impl Disk {
         for Cached { sector, content, .. } in &state.cached {
             seen[*sector] = content.clone();
         }
-        Disk(RefCell::new(Inner { state, seen, journal: Vec::new(), fail_next_sync: false }))
+        Disk(RefCell::new(Inner {
+            state,
+            seen,
+            journal: Vec::new(),
+            fail_next_sync: false,
+            reads_left: None,
+        }))
     }
 
     pub(crate) fn state(&self) -> State {
@@ -336,6 +390,16 @@ impl Disk {
     /// What was done to it since the last call.
     pub(crate) fn take_journal(&self) -> Vec<Io> {
         std::mem::take(&mut self.0.borrow_mut().journal)
+    }
+
+    /// From now on: so many reads, and one that comes up short.
+    pub(crate) fn short_read_after(&self, reads: usize) {
+        self.0.borrow_mut().reads_left = Some(reads);
+    }
+
+    /// Has that read come?
+    pub(crate) fn was_short(&self) -> bool {
+        self.0.borrow().reads_left.is_none()
     }
 
     pub(crate) fn fail_next_sync(&self) {
@@ -356,7 +420,14 @@ impl Device for Disk {
     }
 
     fn read_at(&self, offset: u64, buf: &mut [u8]) -> io::Result<()> {
-        let inner = self.0.borrow();
+        let mut inner = self.0.borrow_mut();
+        let short = inner.reads_left == Some(0);
+        inner.reads_left = inner.reads_left.and_then(|left| left.checked_sub(1));
+        if short {
+            // What a short read leaves in the buffer is of no use to anybody.
+            buf.fill(0xdd);
+            return Err(io::ErrorKind::UnexpectedEof.into());
+        }
         let (mut at, mut done) = (offset as usize, 0);
         if at + buf.len() > inner.seen.len() * SECTOR {
             return Err(io::ErrorKind::UnexpectedEof.into());
@@ -375,7 +446,8 @@ impl Device for Disk {
         let (first, contents): (_, Vec<_>) =
             (offset as usize / SECTOR, bytes.chunks(SECTOR).map(content).collect());
         inner.seen[first..first + contents.len()].clone_from_slice(&contents);
-        inner.record(Io::Write(first, contents));
+        let life = WalRecord::decode(bytes, false).map_or(0, |record| record.header.life);
+        inner.record(Io::Write(first, contents, life));
         Ok(())
     }
 

@@ -21,17 +21,35 @@ use super::disk::{Cut, Disk, Io, State, WAYS_MAX};
 use super::workload::{self, IDENTITY, Known, Op, Start, recovered, starts, take};
 
 const SHARDS: usize = 64;
-/// Crashes of a schedule that may tear sectors; later ones, which are nearly always crashes in the recovery from these,
-/// leave each sector old or new.
-const TORN_CRASHES: u32 = 2;
+/// Recoveries cut off in a row. With all mechanisms on, new states end long before; a round in which they do not counts
+/// as incomplete.
+const DEPTH_MAX: u32 = 64;
+/// Enough for that many.
+const STACK_BYTES: usize = 64 << 20;
+
+/// What happens to recoveries. With crashes in them, they go as deep as they lead to new states: a recovery that is cut
+/// off, and the recovery from that, and so on without a bound.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Recoveries {
+    /// They run to their end.
+    Undisturbed,
+    /// A crash at every access of one of them; each sector survives whole or not at all.
+    CutOffOnce,
+    /// Crashes at every access; each sector survives whole or not at all.
+    CutOff,
+    /// Crashes at every access, sectors torn as well.
+    CutOffTorn,
+}
 
 /// How much is tried.
 #[derive(Clone, Copy, Debug)]
 pub struct Bounds {
     /// Steps of the host, over all its lives.
     pub ops: u32,
-    /// Crashes, in steps and in recoveries.
+    /// Crashes in steps.
     pub crashes: u32,
+    /// Crashes in recoveries.
+    pub recoveries: Recoveries,
     /// May a sync fail, and a bit rot in what was synced?
     pub faults: bool,
     /// Stops after about this many states.
@@ -46,7 +64,8 @@ impl Bounds {
     /// What `cutaway check --scope device` goes through, as far as it gets.
     pub fn large(threads: usize) -> Bounds {
         let mechanisms = Mechanisms::all();
-        Bounds { ops: 3, crashes: 5, faults: true, states_max: u64::MAX, threads, mechanisms }
+        let recoveries = Recoveries::CutOffTorn;
+        Bounds { ops: 3, crashes: 3, recoveries, faults: true, states_max: u64::MAX, threads, mechanisms }
     }
 }
 
@@ -54,14 +73,20 @@ impl fmt::Display for Bounds {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(
             f,
-            "{} starts, up to {} steps of an alphabet of {} and up to {} crashes, at every write and sync of steps \
-             and recoveries; after each, every way in which cached sectors can survive (in the first {TORN_CRASHES} \
-             crashes also torn), if those are at most {WAYS_MAX} (else a choice of them){}",
+            "{} starts, up to {} steps of an alphabet of {}, crashes at every write and sync of up to {} of them{}; \
+             after each, every way in which cached sectors can survive, torn ones too, if those are at most {WAYS_MAX} \
+             (else a choice of them){}",
             starts().len(),
             self.ops,
             Op::all(self.faults).len(),
             self.crashes,
-            if self.faults { "; syncs that fail, bits that rot" } else { "" },
+            match self.recoveries {
+                Recoveries::Undisturbed => "",
+                Recoveries::CutOffOnce => " and of one recovery (sectors whole there)",
+                Recoveries::CutOff => " and of every recovery, however deep (sectors whole there)",
+                Recoveries::CutOffTorn => " and of every recovery, however deep",
+            },
+            if self.faults { "; syncs that fail, reads that come up short, bits that rot" } else { "" },
         )
     }
 }
@@ -75,6 +100,8 @@ pub struct Progress {
     pub ops: u32,
     /// Crashes of the round under way.
     pub crashes: u32,
+    /// Recoveries of the round under way.
+    pub recoveries: Option<Recoveries>,
 }
 
 /// A schedule that breaks a promise.
@@ -91,36 +118,51 @@ pub struct Found {
 pub struct Outcome {
     /// How far it came.
     pub progress: Progress,
-    /// The rounds that were completed: steps and crashes.
-    pub rounds: Vec<(u32, u32)>,
+    /// The rounds that were completed.
+    pub rounds: Vec<Round>,
     /// Was every state within the bounds visited?
     pub complete: bool,
     /// The first violation.
     pub found: Option<Found>,
 }
 
+/// Steps, crashes in them, and what happens to recoveries.
+pub type Round = (u32, u32, Recoveries);
+
 /// Visits every state within the bounds, small rounds first, so that what is found is short. `report` is called now
 /// and then.
 pub fn explore_device(bounds: &Bounds, mut report: impl FnMut(Progress)) -> Outcome {
     let search = Search::new(bounds);
-    let mut rounds: Vec<(u32, u32)> =
-        (1..=bounds.ops).flat_map(|ops| (1..=bounds.crashes).map(move |crashes| (ops, crashes))).collect();
-    // Cheap rounds first: a step multiplies the states about as much as a crash with torn sectors does, and three times
-    // as much as one without.
-    rounds.sort_by_key(|&(ops, crashes)| (3 * (ops + crashes.min(TORN_CRASHES)) + crashes, ops));
-    let mut done = Vec::new();
-    for (ops, crashes) in rounds {
-        let progress = || Progress { states: search.states.load(Ordering::Relaxed), ops, crashes };
-        search.round(ops, crashes, bounds.threads, || report(progress()));
+    let mut rounds: Vec<Round> = Vec::new();
+    for ops in 1..=bounds.ops {
+        for crashes in 1..=bounds.crashes.min(ops) {
+            use Recoveries::*;
+            let kinds = [Undisturbed, CutOffOnce, CutOff, CutOffTorn];
+            rounds.extend(
+                kinds.into_iter().filter(|&r| r <= bounds.recoveries).map(|kind| (ops, crashes, kind)),
+            );
+        }
+    }
+    // Cheap rounds first: each step, and each crash, and each kind of recovery, multiplies the states.
+    rounds.sort_by_key(|&(ops, crashes, recoveries)| (2 * (ops + crashes) + recoveries as u32, ops));
+    let (mut done, count) = (Vec::new(), rounds.len());
+    for round in rounds {
+        let (ops, crashes, recoveries) = round;
+        let states = || search.states.load(Ordering::Relaxed);
+        let progress = || Progress { states: states(), ops, crashes, recoveries: Some(recoveries) };
+        search.round(round, bounds.threads, || report(progress()));
         let found = search.found.lock().expect("no worker panicked").take();
         if found.is_some() || search.stop.load(Ordering::Relaxed) {
             return Outcome { progress: progress(), rounds: done, complete: false, found };
         }
-        done.push((ops, crashes));
+        if !search.too_deep.swap(false, Ordering::Relaxed) {
+            done.push(round);
+        }
     }
     let states = search.states.load(Ordering::Relaxed);
-    let progress = Progress { states, ops: bounds.ops, crashes: bounds.crashes };
-    Outcome { progress, rounds: done, complete: true, found: None }
+    let Bounds { ops, crashes, recoveries, .. } = *bounds;
+    let progress = Progress { states, ops, crashes, recoveries: Some(recoveries) };
+    Outcome { progress, complete: done.len() == count, rounds: done, found: None }
 }
 
 /// What led to a state.
@@ -133,6 +175,8 @@ enum Step {
     Crash(usize, usize, Crash),
     /// A bit turned in this byte of these sectors.
     Rot(usize, Vec<usize>),
+    /// It is opened, and the read after so many comes up short.
+    ShortRead(usize),
 }
 
 #[derive(Clone, Debug)]
@@ -150,6 +194,7 @@ impl fmt::Display for Step {
             Step::Rot(byte, sectors) => {
                 write!(f, "a bit rots in byte {byte} of each of the sectors {sectors:?}")
             }
+            Step::ShortRead(reads) => write!(f, "open it; the read after {reads} others comes up short"),
             Step::Crash(done, of, crash) => {
                 write!(f, "after {done} of {of} writes and syncs of that, ")?;
                 match crash {
@@ -166,8 +211,7 @@ impl fmt::Display for Step {
 struct Budget {
     ops: u32,
     crashes: u32,
-    /// Of the crashes, those that may tear sectors.
-    torn: u32,
+    recoveries: Recoveries,
 }
 
 /// Where the first life of a worker's share goes: the recovery, or one first step.
@@ -186,6 +230,7 @@ struct Search {
     starts: Vec<Start>,
     states: AtomicU64,
     stop: AtomicBool,
+    too_deep: AtomicBool,
     visited: Vec<Mutex<HashMap<u64, [u8; 3]>>>,
     found: Mutex<Option<Found>>,
 }
@@ -200,30 +245,34 @@ impl Search {
             starts: starts(),
             states: AtomicU64::new(0),
             stop: AtomicBool::new(false),
+            too_deep: AtomicBool::new(false),
             visited: (0..SHARDS).map(|_| Mutex::new(HashMap::new())).collect(),
             found: Mutex::new(None),
         }
     }
 
     /// One round, its starts and first steps shared out to the threads.
-    fn round(&self, ops: u32, crashes: u32, threads: usize, mut report: impl FnMut()) {
+    fn round(&self, round: Round, threads: usize, mut report: impl FnMut()) {
+        let (ops, crashes, recoveries) = round;
         let firsts =
             || std::iter::once(Share::Opening).chain(self.alphabet.iter().map(|&op| Share::First(op)));
         let shares: Vec<(&Start, Share)> =
             self.starts.iter().flat_map(|start| firsts().map(move |share| (start, share))).collect();
         let next = AtomicUsize::new(0);
-        let budget = Budget { ops, crashes, torn: TORN_CRASHES.min(crashes) };
+        let budget = Budget { ops, crashes, recoveries };
         let (alive, finished) = channel::<()>();
         std::thread::scope(|scope| {
             for _ in 0..threads.max(1) {
                 let (alive, next, shares) = (alive.clone(), &next, &shares);
-                scope.spawn(move || {
+                let worker = std::thread::Builder::new().stack_size(STACK_BYTES);
+                let work = move || {
                     while let Some((start, share)) = shares.get(next.fetch_add(1, Ordering::Relaxed)) {
-                        let mut walk = Walk { search: self, path: vec![Step::Start(start.name)] };
+                        let mut walk = Walk { search: self, path: vec![Step::Start(start.name)], depth: 0 };
                         walk.open(start.disk.clone(), &start.known, budget, *share);
                     }
                     drop(alive);
-                });
+                };
+                worker.spawn_scoped(scope, work).expect("a thread starts");
             }
             drop(alive);
             while finished.recv_timeout(Duration::from_millis(200)) == Err(RecvTimeoutError::Timeout) {
@@ -238,7 +287,7 @@ impl Search {
         (disk, known).hash(&mut hasher);
         let id = hasher.finish();
         let mut shard = self.visited[id as usize % SHARDS].lock().expect("no worker panicked");
-        let left = [left.ops as u8, left.crashes as u8, left.torn as u8];
+        let left = [left.ops as u8, left.crashes as u8, left.recoveries as u8];
         match shard.get(&id) {
             Some(known) if known.iter().zip(&left).all(|(known, left)| known >= left) => return false,
             Some(_) => {}
@@ -256,6 +305,8 @@ impl Search {
 struct Walk<'a> {
     search: &'a Search,
     path: Vec<Step>,
+    /// Recoveries cut off in a row.
+    depth: u32,
 }
 
 impl Walk<'_> {
@@ -272,12 +323,28 @@ impl Walk<'_> {
             Err(broken) => self.broken(broken),
             Ok((mut engine, report)) => {
                 let journal = engine.device().take_journal();
-                if !matches!(share, Share::First(_)) {
-                    self.crashes_within(&state, &journal, known, left);
+                if left.recoveries > Recoveries::Undisturbed && !matches!(share, Share::First(_)) {
+                    let torn = left.recoveries == Recoveries::CutOffTorn;
+                    let then = match left.recoveries {
+                        Recoveries::CutOffOnce => Recoveries::Undisturbed,
+                        more => more,
+                    };
+                    if self.depth < DEPTH_MAX {
+                        self.depth += 1;
+                        let left = Budget { recoveries: then, ..left };
+                        self.crashes_within(&state, &journal, known, left, torn);
+                        self.depth -= 1;
+                    } else {
+                        self.search.too_deep.store(true, Ordering::Relaxed);
+                    }
                 }
                 match caught(|| recovered(&mut engine, &report, known)) {
                     Err(broken) => self.broken(broken),
-                    Ok(known) => self.live(&engine, &known, left, share),
+                    Ok(known) => {
+                        let depth = std::mem::take(&mut self.depth);
+                        self.live(&engine, &known, left, share);
+                        self.depth = depth;
+                    }
                 }
             }
         }
@@ -285,22 +352,17 @@ impl Walk<'_> {
     }
 
     /// Cuts the power, or kills, behind each access but the last.
-    fn crashes_within(&mut self, before: &State, journal: &[Io], known: &Known, left: Budget) {
-        if left.crashes == 0 {
-            return;
-        }
+    fn crashes_within(&mut self, before: &State, journal: &[Io], known: &Known, left: Budget, torn: bool) {
         let mut state = before.clone();
         for (n, io) in journal.iter().enumerate().take(journal.len().saturating_sub(1)) {
             state.apply(io);
-            self.crash(&state, known, left, (n + 1, journal.len()));
+            self.crash(&state, known, left, (n + 1, journal.len()), torn);
         }
     }
 
-    /// All that a crash at this moment can leave.
-    fn crash(&mut self, state: &State, known: &Known, left: Budget, (done, of): (usize, usize)) {
-        let cuts = state.power_cuts(left.torn > 0);
-        let left = Budget { crashes: left.crashes - 1, torn: left.torn.saturating_sub(1), ..left };
-        for cut in cuts {
+    /// All that a crash at this moment can leave, with `left` to come.
+    fn crash(&mut self, state: &State, known: &Known, left: Budget, (done, of): (usize, usize), torn: bool) {
+        for cut in state.power_cuts(torn) {
             if self.search.stop.load(Ordering::Relaxed) {
                 return;
             }
@@ -342,11 +404,14 @@ impl Walk<'_> {
                 Ok(None) => {}
                 Ok(Some(done)) => {
                     let journal = engine.device().take_journal();
-                    self.crashes_within(&before, &journal, &done.during, left);
+                    let crashed = Budget { crashes: left.crashes - 1, ..left };
+                    self.crashes_within(&before, &journal, &done.during, crashed, true);
                     let at_rest = if done.failed { done.after.clone() } else { done.after.at_rest() };
-                    self.crash(&engine.device().state(), &at_rest, left, (journal.len(), journal.len()));
+                    let all = (journal.len(), journal.len());
+                    self.crash(&engine.device().state(), &at_rest, crashed, all, true);
                     if self.search.faults && left.crashes == 1 {
                         self.rot(&engine.device().state(), &at_rest);
+                        self.short_reads(&engine.device().state(), &at_rest);
                     }
                     if !done.failed {
                         if let Err(broken) = caught(|| workload::reads(&engine, &done.after, false)) {
@@ -370,7 +435,11 @@ impl Walk<'_> {
                 return;
             }
             let superblocks = sectors.len() > 1;
-            if !self.search.enter(rotten.fingerprint(), known, Budget { ops: 0, crashes: 0, torn: 0 }) {
+            if !self.search.enter(
+                rotten.fingerprint(),
+                known,
+                Budget { ops: 0, crashes: 0, recoveries: Recoveries::Undisturbed },
+            ) {
                 continue;
             }
             let (disk, mechanisms) = (Disk::of(rotten), self.search.mechanisms);
@@ -384,6 +453,44 @@ impl Walk<'_> {
                 self.path.push(Step::Rot(byte, sectors));
                 self.broken(broken);
                 self.path.pop();
+            }
+        }
+    }
+
+    /// Opens the device with each of its reads in turn coming up short: that is told, as what it is; and the next opening
+    /// finds everything.
+    fn short_reads(&mut self, state: &State, known: &Known) {
+        let mechanisms = self.search.mechanisms;
+        for reads in 0.. {
+            let disk = Disk::of(state.clone());
+            disk.short_read_after(reads);
+            let opened = caught(|| match Engine::open(&disk, &IDENTITY, mechanisms, &mut Tracer::off()) {
+                Ok((engine, _)) if engine.device().was_short() => {
+                    Err("E1: a read of the recovery came up short, and nobody was told".into())
+                }
+                // More reads than there are: all of them were tried.
+                Ok(_) => Ok(None),
+                Err(OpenError::Io(_)) => Ok(Some(())),
+                Err(error) => Err(format!("a read that came up short is taken for something else: {error}")),
+            });
+            let checked = opened.and_then(|short| {
+                let disk = Disk::of(disk.state());
+                let Some(()) = short else { return Ok(false) };
+                let (mut engine, report) = Engine::open(disk, &IDENTITY, mechanisms, &mut Tracer::off())
+                    .map_err(|error| {
+                        format!("E1: after a short read the device cannot be opened: {error}")
+                    })?;
+                recovered(&mut engine, &report, known).map(|_| true)
+            });
+            match checked {
+                Ok(true) => {}
+                Ok(false) => return,
+                Err(broken) => {
+                    self.path.push(Step::ShortRead(reads));
+                    self.broken(broken);
+                    self.path.pop();
+                    return;
+                }
             }
         }
     }

@@ -1,7 +1,7 @@
 //! Every crash of every small workload, on the real engine.
 //!
-//! A schedule is up to so many steps of a host and up to so many crashes, anywhere: at every write and sync of a step,
-//! and at every write and sync of a recovery. A crash is a kill -9 (the cache survives) or a power cut that leaves any
+//! A schedule is up to so many steps of a host, up to so many crashes at any write or sync of a step, and crashes at the
+//! writes and syncs of recoveries without a bound: what a recovery that is cut off leaves is soon nothing new. A crash is a kill -9 (the cache survives) or a power cut that leaves any
 //! part of the cache on the medium. After each, the real `engine::Engine` opens what is left, and must have recovered
 //! what it promised.
 //!
@@ -19,4 +19,4 @@ mod workload;
 
 pub(crate) use workload::{IDENTITY, image_with_a_past, opened_image};
 
-pub use enumerate::{Bounds, Found, Outcome, Progress, explore_device};
+pub use enumerate::{Bounds, Found, Outcome, Progress, Recoveries, Round, explore_device};
