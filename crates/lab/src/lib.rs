@@ -3,6 +3,7 @@
 //! | part | job |
 //! |---|---|
 //! | [`check`] | exhaustive, bounded exploration of the replicas' real step functions |
+//! | [`cluster`] | schedules on the checker's cluster, step by step |
 //! | [`story`] | schedules written by hand, with what the replicas say to them (`stories/`) |
 //! | [`device`] | every crash of every small workload, on the real engine and a simulated disk |
 //! | [`hostile`] | any bytes at all, given to every decoder |
@@ -10,9 +11,11 @@
 #![forbid(unsafe_code)]
 
 pub mod check;
+pub mod cluster;
 pub mod device;
 pub mod hostile;
 pub mod story;
+pub mod why;
 
 use trace::{Mechanism, Mechanisms};
 

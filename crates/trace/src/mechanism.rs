@@ -22,6 +22,15 @@ pub enum Class {
     Liveness,
 }
 
+/// The promises to a client, in its words: promise 1 first.
+pub const PROMISES: [&str; 5] = [
+    "A write that returned OK is never lost and never undone.",
+    "Reads and writes of a key are linearizable, and a write takes effect once.",
+    "A write whose outcome is not known says so.",
+    "With a majority of replicas up and connected, service returns by itself.",
+    "Damage is reported, never served.",
+];
+
 macro_rules! registry {
     ($($variant:ident $id:literal $room:ident $class:ident promise $promise:literal $does:literal)*) => {
         /// One removable mechanism.
@@ -51,6 +60,11 @@ macro_rules! registry {
             /// The promise (numbered in `ARCHITECTURE.md`) that it protects.
             pub fn promise(self) -> u8 {
                 match self { $(Mechanism::$variant => $promise,)* }
+            }
+
+            /// The name of its variant in [`Mechanism`], which its guard reads.
+            pub fn variant(self) -> &'static str {
+                match self { $(Mechanism::$variant => stringify!($variant),)* }
             }
 
             /// What it does, in one sentence.

@@ -8,8 +8,9 @@ use std::collections::{HashMap, HashSet};
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-use super::scope::Scope;
+use super::scope::{Goal, Scope};
 use super::world::{Action, Pools, World};
+use crate::cluster::{Setting, Stage};
 
 /// States that are expanded between two merges: enough to keep all cores busy, few enough that what they lead to stays
 /// in the caches.
@@ -33,6 +34,8 @@ pub struct Found {
     pub broken: String,
     /// The steps, as sentences.
     pub steps: Vec<String>,
+    /// The same as a schedule: see [`crate::cluster`].
+    pub script: Vec<String>,
     /// The replicas at the end.
     pub end: Vec<String>,
 }
@@ -110,6 +113,7 @@ fn expand(scope: &Scope, block: &[World], visited: &Visited, threads: usize) -> 
                 let from = (parent, number as u16);
                 let (id, after) = match catch_unwind(AssertUnwindSafe(|| state.after(scope, action))) {
                     Ok(after) => (fingerprint(&after), Some(after)),
+                    Err(_) if scope.goal == Goal::Betrayal => continue,
                     Err(_) => (parent ^ (number as u64 + 1), None),
                 };
                 if !visited.contains_key(&id) && seen.insert(id) {
@@ -141,20 +145,38 @@ fn rebuild(scope: &Scope, visited: &Visited, root: u64, end: u64) -> Found {
         numbers.push(number);
         at = parent;
     }
+    let setting = Setting {
+        nodes: scope.nodes,
+        cold: !scope.established,
+        frames: scope.entries_per_frame,
+        pieces: scope.pieces,
+        resend: scope.resend_after,
+        goal: scope.goal,
+    };
     let mut world = World::new(scope);
+    let mut stage = Stage::new(&setting, scope.mechanisms);
     let mut steps = Vec::new();
+    let mut script: Vec<String> = setting.to_string().lines().map(str::to_string).collect();
     for number in numbers.into_iter().rev() {
         let action: Action = world.actions(scope)[number as usize];
         steps.push(world.describe(action));
-        match catch_unwind(AssertUnwindSafe(|| world.after(scope, action))) {
-            Ok(after) => world = after,
+        let step = world.step(scope, action, &mut stage);
+        script.push(step.to_string());
+        let done = catch_unwind(AssertUnwindSafe(|| {
+            let after = world.after(scope, action);
+            // The stage keeps what is sent twice apart, so it has all that the world has.
+            stage.take(&step).map(|_| after)
+        }));
+        match done {
+            Ok(after) => world = after.expect("what is possible in the world is possible on the stage"),
             Err(panic) => {
                 let text = panic.downcast_ref::<String>().cloned();
                 let text = text.or_else(|| panic.downcast_ref::<&str>().map(|s| s.to_string()));
                 let broken = text.unwrap_or_else(|| "an assertion of the rules failed".into());
-                return Found { broken, steps, end: world.summary() };
+                return Found { broken, steps, script, end: world.summary() };
             }
         }
     }
-    Found { broken: world.broken().unwrap_or("nothing").to_string(), steps, end: world.summary() }
+    let broken = world.broken().unwrap_or("nothing").to_string();
+    Found { broken, steps, script, end: world.summary() }
 }

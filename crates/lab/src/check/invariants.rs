@@ -2,11 +2,16 @@
 
 use dataplane::{Epoch, NodeId, Origin, RoleName, Seq};
 
-use super::world::{World, version};
+use super::scope::Goal;
+use super::world::{Shown, World, version};
 
 impl World {
     /// What must hold in every state.
     pub(crate) fn observe(&mut self) {
+        self.betrayed();
+        if self.goal == Goal::Betrayal {
+            return;
+        }
         for at in 0..self.seats.len() {
             let seat = &self.seats[at];
             let node = NodeId(at as u32 + 1);
@@ -53,6 +58,40 @@ impl World {
                     self.committed.len(),
                     status.promised.0
                 ));
+            }
+        }
+    }
+
+    /// P1, P2: whoever serves in the newest epoch has all that a client was ever told of.
+    fn betrayed(&mut self) {
+        for (at, seat) in self.seats.iter().enumerate() {
+            if let (RoleName::Primary, epoch, ..) = seat.replica.observe() {
+                self.leaders.entry(epoch).or_insert(NodeId(at as u32 + 1));
+            }
+        }
+        // A deposed primary that does not know it yet can do no harm: it cannot confirm its epoch.
+        let Some(&newest) = self.leaders.keys().max() else { return };
+        for (at, seat) in self.seats.iter().enumerate() {
+            let (status, disk) = (seat.replica.status(0), &seat.disk);
+            if !status.serving || status.promised != newest {
+                continue;
+            }
+            let has = |seq: Seq, content: (Epoch, Origin)| {
+                let held = || &disk.log[disk.at(seq)];
+                (seq <= disk.base && !disk.half)
+                    || (seq > disk.base && seq <= disk.last() && (held().epoch, held().origin) == content)
+            };
+            let gone = self.shown.iter().find(|(seq, content, _)| !has(*seq, *content));
+            if let Some((seq, _, how)) = gone {
+                let node = at + 1;
+                let broken = match how {
+                    Shown::Acknowledged => {
+                        format!("P1: n{node} serves without entry {seq}, which was acknowledged")
+                    }
+                    Shown::Read => format!("P2: n{node} serves without entry {seq}, which a client has read"),
+                };
+                self.broken.get_or_insert(broken);
+                return;
             }
         }
     }

@@ -28,5 +28,5 @@ pub(crate) mod words;
 pub(crate) mod world;
 
 pub use explore::{Found, Outcome, Progress, explore};
-pub use scope::{SCOPES, Scope};
+pub use scope::{Goal, SCOPES, Scope};
 pub use world::{Action, World};

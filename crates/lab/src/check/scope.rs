@@ -31,14 +31,31 @@ pub struct Scope {
     pub ticks: u8,
     /// Most entries that one message carries.
     pub entries_per_frame: usize,
+    /// Pieces in which a state is transferred.
+    pub pieces: u64,
+    /// Timer expiries before entries that nobody acknowledged are sent again.
+    pub resend_after: u64,
     /// Do gateways know the greatest epoch that was ever promised? If not, candidates collide.
     pub informed: bool,
     /// Most messages on their way at a time; of more, any one is lost.
     pub messages_max: usize,
     /// Longest schedule.
     pub depth_max: u32,
+    /// What is looked for.
+    pub goal: Goal,
     /// The mechanisms that are on.
     pub mechanisms: Mechanisms,
+}
+
+/// What ends an exploration.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum Goal {
+    /// Any invariant that does not hold, and any assertion of the rules that fails.
+    #[default]
+    Invariant,
+    /// What a client sees: a write that it was told of is gone, took effect twice, or a read is wrong. A replica whose
+    /// own assertion fails has stopped; such states lead nowhere.
+    Betrayal,
 }
 
 impl Scope {
@@ -68,9 +85,12 @@ const BASE: Scope = Scope {
     duplicates: 0,
     ticks: 0,
     entries_per_frame: usize::MAX,
+    pieces: 1,
+    resend_after: 1,
     informed: false,
     messages_max: 8,
     depth_max: 40,
+    goal: Goal::Invariant,
     mechanisms: Mechanisms::all(),
 };
 

@@ -11,6 +11,14 @@ use trace::Tracer;
 
 use super::scope::Scope;
 
+/// What messages may carry.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(super) struct Limits {
+    pub entries_per_frame: usize,
+    /// Pieces of a transferred state.
+    pub pieces: u64,
+}
+
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) enum LogOp {
     Append(Entry),
@@ -25,6 +33,8 @@ pub(super) struct Disk {
     /// The checkpoint: its seq, and what the rules keep in it.
     pub base: Seq,
     pub host_state: Vec<u8>,
+    /// Are keys of the checkpoint missing?
+    pub half: bool,
     /// What the present action moved from the log to the checkpoint.
     pub dropped: Vec<(Seq, (Epoch, Origin))>,
     /// The log after the checkpoint as its owner sees it.
@@ -44,6 +54,7 @@ impl Disk {
             proven,
             base: 0,
             host_state: Vec::new(),
+            half: false,
             dropped: Vec::new(),
             log: Vec::new(),
             synced: Vec::new(),
@@ -74,6 +85,8 @@ pub(super) struct Seat {
     pub disk: Disk,
     pub held: Vec<Held>,
     pub proof: Durable,
+    /// Of the state being transferred, what has come.
+    pub pieces: u64,
 }
 
 impl Seat {
@@ -85,7 +98,7 @@ impl Seat {
             mechanisms: scope.mechanisms,
             timing: Timing {
                 heartbeat_every: 1,
-                resend_after: 1,
+                resend_after: scope.resend_after,
                 candidate_patience: 1,
                 window_bytes: 1 << 20,
                 waiting_max: 64,
@@ -108,7 +121,7 @@ impl Seat {
         let at = (position, if disk.proven { disk.last() } else { 0 });
         let proof = guard::durable_ack(on, Some(at), at).unwrap_or_default();
         let replica = Replica::restore(config, restored).expect("the rules wrote the host state themselves");
-        Seat { replica, disk, held: Vec::new(), proof }
+        Seat { replica, disk, held: Vec::new(), proof, pieces: 0 }
     }
 
     pub fn on(&self) -> trace::Mechanisms {
@@ -136,7 +149,7 @@ impl Seat {
         &mut self,
         now: u64,
         effect: Effect,
-        per_frame: usize,
+        limits: Limits,
         out: &mut Vec<(Address, Message)>,
         t: &mut Tracer,
     ) {
@@ -161,7 +174,7 @@ impl Seat {
             Effect::Send(to, message) => out.push((to, message)),
             Effect::Hold(to, message) => self.hold(Held::until(self.disk.position, to, message, None)),
             Effect::SendEntries { to, epoch, prev, upto, commit } => {
-                let upto = upto.min(prev.seq.saturating_add(per_frame as u64));
+                let upto = upto.min(prev.seq.saturating_add(limits.entries_per_frame as u64));
                 let entries = self.disk.log[self.disk.at(prev.seq + 1)..self.disk.at(upto + 1)].to_vec();
                 out.push((Address::Node(to), Message::Prepare { epoch, prev, entries, commit }));
                 self.replica.step(now, Event::Sent(to, upto, 1), t);
@@ -170,17 +183,20 @@ impl Seat {
                 let result = dataplane::ReadResult::Missing;
                 out.push((Address::Gateway(gateway), Message::ReadAnswer { id, result }));
             }
-            // The keys do not matter here: a state is one piece without any.
+            // The keys do not matter here: the pieces of a state are empty, but counted.
             Effect::SendChunk { to, epoch, transfer, cursor } => {
                 let (seq, host_state) = (self.disk.base, self.disk.host_state.clone());
-                let chunk = Chunk { seq, items: Vec::new(), next: None, host_state };
+                let piece = cursor.first().map_or(1, |piece| u64::from(*piece)) + 1;
+                let next = (piece <= limits.pieces).then(|| vec![piece as u8]);
+                let chunk = Chunk { seq, items: Vec::new(), next, host_state };
                 out.push((Address::Node(to), Message::Chunk { epoch, transfer, cursor, chunk }));
             }
-            Effect::InstallBegin | Effect::InstallItems(_) | Effect::InstallAbort => {}
+            Effect::InstallBegin | Effect::InstallAbort => self.pieces = 0,
+            Effect::InstallItems(_) => self.pieces += 1,
             Effect::InstallFinish { seq, host_state, epoch } => {
                 let promise = self.disk.promise.max(epoch);
                 let empty = Disk::empty(promise, true, self.disk.position + 1);
-                self.disk = Disk { base: seq, host_state, ..empty };
+                self.disk = Disk { base: seq, host_state, half: self.pieces < limits.pieces, ..empty };
                 let at = self.disk.written();
                 self.proof = guard::durable_ack(self.on(), Some(at), at).unwrap_or(self.proof);
                 self.replica.step(now, Event::Installed(true), t);

@@ -4,7 +4,9 @@ use std::fmt;
 
 use dataplane::Message;
 
+use super::scope::Scope;
 use super::world::{Action, World};
+use crate::cluster::{Stage, Step};
 
 impl World {
     /// What `action` does here, for a person.
@@ -29,6 +31,23 @@ impl World {
             }
             Action::Wipe(node) => format!("n{node} gets an empty disk and restarts"),
             Action::Tick => "all timers expire".into(),
+        }
+    }
+
+    /// `action` as a step of a schedule, on a stage that stands where this world stands.
+    pub(super) fn step(&self, scope: &Scope, action: Action, stage: &mut Stage) -> Step {
+        let mut which = |at: usize| stage.naming(&self.network[at]).expect("the stage has every message");
+        match action {
+            Action::TakeOver(to) => Step::TakeOver { to, above: self.greatest_promise(scope).0 },
+            Action::Send(write, to) => Step::Write { number: u64::from(write) + 1, to },
+            Action::Read(from) => Step::Read { from },
+            Action::Deliver(at, false) => Step::Deliver(which(at)),
+            Action::Deliver(at, true) => Step::Again(which(at)),
+            Action::Lose(at) => Step::Lose(which(at)),
+            Action::Sync(at) => Step::Sync(at),
+            Action::Crash(at, keep) => Step::Crash { at, keep },
+            Action::Wipe(at) => Step::Wipe(at),
+            Action::Tick => Step::Tick(None),
         }
     }
 

@@ -5,13 +5,13 @@ use std::fmt;
 use std::sync::{Arc, Mutex};
 
 use dataplane::{
-    Address, Condition, Epoch, Event, GatewayId, Message, NodeId, Op, Origin, Outcome, Query, RequestId,
-    RoleName, Seq, WriteResult, guard,
+    Address, Condition, Epoch, Event, Frame, GatewayId, Message, NodeId, Op, Origin, Outcome, Query,
+    RequestId, RoleName, Seq, WriteResult, guard,
 };
 use trace::{Actor, Kind, Tracer, emit};
 
-use super::scope::Scope;
-use super::seat::Seat;
+use super::scope::{Goal, Scope};
+use super::seat::{Limits, Seat};
 use super::shared::{Pool, Shared};
 
 /// A message on its way: from, to, what.
@@ -49,7 +49,7 @@ pub struct World {
     /// On their way, sorted: the order of sending is forgotten, since any order may arrive.
     pub(super) network: Vec<Shared<Letter>>,
     left: Budget,
-    entries_per_frame: usize,
+    limits: Limits,
     now: u64,
     session: Seq,
     sent: Vec<u8>,
@@ -57,12 +57,22 @@ pub struct World {
     pub(super) answered: BTreeMap<RequestId, Outcome>,
     /// What was ever committed by anybody, and must stay so (D1, D4).
     pub(super) committed: Vec<(Epoch, Origin)>,
+    /// Entries that a client was told of, by an answer or by what it read; and which of the two.
+    pub(super) shown: Vec<(Seq, (Epoch, Origin), Shown)>,
+    pub(super) goal: Goal,
     /// Who ever was primary of an epoch (D2).
     pub(super) leaders: BTreeMap<Epoch, NodeId>,
     /// Read in flight: its id, and the last entry that was acknowledged to a client when it was asked.
     reading: Option<(u64, Seq)>,
     pub(super) broken: Option<String>,
     listener: Listener,
+}
+
+/// How a client came to know of an entry.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(super) enum Shown {
+    Acknowledged,
+    Read,
 }
 
 /// Who hears the events of the replicas. No part of the state: two worlds that differ in it are the same.
@@ -128,12 +138,14 @@ impl World {
             seats: ids.iter().map(|me| Shared::new(Seat::new(scope, *me, &ids))).collect(),
             network: Vec::new(),
             left,
-            entries_per_frame: scope.entries_per_frame,
+            limits: Limits { entries_per_frame: scope.entries_per_frame, pieces: scope.pieces },
             now: 0,
             session: 0,
             sent: vec![0; scope.writes as usize],
             answered: BTreeMap::new(),
             committed: Vec::new(),
+            shown: Vec::new(),
+            goal: scope.goal,
             leaders: BTreeMap::new(),
             reading: None,
             broken: None,
@@ -228,21 +240,21 @@ impl World {
         match action {
             Action::TakeOver(node) => {
                 next.left.takeovers -= 1;
-                let promised = next.seats.iter().map(|seat| seat.replica.observe().1).max();
-                let above = promised.filter(|_| scope.informed).unwrap_or_default();
+                let above = next.greatest_promise(scope);
                 next.gateway_says(node, Message::TakeOver { above });
             }
             Action::Send(write, node) => {
                 next.sent[write as usize] += 1;
                 let request = RequestId { session: next.session, number: u64::from(write) + 1 };
                 let key: Arc<[u8]> = Arc::from(&b"k"[..]);
-                let op = Op::Put { key, value: Arc::from([write]), condition: Condition::Always };
+                let value = Arc::from((write + 1).to_string().as_bytes());
+                let op = Op::Put { key, value, condition: Condition::Always };
                 next.gateway_says(node, Message::Write { request, op });
             }
             Action::Read(node) => {
                 next.left.reads -= 1;
                 let acknowledged = next.answered.values().map(version).max().unwrap_or(0);
-                let id = u64::from(next.left.reads) + 1;
+                let id = u64::from(scope.reads - next.left.reads);
                 next.reading = Some((id, acknowledged));
                 let query = Query::Get(Arc::from(&b"k"[..]));
                 next.gateway_says(node, Message::Read { id, query });
@@ -272,6 +284,12 @@ impl World {
         next.network.dedup();
         next.observe();
         next
+    }
+
+    /// What a gateway that asks for a takeover knows of promises.
+    pub(super) fn greatest_promise(&self, scope: &Scope) -> Epoch {
+        let promised = self.seats.iter().map(|seat| seat.replica.observe().1).max();
+        promised.filter(|_| scope.informed).unwrap_or_default()
     }
 
     /// What is broken in this state, in a client's words and with the invariant's number.
@@ -308,7 +326,7 @@ impl World {
     }
 
     pub(crate) fn limit_frames(&mut self, entries: usize) {
-        self.entries_per_frame = entries;
+        self.limits.entries_per_frame = entries;
     }
 
     pub(crate) fn sync_if_needed(&mut self, node: u32) {
@@ -349,6 +367,21 @@ impl World {
         self.event(to.0, Event::Settle);
     }
 
+    /// The message arrives at `at`, for whom it is not.
+    pub(crate) fn stray(&mut self, letter: &Letter, at: u32) {
+        let (from, to, message) = letter;
+        let (cluster, shard) = ([0; 16], 0);
+        let (from_node, to, cause) = (Address::Node(*from), Address::Node(*to), None);
+        let frame = Frame { cluster, shard, from: from_node, to, cause, message: message.clone() };
+        let on = self.seats[at as usize - 1].on();
+        if guard::frame_identity(on, &frame, &cluster, shard, Address::Node(NodeId(at))) {
+            self.deliver(&(*from, NodeId(at), frame.message));
+        } else {
+            let why = format!("{} to {} is not meant for this node", frame.message.name(), frame.to);
+            emit!(&mut self.listener.tracer(at), Kind::FrameRefused { why });
+        }
+    }
+
     pub(crate) fn sync(&mut self, node: u32) {
         let seat = self.seat(node);
         seat.disk.synced = seat.disk.log.clone();
@@ -364,14 +397,14 @@ impl World {
 
     /// One event at one node, with the effects that follow: what `node::Node` does on a real engine.
     fn event(&mut self, node: u32, event: Event) {
-        let (now, entries_per_frame) = (self.now, self.entries_per_frame);
+        let (now, limits) = (self.now, self.limits);
         let t = &mut self.listener.tracer(node);
         let mut out = Vec::new();
         let seat = self.seat(node);
         seat.replica.step(now, event, t);
         loop {
             while let Some(effect) = seat.replica.next_effect() {
-                seat.perform(now, effect, entries_per_frame, &mut out, t);
+                seat.perform(now, effect, limits, &mut out, t);
             }
             let at = seat.disk.written();
             match guard::durable_ack(seat.on(), None, at) {
@@ -405,6 +438,7 @@ impl World {
             (_, Message::SessionOpened { session }) => self.session = session,
             (_, Message::Answer { request, result: WriteResult::Done(outcome) }) => {
                 let before = self.answered.insert(request, outcome);
+                self.show(from, version(&outcome), Shown::Acknowledged);
                 if before.is_some_and(|before| before != outcome) {
                     self.break_promise(
                         "D6, P2",
@@ -414,6 +448,7 @@ impl World {
             }
             (_, Message::ReadAnswer { id, .. }) => {
                 let applied = self.seats[from.0 as usize - 1].replica.observe().3;
+                self.show(from, applied, Shown::Read);
                 if let Some((_, acknowledged)) = self.reading.take_if(|(asked, _)| *asked == id)
                     && applied < acknowledged
                 {
@@ -426,6 +461,18 @@ impl World {
                 }
             }
             _ => {}
+        }
+    }
+
+    /// A client knows of this entry now, as `by` has it.
+    fn show(&mut self, by: NodeId, seq: Seq, how: Shown) {
+        let disk = &self.seats[by.0 as usize - 1].disk;
+        if (disk.base + 1..=disk.last()).contains(&seq) {
+            let entry = &disk.log[disk.at(seq)];
+            let new = (seq, (entry.epoch, entry.origin), how);
+            if !self.shown.contains(&new) {
+                self.shown.push(new);
+            }
         }
     }
 

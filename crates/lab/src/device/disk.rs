@@ -222,15 +222,31 @@ impl State {
 
     fn cut(&self, choices: &[Choice], pick: &[usize]) -> Cut {
         let mut fingerprint_after = self.durable_fingerprint;
-        let mut sectors = Vec::new();
+        let (mut sectors, mut names) = (Vec::new(), Vec::new());
         for (choice, &n) in choices.iter().zip(pick).filter(|(_, n)| **n > 0) {
             let (fate, content) = &choice.options[n];
             let old = &self.durable[choice.sector];
             fingerprint_after ^= fingerprint(choice.sector, old) ^ fingerprint(choice.sector, content);
             sectors.push((choice.sector, *fate, content.clone()));
+            names.push(format!("{}{}", choice.sector, choice.name(n)));
         }
         let lost = choices.len() - sectors.len();
-        Cut { fingerprint: fingerprint_after, sectors, lost }
+        Cut { fingerprint: fingerprint_after, sectors, names, lost }
+    }
+
+    /// The power cut that a schedule describes by these names: a cached sector survives in its newest version (`16`), an
+    /// older one (`16:1`), or torn (`16:front`, `16:end`); those that are not named are lost. A name of nothing that is
+    /// cached means nothing.
+    pub(crate) fn cut_named(&self, names: &[&str]) -> Cut {
+        let choices = self.choices(true);
+        let pick: Vec<usize> = choices
+            .iter()
+            .map(|choice| {
+                let named = |n: &usize| names.contains(&&*format!("{}{}", choice.sector, choice.name(*n)));
+                (1..choice.options.len()).find(named).unwrap_or(0)
+            })
+            .collect();
+        self.cut(&choices, &pick)
     }
 
     /// For each cached sector, what may be on the medium after a power cut, the old bytes first, torn ones last.
@@ -260,6 +276,41 @@ impl State {
         choices
     }
 
+    /// A letter for each of `sectors`: `.` nothing, `#` on the medium, `~` in the cache only or newer there.
+    pub(crate) fn strip(&self, sectors: std::ops::Range<usize>) -> String {
+        let letter = |at| {
+            let cached =
+                self.cached.iter().any(|c| c.sector == at && bytes(&c.content) != bytes(&self.durable[at]));
+            if cached {
+                '~'
+            } else if self.durable[at].is_some() {
+                '#'
+            } else {
+                '.'
+            }
+        };
+        sectors.map(letter).collect()
+    }
+
+    /// Sectors up to the last one in use.
+    pub(crate) fn used(&self) -> usize {
+        let cached = self.cached.iter().map(|c| c.sector + 1).max().unwrap_or(0);
+        let durable = self.durable.iter().rposition(Option::is_some).map_or(0, |at| at + 1);
+        cached.max(durable)
+    }
+
+    /// The medium with a bit turned in byte `byte` of each of these sectors; nothing may be cached.
+    pub(crate) fn rotten_in(&self, sectors: &[usize], byte: usize) -> State {
+        let mut rotten = self.clone();
+        for &sector in sectors {
+            let mut changed = *bytes(&self.durable[sector]);
+            changed[byte] ^= 1;
+            rotten.apply(&Io::Write(sector, vec![content(&changed)], 0));
+        }
+        rotten.apply(&Io::Sync);
+        rotten
+    }
+
     /// The disk after a power cut: an empty cache.
     pub(crate) fn after(&self, cut: &Cut) -> State {
         let mut durable = self.durable.clone();
@@ -277,13 +328,7 @@ impl State {
         let hit = used.map(|sector| vec![sector]).chain([SLOTS.to_vec()]);
         hit.flat_map(|sectors| ROTTEN_BYTES.map(|byte| (sectors.clone(), byte)))
             .map(|(sectors, byte)| {
-                let mut rotten = self.clone();
-                for &sector in &sectors {
-                    let mut changed = *bytes(&self.durable[sector]);
-                    changed[byte] ^= 1;
-                    rotten.apply(&Io::Write(sector, vec![content(&changed)], 0));
-                }
-                rotten.apply(&Io::Sync);
+                let rotten = self.rotten_in(&sectors, byte);
                 (sectors, byte, rotten)
             })
             .collect()
@@ -304,6 +349,16 @@ struct Choice {
 }
 
 impl Choice {
+    /// The end of an option's name in a schedule.
+    fn name(&self, option: usize) -> String {
+        match self.options[option].0 {
+            Fate::FrontWritten(_) => ":front".into(),
+            Fate::EndWritten(_) => ":end".into(),
+            _ if option + 1 == self.whole => String::new(),
+            _ => format!(":{option}"),
+        }
+    }
+
     fn add(&mut self, fate: Fate, content: Content) {
         if self.options.iter().all(|(_, known)| bytes(known) != bytes(&content)) {
             self.options.push((fate, content));
@@ -326,6 +381,8 @@ pub(crate) struct Cut {
     /// Of the disk after it.
     pub(crate) fingerprint: u64,
     sectors: Vec<(usize, Fate, Content)>,
+    /// As a schedule names them: see [`State::cut_named`].
+    pub(crate) names: Vec<String>,
     lost: usize,
 }
 

@@ -111,6 +111,8 @@ pub struct Found {
     pub broken: String,
     /// The steps, as sentences.
     pub steps: Vec<String>,
+    /// The same as a schedule: see [`super::play`].
+    pub script: Vec<String>,
 }
 
 /// What came of an exploration.
@@ -202,6 +204,24 @@ impl fmt::Display for Step {
                     Crash::Power(cut) => write!(f, "a power cut: {cut}"),
                 }
             }
+        }
+    }
+}
+
+impl Step {
+    /// The line of a schedule.
+    fn line(&self) -> String {
+        match self {
+            Step::Start(name) => format!("device {name}"),
+            Step::Op(op) => op.to_string(),
+            Step::Open => "open".into(),
+            Step::Rot(byte, sectors) => {
+                let sectors: Vec<String> = sectors.iter().map(usize::to_string).collect();
+                format!("rot {byte} {}", sectors.join(" "))
+            }
+            Step::ShortRead(reads) => format!("short {reads}"),
+            Step::Crash(done, _, Crash::Kill) => format!("kill {done}"),
+            Step::Crash(done, _, Crash::Power(cut)) => format!("cut {done} {}", cut.names.join(" ")),
         }
     }
 }
@@ -399,7 +419,7 @@ impl Walk<'_> {
             let before = engine.device().state();
             engine.device().take_journal();
             self.path.push(Step::Op(op));
-            match caught(|| Ok(take(op, &mut engine, known))) {
+            match caught(|| Ok(take(op, &mut engine, known, &mut Tracer::off()))) {
                 Err(broken) => self.broken(broken),
                 Ok(None) => {}
                 Ok(Some(done)) => {
@@ -498,12 +518,13 @@ impl Walk<'_> {
     fn broken(&self, broken: String) {
         self.search.stop.store(true, Ordering::Relaxed);
         let steps = self.path.iter().map(ToString::to_string).collect();
-        self.search.found.lock().expect("no worker panicked").get_or_insert(Found { broken, steps });
+        let script = self.path.iter().map(Step::line).collect();
+        self.search.found.lock().expect("no worker panicked").get_or_insert(Found { broken, steps, script });
     }
 }
 
 /// Runs it; a failed assertion of the engine is a violation like any other.
-fn caught<T>(run: impl FnOnce() -> Result<T, String>) -> Result<T, String> {
+pub(super) fn caught<T>(run: impl FnOnce() -> Result<T, String>) -> Result<T, String> {
     catch_unwind(AssertUnwindSafe(run)).unwrap_or_else(|panic| {
         let text = panic.downcast_ref::<String>().cloned();
         let text = text.or_else(|| panic.downcast_ref::<&str>().map(|s| s.to_string()));

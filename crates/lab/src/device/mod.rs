@@ -15,6 +15,7 @@
 
 mod disk;
 mod enumerate;
+pub(crate) mod play;
 mod workload;
 
 pub(crate) use workload::{IDENTITY, image_with_a_past, opened_image};

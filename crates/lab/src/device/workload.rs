@@ -177,13 +177,12 @@ pub(crate) struct Done {
 }
 
 /// Takes one step. `None` if it is not possible here, or would change nothing.
-pub(crate) fn take(op: Op, e: &mut Engine<Disk>, known: &Known) -> Option<Done> {
-    let t = &mut Tracer::off();
+pub(crate) fn take(op: Op, e: &mut Engine<Disk>, known: &Known, t: &mut Tracer) -> Option<Done> {
     let (mut after, mut during) = (known.clone(), known.at_rest());
     match op {
-        Op::Append(change) => append(change, e, &mut after)?,
+        Op::Append(change) => append(change, e, &mut after, t)?,
         Op::Write(change) | Op::WriteAroundPromise(change) | Op::WriteFails(change) => {
-            append(change, e, &mut after)?;
+            append(change, e, &mut after, t)?;
             during.latest = after.latest.clone();
             if matches!(op, Op::WriteFails(_)) {
                 e.device().fail_next_sync();
@@ -261,8 +260,7 @@ pub(crate) fn take(op: Op, e: &mut Engine<Disk>, known: &Known) -> Option<Done> 
     Some(Done { during, after, failed: false })
 }
 
-fn append(change: Change, e: &mut Engine<Disk>, known: &mut Known) -> Option<()> {
-    let t = &mut Tracer::off();
+fn append(change: Change, e: &mut Engine<Disk>, known: &mut Known, t: &mut Tracer) -> Option<()> {
     let last = known.latest.len() as Seq;
     if change == Change::Truncate {
         if last == known.applied || e.truncate(last, t).is_err() {
@@ -449,7 +447,7 @@ fn start(name: &'static str, ops: &[Op], sectors_left: u64) -> Start {
     let (mut e, _) = Engine::open(disk, &IDENTITY, Mechanisms::all(), t).expect("it is formatted");
     let mut known = Known::default();
     let mut go = |e: &mut Engine<Disk>, op| {
-        known = take(op, e, &known).expect("a start is possible").after;
+        known = take(op, e, &known, &mut Tracer::off()).expect("a start is possible").after;
     };
     ops.iter().for_each(|&op| go(&mut e, op));
     let left = |e: &Engine<Disk>| (WAL_BYTES - e.appended_lsn().0 % WAL_BYTES) / SECTOR as u64;
@@ -470,7 +468,7 @@ pub(crate) fn image_with_a_past() -> Vec<u8> {
             .expect("it is formatted")
             .0;
         for op in [Op::Write(Change::PutNew), Op::Append(Change::Overwrite), Op::Write(Change::Truncate)] {
-            known = take(op, &mut e, &known).expect("a start has room").after;
+            known = take(op, &mut e, &known, &mut Tracer::off()).expect("a start has room").after;
         }
         let mut image = vec![0; DEVICE_BYTES];
         engine::Device::read_at(e.device(), 0, &mut image).expect("all of it is there");

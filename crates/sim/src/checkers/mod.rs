@@ -44,13 +44,7 @@ pub struct Violation {
 impl Violation {
     /// The broken promise in a client's words.
     pub fn promise_in_words(&self) -> &'static str {
-        match self.promise {
-            1 => "A write that returned OK is never lost and never undone.",
-            2 => "Reads and writes of a key are linearizable, and a write takes effect once.",
-            3 => "A write whose outcome is not known says so.",
-            4 => "With a majority of replicas up and connected, service returns by itself.",
-            _ => "Damage is reported, never served.",
-        }
+        trace::mechanism::PROMISES[usize::from(self.promise) - 1]
     }
 }
 

@@ -1,0 +1,236 @@
+//! A schedule of one device, step by step: the form in which a counterexample of a local mechanism is stored.
+//!
+//! | step | does |
+//! |---|---|
+//! | `device NAME` | first of all: one of the devices to begin from, as [`super::workload`] names them |
+//! | `open` | opens it, and checks what was recovered |
+//! | a step of the host, in the words of [`Op`] | |
+//! | `cut N [S …]` | power fails after N writes and syncs of the step before; of what is cached, only these sectors survive |
+//! | `kill N` | the process is killed there; the cache survives |
+//! | `rot B S …` | a bit turns in byte B of each of these sectors, and the device is opened |
+
+use std::sync::{Arc, Mutex};
+
+use engine::{Engine, OpenError};
+use trace::{Actor, Mechanisms, Tracer};
+
+use super::disk::{Disk, Io, SLOTS, State};
+use super::enumerate::caught;
+use super::workload::{self, IDENTITY, Known, Op, recovered, starts};
+
+/// Sectors of the superblocks and the log, in front of the data.
+const WAL: std::ops::Range<usize> = 16..32;
+
+/// What came of a step.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Done {
+    pub(crate) events: Vec<trace::Event>,
+    /// The device after it.
+    pub(crate) strip: String,
+    /// What the host was told.
+    pub(crate) told: Option<String>,
+    pub(crate) words: String,
+}
+
+/// The step that a crash may still cut off.
+struct Last {
+    before: State,
+    journal: Vec<Io>,
+    during: Known,
+    after: Known,
+}
+
+/// A device to which a schedule happens.
+pub(crate) struct Stage {
+    on: Mechanisms,
+    disk: State,
+    known: Known,
+    engine: Option<Engine<Disk>>,
+    last: Option<Last>,
+    broken: Option<String>,
+    life: u32,
+}
+
+impl Stage {
+    pub(crate) fn new(device: &str, on: Mechanisms) -> Result<Stage, String> {
+        let all = starts();
+        let names: Vec<_> = all.iter().map(|start| start.name).collect();
+        let start = all.iter().find(|start| start.name == device);
+        let start = start.ok_or_else(|| format!("there is no `{device}`; there are {}", names.join(", ")))?;
+        let (disk, known) = (start.disk.clone(), start.known.clone());
+        Ok(Stage { on, disk, known, engine: None, last: None, broken: None, life: 0 })
+    }
+
+    pub(crate) fn broken(&self) -> Option<&str> {
+        self.broken.as_deref()
+    }
+
+    /// Takes a step. An error says why it is not possible here; then nothing has changed.
+    pub(crate) fn take(&mut self, line: &str) -> Result<Done, String> {
+        let events = Arc::new(Mutex::new(Vec::new()));
+        let heard = events.clone();
+        let sink = move |event| heard.lock().expect("nobody panics").push(event);
+        let t = &mut Tracer::always(Actor::Node { node: 1, shard: 0 }, self.life + 1, Box::new(sink));
+        let words: Vec<&str> = line.split_whitespace().collect();
+        let (told, sentence) = match &words[..] {
+            ["open"] => (self.open(t)?, "the device is opened".to_string()),
+            ["cut", after, kept @ ..] => (None, self.cut(after, kept)?),
+            ["kill", after] => (None, self.kill(after)?),
+            ["rot", byte, sectors @ ..] => self.rot(byte, sectors, t)?,
+            _ => {
+                let ops = Op::all(true);
+                let op = ops.into_iter().find(|op| op.to_string() == line).ok_or("no such step")?;
+                (self.act(op, t)?, format!("the host: {op}"))
+            }
+        };
+        let disk = self.engine.as_ref().map_or_else(|| self.disk.clone(), |engine| engine.device().state());
+        let strip = format!(
+            "A{} B{} log {} data {}",
+            disk.strip(SLOTS[0]..SLOTS[0] + 1),
+            disk.strip(SLOTS[1]..SLOTS[1] + 1),
+            disk.strip(WAL),
+            disk.strip(WAL.end..disk.used().max(WAL.end)),
+        );
+        let events = std::mem::take(&mut *events.lock().expect("nobody panics"));
+        Ok(Done { events, strip, told, words: sentence })
+    }
+
+    fn open(&mut self, t: &mut Tracer) -> Result<Option<String>, String> {
+        if self.engine.is_some() {
+            return Err("it is open".into());
+        }
+        self.life += 1;
+        let (disk, on) = (Disk::of(self.disk.clone()), self.on);
+        let before = self.disk.clone();
+        let known = self.known.clone();
+        let opened = caught(|| {
+            let (engine, report) = Engine::open(disk, &IDENTITY, on, t)
+                .map_err(|error| format!("E1: a crash leaves a device that cannot be opened: {error}"))?;
+            Ok((engine, report))
+        });
+        let (mut engine, report) = match opened {
+            Ok(opened) => opened,
+            Err(broken) => return self.ends(broken),
+        };
+        let journal = engine.device().take_journal();
+        match caught(|| recovered(&mut engine, &report, &known)) {
+            Ok(after) => {
+                self.last = Some(Last { before, journal, during: known, after: after.clone() });
+                self.known = after;
+                self.engine = Some(engine);
+                Ok(Some(format!(
+                    "entries up to {} are there",
+                    self.engine.as_ref().map_or(0, Engine::last_seq)
+                )))
+            }
+            Err(broken) => {
+                // What a crash in this recovery leaves is still of interest.
+                self.last = Some(Last { before, journal, during: known.clone(), after: known });
+                self.ends(broken)
+            }
+        }
+    }
+
+    fn ends(&mut self, broken: String) -> Result<Option<String>, String> {
+        self.broken.get_or_insert(broken);
+        Ok(None)
+    }
+
+    fn act(&mut self, op: Op, t: &mut Tracer) -> Result<Option<String>, String> {
+        let engine = self.engine.as_mut().ok_or("the device is not open")?;
+        let before = engine.device().state();
+        engine.device().take_journal();
+        let known = self.known.clone();
+        let mut trial = engine.clone();
+        match caught(|| Ok(workload::take(op, &mut trial, &known, t))) {
+            Err(broken) => self.ends(broken),
+            Ok(None) => Err("that is not possible here, or changes nothing".into()),
+            Ok(Some(done)) => {
+                *engine = trial;
+                let journal = engine.device().take_journal();
+                let failed = done.failed;
+                let after = if failed { done.after.clone() } else { done.after.at_rest() };
+                self.last = Some(Last { before, journal, during: done.during, after });
+                self.known = done.after;
+                if failed {
+                    self.disk = engine.device().state();
+                    self.engine = None;
+                    return Ok(Some("refused: the device failed".into()));
+                }
+                let engine = self.engine.as_ref().expect("it is open");
+                if let Err(broken) = caught(|| workload::reads(engine, &self.known, false)) {
+                    return self.ends(broken);
+                }
+                let acknowledged = engine.durable_seq();
+                Ok(Some(format!("acknowledged up to entry {acknowledged}")))
+            }
+        }
+    }
+
+    /// The device as it was after so many accesses of the last step, and what holds then.
+    fn interrupted(&mut self, after: &str) -> Result<(State, usize, usize), String> {
+        let after: usize = after.parse().map_err(|_| format!("`{after}` is no number"))?;
+        let last = self.last.take().ok_or("no step comes before the crash")?;
+        let (mut state, of) = (last.before, last.journal.len());
+        let done = after.min(of);
+        last.journal.iter().take(done).for_each(|io| state.apply(io));
+        self.known = if done == of { last.after } else { last.during };
+        self.engine = None;
+        // What the interrupted recovery would have told does not count.
+        self.broken = None;
+        Ok((state, done, of))
+    }
+
+    fn cut(&mut self, after: &str, kept: &[&str]) -> Result<String, String> {
+        let (state, done, of) = self.interrupted(after)?;
+        let cut = state.cut_named(kept);
+        self.disk = state.after(&cut);
+        Ok(format!("power fails after {done} of {of} writes and syncs of that: {cut}"))
+    }
+
+    fn kill(&mut self, after: &str) -> Result<String, String> {
+        let (state, done, of) = self.interrupted(after)?;
+        self.disk = state;
+        Ok(format!("kill -9 after {done} of {of} writes and syncs of that: the cache survives"))
+    }
+
+    fn rot(
+        &mut self,
+        byte: &str,
+        sectors: &[&str],
+        t: &mut Tracer,
+    ) -> Result<(Option<String>, String), String> {
+        let number = |word: &str| word.parse::<usize>().map_err(|_| format!("`{word}` is no number"));
+        let (byte, sectors) =
+            (number(byte)?, sectors.iter().map(|s| number(s)).collect::<Result<Vec<_>, _>>()?);
+        if byte >= super::disk::SECTOR || sectors.iter().any(|sector| *sector >= self.disk.used()) {
+            return Err("that is not on the device".into());
+        }
+        let state = self.engine.as_ref().map_or_else(|| self.disk.clone(), |engine| engine.device().state());
+        if state.has_cached() {
+            return Err("not all is synced".into());
+        }
+        let superblocks = sectors == SLOTS;
+        self.disk = state.rotten_in(&sectors, byte);
+        let (disk, on, known) = (Disk::of(self.disk.clone()), self.on, self.known.at_rest());
+        self.engine = None;
+        let checked = caught(|| match Engine::open(disk, &IDENTITY, on, t) {
+            Err(error @ (OpenError::Corrupt(_) | OpenError::NotFormatted)) if superblocks => {
+                Ok(format!("refused: {error}"))
+            }
+            Err(error) => Err(format!("one damaged sector, and the device cannot be opened: {error}")),
+            Ok(_) if superblocks => Err("P5: a device without a superblock was opened".into()),
+            Ok((mut engine, report)) => workload::rotten(&mut engine, &known).map(|()| match report.damage {
+                Some(damage) => format!("reported: {damage}"),
+                None => "what was hit is not needed, or is refused when it is read".into(),
+            }),
+        });
+        let places: Vec<String> = sectors.iter().map(|s| (s * super::disk::SECTOR).to_string()).collect();
+        let words =
+            format!("a bit rots in the sector at byte {}, and the device is opened", places.join(" and "));
+        match checked {
+            Ok(told) => Ok((Some(told), words)),
+            Err(broken) => self.ends(broken).map(|told| (told, words)),
+        }
+    }
+}
