@@ -16,6 +16,7 @@ mod status;
 mod story;
 mod up;
 mod verify;
+mod why;
 
 use std::process::ExitCode;
 
@@ -59,6 +60,7 @@ enum Command {
     Inspect(inspect::Inspect),
     Verify(verify::Verify),
     Sim(sim::Sim),
+    Why(why::Why),
     Bench(bench::Bench),
 }
 
@@ -92,6 +94,7 @@ fn main() -> ExitCode {
         Command::Inspect(inspect) => inspect.run(),
         Command::Verify(verify) => verify.run(),
         Command::Sim(sim) => sim.run(),
+        Command::Why(why) => why.run(),
         Command::Bench(bench) => bench.run(),
     };
     result.map_or_else(failure::Failure::report, |()| ExitCode::SUCCESS)

@@ -6,6 +6,7 @@
 //! | [`cluster`] | schedules on the checker's cluster, step by step |
 //! | [`story`] | schedules written by hand, with what the replicas say to them (`stories/`) |
 //! | [`device`] | every crash of every small workload, on the real engine and a simulated disk |
+//! | [`why`] | one mechanism taken out: the schedule in which a client is betrayed, told as a story |
 //! | [`hostile`] | any bytes at all, given to every decoder |
 
 #![forbid(unsafe_code)]
@@ -14,6 +15,7 @@ pub mod check;
 pub mod cluster;
 pub mod device;
 pub mod hostile;
+mod quiet;
 pub mod story;
 pub mod why;
 

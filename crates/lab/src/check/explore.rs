@@ -6,11 +6,11 @@
 
 use std::collections::{HashMap, HashSet};
 use std::hash::{DefaultHasher, Hash, Hasher};
-use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use super::scope::{Goal, Scope};
 use super::world::{Action, Pools, World};
 use crate::cluster::{Setting, Stage};
+use crate::quiet::caught;
 
 /// States that are expanded between two merges: enough to keep all cores busy, few enough that what they lead to stays
 /// in the caches.
@@ -111,7 +111,7 @@ fn expand(scope: &Scope, block: &[World], visited: &Visited, threads: usize) -> 
             let parent = fingerprint(state);
             for (number, action) in state.actions(scope).into_iter().enumerate() {
                 let from = (parent, number as u16);
-                let (id, after) = match catch_unwind(AssertUnwindSafe(|| state.after(scope, action))) {
+                let (id, after) = match caught(|| state.after(scope, action)) {
                     Ok(after) => (fingerprint(&after), Some(after)),
                     Err(_) if scope.goal == Goal::Betrayal => continue,
                     Err(_) => (parent ^ (number as u64 + 1), None),
@@ -162,19 +162,14 @@ fn rebuild(scope: &Scope, visited: &Visited, root: u64, end: u64) -> Found {
         steps.push(world.describe(action));
         let step = world.step(scope, action, &mut stage);
         script.push(step.to_string());
-        let done = catch_unwind(AssertUnwindSafe(|| {
+        let done = caught(|| {
             let after = world.after(scope, action);
             // The stage keeps what is sent twice apart, so it has all that the world has.
             stage.take(&step).map(|_| after)
-        }));
+        });
         match done {
             Ok(after) => world = after.expect("what is possible in the world is possible on the stage"),
-            Err(panic) => {
-                let text = panic.downcast_ref::<String>().cloned();
-                let text = text.or_else(|| panic.downcast_ref::<&str>().map(|s| s.to_string()));
-                let broken = text.unwrap_or_else(|| "an assertion of the rules failed".into());
-                return Found { broken, steps, script, end: world.summary() };
-            }
+            Err(broken) => return Found { broken, steps, script, end: world.summary() },
         }
     }
     let broken = world.broken().unwrap_or("nothing").to_string();

@@ -165,6 +165,17 @@ pub const SCOPES: &[Scope] = &[
         ..BASE
     },
     Scope {
+        name: "figure-8-wide",
+        about: "the same with one more message on its way: for a long run",
+        established: true,
+        takeovers: 3,
+        entries_per_frame: 1,
+        informed: true,
+        messages_max: 3,
+        depth_max: 80,
+        ..BASE
+    },
+    Scope {
         name: "five",
         about: "five replicas, two takeovers, one write: a stale acknowledgement in a later epoch",
         nodes: 5,

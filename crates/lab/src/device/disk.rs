@@ -278,7 +278,7 @@ impl State {
 
     /// A letter for each of `sectors`: `.` nothing, `#` on the medium, `~` in the cache only or newer there.
     pub(crate) fn strip(&self, sectors: std::ops::Range<usize>) -> String {
-        let letter = |at| {
+        let letter = |at: usize| {
             let cached =
                 self.cached.iter().any(|c| c.sector == at && bytes(&c.content) != bytes(&self.durable[at]));
             if cached {

@@ -8,7 +8,6 @@
 use std::collections::HashMap;
 use std::fmt;
 use std::hash::{DefaultHasher, Hash, Hasher};
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::mpsc::{RecvTimeoutError, channel};
@@ -16,6 +15,8 @@ use std::time::Duration;
 
 use engine::{Engine, OpenError};
 use trace::{Mechanisms, Tracer};
+
+use crate::quiet;
 
 use super::disk::{Cut, Disk, Io, State, WAYS_MAX};
 use super::workload::{self, IDENTITY, Known, Op, Start, recovered, starts, take};
@@ -525,9 +526,5 @@ impl Walk<'_> {
 
 /// Runs it; a failed assertion of the engine is a violation like any other.
 pub(super) fn caught<T>(run: impl FnOnce() -> Result<T, String>) -> Result<T, String> {
-    catch_unwind(AssertUnwindSafe(run)).unwrap_or_else(|panic| {
-        let text = panic.downcast_ref::<String>().cloned();
-        let text = text.or_else(|| panic.downcast_ref::<&str>().map(|s| s.to_string()));
-        Err(text.unwrap_or_else(|| "an assertion of the engine failed".into()))
-    })
+    quiet::caught(run)?
 }

@@ -1,12 +1,33 @@
 //! Takes one mechanism away and shows what a client loses.
+//!
+//! Each mechanism's counterexample is stored as a schedule in `counterexamples/`, found by exhaustive search or written by
+//! hand, and shortened. It is never trusted: [`examine`] plays it without the mechanism and with it, and tries to drop
+//! each of its steps, every time.
+//!
+//! | file | job |
+//! |---|---|
+//! | `registry` | what is known of each mechanism beside its guard |
+//! | `play` | a schedule as text, and what comes of it |
+//! | `shrink` | as short as it gets |
+//! | `narrate` | the story, in at most thirty lines |
+//! | `chapter` | the same with all that is known, as a page of `docs/mechanisms/` |
 
+mod chapter;
+mod narrate;
 mod play;
+pub mod registry;
 mod shrink;
 
+pub use chapter::{chapter, necessity_table};
+pub use narrate::{Narration, narrate};
 pub use play::{Act, Mark, Play, Schedule, lane};
 pub use shrink::{is_minimal, shrink};
 
+use trace::mechanism::Class;
 use trace::{Mechanism, Mechanisms};
+
+use crate::check::{Goal, Scope, explore};
+use crate::device::{Bounds, Recoveries, explore_device};
 
 impl Schedule {
     /// Does it break a promise without `off`?
@@ -27,4 +48,147 @@ impl Schedule {
         let with = |steps: &[String]| Schedule { steps: steps.to_vec(), ..self.clone() };
         is_minimal(&self.steps, |steps| with(steps).betrays(off))
     }
+}
+
+/// A counterexample that was played just now, without the mechanism and with it.
+#[derive(Clone, Debug)]
+pub struct Case {
+    /// What was taken out.
+    pub mechanism: Mechanism,
+    /// The schedule.
+    pub schedule: Schedule,
+    /// Without the mechanism; a promise is broken.
+    pub off: Play,
+    /// With it.
+    pub on: Play,
+    /// Is each step needed?
+    pub minimal: bool,
+}
+
+impl Case {
+    /// Does the same schedule break nothing with the mechanism on?
+    pub fn held(&self) -> bool {
+        self.on.broken.is_none() && self.on.stopped.is_none()
+    }
+
+    /// The broken promise's number as the checker names it, and the checker.
+    pub fn checker(&self) -> &str {
+        let broken = self.off.broken.as_deref().unwrap_or_default();
+        let number = broken.split(':').next().unwrap_or_default();
+        // A device that was merely crashed must be found undamaged: E1.
+        if number.contains(' ') && !number.contains(',') { "E1" } else { number }
+    }
+
+    /// The first step that goes differently with the mechanism on.
+    pub fn parts_at(&self) -> usize {
+        let alike = |a: &Act, b: &Act| {
+            let told = |act: &Act| act.events.iter().map(|event| event.kind.clone()).collect::<Vec<_>>();
+            (a.skipped.is_some(), &a.client, &a.state, &a.words)
+                == (b.skipped.is_some(), &b.client, &b.state, &b.words)
+                && told(a) == told(b)
+        };
+        let pairs = self.off.acts.iter().zip(&self.on.acts);
+        pairs.take_while(|(off, on)| alike(off, on)).count().min(self.off.acts.len() - 1)
+    }
+}
+
+/// What comes of taking a mechanism out.
+#[derive(Clone, Debug)]
+pub enum Verdict {
+    /// A schedule that breaks a promise.
+    Counterexample(Box<Case>),
+    /// Nothing wrong is answered without it; service suffers.
+    Liveness,
+    /// Nothing was found.
+    NoneWithinBound,
+}
+
+/// Safety, liveness, or the shape of the code.
+pub fn class(mechanism: Mechanism) -> &'static str {
+    match (registry::entry(mechanism).guard, mechanism.class()) {
+        (None, _) => "structural",
+        (_, Class::Liveness) => "liveness",
+        (_, Class::Safety) => "safety",
+    }
+}
+
+/// Plays the counterexample of `mechanism`, if there is one. An error says what is wrong with the stored schedule.
+pub fn examine(mechanism: Mechanism) -> Result<Verdict, String> {
+    let Some(text) = registry::entry(mechanism).counterexample else {
+        return Ok(if class(mechanism) == "liveness" { Verdict::Liveness } else { Verdict::NoneWithinBound });
+    };
+    let schedule: Schedule = text.parse().map_err(|why| format!("{mechanism}: {why}"))?;
+    case(mechanism, schedule).map(|case| Verdict::Counterexample(Box::new(case)))
+}
+
+/// What it means that there is no schedule; for those that have one, nothing.
+pub fn why_none(mechanism: Mechanism) -> &'static str {
+    match (class(mechanism), mechanism) {
+        (_, Mechanism::OneLog) => {
+            "structural: the shape of the engine, which has no second log to do without it"
+        }
+        (_, Mechanism::DeviceLock) => {
+            "structural: it takes two processes on one device; `a_second_opener_is_told_that_the_device_is_in_use` \
+             opens one twice"
+        }
+        ("liveness", _) => "liveness: nothing wrong is answered without it, and no seed so far stops service",
+        _ => "",
+    }
+}
+
+/// Plays `schedule` without `mechanism` and with it.
+pub fn case(mechanism: Mechanism, schedule: Schedule) -> Result<Case, String> {
+    let off = schedule.play(Mechanisms::all().without(mechanism))?;
+    if off.broken.is_none() {
+        return Err(format!("without {mechanism}, this schedule breaks nothing:\n{schedule}"));
+    }
+    let on = schedule.play_to_the_end(Mechanisms::all())?;
+    let minimal = schedule.is_minimal(mechanism);
+    Ok(Case { mechanism, schedule, off, on, minimal })
+}
+
+/// Two mechanisms, of which one may mask the other.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Pair {
+    /// The counterexample of the first still breaks a promise with the second out as well.
+    Breaks,
+    /// It does not: without the second, it does not come so far.
+    Masked,
+}
+
+/// The counterexample of `first`, played without `second` as well.
+pub fn pair(first: Mechanism, second: Mechanism) -> Option<Pair> {
+    let schedule: Schedule = registry::entry(first).counterexample?.parse().ok()?;
+    let play = schedule.play(Mechanisms::all().without(first).without(second)).ok()?;
+    Some(if play.broken.is_some() { Pair::Breaks } else { Pair::Masked })
+}
+
+/// Looks for a counterexample anew, among at most about `states` states, and shortens it. `None`: none was found. An
+/// error says that this one has no scope in which it is found.
+pub fn search(mechanism: Mechanism, states: u64, threads: usize) -> Result<Option<Schedule>, String> {
+    let name = registry::entry(mechanism).scope.ok_or_else(|| {
+        format!("the schedule without {mechanism} is written by hand: no scope of `check` leads there in reasonable time")
+    })?;
+    let (script, seen) = if name == "device" {
+        let mechanisms = Mechanisms::all().without(mechanism);
+        let recoveries = Recoveries::CutOffOnce;
+        let bounds =
+            Bounds { ops: 2, crashes: 2, recoveries, faults: true, states_max: states, threads, mechanisms };
+        let outcome = explore_device(&bounds, |_| {});
+        (outcome.found.map(|found| found.script), outcome.progress.states)
+    } else {
+        let scope = Scope::named(name).expect("a test looks up every scope");
+        let messages_max = scope.messages_max.min(5);
+        // To see a value that is not committed somebody has to read.
+        let reads = scope.reads.max(u8::from(mechanism == Mechanism::ApplyOnlyCommitted));
+        let scope = Scope { goal: Goal::Betrayal, messages_max, reads, ..scope }.without(mechanism);
+        let outcome = explore(&scope, states, threads, |_| ());
+        (outcome.found.map(|found| found.script), outcome.progress.states)
+    };
+    let Some(script) = script else { return Ok(None) };
+    let text: String = script.iter().map(|line| format!("> {line}\n")).collect();
+    let mut schedule: Schedule = text.parse()?;
+    schedule.notes =
+        vec![format!("Found by exhaustive search of scope {name}, after {seen} states; then shortened.")];
+    Ok(Some(schedule.shrunk(mechanism)))
 }

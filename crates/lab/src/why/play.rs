@@ -1,12 +1,12 @@
 //! A schedule as text, and what comes of it with any set of mechanisms.
 
 use std::fmt;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use trace::{Actor, Event, Mechanisms};
 
 use crate::cluster::{self, Setting};
 use crate::device;
+use crate::quiet::caught;
 
 /// A schedule: where it begins, and its steps, in the words of [`crate::cluster`] or of `device::play`.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -155,9 +155,9 @@ impl Schedule {
                 client: Vec::new(),
                 state: Vec::new(),
             };
-            match catch_unwind(AssertUnwindSafe(|| stage.take(step))) {
-                Err(panic) => {
-                    play.stopped = Some(said(panic));
+            match caught(|| stage.take(step)) {
+                Err(broken) => {
+                    play.stopped = Some(broken);
                     act.words = words(step, &[]);
                     act.state = play.acts.last().map_or(play.begin.clone(), |act: &Act| act.state.clone());
                     play.acts.push(act);
@@ -183,11 +183,11 @@ impl Schedule {
         if !settle {
             return Ok(play);
         }
-        match catch_unwind(AssertUnwindSafe(|| stage.take(&cluster::Step::Calm { without: Vec::new() }))) {
+        match caught(|| stage.take(&cluster::Step::Calm { without: Vec::new() })) {
             Ok(_) => {
                 play.broken = stage.broken().map(|broken| format!("{broken}, once everything has arrived"))
             }
-            Err(panic) => play.stopped = Some(said(panic)),
+            Err(broken) => play.stopped = Some(broken),
         }
         Ok(play)
     }
@@ -234,11 +234,6 @@ impl Schedule {
         }
         Ok(play)
     }
-}
-
-fn said(panic: Box<dyn std::any::Any + Send>) -> String {
-    let text = panic.downcast_ref::<String>().cloned();
-    text.or_else(|| panic.downcast_ref::<&str>().map(|s| s.to_string())).unwrap_or_default()
 }
 
 fn mark(step: &cluster::Step) -> Mark {

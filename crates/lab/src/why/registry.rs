@@ -44,7 +44,9 @@ pub const ENTRIES: &[Entry] = &[
         others: "CRCs, epochs and majorities all judge bytes that reached the medium. These never did.",
         variation: "Replace the power cut by `kill 2`: the page cache survives a killed process, and nothing is lost. Why is that no excuse?",
         published: "Gray, Notes on Data Base Operating Systems, 1978 (force the log before you answer)",
-        choice: Some("A battery-backed cache moves the line at which a write is durable, and needs the same rule for it."),
+        choice: Some(
+            "A battery-backed cache moves the line at which a write is durable, and needs the same rule for it.",
+        ),
     },
     Entry {
         mechanism: Mechanism::RecordCrc,
@@ -54,8 +56,10 @@ pub const ENTRIES: &[Entry] = &[
         counterexample: Some(include_str!("../../counterexamples/record-crc.schedule")),
         others: "The record has the right place, batch and life: they are in the sector that survived. Only its bytes as a whole tell that the other did not.",
         variation: "Let the second sector survive and the first be lost: which check finds that?",
-        published: "Mohan et al., ARIES, ACM TODS 1992 (detecting a partially written log page)",
-        choice: Some("A commit mark in each sector (as in some flash logs) finds torn records too, at the price of space in every sector."),
+        published: "Gray and Reuter, Transaction Processing, 1993 (torn writes of the log)",
+        choice: Some(
+            "A commit mark in each sector (as in some flash logs) finds torn records too, at the price of space in every sector.",
+        ),
     },
     Entry {
         mechanism: Mechanism::StaleLogRejection,
@@ -65,8 +69,10 @@ pub const ENTRIES: &[Entry] = &[
         counterexample: Some(include_str!("../../counterexamples/stale-log-rejection.schedule")),
         others: "The stale record is whole: its CRC fits, its sequence number is the next one. Only where and when it was written gives it away.",
         variation: "Truncate the device's log region to zeros after recovery instead. How many writes would each start cost?",
-        published: "Chidambaram et al., Optimistic Crash Consistency, SOSP 2013 (old blocks of a log that look valid)",
-        choice: Some("Zeroing the discarded tail durably before going on would do as well; a life number costs one superblock update."),
+        published: "SQLite's write-ahead log format, 2010 (salts tell frames of an earlier lap)",
+        choice: Some(
+            "Zeroing the discarded tail durably before going on would do as well; a life number costs one superblock update.",
+        ),
     },
     Entry {
         mechanism: Mechanism::SyncOnRecovery,
@@ -110,7 +116,9 @@ pub const ENTRIES: &[Entry] = &[
         others: "The log record is whole and in its place. It points at a value that the one sync had not finished writing.",
         variation: "Add a sync between value and record: it is correct too. What does it cost per batch?",
         published: "Prabhakaran et al., IRON File Systems, SOSP 2005 (transactional checksums)",
-        choice: Some("Two syncs, values first, would do without the checksum: an ordering instead of a check, at twice the latency."),
+        choice: Some(
+            "Two syncs, values first, would do without the checksum: an ordering instead of a check, at twice the latency.",
+        ),
     },
     Entry {
         mechanism: Mechanism::NeverOverwriteLive,
@@ -121,7 +129,9 @@ pub const ENTRIES: &[Entry] = &[
         others: "Checksums notice the mixture of old and new, and refuse it. That is no help: the old value, which a client was promised, is gone.",
         variation: "Let the new value be as large as one sector: is a torn write then impossible?",
         published: "Rosenblum and Ousterhout, LFS, SOSP 1991; Lorie, shadow paging, ACM TODS 1977",
-        choice: Some("An undo log would keep the old value elsewhere first: the same idea, with more writes."),
+        choice: Some(
+            "An undo log would keep the old value elsewhere first: the same idea, with more writes.",
+        ),
     },
     Entry {
         mechanism: Mechanism::ExtentQuarantine,
@@ -131,7 +141,7 @@ pub const ENTRIES: &[Entry] = &[
         counterexample: Some(include_str!("../../counterexamples/extent-quarantine.schedule")),
         others: "Every single write is in a free place. It became free too early: the entry that freed it can still be undone.",
         variation: "Sync after the truncation: the extent may then be reused at once. Why?",
-        published: "Mohan and Narang, ARIES/IM; the free-space problem of deferred frees",
+        published: "Hitz et al., File System Design for an NFS File Server Appliance, USENIX 1994 (blocks of the last consistency point are not reused)",
         choice: None,
     },
     Entry {
@@ -142,7 +152,7 @@ pub const ENTRIES: &[Entry] = &[
         counterexample: Some(include_str!("../../counterexamples/ab-superblock.schedule")),
         others: "The CRC tells that the copy is torn. Without another copy that is all it can tell.",
         variation: "Cut before the first byte instead of after the seventh: which state is recovered?",
-        published: "Mitchell and Dion, A Comparison of Two Network-Based File Servers, CACM 1982 (stable storage by two copies, Lampson and Sturgis)",
+        published: "Lampson and Sturgis, Crash Recovery in a Distributed Data Storage System, 1979 (stable storage by two copies)",
         choice: Some("A log of superblock updates would do as well."),
     },
     Entry {
@@ -175,7 +185,7 @@ pub const ENTRIES: &[Entry] = &[
         counterexample: None,
         others: "",
         variation: "Imagine a second log for replication beside the first: which of the two is right after a crash between them?",
-        published: "Ongaro, Consensus, chapter 10; the double write of a state machine above a journal",
+        published: "",
         choice: Some("Two logs and a rule that one is derived from the other, which is one log again."),
     },
     Entry {
@@ -220,7 +230,9 @@ pub const ENTRIES: &[Entry] = &[
         others: "The fence works against the epoch that the replica remembers, and it remembers the old one.",
         variation: "Let the replica crash before it promises: the same messages, and no harm.",
         published: "Lamport, The Part-Time Parliament, ACM TOCS 1998; Chandra et al., Paxos Made Live, PODC 2007",
-        choice: Some("A replica that rejoins only after asking a majority (Viewstamped Replication Revisited) may keep promises in memory."),
+        choice: Some(
+            "A replica that rejoins only after asking a majority (Viewstamped Replication Revisited) may keep promises in memory.",
+        ),
     },
     Entry {
         mechanism: Mechanism::OneCandidatePerEpoch,
@@ -231,7 +243,9 @@ pub const ENTRIES: &[Entry] = &[
         others: "Both primaries are of the same epoch. To the fence, to acknowledgements and to log matching they are one primary.",
         variation: "Let the second candidate ask in the next epoch: which of the two goes on?",
         published: "Lamport, ACM TOCS 1998 (a ballot is promised once)",
-        choice: Some("Epochs that belong to one candidate each (epoch modulo nodes) make a collision impossible, and the check unneeded."),
+        choice: Some(
+            "Epochs that belong to one candidate each (epoch modulo nodes) make a collision impossible, and the check unneeded.",
+        ),
     },
     Entry {
         mechanism: Mechanism::PromiseMajority,
@@ -264,7 +278,9 @@ pub const ENTRIES: &[Entry] = &[
         others: "The candidate has its majority of promises, all durable. The entry is on one of the promisers, and nobody asks for it.",
         variation: "Let the candidate fetch what it lacks before it leads: that is the other choice.",
         published: "Oki and Liskov, PODC 1988; Ongaro and Ousterhout, Raft, USENIX ATC 2014, section 5.4.1",
-        choice: Some("Multi-Paxos and Viewstamped Replication let the new primary fetch the most complete log instead of refusing it to lead."),
+        choice: Some(
+            "Multi-Paxos and Viewstamped Replication let the new primary fetch the most complete log instead of refusing it to lead.",
+        ),
     },
     Entry {
         mechanism: Mechanism::MajorityCommit,
@@ -274,8 +290,10 @@ pub const ENTRIES: &[Entry] = &[
         counterexample: Some(include_str!("../../counterexamples/majority-commit.schedule")),
         others: "The takeover asks a majority, as it must. None of them ever had the entry.",
         variation: "Let the backup acknowledge before the takeover: does the order of its messages matter?",
-        published: "Gifford, SOSP 1979; the write-all and lost-update variants in Bernstein et al., 1987",
-        choice: Some("A fixed primary and all backups (chain replication, PacificA) acknowledge later and reconfigure instead."),
+        published: "Gifford, Weighted Voting, SOSP 1979",
+        choice: Some(
+            "A fixed primary and all backups (chain replication, PacificA) acknowledge later and reconfigure instead.",
+        ),
     },
     Entry {
         mechanism: Mechanism::DurableAck,
@@ -286,7 +304,9 @@ pub const ENTRIES: &[Entry] = &[
         others: "The majority was counted correctly; one of those counted has forgotten. Logs are compared as they are after the crash.",
         variation: "Let the power fail at a replica that was not counted.",
         published: "Lamport, ACM TOCS 1998; Chandra et al., PODC 2007",
-        choice: Some("Replicas that never recover from their own disk (Viewstamped Replication) need no sync, and may not all fail at once."),
+        choice: Some(
+            "Replicas that never recover from their own disk (Viewstamped Replication) need no sync, and may not all fail at once.",
+        ),
     },
     Entry {
         mechanism: Mechanism::LogMatching,
@@ -297,7 +317,9 @@ pub const ENTRIES: &[Entry] = &[
         others: "The backup's epoch is right and its acknowledgement is durable. It has an entry at that number, behind a hole.",
         variation: "Deliver the two messages in order.",
         published: "Ongaro and Ousterhout, USENIX ATC 2014, section 5.3",
-        choice: Some("Gap-free numbering per message channel (a TCP stream per epoch) does the same while the stream lasts."),
+        choice: Some(
+            "Gap-free numbering per message channel (a TCP stream per epoch) does the same while the stream lasts.",
+        ),
     },
     Entry {
         mechanism: Mechanism::TruncateOnConflict,
@@ -341,7 +363,9 @@ pub const ENTRIES: &[Entry] = &[
         others: "The entry is on a majority, durable and acknowledged in the current epoch. A log with a later last epoch is still more complete, and does not have it.",
         variation: "Let the marker of the current epoch reach the same majority first.",
         published: "Ongaro and Ousterhout, USENIX ATC 2014, section 5.4.2 and figure 8",
-        choice: Some("Viewstamped Replication and Multi-Paxos copy old entries under the new epoch, and may then count them."),
+        choice: Some(
+            "Viewstamped Replication and Multi-Paxos copy old entries under the new epoch, and may then count them.",
+        ),
     },
     Entry {
         mechanism: Mechanism::AckBoundToEpoch,
@@ -385,7 +409,9 @@ pub const ENTRIES: &[Entry] = &[
         others: "The old primary has not heard of the new one, and all that it has was committed. Its answer was true, some time ago.",
         variation: "Let the read arrive before the new primary's write is acknowledged: the same answer is then right.",
         published: "Ongaro, 2014, section 6.4 (read-only queries); Gray and Cheriton, Leases, SOSP 1989",
-        choice: Some("Leases answer without a round, and need bounded clock drift. Reads through the log need no rule of their own, and cost a sync."),
+        choice: Some(
+            "Leases answer without a round, and need bounded clock drift. Reads through the log need no rule of their own, and cost a sync.",
+        ),
     },
     Entry {
         mechanism: Mechanism::RequestDedup,

@@ -1,0 +1,196 @@
+//! `why`: takes a mechanism out, and shows what a client loses.
+
+use std::io::{BufRead, IsTerminal, stderr, stdin, stdout};
+use std::time::Instant;
+
+use clap::Args;
+use lab::why::{self, Case, Pair, Verdict, registry};
+use serde_json::json;
+use trace::Mechanism;
+
+use crate::failure::{Failure, me, say};
+
+/// States that `--search` visits at most: some minutes.
+const STATES: u64 = 30_000_000;
+
+/// Takes one mechanism out and tells the shortest schedule in which a client is betrayed, and the same schedule with it on
+///
+/// The schedules are stored, and never trusted: each is played without the mechanism and with it, and each of its steps is
+/// tried to be dropped, whenever you ask. No real process can run with a mechanism missing.
+#[derive(Debug, Args)]
+pub struct Why {
+    /// The mechanism, by its id; none lists them all
+    #[arg(value_name = "MECHANISM", conflicts_with_all = ["all", "pairs"])]
+    mechanism: Option<String>,
+    /// The necessity table: every mechanism, its counterexample, and what was tried
+    #[arg(long)]
+    all: bool,
+    /// Which mechanisms mask each other: each counterexample with a second mechanism out
+    #[arg(long, conflicts_with = "all")]
+    pairs: bool,
+    /// Prints the schedule itself
+    #[arg(long, requires = "mechanism")]
+    schedule: bool,
+    /// Looks for a counterexample anew, by exhaustive search, and prints it as a schedule
+    #[arg(long, requires = "mechanism", conflicts_with = "schedule")]
+    search: bool,
+    /// Prints one line of JSON for each mechanism
+    #[arg(long)]
+    json: bool,
+}
+
+impl Why {
+    pub fn run(self) -> Result<(), Failure> {
+        if self.pairs {
+            return pairs(self.json);
+        }
+        let Some(id) = &self.mechanism else { return all(self.json) };
+        let mechanism = Mechanism::from_id(id).ok_or_else(|| {
+            Failure::usage(format!("there is no mechanism {id}")).next(format!("{} why", me()))
+        })?;
+        if self.search {
+            let threads = std::thread::available_parallelism().map_or(1, |n| n.get());
+            let found = why::search(mechanism, STATES, threads).map_err(Failure::usage)?;
+            let found =
+                found.ok_or_else(|| Failure::error(format!("nothing was found in {STATES} states")))?;
+            say(found.to_string().trim_end());
+            return Ok(());
+        }
+        let started = Instant::now();
+        let verdict = why::examine(mechanism).map_err(Failure::error)?;
+        if self.json {
+            say(row(mechanism, &verdict, started));
+            return Ok(());
+        }
+        match verdict {
+            Verdict::Counterexample(case) if self.schedule => say(case.schedule.to_string().trim_end()),
+            Verdict::Counterexample(case) => tell(&case),
+            _ => nothing(mechanism),
+        }
+        Ok(())
+    }
+}
+
+/// The story, with a pause at its question if somebody sits there.
+fn tell(case: &Case) {
+    let narration = why::narrate(case);
+    narration.before.iter().for_each(say);
+    if stdin().is_terminal() && stdout().is_terminal() {
+        eprint!("     (Enter for the answer) ");
+        let _ = stdin().lock().read_line(&mut String::new());
+    }
+    narration.after.iter().for_each(say);
+    if stderr().is_terminal() {
+        eprintln!();
+    }
+}
+
+fn nothing(mechanism: Mechanism) {
+    let entry = registry::entry(mechanism);
+    say(format!("WITHOUT {mechanism}: {}", mechanism.does()));
+    say(why::why_none(mechanism));
+    say(format!("Try          {}", entry.variation));
+    entry.choice.iter().for_each(|choice| say(format!("Instead      {choice}")));
+}
+
+fn row(mechanism: Mechanism, verdict: &Verdict, started: Instant) -> serde_json::Value {
+    let millis = started.elapsed().as_millis() as u64;
+    let class = why::class(mechanism);
+    let (id, faults) = (mechanism.id(), registry::entry(mechanism).faults);
+    match verdict {
+        Verdict::Counterexample(case) => json!({
+            "id": id, "class": class, "verdict": "counterexample", "faults": faults,
+            "steps": case.schedule.steps.len(), "promise": mechanism.promise(), "checker": case.checker(),
+            "broken": case.off.broken, "held_with_mechanism_on": case.held(), "minimal_checked": case.minimal,
+            "found": case.schedule.notes.first(), "millis": millis,
+        }),
+        other => json!({
+            "id": id, "class": class, "faults": faults,
+            "verdict": if matches!(other, Verdict::Liveness) { "liveness" } else { "none_within_bound" },
+            "steps": null, "promise": mechanism.promise(), "checker": null, "broken": why::why_none(mechanism),
+            "held_with_mechanism_on": true, "minimal_checked": false, "found": null, "millis": millis,
+        }),
+    }
+}
+
+fn all(json: bool) -> Result<(), Failure> {
+    if !json {
+        say(format!(
+            "{:<30} {:<10} {:>5}  {:<7} {:<8} {:<5} {:<7} {}",
+            "without", "class", "steps", "promise", "checker", "held", "minimal", "faults"
+        ));
+    }
+    let mut wrong = Vec::new();
+    for &mechanism in Mechanism::ALL {
+        let started = Instant::now();
+        let verdict = why::examine(mechanism).map_err(Failure::error)?;
+        if let Verdict::Counterexample(case) = &verdict
+            && !(case.held() && case.minimal)
+        {
+            wrong.push(mechanism.id());
+        }
+        if json {
+            say(row(mechanism, &verdict, started));
+            continue;
+        }
+        let faults = registry::entry(mechanism).faults;
+        match verdict {
+            Verdict::Counterexample(case) => say(format!(
+                "{:<30} {:<10} {:>5}  {:<7} {:<8} {:<5} {:<7} {faults}",
+                mechanism.id(),
+                why::class(mechanism),
+                case.schedule.steps.len(),
+                mechanism.promise(),
+                case.checker(),
+                if case.held() { "yes" } else { "NO" },
+                if case.minimal { "yes" } else { "NO" },
+            )),
+            _ => say(format!(
+                "{:<30} {:<10} {:>5}  {}",
+                mechanism.id(),
+                why::class(mechanism),
+                "-",
+                why::why_none(mechanism)
+            )),
+        }
+    }
+    if !json {
+        say("");
+        say(
+            "Each schedule was played just now, without its mechanism and with it, and each step tried to be dropped.",
+        );
+        say("The claim holds for this fault model and this choice of mechanisms; it is no proof.");
+        say(format!("The story of one: {} why MECHANISM", me()));
+    }
+    match &wrong[..] {
+        [] => Ok(()),
+        wrong => Err(Failure::error(format!(
+            "not held with the mechanism on, or not minimal: {}",
+            wrong.join(", ")
+        ))),
+    }
+}
+
+fn pairs(json: bool) -> Result<(), Failure> {
+    for &first in Mechanism::ALL {
+        let played = Mechanism::ALL.iter().filter(|second| **second != first);
+        let found: Vec<_> = played.filter_map(|&second| Some((second, why::pair(first, second)?))).collect();
+        if found.is_empty() {
+            continue;
+        }
+        let masked = found.iter().filter(|(_, pair)| *pair == Pair::Masked).map(|(second, _)| second.id());
+        let masked: Vec<&str> = masked.collect();
+        if json {
+            say(json!({ "id": first.id(), "pairs": found.len(), "masked_by": masked }));
+        } else if masked.is_empty() {
+            say(format!("{:<30} betrays with any second one out as well", first.id()));
+        } else {
+            say(format!(
+                "{:<30} its schedule leads nowhere with one of these out as well: {}",
+                first.id(),
+                masked.join(" ")
+            ));
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,133 @@
+//! Each mechanism: what a client loses without it, and that the same schedule holds with it.
+//!
+//! `UPDATE_STORIES=1 cargo test -p lab --test why` writes `docs/mechanisms/` anew; then read the difference.
+
+use std::path::{Path, PathBuf};
+
+use lab::check::Scope;
+use lab::why::{self, Case, Verdict, registry};
+use trace::Mechanism;
+
+fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
+}
+
+fn case(mechanism: Mechanism) -> Option<Box<Case>> {
+    match why::examine(mechanism).unwrap() {
+        Verdict::Counterexample(case) => Some(case),
+        _ => None,
+    }
+}
+
+#[test]
+fn every_safety_mechanism_has_a_counterexample_that_holds_with_it_on_and_is_minimal() {
+    for &mechanism in Mechanism::ALL {
+        let Some(case) = case(mechanism) else {
+            assert_ne!(why::class(mechanism), "safety", "{mechanism} has no counterexample");
+            assert!(!why::why_none(mechanism).is_empty(), "{mechanism}: nobody says why there is none");
+            continue;
+        };
+        assert!(case.off.broken.is_some(), "{mechanism}");
+        assert!(case.held(), "{mechanism}: {:?} {:?}", case.on.broken, case.on.stopped);
+        assert!(case.minimal, "{mechanism}: a step can go");
+    }
+}
+
+#[test]
+fn a_story_has_at_most_thirty_lines_and_asks_before_the_runs_part() {
+    for &mechanism in Mechanism::ALL {
+        let Some(case) = case(mechanism) else { continue };
+        let story = why::narrate(&case);
+        let lines = story.lines().count();
+        assert!(lines <= 30, "{mechanism}: {lines} lines");
+        assert!(story.before.last().unwrap().contains("Predict"), "{mechanism}");
+        assert!(case.parts_at() < case.off.acts.len(), "{mechanism}");
+    }
+}
+
+#[test]
+fn the_registry_has_every_mechanism_once_and_its_links_lead_somewhere() {
+    let ids: Vec<Mechanism> = registry::ENTRIES.iter().map(|entry| entry.mechanism).collect();
+    assert_eq!(ids, Mechanism::ALL);
+    for entry in registry::ENTRIES {
+        if let Some((file, symbol)) = entry.guard {
+            let text = std::fs::read_to_string(root().join(file)).unwrap();
+            assert!(text.contains(&format!("fn {symbol}")), "{}: no {symbol} in {file}", entry.mechanism);
+        }
+        if let Some(scope) = entry.scope.filter(|scope| *scope != "device") {
+            assert!(Scope::named(scope).is_some(), "{}: no scope {scope}", entry.mechanism);
+        }
+    }
+}
+
+/// All Rust files below `folder` that are part of a crate.
+fn sources(folder: &Path, found: &mut Vec<PathBuf>) {
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        let name = path.file_name().unwrap().to_string_lossy().into_owned();
+        if path.is_dir() && !["tests", "target", "examples"].contains(&&*name) {
+            sources(&path, found);
+        } else if name.ends_with(".rs") {
+            found.push(path);
+        }
+    }
+}
+
+#[test]
+fn every_switch_is_read_by_its_guard_and_nowhere_else() {
+    let mut files = Vec::new();
+    ["engine", "dataplane", "node", "gateway", "server"]
+        .iter()
+        .for_each(|room| sources(&root().join("crates").join(room).join("src"), &mut files));
+    for entry in registry::ENTRIES {
+        let variant = entry.mechanism.variant();
+        let reads =
+            [format!("has(M::{variant})"), format!("has({variant})"), format!("has(Mechanism::{variant})")];
+        let mut places = Vec::new();
+        for file in &files {
+            let text = std::fs::read_to_string(file).unwrap();
+            let count: usize = reads.iter().map(|read| text.matches(read.as_str()).count()).sum();
+            places.extend((0..count).map(|_| file.clone()));
+        }
+        match entry.guard {
+            Some((file, _)) => {
+                assert_eq!(places.len(), 1, "{variant} is read at {places:?}");
+                assert!(places[0].ends_with(file.trim_start_matches("crates/")), "{variant}: {places:?}");
+            }
+            None => assert!(places.is_empty(), "{variant} has a switch at {places:?}, and no guard"),
+        }
+    }
+}
+
+#[test]
+fn the_pages_are_what_the_runs_say() {
+    let folder = root().join("docs/mechanisms");
+    let update = std::env::var_os("UPDATE_STORIES").is_some();
+    let mut differ = Vec::new();
+    let mut expect = |name: String, text: String| {
+        let path = folder.join(&name);
+        if update {
+            std::fs::write(&path, &text).unwrap();
+        } else if std::fs::read_to_string(&path).ok().as_ref() != Some(&text) {
+            differ.push(name);
+        }
+    };
+    for &mechanism in Mechanism::ALL {
+        expect(format!("{mechanism}.md"), why::chapter(mechanism).unwrap());
+    }
+    let overview = std::fs::read_to_string(folder.join("README.md")).unwrap();
+    let (begin, end) = ("<!-- table -->\n", "<!-- end of table -->");
+    let (head, rest) = overview.split_once(begin).unwrap();
+    let tail = rest.split_once(end).unwrap().1;
+    expect("README.md".into(), format!("{head}{begin}{}{end}{tail}", why::necessity_table().unwrap()));
+    assert!(differ.is_empty(), "docs/mechanisms is out of date: {differ:?}; see above how to write it anew");
+}
+
+/// Searching again finds a schedule too; the fast ones are tried here.
+#[test]
+fn a_fresh_search_finds_a_counterexample() {
+    for mechanism in [Mechanism::MajorityCommit, Mechanism::DataChecksumInLog] {
+        let found = why::search(mechanism, 200_000, 2).unwrap().expect("it is found");
+        assert!(found.betrays(mechanism) && found.is_minimal(mechanism), "{mechanism}:\n{found}");
+    }
+}
