@@ -11,11 +11,13 @@ mod inspect;
 mod kv;
 mod members;
 mod process;
+mod quiz;
 mod sim;
 mod status;
 mod story;
 mod up;
 mod verify;
+mod view;
 mod why;
 
 use std::process::ExitCode;
@@ -61,6 +63,8 @@ enum Command {
     Verify(verify::Verify),
     Sim(sim::Sim),
     Why(why::Why),
+    View(view::View),
+    Quiz(quiz::Quiz),
     Bench(bench::Bench),
 }
 
@@ -94,6 +98,8 @@ fn main() -> ExitCode {
         Command::Inspect(inspect) => inspect.run(),
         Command::Verify(verify) => verify.run(),
         Command::Sim(sim) => sim.run(),
+        Command::View(view) => view.run(),
+        Command::Quiz(quiz) => quiz.run(),
         Command::Why(why) => why.run(),
         Command::Bench(bench) => bench.run(),
     };

@@ -31,6 +31,9 @@ pub struct Why {
     /// Prints the schedule itself
     #[arg(long, requires = "mechanism")]
     schedule: bool,
+    /// Writes both runs, side by side, as a page to look into
+    #[arg(long, requires = "mechanism", value_name = "FILE", conflicts_with_all = ["schedule", "search"])]
+    html: Option<std::path::PathBuf>,
     /// Looks for a counterexample anew, by exhaustive search, and prints it as a schedule
     #[arg(long, requires = "mechanism", conflicts_with = "schedule")]
     search: bool,
@@ -63,8 +66,15 @@ impl Why {
             return Ok(());
         }
         match verdict {
+            Verdict::Counterexample(case) if self.html.is_some() => {
+                crate::view::write_case(&case, &self.html.expect("it was just looked at"))?;
+            }
             Verdict::Counterexample(case) if self.schedule => say(case.schedule.to_string().trim_end()),
             Verdict::Counterexample(case) => tell(&case),
+            _ if self.html.is_some() || self.schedule => {
+                let what = format!("there is no schedule without {mechanism}: {}", why::why_none(mechanism));
+                return Err(Failure::error(what));
+            }
             _ => nothing(mechanism),
         }
         Ok(())

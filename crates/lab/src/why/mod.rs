@@ -10,11 +10,13 @@
 //! | `play` | a schedule as text, and what comes of it |
 //! | `shrink` | as short as it gets |
 //! | `narrate` | the story, in at most thirty lines |
+//! | `quiz` | what comes next? |
 //! | `chapter` | the same with all that is known, as a page of `docs/mechanisms/` |
 
 mod chapter;
 mod narrate;
 mod play;
+pub mod quiz;
 pub mod registry;
 mod shrink;
 

@@ -1,0 +1,282 @@
+//! `view`, and `why --html`: a trace as one page that needs nothing else.
+//!
+//! The page is `viewer/`: a template, a style sheet and modules, put into one file. The events are a table, with kinds,
+//! mechanisms and places in the source by number, so that a hundred thousand of them stay small.
+
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+
+use clap::Args;
+use lab::why::{Case, Mark, Play, narrate};
+use serde_json::{Value, json};
+use trace::{Actor, Event, EventId, Kind, json};
+
+use crate::failure::{Failure, say};
+
+const PAGE: &str = include_str!("../../../viewer/page.html");
+const STYLE: &str = include_str!("../../../viewer/style.css");
+const MODULES: [&str; 3] = [
+    include_str!("../../../viewer/model.js"),
+    include_str!("../../../viewer/draw.js"),
+    include_str!("../../../viewer/app.js"),
+];
+
+/// Writes a trace as a page to look into: lanes, messages, causes, epochs
+///
+/// The file needs no network and nothing beside it. `?` lists the keys.
+#[derive(Debug, Args)]
+pub struct View {
+    /// A trace, as `sim --trace` and the processes of a cluster write it
+    trace: PathBuf,
+    /// The page to write
+    #[arg(long, value_name = "FILE")]
+    html: PathBuf,
+}
+
+impl View {
+    pub fn run(self) -> Result<(), Failure> {
+        let name = self.trace.display();
+        let text = std::fs::read_to_string(&self.trace)
+            .map_err(|error| Failure::error(format!("cannot read {name}: {error}")))?;
+        let mut events = Vec::new();
+        for (n, line) in text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty()) {
+            let event = json::from_line(line)
+                .map_err(|error| Failure::error(format!("line {} of {name} is no event: {error}", n + 1)))?;
+            events.push(event);
+        }
+        if events.is_empty() {
+            return Err(Failure::error(format!("{name} has no events")));
+        }
+        let about = format!("{} events. Press ? for the keys.", events.len());
+        let title = self.trace.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        write(&self.html, &json!({ "title": title, "about": [about], "runs": [of_trace(&events)] }))?;
+        say(format!("{} events in {}", events.len(), self.html.display()));
+        Ok(())
+    }
+}
+
+/// Writes the two runs of a counterexample, side by side.
+pub fn write_case(case: &Case, file: &Path) -> Result<(), Failure> {
+    let narration = narrate(case);
+    let head = narration.before.iter().take(4).cloned();
+    let tail = narration.after.iter().skip_while(|line| !line.is_empty()).skip(1).cloned();
+    let about: Vec<String> = head.chain(tail).collect();
+    let (off, chosen) = of_play(&case.off, &format!("without {}", case.mechanism), case.parts_at());
+    let (on, _) = of_play(&case.on, &format!("with {}", case.mechanism), case.parts_at());
+    let title = format!("Without {}", case.mechanism);
+    write(file, &json!({ "title": title, "about": about, "chosen": chosen, "runs": [off, on] }))?;
+    say(format!("wrote {}", file.display()));
+    Ok(())
+}
+
+fn write(file: &Path, data: &Value) -> Result<(), Failure> {
+    // A module that is part of one script imports and exports nothing.
+    let script: String = MODULES
+        .iter()
+        .flat_map(|module| module.lines())
+        .filter(|line| !line.starts_with("import "))
+        .map(|line| format!("{}\n", line.strip_prefix("export ").unwrap_or(line)))
+        .collect();
+    // Within a script element no `<` of the data may end it.
+    let data = data.to_string().replace('<', "\\u003c");
+    let page = PAGE.replace("/*STYLE*/", STYLE).replace("/*SCRIPT*/", &script).replacen("/*DATA*/", &data, 1);
+    std::fs::write(file, page)
+        .map_err(|error| Failure::error(format!("cannot write {}: {error}", file.display())))
+}
+
+/// Texts by number; 0 is no text.
+#[derive(Default)]
+struct Table {
+    numbers: HashMap<String, usize>,
+    texts: Vec<String>,
+}
+
+impl Table {
+    fn number(&mut self, text: &str) -> usize {
+        if text.is_empty() {
+            return 0;
+        }
+        if self.texts.is_empty() {
+            self.texts.push(String::new());
+        }
+        if let Some(number) = self.numbers.get(text) {
+            return *number;
+        }
+        self.texts.push(text.to_string());
+        self.numbers.insert(text.to_string(), self.texts.len() - 1);
+        self.texts.len() - 1
+    }
+}
+
+/// The rows of a run, in the columns of `viewer/model.js`.
+#[derive(Default)]
+struct Rows {
+    kinds: Table,
+    mechanisms: Table,
+    sources: Table,
+    rows: Vec<Value>,
+}
+
+/// What a row has beside its event.
+#[derive(Default)]
+struct More {
+    parents: Vec<usize>,
+    step: usize,
+    from: Option<usize>,
+    lost: bool,
+    state: Vec<String>,
+}
+
+impl Rows {
+    fn event(&mut self, lane: usize, event: &Event, more: More) -> usize {
+        let mechanism = event.kind.mechanism().map_or("", |mechanism| mechanism.id());
+        let source = format!("{}, {}", event.source.file, event.source.symbol);
+        let delta =
+            event.kind.delta().map_or(json!(0), |change| json!([change.field, change.before, change.after]));
+        let columns = [
+            json!(self.kinds.number(event.kind.name())),
+            json!(self.mechanisms.number(mechanism)),
+            json!(self.sources.number(&source)),
+        ];
+        self.push(lane, event.logical, columns, event.kind.sentence(), delta, epoch(&event.kind), more)
+    }
+
+    fn words(&mut self, lane: usize, kind: &str, words: &str, more: More) -> usize {
+        let kind = json!(self.kinds.number(kind));
+        self.push(lane, 0, [kind, json!(0), json!(0)], words.to_string(), json!(0), 0, more)
+    }
+
+    #[allow(clippy::too_many_arguments)]
+    fn push(
+        &mut self,
+        lane: usize,
+        time: u64,
+        [kind, mechanism, source]: [Value; 3],
+        sentence: String,
+        delta: Value,
+        epoch: u64,
+        more: More,
+    ) -> usize {
+        let none = json!(0);
+        let parents = if more.parents.is_empty() { none.clone() } else { json!(more.parents) };
+        let state = if more.state.is_empty() { none.clone() } else { json!(more.state) };
+        let mut row = vec![
+            json!(lane),
+            json!(time),
+            kind,
+            mechanism,
+            source,
+            json!(sentence),
+            parents,
+            delta,
+            json!(epoch),
+            json!(more.step),
+            json!(more.from.map_or(0, |from| from + 1)),
+            json!(u32::from(more.lost)),
+            state,
+        ];
+        while row.last() == Some(&none) {
+            row.pop();
+        }
+        self.rows.push(Value::Array(row));
+        self.rows.len() - 1
+    }
+
+    fn run(self, name: &str, lanes: &[String]) -> Value {
+        let texts = |table: Table| if table.texts.is_empty() { vec![String::new()] } else { table.texts };
+        json!({
+            "name": name, "lanes": lanes, "kinds": texts(self.kinds), "mechanisms": texts(self.mechanisms),
+            "sources": texts(self.sources), "rows": self.rows,
+        })
+    }
+}
+
+/// The epoch that an event is of, if it names one that its actor goes along with.
+fn epoch(kind: &Kind) -> u64 {
+    let facts = serde_json::to_value(kind).unwrap_or_default();
+    let refused = kind.name().contains("Refus") || kind.name().contains("Fenced");
+    if refused { 0 } else { facts["facts"]["epoch"].as_u64().unwrap_or(0) }
+}
+
+/// Clients to the left, then gateways, then nodes, and the world at the right.
+fn order(actor: &Actor) -> (u32, u32, u32) {
+    match actor {
+        Actor::Client(n) => (0, *n, 0),
+        Actor::Gateway(n) => (1, *n, 0),
+        Actor::Node { node, shard } => (2, *node, *shard),
+        Actor::World => (3, 0, 0),
+    }
+}
+
+fn of_trace(events: &[Event]) -> Value {
+    let mut actors: Vec<Actor> = events.iter().map(|event| event.id.actor).collect();
+    actors.sort_by_key(order);
+    actors.dedup();
+    let lane =
+        |actor: &Actor| actors.binary_search_by_key(&order(actor), order).expect("all of them are there");
+    let places: HashMap<EventId, usize> =
+        events.iter().enumerate().map(|(at, event)| (event.id, at)).collect();
+    let named =
+        |name: &str| name.parse::<Actor>().ok().and_then(|actor| actors.iter().position(|a| *a == actor));
+    let mut rows = Rows::default();
+    for event in events {
+        let mut more = More {
+            parents: event.parents.iter().filter_map(|parent| places.get(parent).copied()).collect(),
+            ..More::default()
+        };
+        let mut at = lane(&event.id.actor);
+        // A lost message shows where it was sent, and ends half way.
+        if let Kind::MessageLost { from, to, .. } = &event.kind {
+            if let (Some(from), Some(to)) = (named(from), named(to)) {
+                (more.from, more.lost, at) = (Some(from), true, to);
+            }
+        }
+        rows.event(at, event, more);
+    }
+    let lanes: Vec<String> = actors.iter().map(Actor::to_string).collect();
+    rows.run("trace", &lanes)
+}
+
+/// A run of the lab, and the row of its step `parts`.
+fn of_play(play: &Play, name: &str, parts: usize) -> (Value, usize) {
+    let mut rows = Rows::default();
+    let mut last: Vec<Option<usize>> = vec![None; play.lanes.len()];
+    let mut chosen = 0;
+    for (n, act) in play.acts.iter().enumerate() {
+        let (from, lane, lost) = match act.mark {
+            Mark::Arrow(from, to) => (Some(from), to, false),
+            Mark::Lost(from, to) => (Some(from), to, true),
+            Mark::At(lane, _) => (None, lane, false),
+            Mark::All(_) => (None, 0, false),
+        };
+        let parents: Vec<usize> = from.into_iter().chain([lane]).filter_map(|lane| last[lane]).collect();
+        let words = match &act.skipped {
+            Some(why) => format!("{}: not possible here, {why}", act.words),
+            None => act.words.clone(),
+        };
+        let (step, state) = (n + 1, act.state.clone());
+        let lost = lost || act.skipped.is_some();
+        let row = rows.words(lane, "step", &words, More { parents, step, from, lost, state });
+        last[lane] = Some(row);
+        if n == parts {
+            chosen = row;
+        }
+        for event in &act.events {
+            let lane = lab::why::lane(event).min(play.lanes.len() - 1);
+            let more = More { parents: vec![row], step, ..More::default() };
+            last[lane] = Some(rows.event(lane, event, more));
+        }
+        for line in &act.client {
+            let more = More { parents: vec![row], step, ..More::default() };
+            last[0] = Some(rows.words(0, "client", &format!("learns: {line}"), more));
+        }
+    }
+    let end = match (&play.broken, &play.stopped) {
+        (Some(broken), _) => format!("is betrayed. {broken}"),
+        (None, Some(stopped)) => format!("sees a node stop: {stopped}"),
+        (None, None) => "has what it was promised; everything has arrived".into(),
+    };
+    let parents = last.iter().flatten().copied().max().into_iter().collect();
+    rows.words(0, "end", &end, More { parents, step: play.acts.len(), ..More::default() });
+    (rows.run(name, &play.lanes), chosen)
+}
