@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use clap::Args;
 use indicatif::{ProgressBar, ProgressStyle};
+use lab::why::Shrunk;
 use serde_json::json;
 use sim::{Options, Report, Violation};
 use trace::Mechanism;
@@ -36,6 +37,9 @@ pub struct Sim {
     /// Shards of each cluster
     #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=4))]
     shards: u32,
+    /// Leaves out of the first schedule with a violation whatever it does not need, and tells the rest
+    #[arg(long)]
+    shrink: bool,
     /// Prints the result as one line of JSON
     #[arg(long)]
     json: bool,
@@ -74,7 +78,7 @@ impl Sim {
         if let Some(file) = &self.trace
             && let Some(seed) = self.seed.or(failed.map(|report| report.seed))
         {
-            let traced = sim::run(seed, &Options { trace: true, ..options });
+            let traced = sim::run(seed, &Options { trace: true, ..options.clone() });
             std::fs::write(file, &traced.trace)
                 .map_err(|e| Failure::error(format!("cannot write {}: {e}", file.display())))?;
         }
@@ -115,10 +119,35 @@ impl Sim {
                 if !self.json {
                     tell(failed, violation);
                 }
+                if self.shrink {
+                    let shrunk = lab::why::shrink_seed(seed, &options).expect("it was just seen to fail");
+                    self.tell_shrunk(&shrunk);
+                }
                 let what = format!("seed {seed} breaks promise {}", violation.promise);
                 Err(Failure::error(what).next(self.replay(seed)))
             }
         }
+    }
+
+    fn tell_shrunk(&self, shrunk: &Shrunk) {
+        let sentence = shrunk.report.violation.as_ref().map_or("", |violation| &violation.sentence);
+        if self.json {
+            say(json!({
+                "shrunk": shrunk.pieces, "of": shrunk.of, "clients": shrunk.clients,
+                "operations": shrunk.operations, "runs": shrunk.runs, "sentence": sentence,
+            }));
+            return;
+        }
+        say(format!(
+            "\nshrunk in {} runs: {} of {} faults and kinds of bad luck, {} operations of {} clients; each is needed",
+            shrunk.runs,
+            shrunk.pieces.len(),
+            shrunk.of,
+            shrunk.operations,
+            shrunk.clients
+        ));
+        shrunk.pieces.iter().for_each(|piece| say(format!("  {piece}")));
+        say(format!("  {sentence}"));
     }
 
     /// The command that runs this very schedule again.

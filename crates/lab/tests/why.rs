@@ -54,6 +54,11 @@ fn the_registry_has_every_mechanism_once_and_its_links_lead_somewhere() {
             let text = std::fs::read_to_string(root().join(file)).unwrap();
             assert!(text.contains(&format!("fn {symbol}")), "{}: no {symbol} in {file}", entry.mechanism);
         }
+        if let Some(story) = entry.story {
+            assert!(root().join(format!("stories/{story}.story")).is_file(), "{}: {story}", entry.mechanism);
+        }
+        let chapter = root().join(format!("docs/mechanisms/{}.md", entry.mechanism));
+        assert!(chapter.is_file(), "{}", chapter.display());
         if let Some(scope) = entry.scope.filter(|scope| *scope != "device") {
             assert!(Scope::named(scope).is_some(), "{}: no scope {scope}", entry.mechanism);
         }

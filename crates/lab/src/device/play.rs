@@ -49,6 +49,8 @@ pub(crate) struct Stage {
     last: Option<Last>,
     broken: Option<String>,
     life: u32,
+    /// Sectors that the last power cut tore, until they are written again.
+    torn: Vec<usize>,
 }
 
 impl Stage {
@@ -58,7 +60,7 @@ impl Stage {
         let start = all.iter().find(|start| start.name == device);
         let start = start.ok_or_else(|| format!("there is no `{device}`; there are {}", names.join(", ")))?;
         let (disk, known) = (start.disk.clone(), start.known.clone());
-        Ok(Stage { on, disk, known, engine: None, last: None, broken: None, life: 0 })
+        Ok(Stage { on, disk, known, engine: None, last: None, broken: None, life: 0, torn: Vec::new() })
     }
 
     pub(crate) fn broken(&self) -> Option<&str> {
@@ -72,6 +74,9 @@ impl Stage {
         let sink = move |event| heard.lock().expect("nobody panics").push(event);
         let t = &mut Tracer::always(Actor::Node { node: 1, shard: 0 }, self.life + 1, Box::new(sink));
         let words: Vec<&str> = line.split_whitespace().collect();
+        if !matches!(words.first(), Some(&("cut" | "kill" | "open"))) {
+            self.torn.clear();
+        }
         let (told, sentence) = match &words[..] {
             ["open"] => (self.open(t)?, "the device is opened".to_string()),
             ["cut", after, kept @ ..] => (None, self.cut(after, kept)?),
@@ -84,13 +89,20 @@ impl Stage {
             }
         };
         let disk = self.engine.as_ref().map_or_else(|| self.disk.clone(), |engine| engine.device().state());
-        let strip = format!(
-            "A{} B{} log {} data {}",
-            disk.strip(SLOTS[0]..SLOTS[0] + 1),
-            disk.strip(SLOTS[1]..SLOTS[1] + 1),
-            disk.strip(WAL),
-            disk.strip(WAL.end..disk.used().max(WAL.end)),
-        );
+        // On its first lap, what lies behind the end of the log is left over from a tail that does not count.
+        let end = self.engine.as_ref().map_or(u64::MAX, |engine| engine.appended_lsn().0).div_ceil(512);
+        let part = |sectors: std::ops::Range<usize>| -> String {
+            let letters = disk.strip(sectors.clone());
+            let letter = |(at, letter): (usize, char)| match letter {
+                '#' if self.torn.contains(&at) => 't',
+                '#' if WAL.contains(&at) && at - WAL.start >= end as usize && end < WAL.len() as u64 => 's',
+                other => other,
+            };
+            sectors.zip(letters.chars()).map(letter).collect()
+        };
+        let data = WAL.end..disk.used().max(WAL.end);
+        let slot = |slot: usize| part(SLOTS[slot]..SLOTS[slot] + 1);
+        let strip = format!("A{} B{} log {} data {}", slot(0), slot(1), part(WAL), part(data));
         let events = std::mem::take(&mut *events.lock().expect("nobody panics"));
         Ok(Done { events, strip, told, words: sentence })
     }
@@ -184,6 +196,8 @@ impl Stage {
     fn cut(&mut self, after: &str, kept: &[&str]) -> Result<String, String> {
         let (state, done, of) = self.interrupted(after)?;
         let cut = state.cut_named(kept);
+        let torn = kept.iter().filter_map(|name| name.split_once(':')?.0.parse().ok());
+        self.torn = torn.collect();
         self.disk = state.after(&cut);
         Ok(format!("power fails after {done} of {of} writes and syncs of that: {cut}"))
     }

@@ -22,6 +22,10 @@ pub fn chapter(mechanism: Mechanism) -> Result<String, String> {
         let name = file.trim_start_matches("crates/");
         let _ = writeln!(page, "| guard | [`{name}`](../../{file}), `{symbol}` |");
     }
+    if let Some(story) = entry.story {
+        let _ =
+            writeln!(page, "| seen at work in | [`stories/{story}.story`](../../stories/{story}.story) |");
+    }
     if !entry.published.is_empty() {
         let _ = writeln!(page, "| first published | {} |", entry.published);
     }

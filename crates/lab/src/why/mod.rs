@@ -9,6 +9,7 @@
 //! | `registry` | what is known of each mechanism beside its guard |
 //! | `play` | a schedule as text, and what comes of it |
 //! | `shrink` | as short as it gets |
+//! | `seed` | the same for a seed of the simulator |
 //! | `narrate` | the story, in at most thirty lines |
 //! | `quiz` | what comes next? |
 //! | `chapter` | the same with all that is known, as a page of `docs/mechanisms/` |
@@ -18,11 +19,13 @@ mod narrate;
 mod play;
 pub mod quiz;
 pub mod registry;
+mod seed;
 mod shrink;
 
 pub use chapter::{chapter, necessity_table};
 pub use narrate::{Narration, narrate};
 pub use play::{Act, Mark, Play, Schedule, lane};
+pub use seed::{Shrunk, shrink_seed};
 pub use shrink::{is_minimal, shrink};
 
 use trace::mechanism::Class;
@@ -37,12 +40,23 @@ impl Schedule {
         self.play(Mechanisms::all().without(off)).is_ok_and(|play| play.broken.is_some())
     }
 
-    /// The same with all steps gone that it does not need.
+    /// The same with everything gone that it does not need: nodes, what is special about its setting, steps.
     #[must_use]
     pub fn shrunk(&self, off: Mechanism) -> Schedule {
-        let with = |steps: &[String]| Schedule { steps: steps.to_vec(), ..self.clone() };
-        let steps = shrink(self.steps.clone(), |steps| with(steps).betrays(off));
-        with(&steps)
+        let mut setting = self.setting.clone();
+        if let Some(small) = setting[0].strip_prefix("cluster 5").map(|rest| format!("cluster 3{rest}")) {
+            let with = |first: String| Schedule { setting: vec![first], ..self.clone() };
+            setting[0] = if with(small.clone()).betrays(off) { small } else { setting[0].clone() };
+        }
+        let first = setting.remove(0);
+        let with = |rest: &[String]| {
+            let setting = std::iter::once(&first).chain(rest).cloned().collect();
+            Schedule { setting, ..self.clone() }
+        };
+        let setting = with(&shrink(setting, |rest| with(rest).betrays(off))).setting;
+        let with =
+            |steps: &[String]| Schedule { steps: steps.to_vec(), setting: setting.clone(), ..self.clone() };
+        with(&shrink(self.steps.clone(), |steps| with(steps).betrays(off)))
     }
 
     /// Has each single step been tried, and found to be needed?

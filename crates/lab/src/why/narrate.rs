@@ -75,8 +75,8 @@ fn set_up(case: &Case) -> String {
     if case.schedule.is_local() {
         let device = case.schedule.setting[0].trim_start_matches("device ");
         return format!(
-            "one device: {device}. Sectors: `#` on the medium, `~` newer in the cache, `.` never written; \
-             superblocks A and B, log, data"
+            "one device: {device}. Superblocks A and B, log, data: `#` durable, `~` unsynced, `t` torn, \
+             `s` stale, `.` never written"
         );
     }
     let nodes = case.off.lanes.len() - 1;
@@ -269,7 +269,11 @@ fn difference(off: &Play, on: &Play, parts: usize) -> String {
         (None, None) if act.words != without.words => act.words.clone(),
         (Some(why), _) => format!("it cannot happen ({why})"),
         (None, Some(event)) => plain(event),
-        (None, None) => act.client.first().cloned().unwrap_or_else(|| "nothing happens".into()),
+        (None, None) => {
+            let client = act.client.iter().find(|line| !without.client.contains(line));
+            let state = act.state.iter().find(|line| !without.state.contains(line));
+            client.or(state).cloned().unwrap_or_else(|| "nothing happens".into())
+        }
     };
     let with = with.map_or_else(|| "the schedule is over".to_string(), happened);
     let end = if on.acts.len() > 1 && off.lanes.len() > 2 {
