@@ -9,10 +9,12 @@
 //! | `group` | the group commit that every store here shares, but our engine, which has its own |
 //! | `floor` | the least that a durable put can cost |
 //! | `cutaway` | our engine, with its device counted |
+//! | `cluster` | whole clusters, this one and others |
 //! | `large` | a store with a million keys: opening it, its memory, the steps of its checkpoint |
 
 #![forbid(unsafe_code)]
 
+pub mod cluster;
 pub mod cutaway;
 pub mod floor;
 pub mod group;

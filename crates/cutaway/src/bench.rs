@@ -1,5 +1,7 @@
 //! `bench`: how fast, always beside something to compare with.
 
+mod cluster;
+
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
@@ -24,6 +26,8 @@ pub struct Bench {
 #[derive(Debug, Subcommand)]
 enum What {
     Engine(Engine),
+    Cluster(cluster::Cluster),
+    Compare(cluster::Compare),
     /// Opens an image of `bench engine` and says what that took: a process of its own, for its memory to be told
     #[command(hide = true)]
     Open {
@@ -60,6 +64,8 @@ impl Bench {
     pub fn run(self) -> Result {
         match self.what {
             What::Engine(engine) => engine.run(),
+            What::Cluster(cluster) => cluster.run(),
+            What::Compare(compare) => compare.run(),
             What::Open { image } => {
                 let opened = large::open(&image).map_err(Failure::error)?;
                 say(json!(opened));

@@ -226,10 +226,10 @@ fn of_trace(events: &[Event]) -> Value {
         };
         let mut at = lane(&event.id.actor);
         // A lost message shows where it was sent, and ends half way.
-        if let Kind::MessageLost { from, to, .. } = &event.kind {
-            if let (Some(from), Some(to)) = (named(from), named(to)) {
-                (more.from, more.lost, at) = (Some(from), true, to);
-            }
+        if let Kind::MessageLost { from, to, .. } = &event.kind
+            && let (Some(from), Some(to)) = (named(from), named(to))
+        {
+            (more.from, more.lost, at) = (Some(from), true, to);
         }
         rows.event(at, event, more);
     }

@@ -178,7 +178,8 @@ fn a_hundred_thousand_events_are_one_small_file() {
             let life = parts[1].parse::<usize>().unwrap() + 100 * (n / events.len());
             Value::from(format!("{}:{life}:{}", parts[0], parts[2]))
         };
-        event["id"] = later(&event["id"]);
+        let id = later(&event["id"]);
+        event["id"] = id;
         event["parents"] = event["parents"].as_array().unwrap().iter().map(later).collect();
         lines += &format!("{event}\n");
     }

@@ -1,0 +1,72 @@
+//! Whole clusters under load: this one, and what a user would take instead, each in processes of its own.
+//!
+//! | file | job |
+//! |---|---|
+//! | `drive` | clients in a closed or an open loop, and what they saw |
+//! | `redis` | the Redis protocol, for this cluster and for Redis |
+//! | `etcd` | etcd's put and range, over gRPC |
+//! | `peers` | starts and ends the processes, and asks the kernel what they used |
+
+pub mod drive;
+mod etcd;
+pub mod peers;
+mod redis;
+
+use std::io;
+
+/// One connection, or one stream of one, of one client.
+pub enum Connection {
+    /// Redis protocol.
+    Redis(redis::Connection),
+    /// gRPC.
+    Etcd(etcd::Connection),
+}
+
+/// How to reach a store.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Protocol {
+    /// Redis protocol; with the number of replicas that each write waits for (`WAIT`), if it is not 0.
+    Redis {
+        /// `WAIT` for so many.
+        wait: u32,
+    },
+    /// etcd's gRPC.
+    Etcd,
+}
+
+impl Connection {
+    /// `clients` connections. etcd's clients share a few, as its own benchmark recommends.
+    async fn open(protocol: Protocol, port: u16, clients: usize) -> io::Result<Vec<Connection>> {
+        let mut connections = Vec::new();
+        match protocol {
+            Protocol::Redis { wait } => {
+                for _ in 0..clients {
+                    connections.push(Connection::Redis(redis::Connection::open(port, wait).await?));
+                }
+            }
+            Protocol::Etcd => {
+                let shared = etcd::Connection::open(port, clients.min(8)).await?;
+                connections.extend((0..clients).map(|n| Connection::Etcd(shared[n % shared.len()].clone())));
+            }
+        }
+        Ok(connections)
+    }
+
+    async fn put(&mut self, key: &[u8], value: &[u8]) -> io::Result<()> {
+        match self {
+            Connection::Redis(redis) => redis.put(key, value).await,
+            Connection::Etcd(etcd) => etcd.put(key, value).await,
+        }
+    }
+
+    async fn get(&mut self, key: &[u8]) -> io::Result<()> {
+        match self {
+            Connection::Redis(redis) => redis.get(key).await,
+            Connection::Etcd(etcd) => etcd.get(key).await,
+        }
+    }
+}
+
+fn refused(what: impl std::fmt::Display) -> io::Error {
+    io::Error::other(what.to_string())
+}

@@ -1,0 +1,203 @@
+//! Stores in processes of their own, started here and ended here.
+
+use std::fs::File;
+use std::io::{self, BufRead, BufReader};
+use std::net::{TcpListener, TcpStream};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use rustix::process::{Pid, Signal, kill_process};
+
+use super::Protocol;
+
+/// Longer than any of them takes to start.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// A store under load.
+pub struct Peer {
+    /// Its name in the tables.
+    pub name: &'static str,
+    /// How to reach it.
+    pub protocol: Protocol,
+    /// Where.
+    pub port: u16,
+    processes: Vec<Child>,
+    /// Processes that did not start here: the children of the first one.
+    pids: Vec<u32>,
+}
+
+/// What processes have used so far.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Used {
+    /// Seconds of CPU.
+    pub cpu: f64,
+    /// Bytes that went to block devices, from anybody: what the kernel counts for a process counts whole pages of the
+    /// cache, however large, for each byte that is changed in them.
+    pub written: u64,
+    /// Bytes resident in memory.
+    pub resident: u64,
+}
+
+impl Peer {
+    /// This cluster: `program up`, with three nodes.
+    pub fn cutaway(program: &Path, dir: &Path) -> io::Result<Peer> {
+        let port = free_ports(32)?;
+        let mut up = Command::new(program)
+            .args(["up", "--json", "--image-size", "512M", "--port", &port.to_string(), "--dir"])
+            .arg(dir.join("cutaway"))
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(log(dir, "cutaway")?)
+            .spawn()?;
+        let mut line = String::new();
+        BufReader::new(up.stdout.take().expect("it is piped")).read_line(&mut line)?;
+        let pids = children(up.id());
+        let peer =
+            Peer { name: "cutaway", protocol: Protocol::Redis { wait: 0 }, port, processes: vec![up], pids };
+        if line.is_empty() {
+            return Err(io::Error::other("`cutaway up` did not start"));
+        }
+        peer.reachable()
+    }
+
+    /// One Redis server that syncs each write before it answers; `replicas` more copy it, and each write waits for one.
+    pub fn redis(dir: &Path, replicas: u32) -> io::Result<Peer> {
+        let (name, wait) = if replicas == 0 { ("redis", 0) } else { ("redis+wait", 1) };
+        let port = free_ports(replicas as u16 + 1)?;
+        let mut peer =
+            Peer { name, protocol: Protocol::Redis { wait }, port, processes: Vec::new(), pids: Vec::new() };
+        for n in 0..=replicas as u16 {
+            let home = dir.join(format!("{name}-{n}"));
+            std::fs::create_dir_all(&home)?;
+            let mut server = Command::new("redis-server");
+            server
+                .args(["--bind", "127.0.0.1", "--port", &(port + n).to_string(), "--save", "", "--dir"])
+                .arg(&home)
+                .args(["--appendonly", "yes", "--appendfsync", "always"]);
+            if n > 0 {
+                server.args(["--replicaof", "127.0.0.1", &port.to_string()]);
+            }
+            let server = server.stdin(Stdio::null()).stdout(Stdio::null()).stderr(log(dir, name)?).spawn()?;
+            peer.processes.push(server);
+        }
+        peer.reachable()
+    }
+
+    /// etcd with three members.
+    pub fn etcd(dir: &Path) -> io::Result<Peer> {
+        let port = free_ports(6)?;
+        let url = |port: u16| format!("http://127.0.0.1:{port}");
+        let members: Vec<String> = (0..3).map(|n| format!("m{n}={}", url(port + 3 + n))).collect();
+        let mut peer =
+            Peer { name: "etcd", protocol: Protocol::Etcd, port, processes: Vec::new(), pids: Vec::new() };
+        for n in 0..3 {
+            let server = Command::new("etcd")
+                .args(["--name", &format!("m{n}"), "--log-level", "error", "--data-dir"])
+                .arg(dir.join(format!("etcd-{n}")))
+                .args(["--listen-client-urls", &url(port + n), "--advertise-client-urls", &url(port + n)])
+                .args(["--listen-peer-urls", &url(port + 3 + n)])
+                .args(["--initial-advertise-peer-urls", &url(port + 3 + n)])
+                .args(["--initial-cluster", &members.join(","), "--initial-cluster-state", "new"])
+                // Else a long run fills it and it refuses writes.
+                .args(["--quota-backend-bytes", "8000000000", "--auto-compaction-retention", "1000"])
+                .args(["--auto-compaction-mode", "revision"])
+                .stdin(Stdio::null())
+                .stdout(Stdio::null())
+                .stderr(log(dir, "etcd")?)
+                .spawn()?;
+            peer.processes.push(server);
+        }
+        peer.reachable()
+    }
+
+    fn reachable(self) -> io::Result<Peer> {
+        let started = Instant::now();
+        while TcpStream::connect(("127.0.0.1", self.port)).is_err() {
+            if started.elapsed() > PATIENCE {
+                return Err(io::Error::other(format!("{} did not start", self.name)));
+            }
+            std::thread::sleep(Duration::from_millis(50));
+        }
+        // Elections, and replicas that catch up.
+        std::thread::sleep(Duration::from_secs(2));
+        Ok(self)
+    }
+
+    /// What all its processes have used so far.
+    pub fn used(&self) -> Used {
+        let own = self.processes.iter().map(Child::id);
+        let all = own.chain(self.pids.iter().copied()).filter_map(used);
+        let begin = Used { written: written(), ..Used::default() };
+        all.fold(begin, |sum, (cpu, resident)| Used {
+            cpu: sum.cpu + cpu,
+            resident: sum.resident + resident,
+            ..sum
+        })
+    }
+}
+
+impl Drop for Peer {
+    fn drop(&mut self) {
+        for process in &self.processes {
+            // The cluster drains and ends its children.
+            let pid = Pid::from_child(process);
+            let _ = kill_process(pid, Signal::TERM);
+        }
+        for process in &mut self.processes {
+            let _ = process.wait();
+        }
+    }
+}
+
+/// Is there such a program?
+pub fn installed(program: &str) -> bool {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    std::env::split_paths(&path).any(|folder| folder.join(program).is_file())
+}
+
+fn log(dir: &Path, name: &str) -> io::Result<Stdio> {
+    let file: PathBuf = dir.join(format!("{name}.log"));
+    Ok(File::options().create(true).append(true).open(file)?.into())
+}
+
+/// So many free ports in a row, below those that outgoing connections get.
+fn free_ports(count: u16) -> io::Result<u16> {
+    let start = std::process::id() as u16 % 400;
+    (0..400u16)
+        .map(|n| 10_000 + (start + n) % 400 * 40)
+        .find(|first| (*first..first + count).all(|port| TcpListener::bind(("127.0.0.1", port)).is_ok()))
+        .ok_or_else(|| io::Error::other("there are no free ports"))
+}
+
+/// The children of a process; Linux tells them.
+fn children(pid: u32) -> Vec<u32> {
+    let text = std::fs::read_to_string(format!("/proc/{pid}/task/{pid}/children")).unwrap_or_default();
+    text.split_whitespace().filter_map(|pid| pid.parse().ok()).collect()
+}
+
+/// Bytes written to all real disks since the machine started; 0 where nobody counts them.
+fn written() -> u64 {
+    let Ok(disks) = std::fs::read_dir("/sys/block") else { return 0 };
+    disks
+        .filter_map(|disk| {
+            let path = disk.ok()?.path();
+            let name = path.file_name()?.to_string_lossy().into_owned();
+            let made_up = ["loop", "ram", "zram", "dm-", "md"].iter().any(|kind| name.starts_with(kind));
+            let stat = std::fs::read_to_string(path.join("stat")).ok().filter(|_| !made_up)?;
+            Some(stat.split_whitespace().nth(6)?.parse::<u64>().ok()? * 512)
+        })
+        .sum()
+}
+
+/// Seconds of CPU and bytes of memory, from `/proc`, where there is one.
+fn used(pid: u32) -> Option<(f64, u64)> {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    // Fields count from behind the name, which may hold anything.
+    let fields: Vec<&str> = stat.rsplit_once(')')?.1.split_whitespace().collect();
+    let ticks = fields.get(11)?.parse::<u64>().ok()? + fields.get(12)?.parse::<u64>().ok()?;
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
+    let resident = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
+    let kib: u64 = resident.trim().trim_end_matches(" kB").parse().ok()?;
+    Some((ticks as f64 / rustix::param::clock_ticks_per_second() as f64, kib * 1024))
+}

@@ -1,0 +1,262 @@
+//! `bench cluster` and `bench compare`: whole clusters under load, in processes that the benchmark starts and ends.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use ::bench::cluster::drive::{Keys, Load, drive};
+use ::bench::cluster::peers::{Peer, Used, installed};
+use clap::Args;
+use hdrhistogram::Histogram;
+use indicatif::ProgressBar;
+use serde_json::{Value, json};
+
+use crate::failure::{Failure, Result, say};
+
+/// Length of the keys.
+const KEY_BYTES: u64 = 16;
+
+/// A cluster of its own under load
+#[derive(Debug, Args)]
+pub struct Cluster {
+    /// Clients, each with a connection
+    #[arg(long, default_value_t = 64, value_parser = clap::value_parser!(u64).range(1..=4096))]
+    clients: u64,
+    /// Length of the values in bytes
+    #[arg(long, default_value_t = 100, value_parser = clap::value_parser!(u64).range(0..=1_048_576))]
+    value: u64,
+    /// Of a hundred operations, how many read
+    #[arg(long, default_value_t = 0, value_parser = clap::value_parser!(u32).range(0..=100))]
+    reads: u32,
+    /// Different keys
+    #[arg(long, default_value_t = 20_000, value_parser = clap::value_parser!(u64).range(1..=10_000_000))]
+    keys: u64,
+    /// Chooses few keys most of the time (Zipf, exponent 0.99)
+    #[arg(long)]
+    zipf: bool,
+    /// Operations per second: an open loop. Without it each client asks again as soon as it is answered
+    #[arg(long, value_parser = clap::value_parser!(u64).range(1..=1_000_000))]
+    rate: Option<u64>,
+    /// How long
+    #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u64).range(1..=86_400))]
+    seconds: u64,
+    /// Where the images are made, and removed again: on the disk in question
+    #[arg(long, default_value = ".")]
+    dir: PathBuf,
+    /// Prints the result as one line of JSON
+    #[arg(long)]
+    json: bool,
+}
+
+/// This cluster beside what a user would take instead: etcd with three members, and Redis with `appendfsync always`,
+/// alone and with two replicas and `WAIT 1`
+///
+/// They run the same loads, taking turns, on one machine. What is not installed is left out, and said so.
+#[derive(Debug, Args)]
+pub struct Compare {
+    /// How long each load runs on each store
+    #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u64).range(1..=3600))]
+    seconds: u64,
+    /// Turns of each store under each load
+    #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u64).range(1..=100))]
+    rounds: u64,
+    /// Where the files are made, and removed again: on the disk in question
+    #[arg(long, default_value = ".")]
+    dir: PathBuf,
+    /// Prints the result as one line of JSON
+    #[arg(long)]
+    json: bool,
+}
+
+/// The loads of a comparison: durable puts and confirmed gets.
+const LOADS: [(&str, usize, usize, u32); 5] = [
+    ("puts of 100 bytes, 64 clients", 64, 100, 0),
+    ("puts of 100 bytes, 256 clients", 256, 100, 0),
+    ("puts of 100 bytes, 1 client", 1, 100, 0),
+    ("puts of 4 KiB, 64 clients", 64, 4096, 0),
+    ("gets of 100 bytes, 64 clients", 64, 100, 100),
+];
+
+/// What one store did under one load.
+struct Measured {
+    name: &'static str,
+    turns: Vec<f64>,
+    latency: Histogram<u64>,
+    operations: u64,
+    used: Used,
+}
+
+impl Measured {
+    fn new(name: &'static str) -> Measured {
+        let latency = Histogram::new_with_bounds(1, 60_000_000, 3).expect("bounds of this file");
+        Measured { name, turns: Vec::new(), latency, operations: 0, used: Used::default() }
+    }
+
+    /// One turn more.
+    fn turn(&mut self, peer: &Peer, load: &Load, length: Duration, seed: u64) -> Result<()> {
+        let before = peer.used();
+        let seen = drive(peer.protocol, peer.port, load, length, seed)
+            .map_err(|error| Failure::error(format!("{} refuses: {error}", peer.name)))?;
+        let after = peer.used();
+        self.turns.push(seen.per_second);
+        self.operations += seen.operations;
+        self.used.cpu += after.cpu - before.cpu;
+        self.used.written += after.written.saturating_sub(before.written);
+        self.used.resident = after.resident;
+        self.latency.add(&seen.latency).expect("the same bounds");
+        Ok(())
+    }
+
+    /// The median of the turns.
+    fn per_second(&self) -> f64 {
+        let mut turns = self.turns.clone();
+        turns.sort_by(f64::total_cmp);
+        turns.get(turns.len() / 2).copied().unwrap_or_default()
+    }
+
+    fn micros(&self, quantile: f64) -> u64 {
+        self.latency.value_at_quantile(quantile)
+    }
+
+    fn cpu_micros(&self) -> f64 {
+        self.used.cpu * 1e6 / self.operations.max(1) as f64
+    }
+
+    fn written_per_user_byte(&self, load: &Load) -> f64 {
+        let share = f64::from(100 - load.reads) / 100.0;
+        let user = (KEY_BYTES + load.value_bytes as u64) as f64 * share * self.operations.max(1) as f64;
+        if user > 0.0 { self.used.written as f64 / user } else { 0.0 }
+    }
+
+    fn json(&self, load: &Load) -> Value {
+        json!({
+            "store": self.name, "per_second": self.per_second(), "turns": self.turns,
+            "p50_micros": self.micros(0.5), "p99_micros": self.micros(0.99), "p999_micros": self.micros(0.999),
+            "max_micros": self.latency.max(), "cpu_micros_per_operation": self.cpu_micros(),
+            "written_per_user_byte": self.written_per_user_byte(load), "resident_bytes": self.used.resident,
+        })
+    }
+}
+
+fn table(title: &str, load: &Load, measured: &[Measured]) -> String {
+    let base = measured.first().map_or(0.0, Measured::per_second);
+    let head =
+        ["per s", "ours is ×", "p50 ms", "p99 ms", "p99.9 ms", "max ms", "CPU µs/op", "written/user", "MiB"];
+    let mut text = format!("{title}\n  {:<12}", "");
+    head.iter().for_each(|name| text += &format!("{name:>13}"));
+    for m in measured {
+        let millis = |micros: u64| format!("{:.2}", micros as f64 / 1e3);
+        let cells = [
+            format!("{:.0}", m.per_second()),
+            format!("{:.2}", base / m.per_second()),
+            millis(m.micros(0.5)),
+            millis(m.micros(0.99)),
+            millis(m.micros(0.999)),
+            millis(m.latency.max()),
+            format!("{:.1}", m.cpu_micros()),
+            format!("{:.2}", m.written_per_user_byte(load)),
+            format!("{}", m.used.resident >> 20),
+        ];
+        text += &format!("\n  {:<12}", m.name);
+        cells.iter().for_each(|cell| text += &format!("{cell:>13}"));
+    }
+    text + "\n"
+}
+
+fn folder(dir: &Path) -> Result<tempfile::TempDir> {
+    tempfile::Builder::new()
+        .prefix("cutaway-bench-")
+        .tempdir_in(dir)
+        .map_err(|error| Failure::error(format!("cannot write in {}: {error}", dir.display())))
+}
+
+fn ours(dir: &Path) -> Result<Peer> {
+    let program = std::env::current_exe().map_err(Failure::error)?;
+    let dir = dir.canonicalize().map_err(Failure::error)?;
+    Peer::cutaway(&program, &dir).map_err(Failure::error)
+}
+
+/// Every key once, so that reads find something and nothing grows afterwards.
+fn fill(peer: &Peer, load: &Load) -> Result<()> {
+    let puts = Load { reads: 0, rate: None, clients: load.clients.max(64), ..*load };
+    drive(peer.protocol, peer.port, &puts, Duration::from_secs(2), 1).map(drop).map_err(Failure::error)
+}
+
+impl Cluster {
+    pub fn run(self) -> Result<()> {
+        let home = folder(&self.dir)?;
+        let peer = ours(home.path())?;
+        let distribution = if self.zipf { Keys::Zipf } else { Keys::Uniform };
+        let load = Load {
+            clients: self.clients as usize,
+            value_bytes: self.value as usize,
+            reads: self.reads,
+            keys: self.keys,
+            distribution,
+            rate: self.rate,
+        };
+        fill(&peer, &load)?;
+        let mut measured = Measured::new("cutaway");
+        measured.turn(&peer, &load, Duration::from_secs(self.seconds), 2)?;
+        if self.json {
+            let mut line = measured.json(&load);
+            line["load"] = json!(load);
+            say(line);
+        } else {
+            let title = format!(
+                "{} clients, values of {} bytes, {} % reads",
+                load.clients, load.value_bytes, load.reads
+            );
+            say(table(&title, &load, &[measured]));
+        }
+        Ok(())
+    }
+}
+
+impl Compare {
+    pub fn run(self) -> Result<()> {
+        let home = folder(&self.dir)?;
+        let dir = home.path().canonicalize().map_err(Failure::error)?;
+        let mut peers = vec![ours(&dir)?];
+        let mut missing = Vec::new();
+        if installed("etcd") {
+            peers.push(Peer::etcd(&dir).map_err(Failure::error)?);
+        } else {
+            missing.push("etcd is not installed (Debian: etcd-server)");
+        }
+        if installed("redis-server") {
+            peers.push(Peer::redis(&dir, 0).map_err(Failure::error)?);
+            peers.push(Peer::redis(&dir, 2).map_err(Failure::error)?);
+        } else {
+            missing.push("redis-server is not installed (Debian: redis-server)");
+        }
+        let bar = ProgressBar::new(LOADS.len() as u64 * self.rounds * peers.len() as u64);
+        let mut results = Vec::new();
+        for (title, clients, value_bytes, reads) in LOADS {
+            let distribution = Keys::Uniform;
+            let load = Load { clients, value_bytes, reads, keys: 20_000, distribution, rate: None };
+            let mut measured: Vec<Measured> = peers.iter().map(|peer| Measured::new(peer.name)).collect();
+            for peer in &peers {
+                fill(peer, &load)?;
+            }
+            let turn = Duration::from_secs(self.seconds) / self.rounds as u32;
+            for round in 0..self.rounds {
+                for (peer, measured) in peers.iter().zip(&mut measured) {
+                    measured.turn(peer, &load, turn, round)?;
+                    bar.inc(1);
+                }
+            }
+            if !self.json {
+                bar.suspend(|| say(table(title, &load, &measured)));
+            }
+            let stores: Vec<Value> = measured.iter().map(|m| m.json(&load)).collect();
+            results.push(json!({ "load": load, "title": title, "stores": stores }));
+        }
+        bar.finish_and_clear();
+        if self.json {
+            say(json!({ "loads": results, "missing": missing }));
+        } else {
+            missing.iter().for_each(say);
+        }
+        Ok(())
+    }
+}
