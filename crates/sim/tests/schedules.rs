@@ -1,5 +1,7 @@
 //! Seeds that hold, seeds that are the same twice, and seeds that fail once a mechanism is gone.
 
+use std::path::Path;
+
 use sim::{Options, Schedule, execute, run, run_many};
 use trace::Mechanism;
 
@@ -35,6 +37,20 @@ fn the_same_seed_gives_the_same_trace_byte_for_byte() {
         assert!(once.trace.len() > 100_000, "a trace of a whole schedule");
         assert!(once.trace == again.trace && once.history == again.history, "seed {seed}");
     }
+}
+
+/// In debug and in release, on any machine. What the file says changes with the rules, and with nothing else:
+/// `UPDATE_STORIES=1 cargo test -p sim` writes it anew.
+#[test]
+fn the_trace_of_a_seed_is_the_same_in_every_build() {
+    let options = Options { trace: true, ..Options::default() };
+    let sum = |seed| format!("seed {seed}: CRC-32C {:08x}\n", crc32c::crc32c(&run(seed, &options).trace));
+    let sums: String = [3, 77, 9000].into_iter().map(sum).collect();
+    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/traces.txt");
+    if std::env::var_os("UPDATE_STORIES").is_some() {
+        std::fs::write(&file, &sums).unwrap();
+    }
+    assert_eq!(std::fs::read_to_string(&file).unwrap(), sums, "{}", file.display());
 }
 
 #[test]
