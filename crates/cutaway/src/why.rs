@@ -4,7 +4,7 @@ use std::io::{BufRead, IsTerminal, stderr, stdin, stdout};
 use std::time::Instant;
 
 use clap::Args;
-use lab::why::{self, Case, Pair, Verdict, registry};
+use lab::why::{self, Case, Pair, Schedule, Verdict, registry};
 use serde_json::json;
 use trace::Mechanism;
 
@@ -34,6 +34,9 @@ pub struct Why {
     /// Writes both runs, side by side, as a page to look into
     #[arg(long, requires = "mechanism", value_name = "FILE", conflicts_with_all = ["schedule", "search"])]
     html: Option<std::path::PathBuf>,
+    /// Plays a schedule of your own without the mechanism; if it breaks a promise, shortens it and tells it
+    #[arg(long = "try", requires = "mechanism", value_name = "FILE", conflicts_with_all = ["schedule", "search"])]
+    own: Option<std::path::PathBuf>,
     /// Looks for a counterexample anew, by exhaustive search, and prints it as a schedule
     #[arg(long, requires = "mechanism", conflicts_with = "schedule")]
     search: bool,
@@ -60,7 +63,10 @@ impl Why {
             return Ok(());
         }
         let started = Instant::now();
-        let verdict = why::examine(mechanism).map_err(Failure::error)?;
+        let verdict = match &self.own {
+            Some(file) => own(mechanism, file)?,
+            None => why::examine(mechanism).map_err(Failure::error)?,
+        };
         if self.json {
             say(row(mechanism, &verdict, started));
             return Ok(());
@@ -71,14 +77,28 @@ impl Why {
             }
             Verdict::Counterexample(case) if self.schedule => say(case.schedule.to_string().trim_end()),
             Verdict::Counterexample(case) => tell(&case),
-            _ if self.html.is_some() || self.schedule => {
-                let what = format!("there is no schedule without {mechanism}: {}", why::why_none(mechanism));
+            other if self.html.is_some() || self.schedule => {
+                let what =
+                    format!("there is no schedule without {mechanism}: {}", why::why_none(mechanism, &other));
                 return Err(Failure::error(what));
             }
-            _ => nothing(mechanism),
+            other => nothing(mechanism, &other),
         }
         Ok(())
     }
+}
+
+/// A schedule that somebody wrote, shortened.
+fn own(mechanism: Mechanism, file: &std::path::Path) -> Result<Verdict, Failure> {
+    let name = file.display();
+    let text = std::fs::read_to_string(file)
+        .map_err(|error| Failure::error(format!("cannot read {name}: {error}")))?;
+    let schedule: Schedule = text.parse().map_err(|why| Failure::usage(format!("{name}: {why}")))?;
+    let whole = schedule.steps.len();
+    let mut case = why::case(mechanism, schedule).map_err(|why| Failure::error(format!("{name}: {why}")))?;
+    case = why::case(mechanism, case.schedule.shrunk(mechanism)).map_err(Failure::error)?;
+    case.schedule.notes = vec![format!("From {name}, of {whole} steps; shortened.")];
+    Ok(Verdict::Counterexample(Box::new(case)))
 }
 
 /// The story, with a pause at its question if somebody sits there.
@@ -95,10 +115,10 @@ fn tell(case: &Case) {
     }
 }
 
-fn nothing(mechanism: Mechanism) {
+fn nothing(mechanism: Mechanism, verdict: &Verdict) {
     let entry = registry::entry(mechanism);
     say(format!("WITHOUT {mechanism}: {}", mechanism.does()));
-    say(why::why_none(mechanism));
+    say(why::why_none(mechanism, verdict));
     say(format!("Try          {}", entry.variation));
     entry.choice.iter().for_each(|choice| say(format!("Instead      {choice}")));
 }
@@ -116,8 +136,8 @@ fn row(mechanism: Mechanism, verdict: &Verdict, started: Instant) -> serde_json:
         }),
         other => json!({
             "id": id, "class": class, "faults": faults,
-            "verdict": if matches!(other, Verdict::Liveness) { "liveness" } else { "none_within_bound" },
-            "steps": null, "promise": mechanism.promise(), "checker": null, "broken": why::why_none(mechanism),
+            "verdict": if matches!(other, Verdict::Liveness(_)) { "liveness" } else { "none_within_bound" },
+            "steps": null, "promise": mechanism.promise(), "checker": null, "broken": why::why_none(mechanism, other),
             "held_with_mechanism_on": true, "minimal_checked": false, "found": null, "millis": millis,
         }),
     }
@@ -155,12 +175,12 @@ fn all(json: bool) -> Result<(), Failure> {
                 if case.held() { "yes" } else { "NO" },
                 if case.minimal { "yes" } else { "NO" },
             )),
-            _ => say(format!(
+            other => say(format!(
                 "{:<30} {:<10} {:>5}  {}",
                 mechanism.id(),
                 why::class(mechanism),
                 "-",
-                why::why_none(mechanism)
+                why::why_none(mechanism, &other)
             )),
         }
     }

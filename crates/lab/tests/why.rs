@@ -24,7 +24,6 @@ fn every_safety_mechanism_has_a_counterexample_that_holds_with_it_on_and_is_mini
     for &mechanism in Mechanism::ALL {
         let Some(case) = case(mechanism) else {
             assert_ne!(why::class(mechanism), "safety", "{mechanism} has no counterexample");
-            assert!(!why::why_none(mechanism).is_empty(), "{mechanism}: nobody says why there is none");
             continue;
         };
         assert!(case.off.broken.is_some(), "{mechanism}");

@@ -38,8 +38,9 @@ pub fn chapter(mechanism: Mechanism) -> Result<String, String> {
             narrate(&case).lines().for_each(|line| page.extend([line.trim_end(), "\n"]));
             let _ = writeln!(page, "```\n\n## The schedule\n\n```text\n{}```", case.schedule);
         }
-        _ => {
-            let _ = writeln!(page, "\n## Without it\n\nNo schedule is shown. It is {}.", why_none(mechanism));
+        other => {
+            let why = why_none(mechanism, &other);
+            let _ = writeln!(page, "\n## Without it\n\nNo schedule is shown: {why}.");
             if !entry.variation.is_empty() {
                 let _ = writeln!(page, "\n{}", entry.variation);
             }
@@ -63,10 +64,10 @@ pub fn necessity_table() -> Result<String, String> {
                 case.schedule.steps.len(),
                 case.checker()
             ),
-            _ => writeln!(
+            other => writeln!(
                 table,
                 "| [`{mechanism}`]({mechanism}.md) | {class} | {faults} | - | {promise} | {} |",
-                why_none(mechanism)
+                why_none(mechanism, &other)
             ),
         };
     }

@@ -28,6 +28,7 @@ pub use play::{Act, Mark, Play, Schedule, lane};
 pub use seed::{Shrunk, shrink_seed};
 pub use shrink::{is_minimal, shrink};
 
+use sim::Options;
 use trace::mechanism::Class;
 use trace::{Mechanism, Mechanisms};
 
@@ -113,11 +114,14 @@ impl Case {
 pub enum Verdict {
     /// A schedule that breaks a promise.
     Counterexample(Box<Case>),
-    /// Nothing wrong is answered without it; service suffers.
-    Liveness,
-    /// Nothing was found.
+    /// So many seeds of the simulator, run just now without it, answer nothing wrong and come to rest; service may suffer.
+    Liveness(u64),
+    /// It cannot be taken out.
     NoneWithinBound,
 }
+
+/// Seeds that are run without a mechanism that has no counterexample.
+const SEEDS: u64 = 200;
 
 /// Safety, liveness, or the shape of the code.
 pub fn class(mechanism: Mechanism) -> &'static str {
@@ -131,24 +135,33 @@ pub fn class(mechanism: Mechanism) -> &'static str {
 /// Plays the counterexample of `mechanism`, if there is one. An error says what is wrong with the stored schedule.
 pub fn examine(mechanism: Mechanism) -> Result<Verdict, String> {
     let Some(text) = registry::entry(mechanism).counterexample else {
-        return Ok(if class(mechanism) == "liveness" { Verdict::Liveness } else { Verdict::NoneWithinBound });
+        if class(mechanism) == "structural" {
+            return Ok(Verdict::NoneWithinBound);
+        }
+        let options = Options { without: vec![mechanism], ..Options::default() };
+        return match sim::run_many(0..SEEDS, &options, |_| ()).first {
+            None => Ok(Verdict::Liveness(SEEDS)),
+            Some(report) => Err(format!(
+                "seed {} breaks a promise without {mechanism}: it wants a counterexample of its own",
+                report.seed
+            )),
+        };
     };
     let schedule: Schedule = text.parse().map_err(|why| format!("{mechanism}: {why}"))?;
     case(mechanism, schedule).map(|case| Verdict::Counterexample(Box::new(case)))
 }
 
-/// What it means that there is no schedule; for those that have one, nothing.
-pub fn why_none(mechanism: Mechanism) -> &'static str {
-    match (class(mechanism), mechanism) {
-        (_, Mechanism::OneLog) => {
-            "structural: the shape of the engine, which has no second log to do without it"
+/// What it means that there is no schedule.
+pub fn why_none(mechanism: Mechanism, verdict: &Verdict) -> String {
+    match (verdict, mechanism) {
+        (Verdict::Liveness(seeds), _) => {
+            format!("no failure found within {seeds} seeds of the simulator: liveness, nothing wrong is answered")
         }
+        (_, Mechanism::OneLog) => "structural: the engine has no second log to do without this one".into(),
         (_, Mechanism::DeviceLock) => {
-            "structural: it takes two processes on one device; `a_second_opener_is_told_that_the_device_is_in_use` \
-             opens one twice"
+            "structural: takes two processes; `a_second_opener_is_told_that_the_device_is_in_use` opens one twice".into()
         }
-        ("liveness", _) => "liveness: nothing wrong is answered without it, and no seed so far stops service",
-        _ => "",
+        _ => "nothing is known of it".into(),
     }
 }
 

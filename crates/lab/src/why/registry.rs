@@ -527,7 +527,7 @@ pub const ENTRIES: &[Entry] = &[
         counterexample: None,
         story: None,
         others: "",
-        variation: "Pause a backup under load with and without: memory, not answers, shows the difference.",
+        variation: "Run `cutaway sim --seeds 2000 --without backpressure`: no answer is wrong. What grows instead?",
         published: "Welsh et al., SEDA, SOSP 2001",
         choice: None,
     },
