@@ -97,3 +97,22 @@ fn well_formed(epoch: Epoch, prev: Tail, entries: &[Entry]) -> bool {
         follows
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::types::{Op, Origin};
+
+    #[test]
+    fn entries_that_are_no_piece_of_one_log_are_no_entries() {
+        let entry = |seq, epoch| Entry { seq, epoch: Epoch(epoch), origin: Origin::Marker, op: Op::Nop };
+        let prev = Tail { epoch: Epoch(2), seq: 4 };
+        let holds = |entries: &[Entry]| well_formed(Epoch(3), prev, entries);
+        assert!(holds(&[]) && holds(&[entry(5, 2)]) && holds(&[entry(5, 2), entry(6, 3)]));
+        assert!(!holds(&[entry(4, 2)]), "repeats what it says it follows");
+        assert!(!holds(&[entry(5, 2), entry(7, 2)]), "has a hole");
+        assert!(!holds(&[entry(5, 1)]) && !holds(&[entry(5, 3), entry(6, 2)]), "goes back in epochs");
+        assert!(!holds(&[entry(5, 4)]), "is newer than its sender");
+        assert!(!well_formed(Epoch(3), Tail { epoch: Epoch(2), seq: u64::MAX }, &[entry(1, 2)]), "wraps");
+    }
+}
