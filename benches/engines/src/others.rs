@@ -5,7 +5,7 @@ use std::path::Path;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
-use bench::group::{Group, Put};
+use bench::group::{Put, Queue};
 use bench::load::{Store, Used};
 use fjall::{Database, Keyspace, KeyspaceCreateOptions, PersistMode};
 use lmdb::{DatabaseFlags, Environment, Transaction, WriteFlags};
@@ -20,19 +20,19 @@ pub trait Transactional: Sync {
 /// Such an engine, with a group commit.
 pub struct Grouped<T> {
     engine: T,
-    group: Group,
+    queue: Queue,
     commits: AtomicU64,
 }
 
 impl<T> Grouped<T> {
     pub fn new(engine: T) -> Grouped<T> {
-        Grouped { engine, group: Group::default(), commits: AtomicU64::new(0) }
+        Grouped { engine, queue: Queue::default(), commits: AtomicU64::new(0) }
     }
 }
 
 impl<T: Transactional> Store for Grouped<T> {
     fn put(&self, key: &[u8], value: &[u8]) -> io::Result<()> {
-        self.group.put((key.into(), value.into()), |puts| {
+        self.queue.put((key.into(), value.into()), |puts| {
             self.commits.fetch_add(1, Relaxed);
             self.engine.commit(puts)
         })

@@ -8,14 +8,14 @@ use std::os::unix::fs::FileExt;
 use std::path::Path;
 use std::sync::Mutex;
 
-use crate::group::{Group, Put};
+use crate::group::{Put, Queue};
 use crate::load::{Store, Used};
 
 /// The floor.
 pub struct Floor {
     file: File,
     bytes: u64,
-    group: Group,
+    queue: Queue,
     state: Mutex<State>,
 }
 
@@ -38,7 +38,7 @@ impl Floor {
             at += n;
         }
         file.sync_all()?;
-        Ok(Floor { file, bytes, group: Group::default(), state: Mutex::default() })
+        Ok(Floor { file, bytes, queue: Queue::default(), state: Mutex::default() })
     }
 
     fn commit(&self, group: Vec<Put>) -> io::Result<()> {
@@ -68,7 +68,7 @@ impl Floor {
 
 impl Store for Floor {
     fn put(&self, key: &[u8], value: &[u8]) -> io::Result<()> {
-        self.group.put((key.into(), value.into()), |group| self.commit(group))
+        self.queue.put((key.into(), value.into()), |group| self.commit(group))
     }
 
     fn used(&self) -> Used {

@@ -18,21 +18,22 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
-//! Threads that write at the same time share a sync. The first to find no batch out takes everything appended so far,
-//! its own entry among it, and writes it without holding the lock; what the others append meanwhile is the next batch,
-//! and one of them writes that. There is no timer, and a lonely write waits for nothing but its own sync.
+//! Threads that write at the same time share a sync. The first to find nobody leading takes everything appended so
+//! far, its own entry among it, and writes it without holding the lock; what the others append meanwhile is the next
+//! batch, and one of them leads that. There is no timer, and a lonely write waits for nothing but its own sync. Those
+//! who wait wait at their batch and not at the store, so that waking thirty of them does not hold up the next batch.
 //!
 //! Without company in mind, the first writer to come back from a batch would write the next one alone, and the others
 //! would wait for two syncs: so who writes lets the others run first, for as long as they append something.
 
-use std::collections::BTreeMap;
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use trace::{Mechanisms, Tracer};
 
 use crate::device::Device;
 use crate::engine::Engine;
 use crate::error::{AppendError, FormatError, OpenError, ReadError, WriteError, errors};
+use crate::group_commit::{Failed, Group, Turn};
 use crate::prepare::format;
 use crate::recovery::RecoveryReport;
 use crate::types::{
@@ -68,20 +69,17 @@ errors! {
 pub struct Store<D: Device> {
     device: Arc<D>,
     state: Mutex<State<Arc<D>>>,
-    /// A batch has come back. Those with entries in it wait for one of these, those whose entries go out with the next
-    /// one for the other, so that nobody is woken in vain.
-    settled: [Condvar; 2],
 }
 
 #[derive(Debug)]
 struct State<D> {
     engine: Engine<D>,
-    /// Outcomes that their writers have not fetched yet.
-    outcomes: BTreeMap<Seq, Outcome>,
-    /// A thread gathers a batch, or writes one.
-    busy: bool,
+    /// Those whose entries are in the batch being filled.
+    group: Arc<Group<Settled>>,
+    /// Somebody leads: gathers a batch, writes one, or has been told to.
+    led: bool,
     /// Entries of the last batch.
-    company: u64,
+    last_batch: usize,
 }
 
 impl<D: Device> Store<D> {
@@ -98,8 +96,8 @@ impl<D: Device> Store<D> {
         if engine.damage().is_none() {
             engine.commit(engine.last_seq(), t).expect("E2: what was recovered is durable and in order");
         }
-        let state = Mutex::new(State { engine, outcomes: BTreeMap::new(), busy: false, company: 0 });
-        Ok((Store { device, state, settled: Default::default() }, report))
+        let state = Mutex::new(State { engine, group: Arc::default(), led: false, last_batch: 0 });
+        Ok((Store { device, state }, report))
     }
 
     /// Gives `key` a value; durable when it returns.
@@ -144,49 +142,57 @@ impl<D: Device> Store<D> {
             result => result,
         };
         let seq = seq.map_err(StoreError::Refused)?;
-        let number = state.engine.log.batch;
+        let settled = self.settle(state).map_err(StoreError::Unknown)?;
+        let mine =
+            settled.binary_search_by_key(&seq, |&(seq, _)| seq).expect("E2: what is durable is applied");
+        Ok(settled[mine].1)
+    }
+
+    /// Returns when the batch being filled is durable and visible: leads it, if nobody leads or it is told to.
+    fn settle(&self, mut state: Held<'_, D>) -> Result<Settled, WriteError> {
+        let group = state.group.clone();
+        if std::mem::replace(&mut state.led, true) {
+            drop(state);
+        } else {
+            self.lead(state)?;
+        }
         loop {
-            if let Some(outcome) = state.outcomes.remove(&seq) {
-                return Ok(outcome);
+            match group.wait() {
+                Some(settled) => return settled.map_err(|Failed| WriteError::Poisoned),
+                None => self.lead(self.lock())?,
             }
-            state = self.sync_or_wait(state, number).map_err(StoreError::Unknown)?;
         }
     }
 
-    /// Writes the next batch, or waits until batch `number` is back or somebody has to write it.
-    fn sync_or_wait<'a>(&'a self, mut state: Held<'a, D>, number: u64) -> Result<Held<'a, D>, WriteError> {
-        if state.engine.is_poisoned() {
-            // Whoever had the last batch out has failed, and so has what waits for this one.
-            return Err(WriteError::Poisoned);
-        }
-        if state.busy {
-            let settled = &self.settled[number as usize % 2];
-            return Ok(settled.wait(state).unwrap_or_else(PoisonError::into_inner));
-        }
-        state.busy = true;
-        state = self.gather(state);
+    /// Writes the batch being filled, and passes the lead on.
+    fn lead(&self, state: Held<'_, D>) -> Result<(), WriteError> {
+        let mut state = self.gather(state);
         let batch =
             state.engine.begin_sync().expect("E1: who waits has something to sync, and no batch is out");
-        let number = batch.number as usize;
+        let group = std::mem::take(&mut state.group);
         drop(state);
         let result = batch.write(&self.device);
         let mut state = self.lock();
         let synced = state.engine.end_sync(batch, result, &mut Tracer::off());
-        state.busy = false;
-        // The next batch's writer wakes up while this one makes its entries visible.
-        self.settled[(number + 1) % 2].notify_one();
-        let settled = synced.and_then(|synced| state.settle(synced));
-        self.settled[number % 2].notify_all();
-        if settled.is_err() {
-            self.settled[(number + 1) % 2].notify_all();
+        // The next batch's leader wakes up while this batch's entries are made visible.
+        let next = state.group.clone();
+        state.led = synced.is_ok() && state.engine.has_unsynced();
+        if state.led {
+            next.announce(Turn::Lead);
         }
-        settled.map(|()| state)
+        let settled = synced.and_then(|synced| state.settle(synced));
+        drop(state);
+        match &settled {
+            Ok(outcomes) => group.announce(Turn::Settled(outcomes.clone())),
+            Err(_) => [group, next].iter().for_each(|group| group.announce(Turn::Failed)),
+        }
+        settled.map(drop)
     }
 
     /// Lets other writers append. If the last batch was one writer's, there are none.
     fn gather<'a>(&'a self, mut state: Held<'a, D>) -> Held<'a, D> {
         let mut last = 0;
-        while state.company > 1 && state.engine.last_seq() > last {
+        while state.last_batch > 1 && state.engine.last_seq() > last {
             last = state.engine.last_seq();
             drop(state);
             std::thread::yield_now();
@@ -198,8 +204,8 @@ impl<D: Device> Store<D> {
     /// Makes everything appended visible, and a checkpoint of it, which gives back what can be given back.
     fn make_room<'a>(&'a self, mut state: Held<'a, D>) -> Result<Held<'a, D>, StoreError> {
         while state.engine.has_unsynced() {
-            let number = state.engine.log.batch;
-            state = self.sync_or_wait(state, number).map_err(StoreError::Unknown)?;
+            self.settle(state).map_err(StoreError::Unknown)?;
+            state = self.lock();
         }
         match state.engine.checkpoint(Vec::new(), &mut Tracer::off()) {
             // Then there is no room for it either, and the write will be refused for the same reason.
@@ -214,15 +220,16 @@ impl<D: Device> Store<D> {
     }
 }
 
+/// The outcomes of a batch's entries, in order.
+type Settled = Arc<[(Seq, Outcome)]>;
 type Held<'a, D> = MutexGuard<'a, State<Arc<D>>>;
 
 impl<D: Device> State<D> {
     /// A batch is back: what it made durable becomes visible; then some work on a checkpoint, if one is due.
-    fn settle(&mut self, synced: Synced) -> Result<(), WriteError> {
+    fn settle(&mut self, synced: Synced) -> Result<Settled, WriteError> {
         let t = &mut Tracer::off();
         let outcomes = self.engine.commit(synced.durable_seq(), t).expect("E2: what is durable is in order");
-        self.company = outcomes.len() as u64;
-        self.outcomes.extend(outcomes);
+        self.last_batch = outcomes.len();
         if self.engine.checkpoint_due() {
             self.engine.checkpoint_begin(Vec::new(), t);
         }
@@ -234,6 +241,6 @@ impl<D: Device> State<D> {
                 Err(error) => return Err(error),
             }
         }
-        Ok(())
+        Ok(outcomes.into())
     }
 }

@@ -38,7 +38,8 @@
 //! | `index`, `allocator`, `quarantine`, `value` | keys, free units, units that are not free yet, reading a value |
 //! | `checkpoint`, `transfer` | the state as of one entry, to the device and to another one |
 //! | `guard` | the mechanisms, each with the failure it prevents |
-//! | `prepare`, `file`, `embedded` | formatting, real files, the store |
+//! | `prepare`, `file` | formatting, real files |
+//! | `embedded`, `group_commit` | the store, and how its writers share a sync |
 //! | `owners` | who owns which extent, for `inspect` and `verify` |
 //!
 //! Left out: compression, encryption, values in several extents, a cache of values, and growing a device. A production
@@ -54,6 +55,7 @@ mod engine;
 mod error;
 pub mod file;
 pub mod format;
+pub mod group_commit;
 mod guard;
 mod index;
 mod log;
