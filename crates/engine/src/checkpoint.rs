@@ -253,23 +253,29 @@ impl Run {
 
     /// Moves keys from the index, as it was at `seq`, to the stream. True when there are none left.
     fn fill(&mut self, index: &Index) -> bool {
+        let cursor = self.cursor.clone();
+        let mut live = index.range(cursor.as_deref().map_or(Bound::Unbounded, Bound::Excluded)).peekable();
         for _ in 0..STEP_ITEMS {
             if self.writer.waiting() >= PIECE_BYTES_MAX {
                 return false;
             }
-            let from = self.cursor.as_deref().map_or(Bound::Unbounded, Bound::Excluded);
-            let live = index.range(from).next();
-            let saved_first =
-                self.saved.first_key_value().filter(|(key, _)| live.is_none_or(|(k, _)| *key <= k));
-            let (key, slot) = match (saved_first, live) {
-                (Some((key, &before)), _) => (key.clone(), before),
-                (None, Some((key, &slot))) => (key.clone(), Some(slot)),
-                (None, None) => return true,
+            let saved_first = match (self.saved.first_key_value(), live.peek()) {
+                (Some((saved, _)), Some((key, _))) => saved <= *key,
+                (saved, _) => saved.is_some(),
+            };
+            let (key, slot) = if saved_first {
+                let saved = self.saved.pop_first().expect("it was there to see");
+                // If it is in the index too, then as it became later.
+                live.next_if(|(key, _)| **key == saved.0);
+                saved
+            } else if let Some((key, slot)) = live.next() {
+                (key.clone(), Some(*slot))
+            } else {
+                return true;
             };
             if let Some(slot) = slot {
                 encode_item(&key, &slot, &mut self.writer.stream);
             }
-            self.saved.remove(&key);
             self.cursor = Some(key);
         }
         false

@@ -313,26 +313,20 @@ impl<D: Device> Engine<D> {
         let record = record.expect("E2: an entry that is not applied still has its record");
         self.tentative_bytes -= added_bytes(&record);
         self.applied = seq;
-        let before = self.index.get(&record.key);
-        let current = before.map(|slot| slot.version);
-        let outcome = match record.header.kind {
-            NOP => Outcome::Nothing,
-            _ if skip => Outcome::Nothing,
-            _ if !holds(record.condition(), current) => Outcome::ConditionFailed { current },
-            PUT => Outcome::Written { version: seq },
-            _ => Outcome::Deleted { existed: before.is_some() },
-        };
+        let mut outcome = self.decide(&record, skip);
         // What the entry leaves without an owner: the value that it replaced, or its own if it has no effect.
-        let retired = match outcome {
+        let retired = match &mut outcome {
             Outcome::Written { .. } => {
                 let slot = record.slot().expect("E4: only a put is written");
+                let before = self.index.insert(&record.key, slot);
                 self.save(&record.key, before);
-                self.index.insert(record.key.clone(), slot);
                 before.map(|old| old.extent()).filter(|old| *old != slot.extent())
             }
-            Outcome::Deleted { .. } => {
+            Outcome::Deleted { existed } => {
+                let before = self.index.remove(&record.key);
                 self.save(&record.key, before);
-                self.index.remove(&record.key).map(|old| old.extent())
+                *existed = before.is_some();
+                before.map(|old| old.extent())
             }
             _ => self.unowned_extent(&record),
         };
@@ -344,6 +338,24 @@ impl<D: Device> Engine<D> {
             None => {}
         }
         Ok(outcome)
+    }
+
+    /// What an entry does; whether there is something to delete is seen when it is deleted.
+    fn decide(&self, record: &WalRecord, skip: bool) -> Outcome {
+        if skip || record.header.kind == NOP {
+            return Outcome::Nothing;
+        }
+        let condition = record.condition();
+        if condition != Condition::Always {
+            let current = self.index.get(&record.key).map(|slot| slot.version);
+            if !holds(condition, current) {
+                return Outcome::ConditionFailed { current };
+            }
+        }
+        match record.header.kind {
+            PUT => Outcome::Written { version: record.header.seq },
+            _ => Outcome::Deleted { existed: false },
+        }
     }
 
     fn save(&mut self, key: &Arc<[u8]>, before: Option<Slot>) {

@@ -45,15 +45,18 @@ impl Index {
         self.map.get(key).copied()
     }
 
-    pub(crate) fn insert(&mut self, key: Arc<[u8]>, slot: Slot) -> Option<Slot> {
-        let added = item_bytes(&key);
-        let old = self.map.insert(key, slot);
+    /// Puts `slot` where `key` is, and returns what was there.
+    pub(crate) fn insert(&mut self, key: &Arc<[u8]>, slot: Slot) -> Option<Slot> {
         self.value_units += slot.extent().units;
-        match old {
-            Some(old) => self.value_units -= old.extent().units,
-            None => self.item_bytes += added,
-        }
-        old
+        // Most puts replace: one search then, and the key that is there stays.
+        let Some(there) = self.map.get_mut(key) else {
+            self.item_bytes += item_bytes(key);
+            self.map.insert(key.clone(), slot);
+            return None;
+        };
+        let old = std::mem::replace(there, slot);
+        self.value_units -= old.extent().units;
+        Some(old)
     }
 
     pub(crate) fn remove(&mut self, key: &[u8]) -> Option<Slot> {

@@ -120,7 +120,7 @@ impl<D: Device> Engine<D> {
         let Some(install) = &mut self.install else { return Err(WriteError::NotInstalling) };
         install.version_max = install.version_max.max(version);
         install.last = Some(key.clone());
-        install.index.insert(key, slot);
+        install.index.insert(&key, slot);
         let mut bytes = Vec::new();
         data_record::encode(&header, &value, &mut bytes);
         let written = self.device.write_at(self.offset_of(extent), &bytes);
