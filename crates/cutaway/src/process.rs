@@ -65,6 +65,9 @@ pub struct NodeArgs {
     /// Image or block device of each shard, in the order of the shards; prepared with `format`
     #[arg(long = "image", value_name = "PATH", required = true)]
     images: Vec<PathBuf>,
+    /// Memory for values in each shard, so that reads of them need no disk; 0 for none
+    #[arg(long, value_parser = parse_size, value_name = "SIZE", default_value = "64M")]
+    cache: u64,
     /// Take orders from `up` on standard input, and stop at its end
     #[arg(long, hide = true)]
     supervised: bool,
@@ -83,6 +86,7 @@ impl NodeArgs {
             nodes,
             listen: self.listen,
             images: self.images,
+            cache_bytes: usize::try_from(self.cache).unwrap_or(usize::MAX),
         };
         local_runtime(async move {
             let (stop, cut) = child::listen(self.supervised).map_err(Failure::error)?;

@@ -45,6 +45,9 @@ pub struct Up {
     /// Size of each replica's image, such as 256M or 4G, for a new cluster
     #[arg(long, value_parser = parse_size, value_name = "SIZE")]
     image_size: Option<u64>,
+    /// Memory for values in each replica, so that reads of them need no disk; 0 for none
+    #[arg(long, value_parser = parse_size, value_name = "SIZE", default_value = "64M")]
+    cache: u64,
     /// Use a directory of its own, removed at the end
     #[arg(long, conflicts_with = "dir")]
     ephemeral: bool,
@@ -82,6 +85,7 @@ impl Up {
             bind: self.bind,
             image_bytes: self.image_size,
             host_names: self.hosts,
+            cache_bytes: self.cache,
         };
         local_runtime(async move {
             let (mut stop, _) = child::listen(false).map_err(Failure::error)?;

@@ -16,6 +16,7 @@
 //! | `Probe`, `Status` | gateway ↔ node | who are you, and how complete is your log? |
 //! | `TakeOver` | gateway → node | become primary, in an epoch above this one |
 //! | `TraceRequest`, `TraceReply` | gateway ↔ node | the events of followed requests; the hosts answer, the rules never see them |
+//! | `Usage` | node → gateway | what the replica has used, behind each `Status`; from host to host as well |
 
 use std::sync::Arc;
 
@@ -67,6 +68,20 @@ pub enum Message {
 
     TraceRequest,
     TraceReply { lines: Vec<u8> },
+    Usage(Usage),
+}
+
+/// What a replica has used since it was started, for people; no rule reads it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Usage {
+    /// Syncs of its device.
+    pub syncs: u64,
+    /// Bytes written to its device.
+    pub written_bytes: u64,
+    /// Reads answered from memory.
+    pub cache_hits: u64,
+    /// Reads that needed the device.
+    pub cache_misses: u64,
 }
 
 /// A piece of a replica's state as of one entry.
@@ -227,6 +242,7 @@ impl Message {
             Message::TakeOver { .. } => "TakeOver",
             Message::TraceRequest => "TraceRequest",
             Message::TraceReply { .. } => "TraceReply",
+            Message::Usage(_) => "Usage",
         }
     }
 }

@@ -251,6 +251,7 @@ code_struct! {
     EventId { actor, life, n }
     Frame { cluster, shard, from, to, cause, message }
     Chunk { seq, items, next, host_state }
+    Usage { syncs, written_bytes, cache_hits, cache_misses }
     NodeStatus { pid, role, serving, proof, promised, primary, tail, durable, committed, cut_off_micros }
 }
 
@@ -292,5 +293,6 @@ code_enum! {
         29 TakeOver { above };
         40 TraceRequest;
         41 TraceReply { lines };
+        42 Usage(usage);
     }
 }

@@ -10,6 +10,7 @@ use std::sync::Arc;
 use trace::{Kind, Mechanisms, Tracer, emit};
 
 use crate::allocator::Allocator;
+use crate::cache::Cache;
 use crate::checkpoint::{Checkpoint, Run};
 use crate::device::Device;
 use crate::error::{AppendError, ApplyError, Blocked, Damage, OpenError, ReadError, WriteError, Zone};
@@ -51,6 +52,7 @@ pub struct Engine<D> {
     pub(crate) durable: Seq,
     pub(crate) log: Log,
     pub(crate) recent: Recent,
+    cache: Cache,
     pub(crate) allocator: Allocator,
     pub(crate) quarantine: Quarantine,
     /// Of the checkpoint in force.
@@ -114,6 +116,7 @@ impl<D: Device> Engine<D> {
             tentative_bytes: log.entries.iter().filter_map(|e| e.record.as_deref()).map(added_bytes).sum(),
             log,
             recent: Recent::default(),
+            cache: Cache::new(0),
             allocator: recovered.allocator,
             quarantine: Quarantine::default(),
             host_state: Vec::new(),
@@ -319,11 +322,16 @@ impl<D: Device> Engine<D> {
             Outcome::Written { .. } => {
                 let slot = record.slot().expect("E4: only a put is written");
                 let before = self.index.insert(&record.key, slot);
+                match self.recent.get(seq).map(|entry| &entry.op) {
+                    Some(Op::Put { value, .. }) => self.cache.put(&record.key, seq, value),
+                    _ => self.cache.remove(&record.key),
+                }
                 self.save(&record.key, before);
                 before.map(|old| old.extent()).filter(|old| *old != slot.extent())
             }
             Outcome::Deleted { existed } => {
                 let before = self.index.remove(&record.key);
+                self.cache.remove(&record.key);
                 self.save(&record.key, before);
                 *existed = before.is_some();
                 before.map(|old| old.extent())
@@ -380,7 +388,30 @@ impl<D: Device> Engine<D> {
         Ok(outcomes)
     }
 
-    /// The value of `key` as of `applied_seq`, checked against its checksum.
+    /// From now on keeps values in up to so many bytes of memory, for [`get_cached`](Engine::get_cached); 0, as it is at
+    /// first, for none.
+    pub fn cache_values(&mut self, bytes: usize) {
+        self.cache = Cache::new(bytes);
+    }
+
+    /// How many values [`get_cached`](Engine::get_cached) found in memory, and how many not.
+    pub fn cache_hits_and_misses(&self) -> (u64, u64) {
+        (self.cache.hits, self.cache.misses)
+    }
+
+    /// As [`get`](Engine::get), but from memory if the value is there.
+    pub fn get_cached(&mut self, key: &[u8]) -> Result<Option<Found>, ReadError> {
+        self.readable()?;
+        let Some(slot) = self.index.get(key) else { return Ok(None) };
+        if let Some(value) = self.cache.get(key, slot.version) {
+            return Ok(Some(Found { version: slot.version, value }));
+        }
+        let value = self.read_value(&slot)?;
+        self.cache.put(&key.into(), slot.version, &value);
+        Ok(Some(Found { version: slot.version, value }))
+    }
+
+    /// The value of `key` as of `applied_seq`, from the device, checked against its checksum.
     pub fn get(&self, key: &[u8]) -> Result<Option<Found>, ReadError> {
         self.readable()?;
         let Some(slot) = self.index.get(key) else { return Ok(None) };

@@ -4,6 +4,7 @@ use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{self, Seek, SeekFrom};
 use std::os::unix::fs::FileExt;
 use std::path::Path;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use crate::device::Device;
 use crate::types::UNIT;
@@ -13,6 +14,20 @@ use crate::types::UNIT;
 pub struct FileDevice {
     file: File,
     bytes: u64,
+    syncs: AtomicU64,
+    writes: AtomicU64,
+    written: AtomicU64,
+}
+
+/// What has been asked of a device since it was opened.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Used {
+    /// Syncs.
+    pub syncs: u64,
+    /// Writes.
+    pub writes: u64,
+    /// Bytes written.
+    pub bytes: u64,
 }
 
 /// Why a file or block device cannot be used.
@@ -58,7 +73,7 @@ impl FileDevice {
             // A half-filled file would only be in the way of the next attempt.
             let _ = std::fs::remove_file(path);
         }
-        made.map(|()| FileDevice { file, bytes })
+        made.map(|()| FileDevice::new(file, bytes))
     }
 
     /// Opens an existing file or block device for reading and writing.
@@ -67,7 +82,19 @@ impl FileDevice {
         lock(&file)?;
         // The end, not the metadata's length: that is 0 for a block device.
         let bytes = file.seek(SeekFrom::End(0))?;
-        Ok(FileDevice { file, bytes })
+        Ok(FileDevice::new(file, bytes))
+    }
+
+    fn new(file: File, bytes: u64) -> FileDevice {
+        let [syncs, writes, written] = [const { AtomicU64::new(0) }; 3];
+        FileDevice { file, bytes, syncs, writes, written }
+    }
+
+    /// What has been asked of it.
+    pub fn used(&self) -> Used {
+        let [syncs, writes, bytes] =
+            [&self.syncs, &self.writes, &self.written].map(|count| count.load(Relaxed));
+        Used { syncs, writes, bytes }
     }
 }
 
@@ -103,11 +130,14 @@ impl Device for FileDevice {
     }
 
     fn write_at(&self, offset: u64, bytes: &[u8]) -> io::Result<()> {
+        self.writes.fetch_add(1, Relaxed);
+        self.written.fetch_add(bytes.len() as u64, Relaxed);
         self.file.write_all_at(bytes, offset)
     }
 
     /// Data only: the file's size and place never change after `create`.
     fn sync(&self) -> io::Result<()> {
+        self.syncs.fetch_add(1, Relaxed);
         self.file.sync_data()
     }
 }

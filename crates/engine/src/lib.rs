@@ -34,6 +34,7 @@
 //! | `format/` | the bytes: superblock, WAL record, data record, checkpoint chunk |
 //! | `engine` | append, sync, truncate, apply, read |
 //! | `log`, `recent` | the ring, batches; the last entries in memory |
+//! | `cache` | values in memory, for reads |
 //! | `recovery` | from bytes to an engine: torn tail or damage? |
 //! | `index`, `allocator`, `quarantine`, `value` | keys, free units, units that are not free yet, reading a value |
 //! | `checkpoint`, `transfer` | the state as of one entry, to the device and to another one |
@@ -42,12 +43,13 @@
 //! | `embedded`, `group_commit` | the store, and how its writers share a sync |
 //! | `owners` | who owns which extent, for `inspect` and `verify` |
 //!
-//! Left out: compression, encryption, values in several extents, a cache of values, and growing a device. A production
+//! Left out: compression, encryption, values in several extents, and growing a device. A production
 //! engine would also keep the index on the device; here it is in memory, at about 200 bytes for a key of 100.
 
 #![forbid(unsafe_code)]
 
 mod allocator;
+mod cache;
 mod checkpoint;
 mod device;
 pub mod embedded;

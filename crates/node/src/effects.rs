@@ -128,7 +128,7 @@ impl<D: Device> Node<D> {
 
     fn answer_read(&mut self, now: Micros, gateway: GatewayId, id: u64, query: Query, t: &mut Tracer) {
         let result = match query {
-            Query::Get(key) => match self.engine.get(&key) {
+            Query::Get(key) => match self.engine.get_cached(&key) {
                 Ok(Some(found)) => ReadResult::Value(found.version, found.value),
                 Ok(None) => ReadResult::Missing,
                 Err(_) => ReadResult::Damaged,

@@ -57,6 +57,8 @@ pub struct Config {
     pub mechanisms: Mechanisms,
     /// How long it waits for what.
     pub timing: Timing,
+    /// Bytes of memory for values, so that reads need no disk; 0 for none.
+    pub cache_bytes: usize,
 }
 
 /// Why a node cannot start on its device.
@@ -132,8 +134,9 @@ impl<D: Device> Node<D> {
     pub fn open(device: D, config: Config, t: &mut Tracer) -> Result<(Node<D>, RecoveryReport), OpenError> {
         let identity = engine::Identity { cluster: config.cluster, node: config.node.0, shard: config.shard };
         t.begin(0, None);
-        let (engine, report) =
+        let (mut engine, report) =
             Engine::open(device, &identity, config.mechanisms, t).map_err(OpenError::Engine)?;
+        engine.cache_values(config.cache_bytes);
         let proven = engine.damage().is_none() && engine.standing() != Standing::Joining;
         let mut restored = Restored {
             promised: dataplane::Epoch(engine.promised()),

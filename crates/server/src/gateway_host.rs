@@ -162,6 +162,10 @@ impl Core {
     }
 
     fn arrive(&mut self, frame: Frame) {
+        if let (Message::Usage(usage), Address::Node(node)) = (&frame.message, frame.from) {
+            self.metrics.used(frame.shard, node, usage);
+            return;
+        }
         if let Message::TraceReply { lines } = frame.message {
             // Nobody may be waiting any more; then the answer came too late.
             let _ = self.trace_replies.as_ref().map(|waiting| waiting.send(lines));

@@ -3,6 +3,7 @@
 use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
+use dataplane::{NodeId, Usage};
 use gateway::{Reply, Request, ShardView};
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::metrics::counter::Counter;
@@ -48,6 +49,10 @@ pub struct Metrics {
     has_primary: Family<Shard, Gauge>,
     committed: Family<Replica, Gauge<u64, AtomicU64>>,
     durable: Family<Replica, Gauge<u64, AtomicU64>>,
+    syncs: Family<Replica, Gauge<u64, AtomicU64>>,
+    written: Family<Replica, Gauge<u64, AtomicU64>>,
+    cache_hits: Family<Replica, Gauge<u64, AtomicU64>>,
+    cache_misses: Family<Replica, Gauge<u64, AtomicU64>>,
 }
 
 impl Default for Metrics {
@@ -63,6 +68,10 @@ impl Default for Metrics {
             has_primary: Family::default(),
             committed: Family::default(),
             durable: Family::default(),
+            syncs: Family::default(),
+            written: Family::default(),
+            cache_hits: Family::default(),
+            cache_misses: Family::default(),
         };
         let r = &mut m.registry;
         r.register("requests", "Requests answered, by kind and result", m.requests.clone());
@@ -77,6 +86,11 @@ impl Default for Metrics {
             m.committed.clone(),
         );
         r.register("durable_seq", "Up to here a replica's log is durable", m.durable.clone());
+        let since = "since the replica was started";
+        r.register("device_syncs", format!("Syncs of a replica's device, {since}"), m.syncs.clone());
+        r.register("device_written_bytes", format!("Bytes written to it, {since}"), m.written.clone());
+        r.register("cache_hits", format!("Reads answered from memory, {since}"), m.cache_hits.clone());
+        r.register("cache_misses", format!("Reads of the device, {since}"), m.cache_misses.clone());
         m
     }
 }
@@ -106,6 +120,15 @@ impl Metrics {
         };
         self.requests.get_or_create(&Ended { kind, result }).inc();
         self.seconds.get_or_create(&Kind { kind }).observe(after.as_secs_f64());
+    }
+
+    /// A replica says what it has used. Gauges, because it counts from 0 again when it is restarted.
+    pub fn used(&self, shard: u32, node: NodeId, usage: &Usage) {
+        let label = Replica { shard, node: node.to_string() };
+        self.syncs.get_or_create(&label).set(usage.syncs);
+        self.written.get_or_create(&label).set(usage.written_bytes);
+        self.cache_hits.get_or_create(&label).set(usage.cache_hits);
+        self.cache_misses.get_or_create(&label).set(usage.cache_misses);
     }
 
     /// The exposition format, with the cluster as it is seen now.

@@ -26,7 +26,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use bytes::BytesMut;
-use dataplane::{Address, ClusterId, Frame, GatewayId, Message, NodeId, ShardId};
+use dataplane::{Address, ClusterId, Frame, GatewayId, Message, NodeId, ShardId, Usage};
 use engine::file::{FileDevice, FileError};
 use node::{Config, Node, OpenError, StopError};
 use tokio::net::{TcpListener, TcpStream};
@@ -54,6 +54,8 @@ pub struct NodeOptions {
     pub listen: SocketAddr,
     /// The device of each shard; its place in the list is the shard's number.
     pub images: Vec<PathBuf>,
+    /// Bytes of memory for values, for each shard.
+    pub cache_bytes: usize,
 }
 
 /// Why a node process ended, or never began.
@@ -222,6 +224,7 @@ impl Seat {
             pid: std::process::id(),
             mechanisms: Mechanisms::all(),
             timing: dataplane::Timing::default(),
+            cache_bytes: options.cache_bytes,
         };
         let ring = Ring::default();
         let life = u32::from_le_bytes(crate::manifest::random());
@@ -258,7 +261,9 @@ impl Seat {
             }
             replica.settle(clock.now(), &mut t).map_err(stopped)?;
             // 2. Send what may leave now.
-            ports.send_all(replica.take_outbox());
+            let mut outbox = replica.take_outbox();
+            add_usage(&mut outbox, &replica);
+            ports.send_all(outbox);
             // 3. Make the batch durable, and send what waited for that.
             if replica.needs_flush() {
                 replica.flush(clock.now(), &mut t).map_err(stopped)?;
@@ -275,6 +280,18 @@ impl Seat {
                 },
             }
         }
+    }
+}
+
+/// Whoever is told how a replica stands is told what it has used as well.
+fn add_usage(outbox: &mut Vec<Frame>, replica: &Node<FileDevice>) {
+    let told: Vec<Frame> =
+        outbox.iter().filter(|frame| matches!(frame.message, Message::Status { .. })).cloned().collect();
+    for frame in told {
+        let (used, (cache_hits, cache_misses)) =
+            (replica.engine().device().used(), replica.engine().cache_hits_and_misses());
+        let usage = Usage { syncs: used.syncs, written_bytes: used.bytes, cache_hits, cache_misses };
+        outbox.push(Frame { message: Message::Usage(usage), ..frame });
     }
 }
 

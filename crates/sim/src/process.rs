@@ -266,6 +266,7 @@ impl World<'_> {
             pid: life,
             mechanisms: self.mechanisms,
             timing: node_timing(self.schedule.weather.window_bytes),
+            cache_bytes: self.schedule.weather.cache_bytes,
         };
         self.tell(Kind::Restarted {});
         let disk = self.seats[seat].disk.share();

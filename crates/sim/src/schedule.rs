@@ -221,6 +221,8 @@ pub struct Weather {
     pub window_bytes: u64,
     /// Does every frame go through its encoding?
     pub encodes: bool,
+    /// Bytes of memory for values in each replica; without any, every read is one of the disk.
+    pub cache_bytes: usize,
 }
 
 impl Weather {
@@ -238,6 +240,7 @@ impl Weather {
             sync: (300, 900),
             window_bytes: 64 << 10,
             encodes: false,
+            cache_bytes: 0,
         }
     }
 }
@@ -359,6 +362,7 @@ fn weather(rng: &mut Rng) -> Weather {
         sync: (sync_min, sync_min + rng.between(100, 8_000)),
         window_bytes: 1 << rng.between(9, 16),
         encodes: rng.chance(100_000),
+        cache_bytes: if rng.chance(300_000) { 2_000 } else { 0 },
     }
 }
 
