@@ -11,24 +11,17 @@ use std::sync::Mutex;
 use crate::group::{Put, Queue};
 use crate::load::{Store, Used};
 
-/// The floor.
-pub struct Floor {
+/// A file that is written round and round.
+pub struct Appender {
     file: File,
     bytes: u64,
-    queue: Queue,
-    state: Mutex<State>,
-}
-
-#[derive(Default)]
-struct State {
     at: u64,
-    index: BTreeMap<Vec<u8>, (u64, usize)>,
     used: Used,
 }
 
-impl Floor {
-    /// Fills a new file with zeros; it is written round and round.
-    pub fn create(path: &Path, bytes: u64) -> io::Result<Floor> {
+impl Appender {
+    /// Fills a new file with zeros.
+    pub fn create(path: &Path, bytes: u64) -> io::Result<Appender> {
         let file = OpenOptions::new().write(true).create_new(true).open(path)?;
         let zeros = vec![0; 1 << 20];
         let mut at = 0;
@@ -38,30 +31,54 @@ impl Floor {
             at += n;
         }
         file.sync_all()?;
-        Ok(Floor { file, bytes, queue: Queue::default(), state: Mutex::default() })
+        Ok(Appender { file, bytes, at: 0, used: Used::default() })
+    }
+
+    /// One write and one sync. Says where it wrote.
+    pub fn append(&mut self, bytes: &[u8]) -> io::Result<u64> {
+        let length = bytes.len() as u64;
+        let at = if self.at + length > self.bytes { 0 } else { self.at };
+        self.file.write_all_at(bytes, at)?;
+        self.file.sync_data()?;
+        self.at = at + length;
+        let Used { syncs, writes, bytes } = self.used;
+        self.used = Used { syncs: syncs + 1, writes: writes + 1, bytes: bytes + length };
+        Ok(at)
+    }
+}
+
+/// The floor.
+pub struct Floor {
+    queue: Queue,
+    state: Mutex<State>,
+}
+
+struct State {
+    appender: Appender,
+    index: BTreeMap<Vec<u8>, (u64, usize)>,
+}
+
+impl Floor {
+    /// On a new file.
+    pub fn create(path: &Path, bytes: u64) -> io::Result<Floor> {
+        let state = State { appender: Appender::create(path, bytes)?, index: BTreeMap::new() };
+        Ok(Floor { queue: Queue::default(), state: Mutex::new(state) })
     }
 
     fn commit(&self, group: Vec<Put>) -> io::Result<()> {
         // Only one thread commits, and nobody else looks.
-        let mut state = self.state.lock().expect("no thread panics with the lock held");
+        let State { appender, index } = &mut *self.state.lock().expect("no thread panics with the lock held");
         let mut bytes = Vec::with_capacity(group.iter().map(|(key, value)| key.len() + value.len()).sum());
         for (key, value) in &group {
             bytes.extend_from_slice(key);
             bytes.extend_from_slice(value);
         }
-        if state.at + bytes.len() as u64 > self.bytes {
-            state.at = 0;
-        }
-        self.file.write_all_at(&bytes, state.at)?;
-        self.file.sync_data()?;
+        let mut at = appender.append(&bytes)?;
         for (key, value) in group {
-            let (at, length) = (state.at + key.len() as u64, value.len());
-            state.at = at + length as u64;
-            state.index.insert(key, (at, length));
+            at += key.len() as u64;
+            index.insert(key, (at, value.len()));
+            at += value.len() as u64;
         }
-        state.used.syncs += 1;
-        state.used.writes += 1;
-        state.used.bytes += bytes.len() as u64;
         Ok(())
     }
 }
@@ -72,6 +89,6 @@ impl Store for Floor {
     }
 
     fn used(&self) -> Used {
-        self.state.lock().expect("no thread panics with the lock held").used
+        self.state.lock().expect("no thread panics with the lock held").appender.used
     }
 }

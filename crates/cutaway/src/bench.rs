@@ -33,6 +33,24 @@ enum What {
     Open {
         image: PathBuf,
     },
+    /// A process of the floor of `bench compare`
+    #[command(hide = true)]
+    FloorNode {
+        #[arg(long)]
+        listen: u16,
+        #[arg(long)]
+        file: PathBuf,
+        #[arg(long = "backup")]
+        backups: Vec<u16>,
+    },
+    /// A process of the floor of `bench compare`
+    #[command(hide = true)]
+    FloorGateway {
+        #[arg(long)]
+        listen: u16,
+        #[arg(long)]
+        primary: u16,
+    },
 }
 
 /// The storage engine: durable puts beside a floor, and a store with a million keys
@@ -66,6 +84,12 @@ impl Bench {
             What::Engine(engine) => engine.run(),
             What::Cluster(cluster) => cluster.run(),
             What::Compare(compare) => compare.run(),
+            What::FloorNode { listen, file, backups } => {
+                ::bench::cluster::floor::node(listen, &file, FILE_BYTES, &backups).map_err(Failure::error)
+            }
+            What::FloorGateway { listen, primary } => {
+                ::bench::cluster::floor::gateway(listen, primary).map_err(Failure::error)
+            }
             What::Open { image } => {
                 let opened = large::open(&image).map_err(Failure::error)?;
                 say(json!(opened));

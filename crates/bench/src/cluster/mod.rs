@@ -5,10 +5,12 @@
 //! | `drive` | clients in a closed or an open loop, and what they saw |
 //! | `redis` | the Redis protocol, for this cluster and for Redis |
 //! | `etcd` | etcd's put and range, over gRPC |
+//! | `floor` | the least that a replicated durable put can cost, to see the distance to it |
 //! | `peers` | starts and ends the processes, and asks the kernel what they used |
 
 pub mod drive;
 mod etcd;
+pub mod floor;
 pub mod peers;
 mod redis;
 

@@ -35,6 +35,8 @@ pub struct Used {
     /// Bytes that went to block devices, from anybody: what the kernel counts for a process counts whole pages of the
     /// cache, however large, for each byte that is changed in them.
     pub written: u64,
+    /// Flushes of the cache of any block device, from anybody.
+    pub flushes: u64,
     /// Bytes resident in memory.
     pub resident: u64,
 }
@@ -57,6 +59,35 @@ impl Peer {
             Peer { name: "cutaway", protocol: Protocol::Redis { wait: 0 }, port, processes: vec![up], pids };
         if line.is_empty() {
             return Err(io::Error::other("`cutaway up` did not start"));
+        }
+        peer.reachable()
+    }
+
+    /// The floor: `program bench floor-node` three times, and `program bench floor-gateway`.
+    pub fn floor(program: &Path, dir: &Path) -> io::Result<Peer> {
+        let port = free_ports(4)?;
+        let mut peer = Peer {
+            name: "floor",
+            protocol: Protocol::Redis { wait: 0 },
+            port,
+            processes: Vec::new(),
+            pids: Vec::new(),
+        };
+        for n in (0..=3).rev() {
+            let mut process = Command::new(program);
+            process.args(["bench", if n == 0 { "floor-gateway" } else { "floor-node" }]);
+            process.args(["--listen", &(port + n).to_string()]);
+            match n {
+                0 => process.args(["--primary", &(port + 1).to_string()]),
+                _ => process.arg("--file").arg(dir.join(format!("floor-{n}"))),
+            };
+            if n == 1 {
+                let backups = [2, 3].map(|backup| format!("--backup={}", port + backup));
+                process.args(backups);
+            }
+            let process =
+                process.stdin(Stdio::null()).stdout(Stdio::null()).stderr(log(dir, "floor")?).spawn()?;
+            peer.processes.push(process);
         }
         peer.reachable()
     }
@@ -128,7 +159,8 @@ impl Peer {
     pub fn used(&self) -> Used {
         let own = self.processes.iter().map(Child::id);
         let all = own.chain(self.pids.iter().copied()).filter_map(used);
-        let begin = Used { written: written(), ..Used::default() };
+        let (written, flushes) = disks();
+        let begin = Used { written, flushes, ..Used::default() };
         all.fold(begin, |sum, (cpu, resident)| Used {
             cpu: sum.cpu + cpu,
             resident: sum.resident + resident,
@@ -176,18 +208,19 @@ fn children(pid: u32) -> Vec<u32> {
     text.split_whitespace().filter_map(|pid| pid.parse().ok()).collect()
 }
 
-/// Bytes written to all real disks since the machine started; 0 where nobody counts them.
-fn written() -> u64 {
-    let Ok(disks) = std::fs::read_dir("/sys/block") else { return 0 };
+/// Bytes written to all real disks since the machine started, and flushes of their caches; 0 where nobody counts them.
+fn disks() -> (u64, u64) {
+    let Ok(disks) = std::fs::read_dir("/sys/block") else { return (0, 0) };
     disks
         .filter_map(|disk| {
             let path = disk.ok()?.path();
             let name = path.file_name()?.to_string_lossy().into_owned();
             let made_up = ["loop", "ram", "zram", "dm-", "md"].iter().any(|kind| name.starts_with(kind));
             let stat = std::fs::read_to_string(path.join("stat")).ok().filter(|_| !made_up)?;
-            Some(stat.split_whitespace().nth(6)?.parse::<u64>().ok()? * 512)
+            let field = |n| stat.split_whitespace().nth(n).and_then(|field| field.parse::<u64>().ok());
+            Some((field(6)? * 512, field(15).unwrap_or_default()))
         })
-        .sum()
+        .fold((0, 0), |sum, disk| (sum.0 + disk.0, sum.1 + disk.1))
 }
 
 /// Seconds of CPU and bytes of memory, from `/proc`, where there is one.

@@ -101,6 +101,7 @@ impl Measured {
         self.operations += seen.operations;
         self.used.cpu += after.cpu - before.cpu;
         self.used.written += after.written.saturating_sub(before.written);
+        self.used.flushes += after.flushes.saturating_sub(before.flushes);
         self.used.resident = after.resident;
         self.latency.add(&seen.latency).expect("the same bounds");
         Ok(())
@@ -121,6 +122,10 @@ impl Measured {
         self.used.cpu * 1e6 / self.operations.max(1) as f64
     }
 
+    fn flushes(&self) -> f64 {
+        self.used.flushes as f64 / self.operations.max(1) as f64
+    }
+
     fn written_per_user_byte(&self, load: &Load) -> f64 {
         let share = f64::from(100 - load.reads) / 100.0;
         let user = (KEY_BYTES + load.value_bytes as u64) as f64 * share * self.operations.max(1) as f64;
@@ -132,6 +137,7 @@ impl Measured {
             "store": self.name, "per_second": self.per_second(), "turns": self.turns,
             "p50_micros": self.micros(0.5), "p99_micros": self.micros(0.99), "p999_micros": self.micros(0.999),
             "max_micros": self.latency.max(), "cpu_micros_per_operation": self.cpu_micros(),
+            "flushes_per_operation": self.flushes(),
             "written_per_user_byte": self.written_per_user_byte(load), "resident_bytes": self.used.resident,
         })
     }
@@ -139,8 +145,18 @@ impl Measured {
 
 fn table(title: &str, load: &Load, measured: &[Measured]) -> String {
     let base = measured.first().map_or(0.0, Measured::per_second);
-    let head =
-        ["per s", "ours is ×", "p50 ms", "p99 ms", "p99.9 ms", "max ms", "CPU µs/op", "written/user", "MiB"];
+    let head = [
+        "per s",
+        "ours is ×",
+        "p50 ms",
+        "p99 ms",
+        "p99.9 ms",
+        "max ms",
+        "CPU µs/op",
+        "flushes/op",
+        "written/user",
+        "MiB",
+    ];
     let mut text = format!("{title}\n  {:<12}", "");
     head.iter().for_each(|name| text += &format!("{name:>13}"));
     for m in measured {
@@ -153,6 +169,7 @@ fn table(title: &str, load: &Load, measured: &[Measured]) -> String {
             millis(m.micros(0.999)),
             millis(m.latency.max()),
             format!("{:.1}", m.cpu_micros()),
+            format!("{:.3}", m.flushes()),
             format!("{:.2}", m.written_per_user_byte(load)),
             format!("{}", m.used.resident >> 20),
         ];
@@ -216,7 +233,8 @@ impl Compare {
     pub fn run(self) -> Result<()> {
         let home = folder(&self.dir)?;
         let dir = home.path().canonicalize().map_err(Failure::error)?;
-        let mut peers = vec![ours(&dir)?];
+        let program = std::env::current_exe().map_err(Failure::error)?;
+        let mut peers = vec![ours(&dir)?, Peer::floor(&program, &dir).map_err(Failure::error)?];
         let mut missing = Vec::new();
         if installed("etcd") {
             peers.push(Peer::etcd(&dir).map_err(Failure::error)?);
