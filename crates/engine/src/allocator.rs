@@ -17,9 +17,10 @@ pub(crate) struct Allocator {
     by_start: BTreeMap<u64, u64>,
     /// (units, start): the same extents by size.
     by_size: BTreeSet<(u64, u64)>,
+    /// One more free extent, behind the last allocation, where the next one goes on if it can: so that one write takes
+    /// several values, and that most allocations are an addition. Empty, it still says where that was.
+    run: Extent,
     free_units: u64,
-    /// End of the last allocation: the next one goes on there if it can, so that one write takes several values.
-    cursor: u64,
 }
 
 impl Allocator {
@@ -35,20 +36,21 @@ impl Allocator {
                 return Err((before, e));
             }
             if e.unit > end {
-                a.insert(end, e.unit - end);
+                a.free(Extent { unit: end, units: e.unit - end });
             }
             before = e;
         }
         let end = before.unit + before.units;
         if end < units {
-            a.insert(end, units - end);
+            a.free(Extent { unit: end, units: units - end });
         }
         Ok(a)
     }
 
     /// Nothing is free: for a device that is only read.
     pub(crate) fn empty() -> Allocator {
-        Allocator { by_start: BTreeMap::new(), by_size: BTreeSet::new(), free_units: 0, cursor: 0 }
+        let (by_start, by_size, run) = (BTreeMap::new(), BTreeSet::new(), Extent { unit: 0, units: 0 });
+        Allocator { by_start, by_size, run, free_units: 0 }
     }
 
     pub(crate) fn free_units(&self) -> u64 {
@@ -59,64 +61,93 @@ impl Allocator {
     /// that can hold a run, else from the largest. The smallest hole that fits would waste the least, and turn a batch
     /// into as many writes as it has values.
     pub(crate) fn alloc(&mut self, units: u64) -> Option<Extent> {
-        let behind = self.by_start.get(&self.cursor).filter(|&&free| free >= units).map(|_| self.cursor);
-        let at_least = |units| self.by_size.range((units, 0)..).next().map(|&(_, start)| start);
-        let largest = || self.by_size.last().filter(|&&(free, _)| free >= units).map(|&(_, start)| start);
-        let start = behind.or_else(|| at_least(units.max(RUN_UNITS))).or_else(largest)?;
-        Some(self.carve(start, units))
+        if self.run.units == 0 && self.by_start.contains_key(&self.run.unit) {
+            self.run.units = self.remove(self.run.unit);
+        }
+        if self.run.units < units {
+            let at_least = |units| self.by_size.range((units, 0)..).next().map(|&(_, start)| start);
+            let largest = || self.by_size.last().filter(|&&(free, _)| free >= units).map(|&(_, start)| start);
+            let start = at_least(units.max(RUN_UNITS)).or_else(largest)?;
+            let whole = self.remove(start);
+            self.leave_run();
+            self.run = Extent { unit: start, units: whole };
+        }
+        let taken = Extent { unit: self.run.unit, units };
+        self.run = Extent { unit: taken.unit + units, units: self.run.units - units };
+        self.free_units -= units;
+        Some(taken)
     }
 
     /// Would these allocations, in any order, all succeed? Surely so if all fit into the largest extent, or if there
     /// are as many extents as allocations, each large enough for the largest one.
     pub(crate) fn has_room(&self, units: &[u64]) -> bool {
         let (sum, max) = (units.iter().sum::<u64>(), units.iter().max().copied().unwrap_or(0));
-        let largest = self.by_size.last().map_or(0, |&(units, _)| units);
-        sum <= largest || self.by_size.range((max, 0)..).take(units.len()).count() == units.len()
+        let largest = self.by_size.last().map_or(0, |&(units, _)| units).max(self.run.units);
+        let fitting = self.by_size.range((max, 0)..).take(units.len()).count();
+        sum <= largest || fitting + usize::from(self.run.units >= max) >= units.len()
     }
 
     /// Takes one piece of at most `units`, and of at least one.
     pub(crate) fn alloc_up_to(&mut self, units: u64) -> Option<Extent> {
-        let &(largest, start) = self.by_size.last()?;
-        if largest >= units { self.alloc(units) } else { Some(self.carve(start, largest)) }
+        self.alloc(units).or_else(|| {
+            self.leave_run();
+            let &(largest, _) = self.by_size.last()?;
+            self.alloc(largest)
+        })
     }
 
     /// Gives an extent back.
     pub(crate) fn free(&mut self, extent: Extent) {
-        let Extent { unit: mut start, mut units } = extent;
-        let before = self.by_start.range(..start + units).next_back().map(|(&s, &u)| (s, u));
-        if let Some((s, u)) = before {
-            assert!(s + u <= start, "E3: {extent:?} is freed, but {s}+{u} is free already");
-            if s + u == start {
-                self.remove(s);
-                (start, units) = (s, units + u);
+        let (start, end) = (extent.unit, extent.unit + extent.units);
+        let (run, run_units) = (self.run.unit, self.run.units);
+        assert!(
+            run_units == 0 || end <= run || run + run_units <= start,
+            "E3: {extent:?} is freed, but {:?} is free already",
+            self.run
+        );
+        self.free_units += extent.units;
+        if run_units > 0 && run + run_units == start {
+            self.run.units += extent.units + self.remove_if(end);
+            return;
+        }
+        if run_units > 0 && end == run {
+            self.leave_run();
+        }
+        let units = extent.units + self.remove_if(end);
+        match self.by_start.range_mut(..end).next_back() {
+            Some((&s, u)) if s + *u >= start => {
+                assert!(s + *u == start, "E3: {extent:?} is freed, but {s}+{u} is free already");
+                self.by_size.remove(&(*u, s));
+                *u += units;
+                self.by_size.insert((*u, s));
             }
+            _ => self.insert(start, units),
         }
-        if let Some(&u) = self.by_start.get(&(start + units)) {
-            self.remove(start + units);
-            units += u;
-        }
-        self.insert(start, units);
     }
 
-    fn carve(&mut self, start: u64, units: u64) -> Extent {
-        let whole = self.remove(start);
-        if whole > units {
-            self.insert(start + units, whole - units);
+    /// The run becomes a free extent like the others.
+    fn leave_run(&mut self) {
+        if self.run.units > 0 {
+            let units = std::mem::take(&mut self.run.units);
+            self.insert(self.run.unit, units);
         }
-        self.cursor = start + units;
-        Extent { unit: start, units }
     }
 
     fn insert(&mut self, start: u64, units: u64) {
         self.by_start.insert(start, units);
         self.by_size.insert((units, start));
-        self.free_units += units;
+    }
+
+    /// Takes out the extent that begins at `start`, if there is one: its units, or 0.
+    fn remove_if(&mut self, start: u64) -> u64 {
+        let Some(units) = self.by_start.remove(&start) else { return 0 };
+        self.by_size.remove(&(units, start));
+        units
     }
 
     fn remove(&mut self, start: u64) -> u64 {
-        let units = self.by_start.remove(&start).expect("E3: a free extent is in both orders");
-        self.by_size.remove(&(units, start));
-        self.free_units -= units;
+        let units = self.remove_if(start);
+        assert!(units > 0, "E3: a free extent is in both orders");
         units
     }
 }
@@ -159,7 +190,9 @@ mod tests {
                 }
                 assert_eq!(a.free_units(), free.iter().filter(|free| **free).count() as u64);
                 let rebuilt = Allocator::new(units, owned.clone()).unwrap();
-                assert_eq!((&a.by_start, &a.by_size), (&rebuilt.by_start, &rebuilt.by_size));
+                let mut tidy = a.clone();
+                tidy.leave_run();
+                assert_eq!((&tidy.by_start, &tidy.by_size), (&rebuilt.by_start, &rebuilt.by_size));
                 let sizes: Vec<u64> = (0..below(5)).map(|_| 1 + below(30)).collect();
                 if a.has_room(&sizes) {
                     let mut tried = a.clone();

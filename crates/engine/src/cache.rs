@@ -42,6 +42,14 @@ impl Cache {
         found
     }
 
+    /// The key has another value. Only if it was read before is it kept: most of what is written, and all that a backup
+    /// writes, is not read soon.
+    pub(crate) fn update(&mut self, key: &Arc<[u8]>, version: Seq, value: &Arc<[u8]>) {
+        if !self.values.is_empty() && self.values.contains(key) {
+            self.put(key, version, value);
+        }
+    }
+
     /// Keeps a value, unless it would push out most of the others.
     pub(crate) fn put(&mut self, key: &Arc<[u8]>, version: Seq, value: &Arc<[u8]>) {
         let added = cost(key, value);

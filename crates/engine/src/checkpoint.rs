@@ -27,7 +27,7 @@ use crate::index::Index;
 use crate::types::{CheckpointProgress, Seq, UNIT};
 
 /// Keys looked at, and extents or log entries given back, in one step.
-const STEP_ITEMS: usize = 1024;
+const STEP_ITEMS: usize = 256;
 /// The longest piece of the stream in a chunk.
 const PIECE_BYTES_MAX: usize = (CHUNK_UNITS_MAX * UNIT) as usize - ChunkHeader::BYTES;
 
@@ -284,14 +284,14 @@ impl Run {
 
 impl<D: Device> Engine<D> {
     /// Is it time for a checkpoint, and would one help? When the log is half full; when values that were replaced
-    /// hold half of what the live ones do; or when something was refused for want of space.
+    /// hold half of what the live ones do, and half of what the log does; or when something was refused for want of space.
     pub fn checkpoint_due(&self) -> bool {
         if self.run.is_some() || self.install.is_some() || self.writable().is_err() {
             return false;
         }
         let frees_log = self.log.replay_point(self.applied).0 > self.log.start;
         let quarantined = self.quarantine.units();
-        let much = (self.index.value_units() / 2).max(self.log.ring.bytes / UNIT / 4);
+        let much = (self.index.value_units() / 2).max(self.log.ring.bytes / UNIT / 2);
         let frees_values = quarantined > 0 && self.applied > self.checkpoint_seq();
         frees_log && (self.log.used() * 2 > self.log.ring.bytes || self.starved)
             || frees_values && (quarantined > much || self.starved)

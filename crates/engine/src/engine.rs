@@ -323,7 +323,7 @@ impl<D: Device> Engine<D> {
                 let slot = record.slot().expect("E4: only a put is written");
                 let before = self.index.insert(&record.key, slot);
                 match self.recent.get(seq).map(|entry| &entry.op) {
-                    Some(Op::Put { value, .. }) => self.cache.put(&record.key, seq, value),
+                    Some(Op::Put { value, .. }) => self.cache.update(&record.key, seq, value),
                     _ => self.cache.remove(&record.key),
                 }
                 self.save(&record.key, before);
