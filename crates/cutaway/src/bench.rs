@@ -1,6 +1,9 @@
 //! `bench`: how fast, always beside something to compare with.
 
 mod cluster;
+mod failover;
+mod scale;
+mod stages;
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -28,6 +31,9 @@ enum What {
     Engine(Engine),
     Cluster(cluster::Cluster),
     Compare(cluster::Compare),
+    Failover(failover::Failovers),
+    Stages(stages::Stages),
+    Scale(scale::Scale),
     /// Opens an image of `bench engine` and says what that took: a process of its own, for its memory to be told
     #[command(hide = true)]
     Open {
@@ -84,6 +90,9 @@ impl Bench {
             What::Engine(engine) => engine.run(),
             What::Cluster(cluster) => cluster.run(),
             What::Compare(compare) => compare.run(),
+            What::Failover(failovers) => failovers.run(),
+            What::Stages(stages) => stages.run(),
+            What::Scale(scale) => scale.run(),
             What::FloorNode { listen, file, backups } => {
                 ::bench::cluster::floor::node(listen, &file, FILE_BYTES, &backups).map_err(Failure::error)
             }

@@ -14,7 +14,7 @@ use crate::client::{Answer, GatewayArgs, encode};
 use crate::failure::{Failure, Result, me, say};
 use crate::story;
 
-const EXPLAIN: (&str, &str) = ("x-cutaway-explain", "1");
+pub const EXPLAIN: (&str, &str) = ("x-cutaway-explain", "1");
 
 /// Stores a value under a key
 #[derive(Debug, Args)]

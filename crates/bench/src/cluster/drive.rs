@@ -26,6 +26,8 @@ pub enum Keys {
     Uniform,
     /// A few of them most of the time: Zipf with exponent 0.99.
     Zipf,
+    /// Each of them once, in order, and then it is over.
+    Once,
 }
 
 /// What the clients do.
@@ -63,6 +65,8 @@ struct State {
     stop: Instant,
     latency: Histogram<u64>,
     answered: u64,
+    /// Keys chosen so far.
+    chosen: u64,
 }
 
 /// Lets `load` loose on the store at `port` for `length`. The first refusal ends it, as an error.
@@ -73,7 +77,7 @@ pub fn drive(protocol: Protocol, port: u16, load: &Load, length: Duration, seed:
         let connections = Connection::open(protocol, port, load.clients).await?;
         let started = Instant::now();
         let latency = Histogram::new_with_bounds(1, LATENCY_MAX, 3).expect("bounds of this file");
-        let state = Rc::new(RefCell::new(State { stop: started + length, latency, answered: 0 }));
+        let state = Rc::new(RefCell::new(State { stop: started + length, latency, answered: 0, chosen: 0 }));
         let clients: Vec<_> = connections
             .into_iter()
             .enumerate()
@@ -117,7 +121,15 @@ async fn client(
         let key = match load.distribution {
             Keys::Uniform => rng.random_range(0..load.keys),
             Keys::Zipf => zipf.sample(&mut rng) as u64 - 1,
+            Keys::Once => {
+                let mut state = state.borrow_mut();
+                state.chosen += 1;
+                state.chosen - 1
+            }
         };
+        if load.distribution == Keys::Once && key >= load.keys {
+            return Ok(());
+        }
         let key = format!("key-{key:012}");
         if rng.random_range(0..100) < load.reads {
             connection.get(key.as_bytes()).await?;

@@ -31,15 +31,25 @@ impl Connection {
     }
 
     pub(super) async fn put(&mut self, key: &[u8], value: &[u8]) -> io::Result<()> {
-        self.call("/etcdserverpb.KV/Put", &[key, value]).await
+        self.call("/etcdserverpb.KV/Put", &[key, value]).await.map(drop)
     }
 
     /// A linearizable read, which is etcd's default.
-    pub(super) async fn get(&mut self, key: &[u8]) -> io::Result<()> {
+    pub(super) async fn get(&mut self, key: &[u8]) -> io::Result<Vec<u8>> {
         self.call("/etcdserverpb.KV/Range", &[key]).await
     }
 
-    async fn call(&mut self, method: &str, fields: &[&[u8]]) -> io::Result<()> {
+    /// Does this member lead?
+    pub(super) async fn leads(&mut self) -> io::Result<bool> {
+        let status = self.call("/etcdserverpb.Maintenance/Status", &[]).await?;
+        let status = status.get(5..).unwrap_or_default();
+        let header = fields(status).find(|(n, _)| *n == 1).map_or(&[][..], |(_, field)| field);
+        let leader = fields(status).find(|(n, _)| *n == 4).map(|(_, field)| field);
+        let me = fields(header).find(|(n, _)| *n == 2).map(|(_, field)| field);
+        Ok(leader.is_some() && leader == me)
+    }
+
+    async fn call(&mut self, method: &str, fields: &[&[u8]]) -> io::Result<Vec<u8>> {
         let request = Request::post(format!("http://etcd{method}"))
             .header("content-type", "application/grpc")
             .header("te", "trailers")
@@ -49,16 +59,47 @@ impl Connection {
         let (response, mut body) = self.calls.send_request(request, false).map_err(refused)?;
         body.send_data(message(fields), true).map_err(refused)?;
         let mut body = response.await.map_err(refused)?.into_body();
+        let mut answer = Vec::new();
         while let Some(data) = body.data().await {
-            let length = data.map_err(refused)?.len();
+            let data = data.map_err(refused)?;
+            answer.extend_from_slice(&data);
+            let length = data.len();
             body.flow_control().release_capacity(length).map_err(refused)?;
         }
         let trailers = body.trailers().await.map_err(refused)?;
         match trailers.as_ref().and_then(|trailers| trailers.get("grpc-status")) {
-            Some(status) if status == "0" => Ok(()),
+            Some(status) if status == "0" => Ok(answer),
             status => Err(refused(format!("etcd answers with status {status:?}: {trailers:?}"))),
         }
     }
+}
+
+/// The fields of a message: of numbers the bytes that they are written in, of bytes and messages what is in them.
+fn fields(mut message: &[u8]) -> impl Iterator<Item = (u64, &[u8])> {
+    fn number(bytes: &mut &[u8]) -> Option<u64> {
+        let length = bytes.iter().position(|byte| byte & 0x80 == 0)? + 1;
+        let (number, rest) = bytes.split_at(length);
+        *bytes = rest;
+        Some(number.iter().rev().fold(0, |sum, byte| sum << 7 | u64::from(byte & 0x7f)))
+    }
+    std::iter::from_fn(move || {
+        let tag = number(&mut message)?;
+        let from = message;
+        let field = match tag & 7 {
+            0 => {
+                number(&mut message)?;
+                &from[..from.len() - message.len()]
+            }
+            2 => {
+                let length = number(&mut message)? as usize;
+                let field = message.get(..length)?;
+                message = &message[length..];
+                field
+            }
+            _ => return None,
+        };
+        Some((tag >> 3, field))
+    })
 }
 
 /// Not compressed, its length, and fields 1, 2, … of bytes.

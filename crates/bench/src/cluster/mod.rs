@@ -3,6 +3,7 @@
 //! | file | job |
 //! |---|---|
 //! | `drive` | clients in a closed or an open loop, and what they saw |
+//! | `failover` | how long nobody can write after the primary was killed, and whether anything is lost |
 //! | `redis` | the Redis protocol, for this cluster and for Redis |
 //! | `etcd` | etcd's put and range, over gRPC |
 //! | `floor` | the least that a replicated durable put can cost, to see the distance to it |
@@ -10,6 +11,7 @@
 
 pub mod drive;
 mod etcd;
+pub mod failover;
 pub mod floor;
 pub mod peers;
 mod redis;
@@ -61,10 +63,11 @@ impl Connection {
         }
     }
 
-    async fn get(&mut self, key: &[u8]) -> io::Result<()> {
+    /// The value, if there is one; in the wrapping of the answer, where that is not taken off.
+    async fn get(&mut self, key: &[u8]) -> io::Result<Option<Vec<u8>>> {
         match self {
-            Connection::Redis(redis) => redis.get(key).await,
-            Connection::Etcd(etcd) => etcd.get(key).await,
+            Connection::Redis(redis) => Ok(redis.get(key).await?.map(<[u8]>::to_vec)),
+            Connection::Etcd(etcd) => etcd.get(key).await.map(Some),
         }
     }
 }

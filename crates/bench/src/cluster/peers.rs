@@ -42,11 +42,12 @@ pub struct Used {
 }
 
 impl Peer {
-    /// This cluster: `program up`, with three nodes.
-    pub fn cutaway(program: &Path, dir: &Path) -> io::Result<Peer> {
+    /// This cluster: `program up`, with three nodes, in the folder `cutaway` of `dir`.
+    pub fn cutaway(program: &Path, dir: &Path, shards: u32, image_bytes: u64) -> io::Result<Peer> {
         let port = free_ports(32)?;
         let mut up = Command::new(program)
-            .args(["up", "--json", "--image-size", "512M", "--port", &port.to_string(), "--dir"])
+            .args(["up", "--json", "--image-size", &image_bytes.to_string(), "--port", &port.to_string()])
+            .args(["--shards", &shards.to_string(), "--dir"])
             .arg(dir.join("cutaway"))
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
@@ -118,28 +119,30 @@ impl Peer {
     /// etcd with three members.
     pub fn etcd(dir: &Path) -> io::Result<Peer> {
         let port = free_ports(6)?;
-        let url = |port: u16| format!("http://127.0.0.1:{port}");
-        let members: Vec<String> = (0..3).map(|n| format!("m{n}={}", url(port + 3 + n))).collect();
         let mut peer =
             Peer { name: "etcd", protocol: Protocol::Etcd, port, processes: Vec::new(), pids: Vec::new() };
         for n in 0..3 {
-            let server = Command::new("etcd")
-                .args(["--name", &format!("m{n}"), "--log-level", "error", "--data-dir"])
-                .arg(dir.join(format!("etcd-{n}")))
-                .args(["--listen-client-urls", &url(port + n), "--advertise-client-urls", &url(port + n)])
-                .args(["--listen-peer-urls", &url(port + 3 + n)])
-                .args(["--initial-advertise-peer-urls", &url(port + 3 + n)])
-                .args(["--initial-cluster", &members.join(","), "--initial-cluster-state", "new"])
-                // Else a long run fills it and it refuses writes.
-                .args(["--quota-backend-bytes", "8000000000", "--auto-compaction-retention", "1000"])
-                .args(["--auto-compaction-mode", "revision"])
-                .stdin(Stdio::null())
-                .stdout(Stdio::null())
-                .stderr(log(dir, "etcd")?)
-                .spawn()?;
-            peer.processes.push(server);
+            peer.processes.push(etcd_member(dir, port, n)?);
         }
         peer.reachable()
+    }
+
+    /// Ends one of its processes as a crash would, without a word.
+    pub fn kill(&mut self, n: usize) {
+        let _ = self.processes[n].kill();
+        let _ = self.processes[n].wait();
+    }
+
+    /// The same for one of the processes that `up` started, and for no other.
+    pub fn kill_child(&self, pid: u32) {
+        let known = self.pids.contains(&pid).then(|| Pid::from_raw(pid as i32)).flatten();
+        known.map(|pid| kill_process(pid, Signal::KILL));
+    }
+
+    /// Starts an etcd member again.
+    pub fn restart_etcd(&mut self, dir: &Path, n: usize) -> io::Result<()> {
+        self.processes[n] = etcd_member(dir, self.port, n as u16)?;
+        Ok(())
     }
 
     fn reachable(self) -> io::Result<Peer> {
@@ -153,6 +156,11 @@ impl Peer {
         // Elections, and replicas that catch up.
         std::thread::sleep(Duration::from_secs(2));
         Ok(self)
+    }
+
+    /// Bytes resident in memory of each of its processes but the first, by name: those that `up` started.
+    pub fn residents(&self) -> Vec<(String, u64)> {
+        self.pids.iter().filter_map(|&pid| Some((member(pid)?, used(pid)?.1))).collect()
     }
 
     /// What all its processes have used so far.
@@ -182,6 +190,25 @@ impl Drop for Peer {
     }
 }
 
+fn etcd_member(dir: &Path, port: u16, n: u16) -> io::Result<Child> {
+    let url = |port: u16| format!("http://127.0.0.1:{port}");
+    let members: Vec<String> = (0..3).map(|n| format!("m{n}={}", url(port + 3 + n))).collect();
+    Command::new("etcd")
+        .args(["--name", &format!("m{n}"), "--log-level", "error", "--data-dir"])
+        .arg(dir.join(format!("etcd-{n}")))
+        .args(["--listen-client-urls", &url(port + n), "--advertise-client-urls", &url(port + n)])
+        .args(["--listen-peer-urls", &url(port + 3 + n)])
+        .args(["--initial-advertise-peer-urls", &url(port + 3 + n)])
+        .args(["--initial-cluster", &members.join(","), "--initial-cluster-state", "new"])
+        // Else a long run fills it and it refuses writes.
+        .args(["--quota-backend-bytes", "8000000000", "--auto-compaction-retention", "1000"])
+        .args(["--auto-compaction-mode", "revision"])
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(log(dir, "etcd")?)
+        .spawn()
+}
+
 /// Is there such a program?
 pub fn installed(program: &str) -> bool {
     let path = std::env::var_os("PATH").unwrap_or_default();
@@ -206,6 +233,15 @@ fn free_ports(count: u16) -> io::Result<u16> {
 fn children(pid: u32) -> Vec<u32> {
     let text = std::fs::read_to_string(format!("/proc/{pid}/task/{pid}/children")).unwrap_or_default();
     text.split_whitespace().filter_map(|pid| pid.parse().ok()).collect()
+}
+
+/// The name of a node or gateway: the word behind `--node` or `--gateway` of its command line.
+fn member(pid: u32) -> Option<String> {
+    let line = std::fs::read(format!("/proc/{pid}/cmdline")).ok()?;
+    let mut words = line.split(|byte| *byte == 0);
+    let kind = format!("--{}", str::from_utf8(words.nth(1)?).ok()?);
+    words.find(|word| *word == kind.as_bytes())?;
+    String::from_utf8(words.next()?.to_vec()).ok()
 }
 
 /// Bytes written to all real disks since the machine started, and flushes of their caches; 0 where nobody counts them.

@@ -46,7 +46,7 @@ impl Connection {
         Ok(())
     }
 
-    pub(super) async fn get(&mut self, key: &[u8]) -> io::Result<()> {
+    pub(super) async fn get(&mut self, key: &[u8]) -> io::Result<Option<&[u8]>> {
         self.out.clear();
         command(&mut self.out, &[b"GET", key]);
         self.stream.get_mut().write_all(&self.out).await?;
@@ -55,9 +55,10 @@ impl Connection {
         match length {
             Some(length @ 0..) => {
                 self.value.resize(length as usize + 2, 0);
-                self.stream.read_exact(&mut self.value).await.map(drop)
+                self.stream.read_exact(&mut self.value).await?;
+                Ok(Some(&self.value[..length as usize]))
             }
-            Some(_) => Ok(()),
+            Some(_) => Ok(None),
             None => Err(refused(String::from_utf8_lossy(&self.line))),
         }
     }

@@ -30,6 +30,9 @@ pub struct Cluster {
     /// Different keys
     #[arg(long, default_value_t = 20_000, value_parser = clap::value_parser!(u64).range(1..=10_000_000))]
     keys: u64,
+    /// Shards
+    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=16))]
+    shards: u32,
     /// Chooses few keys most of the time (Zipf, exponent 0.99)
     #[arg(long)]
     zipf: bool,
@@ -77,22 +80,22 @@ const LOADS: [(&str, usize, usize, u32); 5] = [
 ];
 
 /// What one store did under one load.
-struct Measured {
+pub struct Measured {
     name: &'static str,
     turns: Vec<f64>,
     latency: Histogram<u64>,
     operations: u64,
-    used: Used,
+    pub used: Used,
 }
 
 impl Measured {
-    fn new(name: &'static str) -> Measured {
+    pub fn new(name: &'static str) -> Measured {
         let latency = Histogram::new_with_bounds(1, 60_000_000, 3).expect("bounds of this file");
         Measured { name, turns: Vec::new(), latency, operations: 0, used: Used::default() }
     }
 
     /// One turn more.
-    fn turn(&mut self, peer: &Peer, load: &Load, length: Duration, seed: u64) -> Result<()> {
+    pub fn turn(&mut self, peer: &Peer, load: &Load, length: Duration, seed: u64) -> Result<()> {
         let before = peer.used();
         let seen = drive(peer.protocol, peer.port, load, length, seed)
             .map_err(|error| Failure::error(format!("{} refuses: {error}", peer.name)))?;
@@ -108,17 +111,17 @@ impl Measured {
     }
 
     /// The median of the turns.
-    fn per_second(&self) -> f64 {
+    pub fn per_second(&self) -> f64 {
         let mut turns = self.turns.clone();
         turns.sort_by(f64::total_cmp);
         turns.get(turns.len() / 2).copied().unwrap_or_default()
     }
 
-    fn micros(&self, quantile: f64) -> u64 {
+    pub fn micros(&self, quantile: f64) -> u64 {
         self.latency.value_at_quantile(quantile)
     }
 
-    fn cpu_micros(&self) -> f64 {
+    pub fn cpu_micros(&self) -> f64 {
         self.used.cpu * 1e6 / self.operations.max(1) as f64
     }
 
@@ -179,29 +182,31 @@ fn table(title: &str, load: &Load, measured: &[Measured]) -> String {
     text + "\n"
 }
 
-fn folder(dir: &Path) -> Result<tempfile::TempDir> {
+pub fn folder(dir: &Path) -> Result<tempfile::TempDir> {
     tempfile::Builder::new()
         .prefix("cutaway-bench-")
         .tempdir_in(dir)
         .map_err(|error| Failure::error(format!("cannot write in {}: {error}", dir.display())))
 }
 
-fn ours(dir: &Path) -> Result<Peer> {
+/// A cluster of three nodes whose images have room for `load` twice, and then some.
+pub fn ours(dir: &Path, shards: u32, load: &Load) -> Result<Peer> {
     let program = std::env::current_exe().map_err(Failure::error)?;
     let dir = dir.canonicalize().map_err(Failure::error)?;
-    Peer::cutaway(&program, &dir).map_err(Failure::error)
+    let values = load.keys * (load.value_bytes as u64 + 1024) * 2 / u64::from(shards);
+    Peer::cutaway(&program, &dir, shards, values.max(256 << 20) + (256 << 20)).map_err(Failure::error)
 }
 
 /// Every key once, so that reads find something and nothing grows afterwards.
-fn fill(peer: &Peer, load: &Load) -> Result<()> {
-    let puts = Load { reads: 0, rate: None, clients: load.clients.max(64), ..*load };
-    drive(peer.protocol, peer.port, &puts, Duration::from_secs(2), 1).map(drop).map_err(Failure::error)
+pub fn fill(peer: &Peer, load: &Load) -> Result<()> {
+    let clients = load.clients.max(64);
+    let puts = Load { reads: 0, rate: None, clients, distribution: Keys::Once, ..*load };
+    drive(peer.protocol, peer.port, &puts, Duration::from_secs(600), 1).map(drop).map_err(Failure::error)
 }
 
 impl Cluster {
     pub fn run(self) -> Result<()> {
         let home = folder(&self.dir)?;
-        let peer = ours(home.path())?;
         let distribution = if self.zipf { Keys::Zipf } else { Keys::Uniform };
         let load = Load {
             clients: self.clients as usize,
@@ -211,12 +216,20 @@ impl Cluster {
             distribution,
             rate: self.rate,
         };
+        let peer = ours(home.path(), self.shards, &load)?;
         fill(&peer, &load)?;
         let mut measured = Measured::new("cutaway");
-        measured.turn(&peer, &load, Duration::from_secs(self.seconds), 2)?;
+        let length = Duration::from_secs(self.seconds);
+        let (measuring, memory) = std::thread::scope(|scope| {
+            let memory = scope.spawn(|| QUARTERS.map(|_| resident_after(&peer, length / 4)));
+            (measured.turn(&peer, &load, length, 2), memory.join())
+        });
+        measuring?;
+        let memory = memory.map_err(|_| Failure::error("the memory could not be watched"))?;
         if self.json {
             let mut line = measured.json(&load);
             line["load"] = json!(load);
+            line["resident_bytes_after_quarters"] = json!(memory);
             say(line);
         } else {
             let title = format!(
@@ -224,9 +237,31 @@ impl Cluster {
                 load.clients, load.value_bytes, load.reads
             );
             say(table(&title, &load, &[measured]));
+            say(memory_table(&memory));
         }
         Ok(())
     }
+}
+
+/// When the memory of each process is looked at, in quarters of the run.
+const QUARTERS: [(); 3] = [(); 3];
+
+/// Bytes resident in memory of each process, by name.
+type Resident = Vec<(String, u64)>;
+
+fn resident_after(peer: &Peer, wait: Duration) -> Resident {
+    std::thread::sleep(wait);
+    peer.residents()
+}
+
+fn memory_table(memory: &[Resident]) -> String {
+    let mut text = "MiB resident after a quarter, a half and three quarters".to_string();
+    for (n, (name, _)) in memory[0].iter().enumerate() {
+        let mib = memory.iter().map(|at| at.get(n).map_or(0, |(_, bytes)| bytes >> 20));
+        text += &format!("\n  {name:<12}");
+        mib.for_each(|mib| text += &format!("{mib:>13}"));
+    }
+    text + "\n"
 }
 
 impl Compare {
@@ -234,7 +269,12 @@ impl Compare {
         let home = folder(&self.dir)?;
         let dir = home.path().canonicalize().map_err(Failure::error)?;
         let program = std::env::current_exe().map_err(Failure::error)?;
-        let mut peers = vec![ours(&dir)?, Peer::floor(&program, &dir).map_err(Failure::error)?];
+        let loads = LOADS.map(|(title, clients, value_bytes, reads)| {
+            let distribution = Keys::Uniform;
+            (title, Load { clients, value_bytes, reads, keys: 20_000, distribution, rate: None })
+        });
+        let mut peers =
+            vec![ours(&dir, 1, &loads[3].1)?, Peer::floor(&program, &dir).map_err(Failure::error)?];
         let mut missing = Vec::new();
         if installed("etcd") {
             peers.push(Peer::etcd(&dir).map_err(Failure::error)?);
@@ -249,9 +289,7 @@ impl Compare {
         }
         let bar = ProgressBar::new(LOADS.len() as u64 * self.rounds * peers.len() as u64);
         let mut results = Vec::new();
-        for (title, clients, value_bytes, reads) in LOADS {
-            let distribution = Keys::Uniform;
-            let load = Load { clients, value_bytes, reads, keys: 20_000, distribution, rate: None };
+        for (title, load) in loads {
             let mut measured: Vec<Measured> = peers.iter().map(|peer| Measured::new(peer.name)).collect();
             for peer in &peers {
                 fill(peer, &load)?;

@@ -1,0 +1,107 @@
+//! `bench scale`: how the cost of a put, the time to come back and the memory grow with shards and with keys.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+use ::bench::cluster::drive::{Keys, Load};
+use clap::Args;
+use indicatif::ProgressBar;
+use serde_json::{Value, json};
+
+use super::cluster::{Measured, fill, folder, ours};
+use crate::failure::{Failure, Result, say};
+
+/// A cluster of this kind at several sizes: shards 1, 2 and 4, and 10,000, 100,000 and 1,000,000 keys
+///
+/// Each size is a new cluster, filled with every key once, under durable puts of 64 clients; then one node is killed and
+/// restarted.
+#[derive(Debug, Args)]
+pub struct Scale {
+    /// How long each size is under load
+    #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u64).range(1..=3600))]
+    seconds: u64,
+    /// Where the images are made, up to 8 GB, and removed again: on the disk in question
+    #[arg(long, default_value = ".")]
+    dir: PathBuf,
+    /// Prints the result as one line of JSON
+    #[arg(long)]
+    json: bool,
+}
+
+/// Shards and keys.
+const SIZES: [(u32, u64); 5] = [(1, 10_000), (2, 10_000), (4, 10_000), (1, 100_000), (1, 1_000_000)];
+
+impl Scale {
+    pub fn run(self) -> Result<()> {
+        let bar = ProgressBar::new(SIZES.len() as u64);
+        let mut rows = Vec::new();
+        for (shards, keys) in SIZES {
+            rows.push(self.size(shards, keys)?);
+            bar.inc(1);
+        }
+        bar.finish_and_clear();
+        if self.json {
+            say(json!({ "sizes": rows }));
+            return Ok(());
+        }
+        let names = ["shards", "keys", "puts/s", "p99 ms", "CPU µs/put", "MiB per node", "restart ms"];
+        let mut text = String::new();
+        names.iter().for_each(|name| text += &format!("{name:>14}"));
+        for row in rows {
+            let number =
+                |name: &str, digits: usize| format!("{:>14.digits$}", row[name].as_f64().unwrap_or_default());
+            text += "\n";
+            text += &[
+                number("shards", 0),
+                number("keys", 0),
+                number("puts_per_second", 0),
+                number("p99_millis", 2),
+                number("cpu_micros_per_put", 1),
+                number("mib_per_node", 0),
+                number("restart_millis", 0),
+            ]
+            .concat();
+        }
+        say(text);
+        Ok(())
+    }
+
+    fn size(&self, shards: u32, keys: u64) -> Result<Value> {
+        let home = folder(&self.dir)?;
+        let load =
+            Load { clients: 64, value_bytes: 100, reads: 0, keys, distribution: Keys::Uniform, rate: None };
+        let peer = ours(home.path(), shards, &load)?;
+        fill(&peer, &load)?;
+        let mut measured = Measured::new("cutaway");
+        measured.turn(&peer, &load, Duration::from_secs(self.seconds), 2)?;
+        let nodes: Vec<u64> =
+            peer.residents().into_iter().filter(|(name, _)| name.starts_with('n')).map(|(_, b)| b).collect();
+        let node_bytes = nodes.iter().sum::<u64>() / nodes.len().max(1) as u64;
+        Ok(json!({
+            "shards": shards, "keys": keys, "puts_per_second": measured.per_second(),
+            "p99_millis": measured.micros(0.99) as f64 / 1e3, "cpu_micros_per_put": measured.cpu_micros(),
+            "mib_per_node": node_bytes as f64 / f64::from(1 << 20),
+            "restart_millis": restart(home.path())?.as_secs_f64() * 1e3,
+        }))
+    }
+}
+
+/// Kills n3, and tells how long its restart takes until it has recovered and is ready.
+fn restart(dir: &Path) -> Result<Duration> {
+    let act = |action: &str| {
+        let program = std::env::current_exe().map_err(Failure::error)?;
+        let home = dir.canonicalize().map_err(Failure::error)?.join("cutaway");
+        let output = Command::new(program).args([action, "n3", "--dir"]).arg(home).output();
+        let output = output.map_err(Failure::error)?;
+        output
+            .status
+            .success()
+            .then_some(())
+            .ok_or_else(|| Failure::error(String::from_utf8_lossy(&output.stderr)))
+    };
+    act("kill")?;
+    let begun = Instant::now();
+    act("restart")?;
+    Ok(begun.elapsed())
+}
