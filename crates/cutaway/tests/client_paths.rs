@@ -4,7 +4,7 @@ mod common;
 
 use std::process::{Command, Stdio};
 
-use common::{Cluster, Reply, bulk, ok, program};
+use common::{Cluster, Reply, bulk, eventually, ok, program};
 use ureq::Agent;
 use ureq::http::{Method, Request};
 
@@ -209,6 +209,25 @@ fn health_and_metrics_say_what_they_know() {
     let metrics = String::from_utf8(metrics).unwrap();
     assert!(metrics.contains("cutaway_requests_total{kind=\"put\",result=\"ok\"} 1"), "{metrics}");
     assert!(metrics.contains("cutaway_has_primary{shard=\"1\"} 1"), "{metrics}");
+
+    // The second read of a value needs no disk.
+    cluster.ok(&["get", "k"]);
+    cluster.ok(&["get", "k"]);
+    eventually("the replicas say what they used", || {
+        let (_, _, metrics) = http(&cluster, "GET", "/metrics", &[], b"");
+        let metrics = String::from_utf8(metrics).unwrap();
+        let sum = |name: &str| {
+            let lines = metrics.lines().filter(|line| line.starts_with(&format!("cutaway_{name}{{")));
+            lines.filter_map(|line| line.rsplit(' ').next()?.parse::<u64>().ok()).sum::<u64>()
+        };
+        let used = (
+            sum("cache_hits"),
+            sum("cache_misses"),
+            sum("device_syncs") > 0,
+            sum("device_written_bytes") > 0,
+        );
+        (used == (1, 1, true, true)).then_some(())
+    });
 
     // Two of three nodes gone: the gateway lives, and is not ready.
     cluster.ok(&["kill", "n1"]);

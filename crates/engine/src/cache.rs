@@ -3,9 +3,8 @@
 //! A value is told by its version, the seq of the entry that wrote it, and never changes. So nothing here is ever out of
 //! date: the index says which version counts, and one that it no longer names is just not asked for again.
 
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
-
-use lru::LruCache;
 
 use crate::types::Seq;
 
@@ -15,14 +14,22 @@ const OVERHEAD: usize = 128;
 /// The values.
 #[derive(Clone, Debug)]
 pub(crate) struct Cache {
-    values: LruCache<Arc<[u8]>, Versioned>,
+    values: HashMap<Arc<[u8]>, Held>,
+    /// By the time of their last use, which is a count of uses.
+    by_use: BTreeMap<u64, Arc<[u8]>>,
+    uses: u64,
     bytes: usize,
     bytes_max: usize,
     pub(crate) hits: u64,
     pub(crate) misses: u64,
 }
 
-type Versioned = (Seq, Arc<[u8]>);
+#[derive(Clone, Debug)]
+struct Held {
+    version: Seq,
+    value: Arc<[u8]>,
+    used: u64,
+}
 
 fn cost(key: &[u8], value: &[u8]) -> usize {
     OVERHEAD + key.len() + value.len()
@@ -31,46 +38,54 @@ fn cost(key: &[u8], value: &[u8]) -> usize {
 impl Cache {
     /// An empty one; with 0 bytes it stays empty.
     pub(crate) fn new(bytes_max: usize) -> Cache {
-        Cache { values: LruCache::unbounded(), bytes: 0, bytes_max, hits: 0, misses: 0 }
+        let (values, by_use) = (HashMap::new(), BTreeMap::new());
+        Cache { values, by_use, uses: 0, bytes: 0, bytes_max, hits: 0, misses: 0 }
     }
 
     /// This version of the key's value, if it is here.
     pub(crate) fn get(&mut self, key: &[u8], version: Seq) -> Option<Arc<[u8]>> {
-        let found = self.values.get(key).filter(|(held, _)| *held == version);
-        let found = found.map(|(_, value)| value.clone());
-        *if found.is_some() { &mut self.hits } else { &mut self.misses } += 1;
-        found
+        let Some(held) = self.values.get_mut(key).filter(|held| held.version == version) else {
+            self.misses += 1;
+            return None;
+        };
+        self.hits += 1;
+        self.uses += 1;
+        if let Some(key) = self.by_use.remove(&std::mem::replace(&mut held.used, self.uses)) {
+            self.by_use.insert(self.uses, key);
+        }
+        Some(held.value.clone())
     }
 
     /// The key has another value. Only if it was read before is it kept: most of what is written, and all that a backup
     /// writes, is not read soon.
     pub(crate) fn update(&mut self, key: &Arc<[u8]>, version: Seq, value: &Arc<[u8]>) {
-        if !self.values.is_empty() && self.values.contains(key) {
+        if !self.values.is_empty() && self.values.contains_key(key) {
             self.put(key, version, value);
         }
     }
 
     /// Keeps a value, unless it would push out most of the others.
     pub(crate) fn put(&mut self, key: &Arc<[u8]>, version: Seq, value: &Arc<[u8]>) {
+        self.remove(key);
         let added = cost(key, value);
         if added > self.bytes_max / 4 {
-            self.remove(key);
             return;
         }
         self.bytes += added;
-        if let Some((key, (_, before))) = self.values.push(key.clone(), (version, value.clone())) {
-            self.bytes -= cost(&key, &before);
-        }
+        self.uses += 1;
+        self.by_use.insert(self.uses, key.clone());
+        self.values.insert(key.clone(), Held { version, value: value.clone(), used: self.uses });
         while self.bytes > self.bytes_max {
-            let Some((key, (_, oldest))) = self.values.pop_lru() else { return };
-            self.bytes -= cost(&key, &oldest);
+            let Some((_, oldest)) = self.by_use.pop_first() else { return };
+            self.remove(&oldest);
         }
     }
 
     /// Forgets a key's value.
     pub(crate) fn remove(&mut self, key: &[u8]) {
-        if let Some((key, (_, value))) = self.values.pop_entry(key) {
-            self.bytes -= cost(&key, &value);
+        if let Some(held) = self.values.remove(key) {
+            self.by_use.remove(&held.used);
+            self.bytes -= cost(key, &held.value);
         }
     }
 }
@@ -96,8 +111,9 @@ mod tests {
         cache.put(&bytes("k8"), 9, &bytes("longer"));
         cache.put(&bytes("k7"), 10, &bytes(&"x".repeat(1000)));
         cache.remove(b"k0");
-        let held: usize = cache.values.iter().map(|(key, (_, value))| cost(key, value)).sum();
+        let held: usize = cache.values.iter().map(|(key, held)| cost(key, &held.value)).sum();
         assert_eq!((cache.bytes, held <= cache.bytes_max), (held, true));
+        assert_eq!(cache.by_use.len(), cache.values.len());
     }
 
     #[test]

@@ -1,73 +1,10 @@
 //! What a gateway does with sessions when frames come late, told as stories.
 
-use dataplane::{
-    Address, Condition, Epoch, Frame, GatewayId, Message, NodeId, NodeStatus, Outcome, Proof, RequestId,
-    RoleName, Seq, Tail, WriteResult,
-};
-use gateway::{Config, Gateway, Output, Reply, Request, Timing};
-use trace::{Mechanisms, Tracer};
+mod common;
 
-const ME: GatewayId = GatewayId { gateway: 1, life: 1 };
-
-fn gateway() -> Gateway {
-    let config = Config {
-        id: ME,
-        cluster: [1; 16],
-        nodes: [1, 2, 3].map(NodeId).to_vec(),
-        shards: 1,
-        seed: 1,
-        mechanisms: Mechanisms::all(),
-        timing: Timing::default(),
-    };
-    Gateway::new(config, 0)
-}
-
-/// A node says something; gives what the gateway then sends and answers.
-fn hear(gateway: &mut Gateway, from: u32, message: Message) -> Vec<Output> {
-    let (from, to) = (Address::Node(NodeId(from)), Address::Gateway(ME));
-    gateway.handle(
-        1_000,
-        Frame { cluster: [1; 16], shard: 0, from, to, cause: None, message },
-        &mut Tracer::off(),
-    );
-    gateway.take_outputs()
-}
-
-fn serves(gateway: &mut Gateway, node: u32, epoch: u64) -> Vec<Output> {
-    let status = NodeStatus {
-        pid: 1,
-        role: RoleName::Primary,
-        serving: true,
-        proof: Proof::Proven,
-        promised: Epoch(epoch),
-        primary: Some(NodeId(node)),
-        tail: Tail::default(),
-        durable: 0,
-        committed: 0,
-        cut_off_micros: 0,
-    };
-    hear(gateway, node, Message::Status { attempt: 0, status })
-}
-
-fn put(gateway: &mut Gateway, token: u64) -> Vec<Output> {
-    let (key, value) = (b"k".as_slice().into(), b"v".as_slice().into());
-    gateway.submit(
-        1_000,
-        token,
-        Request::Put { key, value, condition: Condition::Always },
-        false,
-        &mut Tracer::off(),
-    );
-    gateway.take_outputs()
-}
-
-fn writes(outputs: &[Output]) -> Vec<RequestId> {
-    let request = |output: &Output| match output {
-        Output::Send(Frame { message: Message::Write { request, .. }, .. }) => Some(*request),
-        _ => None,
-    };
-    outputs.iter().filter_map(request).collect()
-}
+use common::*;
+use dataplane::{Message, Outcome, RequestId, Seq, WriteResult};
+use gateway::{Output, Reply};
 
 fn unknown_session(session: Seq) -> Message {
     let request = RequestId { session, number: 1 };

@@ -4,6 +4,7 @@
 //! |---|---|
 //! | `device NAME` | first of all: one of the devices to begin from, as [`super::workload`] names them |
 //! | `open` | opens it, and checks what was recovered |
+//! | `open as nX` | node nX opens it, whose device it is not: it must be refused, and nothing must change |
 //! | a step of the host, in the words of [`Op`] | |
 //! | `cut N [S …]` | power fails after N writes and syncs of the step before; of what is cached, only these sectors survive |
 //! | `kill N` | the process is killed there; the cache survives |
@@ -11,7 +12,7 @@
 
 use std::sync::{Arc, Mutex};
 
-use engine::{Engine, OpenError};
+use engine::{Engine, Identity, OpenError};
 use trace::{Actor, Mechanisms, Tracer};
 
 use super::disk::{Disk, Io, SLOTS, State};
@@ -78,6 +79,7 @@ impl Stage {
             self.torn.clear();
         }
         let (told, sentence) = match &words[..] {
+            ["open", "as", node] => (self.open_as(node, t)?, format!("{node} opens the device")),
             ["open"] => (self.open(t)?, "the device is opened".to_string()),
             ["cut", after, kept @ ..] => (None, self.cut(after, kept)?),
             ["kill", after] => (None, self.kill(after)?),
@@ -140,6 +142,25 @@ impl Stage {
                 self.last = Some(Last { before, journal, during: known.clone(), after: known });
                 self.ends(broken)
             }
+        }
+    }
+
+    /// Somebody else's node opens the device: disks were swapped.
+    fn open_as(&mut self, node: &str, t: &mut Tracer) -> Result<Option<String>, String> {
+        if self.engine.is_some() {
+            return Err("it is open".into());
+        }
+        let node = node.strip_prefix('n').and_then(|n| n.parse().ok()).filter(|n| *n != IDENTITY.node);
+        let identity = Identity { node: node.ok_or("name another node than n1")?, ..IDENTITY };
+        let disk = Disk::of(self.disk.clone());
+        match Engine::open(&disk, &identity, self.on, t) {
+            Err(error @ OpenError::WrongIdentity { .. }) if disk.take_journal().is_empty() => {
+                Ok(Some(format!("refused: {error}")))
+            }
+            Err(error) => {
+                self.ends(format!("E1: refused, but for another reason, or not untouched: {error}"))
+            }
+            Ok(_) => self.ends("P5: somebody else's device was opened".into()),
         }
     }
 

@@ -1,0 +1,154 @@
+//! How a gateway finds the primary, loses it, and calls for the next.
+
+mod common;
+
+use common::*;
+use dataplane::{Epoch, Message, Micros, NodeId, NodeStatus, Proof};
+use gateway::{Failover, Gateway, Output, Timing};
+use trace::Tracer;
+
+fn says(gateway: &mut Gateway, now: Micros, asked_at: Micros, node: u32, status: NodeStatus) -> Vec<Output> {
+    hear_at(gateway, now, 0, node, Message::Status { attempt: asked_at, status })
+}
+
+fn leader(gateway: &Gateway) -> Option<u32> {
+    gateway.view()[0].primary.map(|node| node.0)
+}
+
+fn failover(gateway: &Gateway) -> Option<(Option<u32>, u32, String)> {
+    let last = gateway.view()[0].last_failover.clone()?;
+    let Failover { from, to, why, .. } = last;
+    Some((from.map(|node| node.0), to.0, why))
+}
+
+#[test]
+fn a_primary_that_falls_silent_is_suspected_and_the_most_complete_log_is_called() {
+    let mut g = gateway();
+    let silence = Timing::default().silence;
+    serves(&mut g, 1, 1);
+    tick(&mut g, 1_000);
+    assert_eq!((leader(&g), g.view()[0].epoch), (Some(1), Epoch(1)));
+    tick(&mut g, 1_000 + silence - 1);
+    assert_eq!(leader(&g), Some(1), "not before its time");
+    let now = 1_000 + silence;
+    let asked = tick(&mut g, now);
+    assert_eq!((leader(&g), probes(&asked)), (None, 3), "all are asked how complete their logs are");
+    assert_eq!(called(&says(&mut g, now, now, 2, backup(4, 7))), [], "one answer of three is not enough");
+    assert_eq!(called(&says(&mut g, now, now, 3, backup(3, 9))), [(0, 3, 4)], "above every epoch heard of");
+    says(&mut g, now + 10, 0, 3, primary(3, 5));
+    assert_eq!((leader(&g), g.view()[0].epoch), (Some(3), Epoch(5)));
+    assert_eq!(failover(&g), Some((Some(1), 3, "it has been silent for too long".into())));
+    assert_eq!(g.view()[0].last_failover.as_ref().unwrap().at, now + 10);
+    let heard = g.view()[0].nodes.clone();
+    assert_eq!(
+        heard[1],
+        (NodeId(2), Some((now, backup(4, 7)))),
+        "the view tells what each node said, and when"
+    );
+}
+
+#[test]
+fn at_the_start_nobody_is_called_before_all_have_answered_or_had_the_time_to() {
+    let mut g = gateway();
+    assert_eq!(probes(&tick(&mut g, 0)), 3);
+    says(&mut g, 10, 0, 1, backup(1, 5));
+    assert_eq!(called(&says(&mut g, 20, 0, 2, backup(1, 6))), []);
+    assert_eq!(g.next_deadline(), Some(60_000));
+    assert_eq!(called(&tick(&mut g, 59_999)), []);
+    assert_eq!(called(&tick(&mut g, 60_000)), [(0, 2, 1)]);
+
+    let mut g = gateway();
+    tick(&mut g, 0);
+    says(&mut g, 10, 0, 1, backup(1, 5));
+    says(&mut g, 20, 0, 2, backup(1, 6));
+    assert_eq!(called(&says(&mut g, 30, 0, 3, backup(1, 7))), [(0, 3, 1)], "the third answer ends the wait");
+    assert_eq!(failover(&g), None);
+    says(&mut g, 40, 0, 3, primary(3, 2));
+    assert_eq!(failover(&g), Some((None, 3, "no primary was known when this gateway started".into())));
+}
+
+#[test]
+fn whose_log_is_unproven_is_not_called() {
+    let mut g = gateway();
+    tick(&mut g, 0);
+    let unproven = NodeStatus { proof: Proof::Unproven, ..backup(1, 9) };
+    says(&mut g, 10, 0, 1, unproven);
+    says(&mut g, 10, 0, 2, backup(1, 3));
+    says(&mut g, 10, 0, 3, backup(1, 4));
+    assert_eq!(called(&tick(&mut g, 60_000)), [(0, 3, 1)]);
+}
+
+#[test]
+fn the_primaries_of_many_shards_spread_over_the_nodes() {
+    let mut g = gateway_of(4);
+    tick(&mut g, 0);
+    let mut calls = Vec::new();
+    for shard in 0..4 {
+        for node in 1..=3 {
+            let status = Message::Status { attempt: 0, status: backup(1, 2) };
+            calls.extend(called(&hear_at(&mut g, 10, shard, node, status)));
+        }
+    }
+    assert_eq!(calls, [(0, 1, 1), (1, 2, 1), (2, 3, 1), (3, 1, 1)]);
+}
+
+#[test]
+fn what_a_node_said_before_a_newer_promise_is_not_news() {
+    let mut g = gateway();
+    serves(&mut g, 1, 3);
+    says(&mut g, 1_100, 0, 1, backup(2, 9));
+    assert_eq!(leader(&g), Some(1), "a late frame of a time before it led");
+    says(&mut g, 1_200, 0, 1, backup(3, 9));
+    assert_eq!(leader(&g), None, "it says that it does not lead");
+}
+
+#[test]
+fn a_primary_that_cannot_reach_a_majority_is_suspected_and_one_of_the_past_is_not_believed() {
+    let mut g = gateway();
+    let silence = Timing::default().silence;
+    serves(&mut g, 1, 3);
+    says(&mut g, 1_100, 0, 2, primary(2, 2));
+    assert_eq!((leader(&g), g.view()[0].epoch), (Some(1), Epoch(3)));
+    says(&mut g, 1_200, 0, 1, NodeStatus { cut_off_micros: silence, ..primary(1, 3) });
+    assert_eq!(leader(&g), Some(1));
+    says(&mut g, 1_300, 0, 1, NodeStatus { cut_off_micros: silence + 1, ..primary(1, 3) });
+    assert_eq!(leader(&g), None);
+    // It reaches them again: a false alarm is no failover.
+    let before = failover(&g);
+    says(&mut g, 1_400, 0, 1, primary(1, 3));
+    assert_eq!((leader(&g), failover(&g)), (Some(1), before));
+}
+
+#[test]
+fn a_takeover_that_another_gateway_called_for_is_noticed() {
+    let mut g = gateway();
+    serves(&mut g, 1, 1);
+    serves(&mut g, 2, 2);
+    assert_eq!(failover(&g), Some((Some(1), 2, "another gateway called for a takeover".into())));
+}
+
+#[test]
+fn a_takeover_that_fails_is_tried_again_after_a_wait_and_then_the_lost_primary_may_be_called_too() {
+    let mut g = gateway();
+    let patience = Timing::default().takeover_patience;
+    serves(&mut g, 1, 1);
+    g.unreachable(2_000, NodeId(1), 0, &mut Tracer::off());
+    assert_eq!(probes(&g.take_outputs()), 3);
+    // n1 has the most complete log, but it is the one that was lost.
+    says(&mut g, 2_100, 2_000, 1, backup(1, 9));
+    assert_eq!(called(&says(&mut g, 2_200, 2_000, 2, backup(1, 5))), [(0, 2, 1)]);
+    assert_eq!(called(&tick(&mut g, 2_200 + patience - 1)), []);
+    let failed = 2_200 + patience;
+    assert_eq!(called(&tick(&mut g, failed)), []);
+    // The first wait is between once and twice the patience. Who answers meanwhile is not called.
+    for node in 1..=3 {
+        assert_eq!(
+            called(&says(&mut g, failed + patience - 1, failed, node, backup(1, u64::from(10 - node)))),
+            []
+        );
+    }
+    let again = failed + 2 * patience;
+    assert_eq!(probes(&tick(&mut g, again)), 3);
+    says(&mut g, again, again, 1, backup(1, 9));
+    assert_eq!(called(&says(&mut g, again, again, 2, backup(1, 5))), [(0, 1, 1)]);
+}
