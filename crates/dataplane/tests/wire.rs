@@ -1,0 +1,70 @@
+//! Frames at their bounds.
+
+use dataplane::wire::{FRAME_BYTES_MAX, WireError, decode, encode, frame_bytes};
+use dataplane::{
+    Address, Condition, Frame, GatewayId, KEY_BYTES_MAX, Message, NodeId, Op, RequestId, VALUE_BYTES_MAX,
+};
+
+fn frame(message: Message) -> Frame {
+    let (from, to) = (Address::Gateway(GatewayId { gateway: 1, life: 2 }), Address::Node(NodeId(3)));
+    Frame { cluster: [4; 16], shard: 5, from, to, cause: None, message }
+}
+
+fn bytes(frame: &Frame) -> Vec<u8> {
+    let mut out = Vec::new();
+    encode(frame, &mut out);
+    out
+}
+
+#[test]
+fn the_greatest_value_fits_into_a_frame_and_little_more_does() {
+    let (key, value) = (vec![1; KEY_BYTES_MAX].into(), vec![2; VALUE_BYTES_MAX].into());
+    let request = RequestId { session: 1, number: 1 };
+    let op = Op::Put { key, value, condition: Condition::Always };
+    let greatest = frame(Message::Write { request, op });
+    let bytes = bytes(&greatest);
+    assert_eq!(frame_bytes(&bytes), Ok(Some(bytes.len())));
+    assert_eq!(decode(&bytes), Ok(greatest));
+    assert!(FRAME_BYTES_MAX < 2 * VALUE_BYTES_MAX);
+}
+
+#[test]
+fn a_length_is_checked_before_anybody_waits_for_so_many_bytes() {
+    let announced = |length: usize| frame_bytes(&(length as u32).to_le_bytes());
+    assert_eq!(frame_bytes(&[1, 0, 0]), Ok(None));
+    assert_eq!(announced(FRAME_BYTES_MAX - 1), Ok(Some(FRAME_BYTES_MAX + 3)));
+    assert_eq!(announced(FRAME_BYTES_MAX), Ok(Some(FRAME_BYTES_MAX + 4)));
+    let longer = FRAME_BYTES_MAX as u32 + 1;
+    assert_eq!(announced(longer as usize), Err(WireError::TooLong(longer)));
+    assert_eq!(announced(u32::MAX as usize), Err(WireError::TooLong(u32::MAX)));
+}
+
+#[test]
+fn frames_stand_one_behind_the_other() {
+    let (first, second) = (frame(Message::OpenSession), frame(Message::Probe { attempt: 7 }));
+    let mut out = bytes(&first);
+    let length = out.len();
+    encode(&second, &mut out);
+    assert_eq!(frame_bytes(&out), Ok(Some(length)));
+    assert_eq!(decode(&out[..length]), Ok(first));
+    assert_eq!(decode(&out[length..]), Ok(second));
+}
+
+#[test]
+fn what_is_no_whole_frame_is_an_error_that_says_why() {
+    let good = bytes(&frame(Message::OpenSession));
+    for length in 0..good.len() {
+        assert_eq!(decode(&good[..length]), Err(WireError::Length), "cut off at {length}");
+    }
+    let mut longer = good.clone();
+    longer.push(0);
+    assert_eq!(decode(&longer), Err(WireError::Length), "a byte too many");
+    // Lengths that are true, of frames too short to have a body, or even a checksum.
+    assert_eq!(decode(&[0, 0, 0, 0]), Err(WireError::Length));
+    assert_eq!(decode(&[3, 0, 0, 0, 0, 0, 0]), Err(WireError::Length));
+    assert_eq!(decode(&[4, 0, 0, 0, 0, 0, 0, 0]), Err(WireError::Length), "its checksum fits, of nothing");
+    let mut damaged = good;
+    *damaged.last_mut().unwrap() ^= 1;
+    let error = decode(&damaged).unwrap_err();
+    assert!(matches!(error, WireError::Checksum { .. }) && error.to_string().contains("checksum"), "{error}");
+}
