@@ -151,7 +151,7 @@ errors! {
         WalFull { needed: u64, free: u64 } "the log is full: {needed} bytes are needed, {free} are free";
         /// No room for the checkpoint or the installed state.
         NoSpace { needed: u64 } "no space: {needed} more units are needed";
-        /// `install_begin` comes first.
+        /// `install_begin` comes first, and comes again after an item was refused.
         NotInstalling "no transferred state is being installed";
         /// Items arrive in ascending key order, with sizes and versions that an engine can have written.
         BadItem "the transferred item is not in order or not possible";

@@ -99,7 +99,18 @@ impl<D: Device> Engine<D> {
     /// Receives the next key, in ascending order, with the entry that wrote it. `NoSpace`: the state does not fit
     /// beside the one that is here; only [`reset_to_joining`](Engine::reset_to_joining) makes room, at the price of
     /// what is here.
+    ///
+    /// An error ends the installation: a state without the item that was refused must never become this device's own,
+    /// not even if [`install_finish`](Engine::install_finish) was on its way already.
     pub fn install_put(&mut self, key: Arc<[u8]>, version: Seq, value: Arc<[u8]>) -> Result<(), WriteError> {
+        let put = self.install_item(key, version, value);
+        if put.is_err() {
+            self.install_abort();
+        }
+        put
+    }
+
+    fn install_item(&mut self, key: Arc<[u8]>, version: Seq, value: Arc<[u8]>) -> Result<(), WriteError> {
         self.writable()?;
         let Some(install) = &self.install else { return Err(WriteError::NotInstalling) };
         let possible =

@@ -281,6 +281,27 @@ fn a_bit_flip_in_the_middle_of_the_log_is_damage_and_the_engine_only_reads() {
 }
 
 #[test]
+fn a_received_state_of_which_an_item_was_refused_is_never_made_the_devices_own() {
+    let disk = Disk::tiny();
+    let (mut e, _) = open(&disk);
+    e.write(put("a", "1"));
+    let too_large = e.space().free * 512;
+    for (key, value) in [("b", "x".repeat(too_large as usize)), ("a", "out of order".into())] {
+        let before = e.space().free;
+        e.install_begin(&mut off()).unwrap();
+        e.install_put(bytes("a"), 4, bytes("4")).unwrap();
+        assert!(e.install_put(bytes(key), 5, bytes(&value)).is_err());
+        // The owner had both steps in one message, and carries out the second as well.
+        let finished = e.install_finish(5, b"theirs".to_vec(), 2, &mut off());
+        assert!(matches!(finished, Err(WriteError::NotInstalling)), "{finished:?}");
+        assert_eq!(e.space().free, before, "what was received is given back");
+    }
+    let (mut e, _) = open(&disk.power_cut(|_| 0));
+    e.commit_all();
+    assert_eq!((e.last_seq(), e.value("a").as_deref()), (1, Some("1")));
+}
+
+#[test]
 fn a_bit_flip_in_what_an_earlier_recovery_has_read_is_damage_even_at_the_end_of_the_log() {
     let disk = Disk::tiny();
     open(&disk).0.write(put("a", "1"));
