@@ -117,6 +117,11 @@ mod tests {
     }
 
     #[test]
+    fn long_keys_count_like_long_values() {
+        assert_eq!((cost(b"k", b"value"), cost(b"a longer key", b"v")), (OVERHEAD + 6, OVERHEAD + 13));
+    }
+
+    #[test]
     fn another_version_of_the_value_is_not_the_value() {
         let mut cache = Cache::new(1 << 20);
         cache.put(&bytes("k"), 5, &bytes("five"));

@@ -620,3 +620,55 @@ fn a_value_that_was_read_is_in_memory_until_it_is_deleted_and_always_the_latest(
     assert_eq!(value(&mut e).as_deref(), Some("three"));
     assert_eq!(e.cache_hits_and_misses(), (0, 2), "no memory, no hits");
 }
+
+#[test]
+fn a_checkpoint_is_due_when_the_log_is_half_full_and_not_before() {
+    let disk = Disk::tiny();
+    let (mut e, _) = open(&disk);
+    let half = e.space().wal_bytes / 2;
+    let mut n = 0;
+    // Other keys each time: nothing is replaced, and only the log fills.
+    while e.space().wal_used <= half {
+        assert!(!e.checkpoint_due(), "with {} of {} bytes used", e.space().wal_used, 2 * half);
+        n += 1;
+        e.write(delete(&format!("k{n}")));
+    }
+    assert!(e.checkpoint_due(), "with {} of {} bytes used", e.space().wal_used, 2 * half);
+    e.checkpoint(Vec::new(), &mut off()).unwrap();
+    assert!(!e.checkpoint_due(), "one would free nothing now");
+}
+
+#[test]
+fn a_checkpoint_is_due_when_replaced_values_hold_half_of_what_the_live_ones_and_half_of_what_the_log_does() {
+    let disk = Disk::tiny();
+    let (mut e, _) = open(&disk);
+    let value = "v".repeat(3 * 512);
+    for key in ["a", "b", "c"] {
+        e.write(put(key, &value));
+    }
+    let (live, log) = (e.space().live, e.space().wal_bytes / 512);
+    let much = (live / 2).max(log / 2);
+    while e.space().quarantined <= much {
+        assert!(!e.checkpoint_due(), "{} of {much} units are replaced", e.space().quarantined);
+        assert!(2 * e.space().wal_used <= e.space().wal_bytes, "the log is not what makes it due");
+        e.write(put("a", &value));
+    }
+    assert!(e.checkpoint_due(), "{} of {much} units are replaced", e.space().quarantined);
+}
+
+#[test]
+fn what_is_truncated_no_longer_counts_for_the_next_checkpoint() {
+    let disk = Disk::tiny();
+    let (mut e, _) = open(&disk);
+    e.checkpoint(Vec::new(), &mut off()).unwrap();
+    let reserve = e.space().reserve;
+    for _ in 0..200 {
+        for n in 0..10 {
+            e.add(put(&format!("{n}{}", "k".repeat(200)), ""));
+        }
+        e.truncate(1, &mut off()).unwrap();
+        e.sync(&mut off()).unwrap();
+        e.checkpoint(Vec::new(), &mut off()).unwrap();
+        assert_eq!(e.space().reserve, reserve);
+    }
+}
