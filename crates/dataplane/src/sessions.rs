@@ -128,10 +128,11 @@ mod tests {
     fn a_number_that_left_the_window_is_not_guessed_about() {
         let mut sessions = Sessions::default();
         sessions.open(1, GatewayId { gateway: 1, life: 1 });
-        sessions.record(request(1, 1), Outcome::Nothing, 2);
-        sessions.record(request(1, 1 + WINDOW), Outcome::Nothing, 3);
-        assert_eq!(sessions.verdict(ON, request(1, 1)), Verdict::Unknown);
-        assert_eq!(sessions.verdict(ON, request(1, 2)), Verdict::Fresh);
+        sessions.record(request(1, 7), Outcome::Nothing, 2);
+        sessions.record(request(1, 7 + WINDOW), Outcome::Nothing, 3);
+        assert_eq!(sessions.verdict(ON, request(1, 7)), Verdict::Unknown);
+        assert_eq!(sessions.verdict(ON, request(1, 6)), Verdict::Unknown);
+        assert_eq!(sessions.verdict(ON, request(1, 8)), Verdict::Fresh);
     }
 
     #[test]

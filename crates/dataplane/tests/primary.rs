@@ -13,15 +13,24 @@ struct Host {
     last: u64,
     now: Micros,
     sent: Vec<(Address, Message)>,
+    /// The last entry of each frame of entries, and whom it went to.
+    entries: Vec<(NodeId, u64)>,
 }
+
+/// What each entry is said to take.
+const ENTRY_BYTES: u64 = 100;
 
 impl Host {
     fn new(members: u32) -> Host {
+        Host::with(members, Timing::default())
+    }
+
+    fn with(members: u32, timing: Timing) -> Host {
         let config = Config {
             me: NodeId(1),
             members: (1..=members).map(NodeId).collect(),
             mechanisms: Mechanisms::all(),
-            timing: Timing::default(),
+            timing,
             pid: 7,
         };
         let restored = Restored {
@@ -32,7 +41,7 @@ impl Host {
             entries: Vec::new(),
         };
         let replica = Replica::restore(config, restored).unwrap();
-        Host { replica, last: 0, now: 1_000, sent: Vec::new() }
+        Host { replica, last: 0, now: 1_000, sent: Vec::new(), entries: Vec::new() }
     }
 
     fn step(&mut self, event: Event) {
@@ -43,6 +52,11 @@ impl Host {
                 Effect::Apply { seq, .. } => {
                     let applied = Event::Applied(seq, Outcome::Written(seq));
                     self.replica.step(self.now, applied, &mut Tracer::off());
+                }
+                Effect::SendEntries { to, prev, upto, .. } => {
+                    self.entries.push((to, upto));
+                    let sent = Event::Sent(to, upto, ENTRY_BYTES * (upto - prev.seq));
+                    self.replica.step(self.now, sent, &mut Tracer::off());
                 }
                 Effect::Send(to, message) | Effect::Hold(to, message) => self.sent.push((to, message)),
                 Effect::Read { gateway, id, .. } => {
@@ -167,4 +181,75 @@ fn a_primary_says_for_how_long_it_has_heard_no_majority() {
     let epoch = host.replica.status(host.now).promised;
     host.peer(3, Message::PrepareOk { epoch, matched: 0 });
     assert_eq!(host.replica.status(host.now).cut_off_micros, 0, "one other is a majority of three");
+}
+
+#[test]
+fn an_acknowledgement_counts_only_in_its_epoch_and_only_for_what_there_is() {
+    let mut host = Host::new(3);
+    host.lead();
+    host.sync();
+    let epoch = host.replica.status(host.now).promised;
+    for (epoch, matched) in [(Epoch(epoch.0 - 1), host.last), (epoch, host.last + 1)] {
+        host.peer(2, Message::PrepareOk { epoch, matched });
+        assert!(!host.replica.status(host.now).serving, "{matched} in epoch {}", epoch.0);
+    }
+    host.peer(2, Message::PrepareOk { epoch, matched: host.last });
+    assert!(host.replica.status(host.now).serving);
+}
+
+#[test]
+fn a_confirmation_of_another_epoch_or_of_a_round_not_begun_counts_for_nothing() {
+    let mut host = Host::new(3);
+    host.serve();
+    let asked = host.asks(read(5));
+    let confirm = asked.iter().find_map(|message| match message {
+        Message::Confirm { epoch, round } => Some((*epoch, *round)),
+        _ => None,
+    });
+    let (epoch, round) = confirm.expect("the others are asked whether it still leads");
+    for (epoch, round) in [(Epoch(epoch.0 - 1), round), (epoch, round + 1)] {
+        let heard = host.peer(2, Message::Confirmed { epoch, round });
+        assert!(!heard.iter().any(|message| matches!(message, Message::ReadAnswer { .. })), "{heard:?}");
+    }
+}
+
+#[test]
+fn who_is_no_member_is_not_listened_to_and_nobody_votes_for_himself_twice() {
+    let mut host = Host::new(3);
+    host.asks(Message::TakeOver { above: Epoch(0) });
+    let epoch = host.replica.status(host.now).promised;
+    for stranger in [1, 9] {
+        host.peer(stranger, Message::Promised { epoch, tail: Tail::default() });
+        assert!(!host.replica.is_primary(), "n{stranger}");
+    }
+}
+
+#[test]
+fn a_backup_that_does_not_answer_is_sent_no_more_than_a_window() {
+    let mut host = Host::with(3, Timing { window_bytes: 3 * ENTRY_BYTES, ..Timing::default() });
+    host.serve();
+    let epoch = host.replica.status(host.now).promised;
+    host.asks(Message::OpenSession);
+    let session = host.last;
+    host.sync();
+    for node in [2, 3] {
+        host.peer(node, Message::PrepareOk { epoch, matched: session });
+    }
+    let matched = session;
+    host.entries.clear();
+    for number in 1..=6 {
+        let op = Op::Delete { key: [1].into(), condition: Condition::Always };
+        host.asks(Message::Write { request: RequestId { session, number }, op });
+        host.sync();
+        let newest = host.last;
+        host.peer(2, Message::PrepareOk { epoch, matched: newest });
+    }
+    let sent_to = |host: &Host, node| -> Vec<u64> {
+        host.entries.iter().filter(|(to, _)| *to == NodeId(node)).map(|(_, upto)| upto - matched).collect()
+    };
+    assert_eq!(sent_to(&host, 2), [1, 2, 3, 4, 5, 6], "who answers is sent everything");
+    assert_eq!(sent_to(&host, 3), [1, 2, 3], "who does not, no more than a window");
+    // It answers, and gets the rest.
+    host.peer(3, Message::PrepareOk { epoch, matched: matched + 3 });
+    assert_eq!(sent_to(&host, 3).last(), Some(&6));
 }
