@@ -92,6 +92,23 @@ fn many_threads_write_share_syncs_and_find_everything_after_reopening() {
 }
 
 #[test]
+fn a_file_is_as_long_as_asked_for_and_counts_what_is_asked_of_it() {
+    let dir = Dir::new();
+    // Not a multiple of what it is filled with at a time.
+    let bytes = 3 << 19;
+    let device = FileDevice::create(&dir.image(), bytes).unwrap();
+    assert_eq!((device.size(), std::fs::metadata(dir.image()).unwrap().len()), (bytes, bytes));
+    let counts = |device: &FileDevice| (device.used().syncs, device.used().writes, device.used().bytes);
+    assert_eq!(counts(&device), (0, 0, 0));
+    device.write_at(bytes - 512, &[1; 512]).unwrap();
+    device.sync().unwrap();
+    assert_eq!(counts(&device), (1, 1, 512));
+    let mut back = [0; 512];
+    device.read_at(bytes - 512, &mut back).unwrap();
+    assert_eq!(back, [1; 512]);
+}
+
+#[test]
 fn a_second_opener_is_told_that_the_device_is_in_use() {
     let dir = Dir::new();
     let device = FileDevice::create(&dir.image(), 1 << 20).unwrap();

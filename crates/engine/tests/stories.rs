@@ -8,7 +8,9 @@ use engine::{
     AppendError, ApplyError, CheckpointProgress, Condition, Engine, FormatError, Identity, Op, OpenError,
     ReadError, Standing, WriteError, Zone,
 };
-use trace::{Mechanisms, Tracer};
+use std::sync::{Arc, Mutex};
+
+use trace::{Actor, Kind, Mechanisms, Tracer};
 
 /// Values of one size, so that every record and every extent fits where another one was.
 fn equal(key: &str, fill: &str) -> Op {
@@ -671,4 +673,38 @@ fn what_is_truncated_no_longer_counts_for_the_next_checkpoint() {
         e.checkpoint(Vec::new(), &mut off()).unwrap();
         assert_eq!(e.space().reserve, reserve);
     }
+}
+
+#[test]
+fn what_a_sync_says_of_itself_is_what_the_device_saw() {
+    let disk = Disk::tiny();
+    let (mut e, _) = open(&disk);
+    let told = Arc::new(Mutex::new(Vec::new()));
+    let sink = told.clone();
+    let sink = move |event: trace::Event| {
+        if let Kind::DeviceSynced { writes, bytes, .. } = event.kind {
+            sink.lock().unwrap().push((writes, bytes));
+        }
+    };
+    let mut t = Tracer::always(Actor::World, 0, Box::new(sink));
+    let (writes, bytes) = disk.written();
+    for (key, length) in [("a", 0), ("b", 700), ("c", 512)] {
+        e.append(put(key, &"v".repeat(length)), b"", &mut t).unwrap();
+    }
+    e.sync(&mut t).unwrap();
+    let now = disk.written();
+    assert_eq!(*told.lock().unwrap(), [(now.0 - writes, now.1 - bytes)]);
+    assert!(now.1 - bytes > 700 + 512);
+}
+
+#[test]
+fn a_key_takes_its_length_and_a_header_of_a_checkpoint() {
+    let disk = Disk::tiny();
+    let (mut e, _) = open(&disk);
+    e.write(put("a", "1"));
+    e.write(put("a longer key", "2"));
+    let headers = 2 * engine::format::checkpoint_chunk::ItemHeader::BYTES as u64;
+    assert_eq!(e.space().index_bytes, headers + 1 + 12);
+    e.write(delete("a"));
+    assert_eq!(e.space().index_bytes, headers / 2 + 12);
 }

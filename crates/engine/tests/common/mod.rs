@@ -58,6 +58,7 @@ struct State {
     fail_write: bool,
     syncs: u64,
     writes: u64,
+    written: u64,
 }
 
 /// Cheap to clone: all clones are the same disk.
@@ -95,6 +96,12 @@ impl Disk {
 
     pub fn io(&self) -> u64 {
         self.0.borrow().io
+    }
+
+    /// Writes so far, and their bytes.
+    pub fn written(&self) -> (u64, u64) {
+        let state = self.0.borrow();
+        (state.writes, state.written)
     }
 
     pub fn syncs(&self) -> u64 {
@@ -194,6 +201,7 @@ impl Device for Disk {
             return powered;
         }
         state.writes += 1;
+        state.written += bytes.len() as u64;
         if std::mem::take(&mut state.fail_write) {
             return Err(io::Error::other("write failed"));
         }
