@@ -10,7 +10,6 @@
 
 use std::collections::BTreeMap;
 use std::ops::Bound;
-use std::sync::Arc;
 
 use trace::{Kind, Tracer, emit};
 
@@ -24,6 +23,7 @@ use crate::format::checkpoint_chunk::{
 use crate::format::superblock::Superblock;
 use crate::guard;
 use crate::index::Index;
+use crate::key::Key;
 use crate::types::{CheckpointProgress, Seq, UNIT};
 
 /// Keys looked at, and extents or log entries given back, in one step.
@@ -103,7 +103,7 @@ pub(crate) fn load(device: &impl Device, superblock: &Superblock) -> Result<Chec
     Ok(Checkpoint { index: Index::from_sorted(items), host_state, chunks })
 }
 
-type Items = Vec<(Arc<[u8]>, Slot)>;
+type Items = Vec<(Key, Slot)>;
 
 fn parse(stream: &[u8], data_units: u64) -> Result<(Items, Vec<u8>), String> {
     let head = StreamHead::get(stream).map_err(|e| e.to_string())?;
@@ -113,14 +113,14 @@ fn parse(stream: &[u8], data_units: u64) -> Result<(Items, Vec<u8>), String> {
     let mut items = Items::new();
     while !rest.is_empty() {
         let (key, slot, bytes) = decode_item(rest).map_err(|e| format!("item {}: {e}", items.len()))?;
-        let in_order = items.last().is_none_or(|(before, _)| *before < key);
+        let in_order = items.last().is_none_or(|(before, _)| **before < *key);
         if !in_order || slot.unit.checked_add(slot.extent().units).is_none_or(|end| end > data_units) {
             return Err(format!(
                 "item {}: out of order, or with a value outside the data region",
                 items.len()
             ));
         }
-        items.push((key, slot));
+        items.push((key.into(), slot));
         rest = &rest[bytes..];
     }
     if items.len() as u64 == head.keys {
@@ -194,9 +194,9 @@ pub(crate) struct Run {
     seq: Seq,
     pub(crate) host_state: Vec<u8>,
     /// The last key that is in the stream.
-    cursor: Option<Arc<[u8]>>,
+    cursor: Option<Key>,
     /// Changed keys behind the cursor, as they were: `None` if they did not exist.
-    saved: BTreeMap<Arc<[u8]>, Option<Slot>>,
+    saved: BTreeMap<Key, Option<Slot>>,
     pub(crate) writer: ChunkWriter,
     stage: Stage,
 }
@@ -244,10 +244,10 @@ impl Run {
     }
 
     /// `key` is about to change: saves what it was, if that is still to be written.
-    pub(crate) fn save(&mut self, key: &Arc<[u8]>, before: Option<Slot>) {
+    pub(crate) fn save(&mut self, key: &[u8], before: Option<Slot>) {
         let passed = self.cursor.as_ref().is_some_and(|cursor| key <= cursor);
         if matches!(self.stage, Stage::Writing) && !passed {
-            self.saved.entry(key.clone()).or_insert(before);
+            self.saved.entry(key.into()).or_insert(before);
         }
     }
 

@@ -366,7 +366,7 @@ impl<D: Device> Engine<D> {
         }
     }
 
-    fn save(&mut self, key: &Arc<[u8]>, before: Option<Slot>) {
+    fn save(&mut self, key: &[u8], before: Option<Slot>) {
         if let Some(run) = &mut self.run {
             run.save(key, before);
         }
@@ -429,7 +429,7 @@ impl<D: Device> Engine<D> {
             _ => Bound::Included(prefix),
         };
         let matching = self.index.range(from).take_while(|(key, _)| key.starts_with(prefix));
-        matching.take(limit).map(|(key, slot)| (key.clone(), slot.version, slot.value_bytes)).collect()
+        matching.take(limit).map(|(key, slot)| (key[..].into(), slot.version, slot.value_bytes)).collect()
     }
 
     /// How many keys there are.

@@ -2,14 +2,14 @@
 
 use std::collections::BTreeMap;
 use std::ops::Bound;
-use std::sync::Arc;
 
 use crate::format::checkpoint_chunk::{ItemHeader, Slot};
+use crate::key::Key;
 
 /// The index, with the sums that space accounting needs.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Index {
-    map: BTreeMap<Arc<[u8]>, Slot>,
+    map: BTreeMap<Key, Slot>,
     item_bytes: u64,
     value_units: u64,
 }
@@ -21,7 +21,7 @@ pub(crate) fn item_bytes(key: &[u8]) -> u64 {
 
 impl Index {
     /// An index of keys in ascending order.
-    pub(crate) fn from_sorted(items: Vec<(Arc<[u8]>, Slot)>) -> Index {
+    pub(crate) fn from_sorted(items: Vec<(Key, Slot)>) -> Index {
         let item_bytes = items.iter().map(|(key, _)| item_bytes(key)).sum();
         let value_units = items.iter().map(|(_, slot)| slot.extent().units).sum();
         Index { map: items.into_iter().collect(), item_bytes, value_units }
@@ -46,12 +46,12 @@ impl Index {
     }
 
     /// Puts `slot` where `key` is, and returns what was there.
-    pub(crate) fn insert(&mut self, key: &Arc<[u8]>, slot: Slot) -> Option<Slot> {
+    pub(crate) fn insert(&mut self, key: &[u8], slot: Slot) -> Option<Slot> {
         self.value_units += slot.extent().units;
         // Most puts replace: one search then, and the key that is there stays.
         let Some(there) = self.map.get_mut(key) else {
             self.item_bytes += item_bytes(key);
-            self.map.insert(key.clone(), slot);
+            self.map.insert(key.into(), slot);
             return None;
         };
         let old = std::mem::replace(there, slot);
@@ -70,7 +70,7 @@ impl Index {
     pub(crate) fn range<'a>(
         &'a self,
         from: Bound<&'a [u8]>,
-    ) -> impl Iterator<Item = (&'a Arc<[u8]>, &'a Slot)> {
+    ) -> impl Iterator<Item = (&'a Key, &'a Slot)> {
         self.map.range::<[u8], _>((from, Bound::Unbounded))
     }
 }

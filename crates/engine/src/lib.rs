@@ -36,7 +36,7 @@
 //! | `log`, `recent` | the ring, batches; the last entries in memory |
 //! | `cache` | values in memory, for reads |
 //! | `recovery` | from bytes to an engine: torn tail or damage? |
-//! | `index`, `allocator`, `quarantine`, `value` | keys, free units, units that are not free yet, reading a value |
+//! | `index`, `key`, `allocator`, `quarantine`, `value` | keys, a key's bytes, free units, units that are not free yet, reading a value |
 //! | `checkpoint`, `transfer` | the state as of one entry, to the device and to another one |
 //! | `guard` | the mechanisms, each with the failure it prevents |
 //! | `prepare`, `file` | formatting, real files |
@@ -60,6 +60,7 @@ pub mod format;
 pub mod group_commit;
 mod guard;
 mod index;
+mod key;
 mod log;
 mod owners;
 mod prepare;

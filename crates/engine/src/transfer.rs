@@ -62,7 +62,7 @@ impl<D: Device> Engine<D> {
                 break;
             }
             let value = value::read(&self.device, &self.superblock, &slot, true)?;
-            items.push((key, slot.version, value));
+            items.push((key.into(), slot.version, value));
             (at, rest) = (at + item as u64, &rest[item..]);
         }
         let next = (at < end).then_some(TransferCursor { seq, at });

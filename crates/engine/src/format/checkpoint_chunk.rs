@@ -5,7 +5,6 @@
 //! fragmented the free space is. Each chunk names the one before it, with its CRC, and the superblock names the last:
 //! the chain hangs from the superblock, and no chunk of another checkpoint can slip in.
 
-use std::sync::Arc;
 
 use super::{check_crc, check_field, check_magic, long_enough, seal, table};
 use crate::error::DecodeError;
@@ -134,12 +133,12 @@ pub(crate) fn encode_item(key: &[u8], slot: &Slot, out: &mut Vec<u8>) {
 }
 
 /// Decodes the item at the beginning of `bytes`; also says how long it is.
-pub fn decode_item(bytes: &[u8]) -> Result<(Arc<[u8]>, Slot, usize), DecodeError> {
+pub fn decode_item(bytes: &[u8]) -> Result<(&[u8], Slot, usize), DecodeError> {
     let h = ItemHeader::get(bytes)?;
     let end = ItemHeader::BYTES + usize::from(h.key_bytes);
     check_field((1..=KEY_BYTES_MAX).contains(&usize::from(h.key_bytes)), "key_bytes", h.key_bytes.into())?;
     check_field(h.value_bytes as usize <= VALUE_BYTES_MAX, "value_bytes", h.value_bytes.into())?;
     long_enough(bytes, end)?;
     let slot = Slot { version: h.version, unit: h.unit, value_bytes: h.value_bytes, crc: h.value_crc };
-    Ok((bytes[ItemHeader::BYTES..end].into(), slot, end))
+    Ok((&bytes[ItemHeader::BYTES..end], slot, end))
 }
