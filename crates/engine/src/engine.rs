@@ -113,7 +113,7 @@ impl<D: Device> Engine<D> {
             index: Index::default(),
             applied: superblock.checkpoint_seq,
             durable: log.last(),
-            tentative_bytes: log.entries.iter().filter_map(|e| e.record.as_deref()).map(added_bytes).sum(),
+            tentative_bytes: log.tentative.iter().map(added_bytes).sum(),
             log,
             recent: Recent::default(),
             cache: Cache::new(0),
@@ -158,11 +158,12 @@ impl<D: Device> Engine<D> {
             let extent = self.place(&key, data_record::units(value.len()))?;
             let data = data_record::header(seq, value);
             (header.unit, header.value_bytes, header.value_crc) = (extent.unit, data.value_bytes, data.crc);
-            self.log.push_value(self.offset_of(extent), data, value.clone());
+            self.log.push_value(self.offset_of(extent), &data, value);
         }
         let (lsn, extent, bytes) = (self.log.end.0, header.unit, u64::from(header.value_bytes));
-        self.tentative_bytes += added_bytes(self.log.push_entry(header, key, tag));
-        self.recent.push(Entry { seq, tag: tag.to_vec(), op }, self.durable);
+        let tag: Arc<[u8]> = tag.into();
+        self.tentative_bytes += added_bytes(self.log.push_entry(header, key, tag.clone()));
+        self.recent.push(Entry { seq, tag, op }, self.durable);
         emit!(t, Kind::RecordWritten { seq, lsn, extent, bytes });
         Ok(seq)
     }
@@ -233,9 +234,9 @@ impl<D: Device> Engine<D> {
         }
         let lsn = self.log.end.0;
         let header = WalHeader { kind: TRUNCATE, seq: from, ..WalHeader::default() };
-        let end = self.log.push(header, Arc::default(), &[]).end();
-        for undone in self.log.entries.split_off((from - self.log.first) as usize) {
-            let record = undone.record.expect("E2: an entry that is not applied still has its record");
+        let end = self.log.push(header, Arc::default(), Arc::default()).end();
+        self.log.entries.truncate((from - self.log.first) as usize);
+        for record in self.log.tentative.split_off((from - self.applied - 1) as usize) {
             self.tentative_bytes -= added_bytes(&record);
             match self.unowned_extent(&record) {
                 Some(extent) if guard::extent_quarantine(self.mechanisms) => {
@@ -279,9 +280,10 @@ impl<D: Device> Engine<D> {
         self.quarantine.release_durable(batch.end, &mut self.allocator);
         if t.is_on() {
             let (writes, bytes) = batch.size();
-            let (batch, durable, micros) = (batch.number, batch.end.0, batch.micros);
-            emit!(t, Kind::DeviceSynced { batch, durable_before, durable, writes, bytes, micros });
+            let (number, durable, micros) = (batch.number, batch.end.0, batch.micros);
+            emit!(t, Kind::DeviceSynced { batch: number, durable_before, durable, writes, bytes, micros });
         }
+        self.log.reuse(batch);
         Ok(self.receipt())
     }
 
@@ -312,7 +314,7 @@ impl<D: Device> Engine<D> {
         if seq > durable {
             return Err(ApplyError::NotDurable { seq, durable });
         }
-        let record = self.log.get_mut(seq).and_then(|entry| entry.record.take());
+        let record = self.log.tentative.pop_front();
         let record = record.expect("E2: an entry that is not applied still has its record");
         self.tentative_bytes -= added_bytes(&record);
         self.applied = seq;
@@ -467,8 +469,9 @@ impl<D: Device> Engine<D> {
 
     /// The tag of an entry without reading the device: of any that is not applied, and of recent ones.
     pub fn tag(&self, seq: Seq) -> Option<&[u8]> {
-        let recent = || self.recent.get(seq).map(|entry| entry.tag.as_slice());
-        self.log.get(seq).and_then(|entry| entry.record.as_deref()).map(|r| r.tag.as_slice()).or_else(recent)
+        let tentative = seq.checked_sub(self.applied + 1).and_then(|at| self.log.tentative.get(at as usize));
+        let recent = || self.recent.get(seq).map(|entry| &*entry.tag);
+        tentative.map(|record| &*record.tag).or_else(recent)
     }
 
     /// The first entry that [`entry`](Engine::entry) can return: at most `checkpoint_seq + 1`, or less if the entries

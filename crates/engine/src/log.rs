@@ -25,8 +25,8 @@ use crate::types::{Lsn, Seq, UNIT};
 /// Kept free by appends, so that truncations find room in a log that is full of entries: eight of them (four in the
 /// smallest rings), each in a batch of its own.
 const TRUNCATION_BYTES_MAX: u64 = 8 * UNIT;
-/// Writes longer than this are not joined with the next.
-const WRITE_BYTES: usize = 1 << 20;
+/// Memory of a batch beyond this is given back with it, and not kept for the next ones.
+const KEPT_BYTES: usize = 1 << 20;
 
 /// The next sector boundary.
 pub(crate) fn next_sector(lsn: Lsn) -> Lsn {
@@ -65,8 +65,6 @@ pub(crate) struct Logged {
     /// The batch it is in, and where that begins: replay can only start there.
     pub(crate) batch: u64,
     pub(crate) batch_lsn: Lsn,
-    /// What it does, until it is applied.
-    pub(crate) record: Option<Box<WalRecord>>,
 }
 
 impl Logged {
@@ -75,12 +73,34 @@ impl Logged {
     }
 }
 
-/// A value on its way to its extent.
-#[derive(Clone, Debug)]
-struct DataWrite {
-    offset: u64,
-    header: DataHeader,
-    value: Arc<[u8]>,
+/// The values of a batch, as they are written: those that lie one behind the other go out in one write.
+#[derive(Clone, Debug, Default)]
+struct Values {
+    bytes: Vec<u8>,
+    /// Where on the device the next so many of `bytes` go.
+    writes: Vec<(u64, usize)>,
+}
+
+impl Values {
+    fn push(&mut self, offset: u64, header: &DataHeader, value: &[u8]) {
+        let before = self.bytes.len();
+        data_record::encode(header, value, &mut self.bytes);
+        let added = self.bytes.len() - before;
+        match self.writes.last_mut() {
+            Some((at, length)) if *at + *length as u64 == offset => *length += added,
+            _ => self.writes.push((offset, added)),
+        }
+    }
+
+    fn write(&self, device: &impl Device) -> io::Result<()> {
+        let mut rest = self.bytes.as_slice();
+        for &(offset, length) in &self.writes {
+            let (bytes, behind) = rest.split_at(length);
+            device.write_at(offset, bytes)?;
+            rest = behind;
+        }
+        Ok(())
+    }
 }
 
 /// Everything that became appended while the batch before was written. Made by `begin_sync`, to be written without
@@ -94,7 +114,7 @@ pub struct Batch {
     ring: Ring,
     lsn: Lsn,
     records: Vec<u8>,
-    values: Vec<DataWrite>,
+    values: Values,
     sync: bool,
 }
 
@@ -102,7 +122,10 @@ impl Batch {
     /// Writes the batch and syncs the device, once. Records and values may reach the medium in any order, because the
     /// records carry the checksums of the values; so there is no sync between them.
     pub fn write(&self, device: &impl Device) -> io::Result<()> {
-        self.each_write(|offset, bytes| device.write_at(offset, bytes))?;
+        self.values.write(device)?;
+        for (offset, piece) in self.record_pieces() {
+            device.write_at(offset, &self.records[piece])?;
+        }
         if self.sync { device.sync() } else { Ok(()) }
     }
 
@@ -114,38 +137,12 @@ impl Batch {
 
     /// How many writes the batch takes, and of how many bytes in all.
     pub fn size(&self) -> (u64, u64) {
-        let (mut writes, mut total) = (0, 0);
-        let counted = self.each_write(|_, bytes| {
-            (writes, total) = (writes + 1, total + bytes.len() as u64);
-            Ok(())
-        });
-        counted.expect("counting does not fail");
-        (writes, total)
+        let writes = self.values.writes.len() + self.record_pieces().count();
+        (writes as u64, (self.values.bytes.len() + self.records.len()) as u64)
     }
 
-    /// Values that lie one behind the other go out in one write, and so do the records.
-    fn each_write(&self, mut write: impl FnMut(u64, &[u8]) -> io::Result<()>) -> io::Result<()> {
-        let room = self.values.iter().map(|value| data_record::units(value.value.len()) * UNIT).sum::<u64>();
-        let (mut at, mut bytes) = (0, Vec::with_capacity((room as usize).min(WRITE_BYTES)));
-        for value in &self.values {
-            if at + bytes.len() as u64 != value.offset || bytes.len() >= WRITE_BYTES {
-                if !bytes.is_empty() {
-                    write(at, &bytes)?;
-                }
-                bytes.clear();
-                at = value.offset;
-            }
-            data_record::encode(&value.header, &value.value, &mut bytes);
-        }
-        if !bytes.is_empty() {
-            write(at, &bytes)?;
-        }
-        for (offset, piece) in self.ring.pieces(self.lsn, self.records.len()) {
-            if !piece.is_empty() {
-                write(offset, &self.records[piece])?;
-            }
-        }
-        Ok(())
+    fn record_pieces(&self) -> impl Iterator<Item = (u64, std::ops::Range<usize>)> {
+        self.ring.pieces(self.lsn, self.records.len()).into_iter().filter(|(_, piece)| !piece.is_empty())
     }
 }
 
@@ -163,17 +160,22 @@ pub(crate) struct Log {
     records: Vec<u8>,
     /// Where in `records` the last one begins.
     last_record: usize,
-    values: Vec<DataWrite>,
+    values: Values,
+    /// Memory of the last batch.
+    spare: (Vec<u8>, Values),
     pub(crate) out: Option<u64>,
     /// Entries from `first` on, without a gap.
     pub(crate) first: Seq,
     pub(crate) entries: VecDeque<Logged>,
+    /// What the last of them do, those that are not applied yet.
+    pub(crate) tentative: VecDeque<WalRecord>,
 }
 
 impl Log {
     /// A log whose next record goes to `end`.
     pub(crate) fn new(ring: Ring, life: u64, start: Lsn, end: Lsn, batch: u64, first: Seq) -> Log {
-        let (records, values, entries) = (Vec::new(), Vec::new(), VecDeque::new());
+        let (records, values) = (Vec::new(), Values::default());
+        let (entries, tentative) = (VecDeque::new(), VecDeque::new());
         let (durable, batch_lsn, last_record, out) = (end, end, 0, None);
         Log {
             ring,
@@ -186,9 +188,11 @@ impl Log {
             records,
             last_record,
             values,
+            spare: Default::default(),
             out,
             first,
             entries,
+            tentative,
         }
     }
 
@@ -199,10 +203,6 @@ impl Log {
 
     pub(crate) fn get(&self, seq: Seq) -> Option<&Logged> {
         self.entries.get(usize::try_from(seq.checked_sub(self.first)?).ok()?)
-    }
-
-    pub(crate) fn get_mut(&mut self, seq: Seq) -> Option<&mut Logged> {
-        self.entries.get_mut(usize::try_from(seq.checked_sub(self.first)?).ok()?)
     }
 
     /// Bytes that a recovery would read.
@@ -219,11 +219,10 @@ impl Log {
     }
 
     /// Adds a record to the batch being filled. There is room for it.
-    pub(crate) fn push(&mut self, header: WalHeader, key: Arc<[u8]>, tag: &[u8]) -> WalRecord {
+    pub(crate) fn push(&mut self, header: WalHeader, key: Arc<[u8]>, tag: Arc<[u8]>) -> WalRecord {
         let (lsn, life, batch) = (self.end.0, self.life, self.batch);
         let length = record_bytes(key.len(), tag.len());
-        let record =
-            WalRecord { header: WalHeader { length, lsn, life, batch, ..header }, key, tag: tag.to_vec() };
+        let record = WalRecord { header: WalHeader { length, lsn, life, batch, ..header }, key, tag };
         self.last_record = self.records.len();
         record.encode(&mut self.records);
         self.end = record.end();
@@ -232,17 +231,18 @@ impl Log {
     }
 
     /// Adds the record of entry `last + 1`.
-    pub(crate) fn push_entry(&mut self, header: WalHeader, key: Arc<[u8]>, tag: &[u8]) -> &WalRecord {
-        let (index, record) = (self.entries.len(), self.push(header, key, tag));
+    pub(crate) fn push_entry(&mut self, header: WalHeader, key: Arc<[u8]>, tag: Arc<[u8]>) -> &WalRecord {
+        let (index, record) = (self.tentative.len(), self.push(header, key, tag));
         let (batch, batch_lsn) = (self.batch, self.batch_lsn);
         let (lsn, bytes) = (record.lsn(), record.header.length);
-        self.entries.push_back(Logged { lsn, bytes, batch, batch_lsn, record: None });
-        self.entries[index].record.insert(Box::new(record))
+        self.entries.push_back(Logged { lsn, bytes, batch, batch_lsn });
+        self.tentative.push_back(record);
+        &self.tentative[index]
     }
 
     /// Adds the value of that entry.
-    pub(crate) fn push_value(&mut self, offset: u64, header: DataHeader, value: Arc<[u8]>) {
-        self.values.push(DataWrite { offset, header, value });
+    pub(crate) fn push_value(&mut self, offset: u64, header: &DataHeader, value: &[u8]) {
+        self.values.push(offset, header, value);
     }
 
     /// Takes the batch being filled, unless it is empty or another one is out.
@@ -250,7 +250,8 @@ impl Log {
         if self.out.is_some() || self.records.is_empty() {
             return None;
         }
-        let mut records = std::mem::take(&mut self.records);
+        let (next_records, next_values) = std::mem::take(&mut self.spare);
+        let mut records = std::mem::replace(&mut self.records, next_records);
         WalRecord::mark_last(&mut records[self.last_record..]);
         records.resize(records.len().next_multiple_of(UNIT as usize), 0);
         self.end = next_sector(self.end);
@@ -261,12 +262,21 @@ impl Log {
             ring: self.ring,
             lsn: self.batch_lsn,
             records,
-            values: std::mem::take(&mut self.values),
+            values: std::mem::replace(&mut self.values, next_values),
             sync: guard::ack_after_sync(on),
         };
         self.out = Some(self.batch);
         (self.batch, self.batch_lsn) = (self.batch + 1, self.end);
         Some(batch)
+    }
+
+    /// The batch is back: its memory serves the one after next, unless it is much.
+    pub(crate) fn reuse(&mut self, batch: Batch) {
+        let Batch { mut records, values: Values { mut bytes, mut writes }, .. } = batch;
+        if records.capacity() + bytes.capacity() <= KEPT_BYTES {
+            (records.clear(), bytes.clear(), writes.clear());
+            self.spare = (records, Values { bytes, writes });
+        }
     }
 
     /// The last entry that ends at or before `durable`. Positions ascend with seq among entries that are not undone.

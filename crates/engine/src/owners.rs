@@ -33,8 +33,7 @@ impl<D: Device> Engine<D> {
     /// All owners, in the order of their extents. What no owner has is free, or waits until it may be reused.
     pub fn owners(&self) -> Vec<Owner> {
         let keys = self.index.range(Bound::Unbounded).map(|(key, slot)| Owner::Key(key[..].into(), *slot));
-        let records = self.log.entries.iter().filter_map(|entry| entry.record.as_deref());
-        let entries = records.filter_map(|r| Some(Owner::Entry(r.header.seq, r.slot()?)));
+        let entries = self.log.tentative.iter().filter_map(|r| Some(Owner::Entry(r.header.seq, r.slot()?)));
         let chunks = self.chunks.iter().map(|chunk| Owner::Chunk(*chunk));
         let mut owners: Vec<_> = keys.chain(entries).chain(chunks).collect();
         owners.sort_by_key(Owner::extent);

@@ -2,13 +2,14 @@
 //!
 //! Entries that are not durable can only be read from here. The others are kept because they are about to be read:
 //! to be sent to another replica, which may well still want entries that a checkpoint has just dropped from the log.
+//! No more of them than that takes: memory that comes round again soon is still in the processor's cache.
 
 use std::collections::VecDeque;
 
 use crate::types::{Entry, Op, Seq};
 
 /// Bytes kept.
-const RECENT_BYTES: usize = 8 << 20;
+const RECENT_BYTES: usize = 1 << 20;
 
 /// Entries without a gap, up to the last of the log.
 #[derive(Clone, Debug, Default)]

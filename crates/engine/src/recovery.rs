@@ -128,7 +128,7 @@ pub(crate) fn recover(
     };
     let mut scan = Scan::new(device, superblock, on);
     let log_damage = scan.run()?;
-    let own = own_extents(&superblock, &checkpoint, &scan.live, on);
+    let own = own_extents(&superblock, &checkpoint, &scan.tentative, on);
     let (allocator, overlap) = own.map_or_else(|damage| (Allocator::empty(), Some(damage)), |a| (a, None));
     let damage = damage.or(log_damage).or(overlap);
     let (superblock, newest) = if damage.is_none() {
@@ -144,7 +144,7 @@ pub(crate) fn recover(
 
     let (start, first) = (Lsn(superblock.replay_lsn), superblock.checkpoint_seq + 1);
     let mut log = Log::new(scan.ring, superblock.life, start, scan.end, scan.batch, first);
-    log.entries = scan.live;
+    (log.entries, log.tentative) = (scan.live, scan.tentative);
     let report = RecoveryReport {
         superblocks,
         slot,
@@ -186,11 +186,11 @@ fn no_superblock(slots: &[Result<Superblock, DecodeError>; 2]) -> OpenError {
 fn own_extents(
     superblock: &Superblock,
     checkpoint: &Checkpoint,
-    live: &VecDeque<Logged>,
+    tentative: &VecDeque<WalRecord>,
     on: Mechanisms,
 ) -> Result<Allocator, Damage> {
     let mut used: Vec<Extent> = checkpoint.index.range(Bound::Unbounded).map(|(_, s)| s.extent()).collect();
-    used.extend(live.iter().filter_map(|e| e.record.as_ref()?.slot()).map(|s| s.extent()));
+    used.extend(tentative.iter().filter_map(|record| record.slot()).map(|s| s.extent()));
     used.extend(checkpoint.chunks.iter().map(ChunkRef::extent));
     used.sort_unstable();
     // Values that were overwritten in place have two owners on purpose.
@@ -235,6 +235,7 @@ struct Scan<'a, D> {
     window_lsn: Lsn,
     /// Entries behind the checkpoint that are not undone.
     live: VecDeque<Logged>,
+    tentative: VecDeque<WalRecord>,
     replayed: u64,
     /// Where the next batch goes, and its number.
     end: Lsn,
@@ -261,6 +262,7 @@ impl<'a, D: Device> Scan<'a, D> {
             window: Vec::new(),
             window_lsn: Lsn(0),
             live: VecDeque::new(),
+            tentative: VecDeque::new(),
             replayed: 0,
             end,
             batch,
@@ -412,11 +414,14 @@ impl<'a, D: Device> Scan<'a, D> {
             self.replayed += 1;
             let seq = record.header.seq;
             if record.header.kind == TRUNCATE {
-                self.live.truncate(seq.saturating_sub(first) as usize);
+                let kept = seq.saturating_sub(first) as usize;
+                self.live.truncate(kept);
+                self.tentative.truncate(kept);
             } else if seq == first + self.live.len() as u64 {
                 let (lsn, bytes, batch, batch_lsn) =
                     (record.lsn(), record.header.length, read.number, read.lsn);
-                self.live.push_back(Logged { lsn, bytes, batch, batch_lsn, record: Some(Box::new(record)) });
+                self.live.push_back(Logged { lsn, bytes, batch, batch_lsn });
+                self.tentative.push_back(record);
             }
         }
     }

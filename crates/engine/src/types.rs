@@ -147,7 +147,7 @@ pub struct Entry {
     /// Its place in the replicated order.
     pub seq: Seq,
     /// The owner's bytes; the engine never reads them.
-    pub tag: Vec<u8>,
+    pub tag: Arc<[u8]>,
     /// What it does.
     pub op: Op,
 }

@@ -19,7 +19,7 @@ fn act(e: &mut Engine<Disk>, m: &mut Model, what: usize) -> bool {
     let t = &mut Tracer::off();
     let append = |e: &mut Engine<Disk>, m: &mut Model, op: Op| {
         let seq = e.append(op.clone(), b"tag", &mut Tracer::off()).unwrap();
-        m.entries.push(Entry { seq, tag: b"tag".to_vec(), op });
+        m.entries.push(Entry { seq, tag: b"tag"[..].into(), op });
         Ok(())
     };
     let result: Result<(), WriteError> = match what {

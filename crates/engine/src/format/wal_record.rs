@@ -57,7 +57,7 @@ pub struct WalRecord {
     /// The key of a put or delete; else empty.
     pub key: Arc<[u8]>,
     /// The owner's bytes.
-    pub tag: Vec<u8>,
+    pub tag: Arc<[u8]>,
 }
 
 impl WalRecord {

@@ -184,7 +184,7 @@ pub fn step(e: &mut Engine<Disk>, m: &mut Model, out: &mut Out, rng: &mut Rng) -
             match e.append(op.clone(), &tag, t) {
                 Ok(seq) => {
                     assert_eq!(seq, next);
-                    m.entries.push(Entry { seq, tag, op });
+                    m.entries.push(Entry { seq, tag: tag.into(), op });
                 }
                 Err(AppendError::NoSpace { .. } | AppendError::WalFull { .. }) => {
                     assert!(!roomy, "has_room said yes");

@@ -159,7 +159,7 @@ fn entry(seq: Seq, made: Made) -> Entry {
         Change::Delete => EngineOp::Delete { key, condition },
         _ => EngineOp::Put { key, value: value(seq, made).into(), condition },
     };
-    Entry { seq, tag: vec![b't', made.id], op }
+    Entry { seq, tag: [b't', made.id][..].into(), op }
 }
 
 fn host_state(seq: Seq) -> Vec<u8> {
