@@ -8,7 +8,7 @@
 //! The table is bounded twice, by rules of the log alone: at most [`SESSIONS_MAX`] sessions (the one whose last entry is
 //! the oldest goes first) and [`WINDOW`] numbers in each. Whoever falls out is told so, never guessed about.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 
 use trace::Mechanisms;
 
@@ -20,6 +20,8 @@ use crate::wire::{Code, WireError};
 pub const SESSIONS_MAX: usize = 64;
 /// How far below the highest number seen a number may be and still be told apart from a repetition.
 pub const WINDOW: u64 = 1024;
+/// No session comes to so many requests: a greater number is not one of ours.
+const NUMBER_MAX: u64 = 1 << 62;
 
 /// What is known of an entry's request when its turn comes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -36,7 +38,46 @@ pub enum Verdict {
 struct Session {
     gateway: GatewayId,
     last_used: Seq,
-    results: BTreeMap<u64, Outcome>,
+    results: Results,
+}
+
+/// What came of the last [`WINDOW`] numbers.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Default)]
+struct Results {
+    /// The number of the first outcome.
+    first: u64,
+    /// `None` for a number that has not been seen.
+    outcomes: VecDeque<Option<Outcome>>,
+}
+
+impl Results {
+    /// Behind the highest number seen.
+    fn end(&self) -> u64 {
+        self.first + self.outcomes.len() as u64
+    }
+
+    fn get(&self, number: u64) -> Option<Outcome> {
+        *self.outcomes.get(usize::try_from(number.checked_sub(self.first)?).ok()?)?
+    }
+
+    fn insert(&mut self, number: u64, outcome: Outcome) {
+        if number > NUMBER_MAX {
+            return;
+        }
+        let first = self.end().max(number + 1).saturating_sub(WINDOW).max(self.first);
+        let left = (first - self.first).min(self.outcomes.len() as u64);
+        self.outcomes.drain(..left as usize);
+        self.first = first;
+        let Some(at) = number.checked_sub(first) else { return };
+        if at >= self.outcomes.len() as u64 {
+            self.outcomes.resize(at as usize + 1, None);
+        }
+        self.outcomes[at as usize] = Some(outcome);
+    }
+
+    fn iter(&self) -> impl Iterator<Item = (u64, Outcome)> {
+        (self.first..).zip(&self.outcomes).filter_map(|(number, outcome)| Some((number, (*outcome)?)))
+    }
 }
 
 /// The table, as of one seq.
@@ -52,7 +93,7 @@ impl Sessions {
             let oldest = self.table.iter().min_by_key(|(_, session)| session.last_used).map(|(id, _)| *id);
             oldest.map(|id| self.table.remove(&id));
         }
-        self.table.insert(seq, Session { gateway, last_used: seq, results: BTreeMap::new() });
+        self.table.insert(seq, Session { gateway, last_used: seq, results: Results::default() });
     }
 
     /// The gateway that opened `session`.
@@ -63,10 +104,9 @@ impl Sessions {
     /// What is known of `request`.
     pub fn verdict(&self, on: Mechanisms, request: RequestId) -> Verdict {
         let Some(session) = self.table.get(&request.session) else { return Verdict::Unknown };
-        let highest = session.results.last_key_value().map_or(0, |(number, _)| *number);
-        match session.results.get(&request.number) {
-            Some(outcome) if guard::request_dedup(on, true) => Verdict::Repeated(*outcome),
-            None if request.number + WINDOW <= highest => Verdict::Unknown,
+        match session.results.get(request.number) {
+            Some(outcome) if guard::request_dedup(on, true) => Verdict::Repeated(outcome),
+            None if !(session.results.first..=NUMBER_MAX).contains(&request.number) => Verdict::Unknown,
             _ => Verdict::Fresh,
         }
     }
@@ -76,10 +116,6 @@ impl Sessions {
         let Some(session) = self.table.get_mut(&request.session) else { return };
         session.last_used = seq;
         session.results.insert(request.number, outcome);
-        let highest = session.results.last_key_value().map_or(0, |(number, _)| *number);
-        while session.results.first_key_value().is_some_and(|(number, _)| number + WINDOW <= highest) {
-            session.results.pop_first();
-        }
     }
 }
 
@@ -88,14 +124,17 @@ impl Code for Sessions {
         (self.table.len() as u32).put(out);
         for (id, session) in &self.table {
             (*id, session.gateway, session.last_used).put(out);
-            session.results.iter().map(|(n, outcome)| (*n, *outcome)).collect::<Vec<_>>().put(out);
+            session.results.iter().collect::<Vec<_>>().put(out);
         }
     }
     fn get(bytes: &mut &[u8]) -> Result<Self, WireError> {
         let mut table = BTreeMap::new();
         for _ in 0..u32::get(bytes)? {
             let (id, gateway, last_used) = Code::get(bytes)?;
-            let results = Vec::<(u64, Outcome)>::get(bytes)?.into_iter().collect();
+            let mut results = Results::default();
+            for (number, outcome) in Vec::<(u64, Outcome)>::get(bytes)? {
+                results.insert(number, outcome);
+            }
             table.insert(id, Session { gateway, last_used, results });
         }
         Ok(Sessions { table })
@@ -133,6 +172,24 @@ mod tests {
         assert_eq!(sessions.verdict(ON, request(1, 7)), Verdict::Unknown);
         assert_eq!(sessions.verdict(ON, request(1, 6)), Verdict::Unknown);
         assert_eq!(sessions.verdict(ON, request(1, 8)), Verdict::Fresh);
+    }
+
+    #[test]
+    fn a_number_far_ahead_takes_no_more_memory_and_one_beyond_all_is_not_known() {
+        let mut sessions = Sessions::default();
+        sessions.open(1, GatewayId { gateway: 1, life: 1 });
+        for number in [1, NUMBER_MAX, NUMBER_MAX - 1, NUMBER_MAX + 1, u64::MAX] {
+            sessions.record(request(1, number), Outcome::Written(number), 2);
+        }
+        assert!(sessions.table[&1].results.outcomes.len() as u64 <= WINDOW);
+        let repeated = |number| Verdict::Repeated(Outcome::Written(number));
+        assert_eq!(sessions.verdict(ON, request(1, NUMBER_MAX)), repeated(NUMBER_MAX));
+        assert_eq!(sessions.verdict(ON, request(1, NUMBER_MAX - 1)), repeated(NUMBER_MAX - 1));
+        for number in [1, NUMBER_MAX + 1, u64::MAX] {
+            assert_eq!(sessions.verdict(ON, request(1, number)), Verdict::Unknown);
+        }
+        let bytes = crate::wire::encode_value(&sessions);
+        assert_eq!(crate::wire::decode_all::<Sessions>(&bytes), Ok(sessions));
     }
 
     #[test]

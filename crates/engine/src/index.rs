@@ -67,10 +67,7 @@ impl Index {
     }
 
     /// Keys from `from` on, in order.
-    pub(crate) fn range<'a>(
-        &'a self,
-        from: Bound<&'a [u8]>,
-    ) -> impl Iterator<Item = (&'a Key, &'a Slot)> {
+    pub(crate) fn range<'a>(&'a self, from: Bound<&'a [u8]>) -> impl Iterator<Item = (&'a Key, &'a Slot)> {
         self.map.range::<[u8], _>((from, Bound::Unbounded))
     }
 }

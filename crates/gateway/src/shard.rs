@@ -69,6 +69,8 @@ pub(crate) struct Shard {
     queue: VecDeque<Call>,
     writes: BTreeMap<u64, Call>,
     reads: BTreeMap<u64, Call>,
+    /// No call has to be sent again before this; looked up anew at each tick, not at each answer.
+    calls_due: Micros,
 }
 
 impl Shard {
@@ -86,6 +88,7 @@ impl Shard {
             queue: VecDeque::new(),
             writes: BTreeMap::new(),
             reads: BTreeMap::new(),
+            calls_due: Micros::MAX,
         }
     }
 
@@ -155,12 +158,13 @@ impl Shard {
         let What::Write(op) = call.what.clone() else { return };
         call.attempts += 1;
         call.sent_at = now;
+        self.calls_due = self.calls_due.min(now + self.config.timing.retry_after);
         follow(t, call);
-        let (attempt, node, shard, request) = (call.attempts, primary.0, self.shard, op.to_string());
+        let (attempt, node, shard) = (call.attempts, primary.0, self.shard);
         if attempt == 1 {
-            emit!(t, Kind::RequestRouted { request, shard, node, session, number });
+            emit!(t, Kind::RequestRouted { request: op.to_string(), shard, node, session, number });
         } else {
-            emit!(t, Kind::RequestRetried { request, node, session, number, attempt });
+            emit!(t, Kind::RequestRetried { request: op.to_string(), node, session, number, attempt });
         }
         let cause = call.cause.and(t.cause());
         self.post(primary, Message::Write { request: RequestId { session, number }, op }, cause);
@@ -172,6 +176,7 @@ impl Shard {
         let What::Read(query) = call.what.clone() else { return };
         call.attempts += 1;
         call.sent_at = now;
+        self.calls_due = self.calls_due.min(now + self.config.timing.retry_after);
         follow(t, call);
         emit!(t, Kind::ReadRouted { id, shard: self.shard, node: primary.0, attempt: call.attempts });
         let cause = call.cause.and(t.cause());
@@ -278,6 +283,7 @@ impl Shard {
         };
         if let Some(call) = call {
             call.sent_at = (now + BUSY_PAUSE).saturating_sub(self.config.timing.retry_after);
+            self.calls_due = self.calls_due.min(call.sent_at + self.config.timing.retry_after);
         }
     }
 
@@ -315,6 +321,8 @@ impl Shard {
         let reads: Vec<u64> = self.reads.iter().filter(|(_, call)| due(call)).map(|(id, _)| *id).collect();
         reads.into_iter().for_each(|id| self.send_read(now, id, t));
         self.send_queued(now, t);
+        let calls = self.writes.values().chain(self.reads.values());
+        self.calls_due = calls.map(|call| call.sent_at + timing.retry_after).min().unwrap_or(Micros::MAX);
     }
 
     /// Sends what the search for a primary wants sent.
@@ -334,10 +342,8 @@ impl Shard {
     }
 
     pub fn next_deadline(&self) -> Micros {
-        let after = self.config.timing.retry_after;
-        let calls = self.writes.values().chain(self.reads.values()).map(|call| call.sent_at + after).min();
-        let waits = if self.search.primary().is_some() { calls } else { None };
-        waits.into_iter().fold(self.search.next_deadline(), Micros::min)
+        let due = self.search.next_deadline();
+        if self.search.primary().is_some() { due.min(self.calls_due) } else { due }
     }
 
     pub fn view(&self) -> ShardView {

@@ -41,15 +41,13 @@ fn condition_from_engine(condition: engine::Condition) -> Condition {
     }
 }
 
-pub(crate) fn op_to_engine(op: &Op) -> engine::Op {
+pub(crate) fn op_into_engine(op: Op) -> engine::Op {
     match op {
-        Op::Put { key, value, condition } => engine::Op::Put {
-            key: key.clone(),
-            value: value.clone(),
-            condition: condition_to_engine(*condition),
-        },
+        Op::Put { key, value, condition } => {
+            engine::Op::Put { key, value, condition: condition_to_engine(condition) }
+        }
         Op::Delete { key, condition } => {
-            engine::Op::Delete { key: key.clone(), condition: condition_to_engine(*condition) }
+            engine::Op::Delete { key, condition: condition_to_engine(condition) }
         }
         Op::Nop => engine::Op::Nop,
     }

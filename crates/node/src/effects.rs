@@ -20,7 +20,7 @@ impl<D: Device> Node<D> {
                 let tag = convert::tag_to_bytes(entry.epoch, entry.origin);
                 let seq = self
                     .engine
-                    .append(convert::op_to_engine(&entry.op), &tag, t)
+                    .append(convert::op_into_engine(entry.op), &tag, t)
                     .map_err(StopError::Append)?;
                 assert_eq!(seq, entry.seq, "D1: rules and engine count the same log");
             }

@@ -207,7 +207,11 @@ impl Seat {
         opened: oneshot::Sender<()>,
     ) -> Result<(), NodeFailure> {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-        tokio::task::LocalSet::new().block_on(&runtime, self.serve(inbox, opened))
+        // A task of its own: to wake what `block_on` itself waits for takes a system call, to wake a task a push.
+        tokio::task::LocalSet::new().block_on(&runtime, async {
+            let replica = tokio::task::spawn_local(self.serve(inbox, opened));
+            replica.await.unwrap_or_else(|ended| std::panic::resume_unwind(ended.into_panic()))
+        })
     }
 
     async fn serve(

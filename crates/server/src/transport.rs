@@ -22,7 +22,9 @@ use std::time::Duration;
 
 use bytes::{Buf, BytesMut};
 use dataplane::{Frame, wire};
+use tokio::io::AsyncReadExt;
 use tokio::net::TcpStream;
+use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::sync::Notify;
 
 use crate::child::Cut;
@@ -79,7 +81,8 @@ impl Unsent {
 
 /// One connection.
 pub struct Wire {
-    stream: TcpStream,
+    incoming: RefCell<Option<OwnedReadHalf>>,
+    outgoing: OwnedWriteHalf,
     unsent: RefCell<Unsent>,
     /// The kernel took less than everything.
     stuck: Notify,
@@ -92,7 +95,9 @@ impl Wire {
         stream.set_nodelay(true)?;
         #[cfg(target_os = "linux")]
         socket2::SockRef::from(&stream).set_tcp_user_timeout(Some(UNACKNOWLEDGED_MAX))?;
-        Ok(Rc::new(Wire { stream, unsent: RefCell::default(), stuck: Notify::new(), cut }))
+        let (incoming, outgoing) = stream.into_split();
+        let (incoming, unsent) = (RefCell::new(Some(incoming)), RefCell::default());
+        Ok(Rc::new(Wire { incoming, outgoing, unsent, stuck: Notify::new(), cut }))
     }
 
     /// Queues a frame.
@@ -106,7 +111,7 @@ impl Wire {
     pub fn flush(&self) {
         let mut unsent = self.unsent.borrow_mut();
         while !unsent.is_empty() {
-            match self.stream.try_write(&unsent.bytes[unsent.sent..]) {
+            match self.outgoing.try_write(&unsent.bytes[unsent.sent..]) {
                 Ok(written) => unsent.advance(written),
                 // An error shows in the reader as well, which ends the connection.
                 Err(_) => {
@@ -127,6 +132,7 @@ impl Wire {
     }
 
     async fn read(&self, mut buf: BytesMut, mut on_frame: impl FnMut(Frame)) -> String {
+        let Some(mut incoming) = self.incoming.take() else { return "it is served already".into() };
         loop {
             loop {
                 match take_frame(&mut buf) {
@@ -139,20 +145,10 @@ impl Wire {
             // One read, then everybody else's turn: frames never pile up faster than they are handled.
             tokio::task::yield_now().await;
             buf.reserve(READ_BYTES);
-            match self.receive(&mut buf).await {
+            match incoming.read_buf(&mut buf).await {
                 Ok(0) => return "connection closed".into(),
                 Ok(_) => (),
                 Err(e) => return e.to_string(),
-            }
-        }
-    }
-
-    async fn receive(&self, buf: &mut BytesMut) -> io::Result<usize> {
-        loop {
-            self.stream.readable().await?;
-            match self.stream.try_read_buf(buf) {
-                Err(e) if e.kind() == io::ErrorKind::WouldBlock => (),
-                other => return other,
             }
         }
     }
@@ -161,14 +157,14 @@ impl Wire {
         loop {
             self.stuck.notified().await;
             loop {
-                if let Err(e) = self.stream.writable().await {
+                if let Err(e) = self.outgoing.writable().await {
                     return e;
                 }
                 let mut unsent = self.unsent.borrow_mut();
                 if unsent.is_empty() {
                     break;
                 }
-                match self.stream.try_write(&unsent.bytes[unsent.sent..]) {
+                match self.outgoing.try_write(&unsent.bytes[unsent.sent..]) {
                     Ok(written) => unsent.advance(written),
                     Err(e) if e.kind() == io::ErrorKind::WouldBlock => (),
                     Err(e) => return e,

@@ -5,7 +5,6 @@
 //! fragmented the free space is. Each chunk names the one before it, with its CRC, and the superblock names the last:
 //! the chain hangs from the superblock, and no chunk of another checkpoint can slip in.
 
-
 use super::{check_crc, check_field, check_magic, long_enough, seal, table};
 use crate::error::DecodeError;
 use crate::types::{Extent, KEY_BYTES_MAX, Seq, UNIT, VALUE_BYTES_MAX};

@@ -80,19 +80,23 @@ pub const TABLE: &[Row] = &[
     ("strlen", 2, "readonly", [1, 1, 1]),
 ];
 
+/// The command of this name, in whatever case.
+pub fn row(name: &[u8]) -> Option<&'static Row> {
+    TABLE.iter().find(|(known, ..)| known.as_bytes().eq_ignore_ascii_case(name))
+}
+
 impl Command {
     /// Understands a request, or says why not, as an error reply.
     pub fn parse(arguments: &[Bytes]) -> Result<Command, String> {
-        let name = String::from_utf8_lossy(&arguments[0]).to_lowercase();
         let rest = &arguments[1..];
-        let Some((_, arity, ..)) = TABLE.iter().find(|(known, ..)| *known == name) else {
+        let Some((name, arity, ..)) = row(&arguments[0]) else {
             return Err(format!("ERR unknown command '{}'", arguments[0].escape_ascii()));
         };
         let count = arguments.len() as i64;
         if (*arity >= 0 && count != *arity) || count < arity.abs() {
             return Err(format!("ERR wrong number of arguments for '{name}' command"));
         }
-        Ok(match name.as_str() {
+        Ok(match *name {
             "get" => Command::Get([rest[0].clone()]),
             "set" => Command::Set([rest[0].clone()], rest[1].clone(), set_condition(&rest[2..])?),
             "del" => Command::Del(rest.to_vec()),
@@ -101,7 +105,7 @@ impl Command {
             "strlen" => Command::StrLen([rest[0].clone()]),
             "scan" => scan(rest)?,
             "dbsize" => Command::DbSize,
-            _ => Command::Server(server::parse(&name, rest)?),
+            _ => Command::Server(server::parse(name, rest)?),
         })
     }
 

@@ -19,7 +19,7 @@ mod reply;
 mod request;
 mod server;
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeMap, VecDeque};
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Instant;
@@ -86,7 +86,7 @@ struct Info {
     name: String,
     library: String,
     library_version: String,
-    last_command: String,
+    last_command: &'static str,
 }
 
 /// Accepts connections until it is told to stop.
@@ -132,8 +132,8 @@ struct Connection {
     version: u8,
     pending: VecDeque<Pending>,
     /// The keys that pending requests write, and those that they read.
-    writes: BTreeSet<Bytes>,
-    reads: BTreeSet<Bytes>,
+    writes: Vec<Bytes>,
+    reads: Vec<Bytes>,
     out: BytesMut,
     closing: bool,
 }
@@ -157,7 +157,7 @@ impl Connection {
                 name: String::new(),
                 library: String::new(),
                 library_version: String::new(),
-                last_command: String::new(),
+                last_command: "",
             };
             clients.infos.insert(clients.next_id, info);
             clients.next_id
@@ -167,8 +167,8 @@ impl Connection {
             id,
             version: 2,
             pending: VecDeque::new(),
-            writes: BTreeSet::new(),
-            reads: BTreeSet::new(),
+            writes: Vec::new(),
+            reads: Vec::new(),
             out: BytesMut::new(),
             closing: false,
         }
@@ -228,7 +228,7 @@ impl Connection {
             }
         };
         if let Some(info) = self.core.borrow_mut().resp_clients.infos.get_mut(&self.id) {
-            info.last_command = String::from_utf8_lossy(&arguments[0]).to_lowercase();
+            info.last_command = command::row(&arguments[0]).map_or("", |row| row.0);
         }
         let conflict = match command.touches() {
             Touch::Nothing => false,

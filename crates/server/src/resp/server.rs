@@ -3,7 +3,7 @@
 
 use bytes::Bytes;
 
-use super::command::{Row, TABLE};
+use super::command::{Row, TABLE, row};
 use super::reply::Value;
 use super::{Connection, Info, glob};
 
@@ -163,9 +163,8 @@ impl Connection {
             Asked::CommandAll => Value::List(TABLE.iter().map(describe).collect()),
             Asked::CommandCount => Value::Integer(TABLE.len() as i64),
             Asked::CommandInfo(names) => {
-                let known =
-                    |name: &Bytes| TABLE.iter().find(|row| row.0.as_bytes().eq_ignore_ascii_case(name));
-                Value::List(names.iter().map(|name| known(name).map_or(Value::Nothing, describe)).collect())
+                let described = |name: &Bytes| row(name).map_or(Value::Nothing, describe);
+                Value::List(names.iter().map(described).collect())
             }
             Asked::CommandDocs => Value::Map(Vec::new()),
             Asked::CommandList => Value::List(TABLE.iter().map(|row| Value::text(row.0)).collect()),
