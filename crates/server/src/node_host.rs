@@ -18,7 +18,7 @@
 //! 4. wait for frames or for the next deadline.
 
 use std::cell::RefCell;
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::BTreeMap;
 use std::io;
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -250,9 +250,12 @@ impl Seat {
 
         let ports = Ports::new(&options, cut);
         let stopped = |e: StopError| NodeFailure::Device(image.clone(), e.to_string());
+        let handled = RefCell::default();
         loop {
             // 1. Handle what has arrived.
-            for frame in ports.arrived.take() {
+            // In turns, so that neither has to grow anew.
+            ports.arrived.swap(&handled);
+            for frame in handled.borrow_mut().drain(..) {
                 if frame.message == Message::TraceRequest {
                     let reply = Message::TraceReply { lines: ring.lines() };
                     ports.send_all(vec![Frame { from: frame.to, to: frame.from, message: reply, ..frame }]);
@@ -304,7 +307,7 @@ struct Ports {
     peers: BTreeMap<NodeId, Rc<Link>>,
     /// Answers go back over the connection that the gateway opened.
     gateways: RefCell<BTreeMap<GatewayId, Rc<Wire>>>,
-    arrived: RefCell<VecDeque<Frame>>,
+    arrived: RefCell<Vec<Frame>>,
     wake: Notify,
     cut: Cut,
 }
@@ -330,7 +333,7 @@ impl Ports {
     }
 
     fn arrive(&self, frame: Frame) {
-        self.arrived.borrow_mut().push_back(frame);
+        self.arrived.borrow_mut().push(frame);
         self.wake.notify_one();
     }
 
