@@ -161,7 +161,7 @@ impl<D: Device> Engine<D> {
             self.log.push_value(self.offset_of(extent), &data, value);
         }
         let (lsn, extent, bytes) = (self.log.end.0, header.unit, u64::from(header.value_bytes));
-        let tag: Arc<[u8]> = tag.into();
+        let tag: Arc<[u8]> = if tag.is_empty() { Arc::default() } else { tag.into() };
         self.tentative_bytes += added_bytes(self.log.push_entry(header, key, tag.clone()));
         self.recent.push(Entry { seq, tag, op }, self.durable);
         emit!(t, Kind::RecordWritten { seq, lsn, extent, bytes });
