@@ -1,9 +1,12 @@
-//! Values in memory, up to a number of bytes: the one used longest ago makes room.
+//! Values in memory, up to a number of bytes: one that was not used for long makes room.
 //!
 //! A value is told by its version, the seq of the entry that wrote it, and never changes. So nothing here is ever out of
 //! date: the index says which version counts, and one that it no longer names is just not asked for again.
+//!
+//! Which one makes room is decided by a queue with second chances: who is at its front and was used since it joined
+//! joins again at the end. So a use costs a mark and nothing else.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 
 use crate::types::Seq;
@@ -15,9 +18,8 @@ const OVERHEAD: usize = 128;
 #[derive(Clone, Debug)]
 pub(crate) struct Cache {
     values: HashMap<Arc<[u8]>, Held>,
-    /// By the time of their last use, which is a count of uses.
-    by_use: BTreeMap<u64, Arc<[u8]>>,
-    uses: u64,
+    /// The keys of `values`, each once.
+    queue: VecDeque<Arc<[u8]>>,
     bytes: usize,
     bytes_max: usize,
     pub(crate) hits: u64,
@@ -27,33 +29,31 @@ pub(crate) struct Cache {
 #[derive(Clone, Debug)]
 struct Held {
     version: Seq,
-    value: Arc<[u8]>,
-    used: u64,
+    /// `None` if it was forgotten: the key waits for its turn in the queue.
+    value: Option<Arc<[u8]>>,
+    used: bool,
 }
 
-fn cost(key: &[u8], value: &[u8]) -> usize {
-    OVERHEAD + key.len() + value.len()
+fn cost(key: &[u8], value: Option<&[u8]>) -> usize {
+    OVERHEAD + key.len() + value.map_or(0, <[u8]>::len)
 }
 
 impl Cache {
     /// An empty one; with 0 bytes it stays empty.
     pub(crate) fn new(bytes_max: usize) -> Cache {
-        let (values, by_use) = (HashMap::new(), BTreeMap::new());
-        Cache { values, by_use, uses: 0, bytes: 0, bytes_max, hits: 0, misses: 0 }
+        let (values, queue) = (HashMap::new(), VecDeque::new());
+        Cache { values, queue, bytes: 0, bytes_max, hits: 0, misses: 0 }
     }
 
     /// This version of the key's value, if it is here.
     pub(crate) fn get(&mut self, key: &[u8], version: Seq) -> Option<Arc<[u8]>> {
-        let Some(held) = self.values.get_mut(key).filter(|held| held.version == version) else {
-            self.misses += 1;
-            return None;
-        };
-        self.hits += 1;
-        self.uses += 1;
-        if let Some(key) = self.by_use.remove(&std::mem::replace(&mut held.used, self.uses)) {
-            self.by_use.insert(self.uses, key);
-        }
-        Some(held.value.clone())
+        let held = self.values.get_mut(key).filter(|held| held.version == version);
+        let value = held.and_then(|held| {
+            held.used = true;
+            held.value.clone()
+        });
+        *(if value.is_some() { &mut self.hits } else { &mut self.misses }) += 1;
+        value
     }
 
     /// The key has another value. Only if it was read before is it kept: most of what is written, and all that a backup
@@ -67,25 +67,38 @@ impl Cache {
     /// Keeps a value, unless it would push out most of the others.
     pub(crate) fn put(&mut self, key: &Arc<[u8]>, version: Seq, value: &Arc<[u8]>) {
         self.remove(key);
-        let added = cost(key, value);
+        let added = cost(key, Some(value));
         if added > self.bytes_max / 4 {
             return;
         }
+        let held = Held { version, value: Some(value.clone()), used: false };
+        match self.values.insert(key.clone(), held) {
+            Some(_) => self.bytes -= cost(key, None),
+            None => self.queue.push_back(key.clone()),
+        }
         self.bytes += added;
-        self.uses += 1;
-        self.by_use.insert(self.uses, key.clone());
-        self.values.insert(key.clone(), Held { version, value: value.clone(), used: self.uses });
         while self.bytes > self.bytes_max {
-            let Some((_, oldest)) = self.by_use.pop_first() else { return };
-            self.remove(&oldest);
+            self.make_room();
         }
     }
 
     /// Forgets a key's value.
     pub(crate) fn remove(&mut self, key: &[u8]) {
-        if let Some(held) = self.values.remove(key) {
-            self.by_use.remove(&held.used);
-            self.bytes -= cost(key, &held.value);
+        if let Some(held) = self.values.get_mut(key) {
+            self.bytes -= held.value.take().map_or(0, |value| value.len());
+            held.used = false;
+        }
+    }
+
+    /// Lets the first of the queue go, or join again.
+    fn make_room(&mut self) {
+        let first = self.queue.pop_front().expect("what takes room is in the queue");
+        let held = self.values.get_mut(&first).expect("what is in the queue is here");
+        if std::mem::take(&mut held.used) {
+            self.queue.push_back(first);
+        } else {
+            self.bytes -= cost(&first, held.value.as_deref());
+            self.values.remove(&first);
         }
     }
 }
@@ -100,7 +113,7 @@ mod tests {
 
     #[test]
     fn the_value_used_longest_ago_makes_room_and_the_sum_of_bytes_stays_right() {
-        let mut cache = Cache::new(8 * cost(b"k0", b"v"));
+        let mut cache = Cache::new(8 * cost(b"k0", Some(b"v")));
         for n in 0..8 {
             cache.put(&bytes(&format!("k{n}")), n, &bytes("v"));
         }
@@ -111,14 +124,24 @@ mod tests {
         cache.put(&bytes("k8"), 9, &bytes("longer"));
         cache.put(&bytes("k7"), 10, &bytes(&"x".repeat(1000)));
         cache.remove(b"k0");
-        let held: usize = cache.values.iter().map(|(key, held)| cost(key, &held.value)).sum();
+        let held: usize = cache.values.iter().map(|(key, held)| cost(key, held.value.as_deref())).sum();
         assert_eq!((cache.bytes, held <= cache.bytes_max), (held, true));
-        assert_eq!(cache.by_use.len(), cache.values.len());
+        assert_eq!(cache.queue.len(), cache.values.len());
+        // A key that comes and goes takes its place once.
+        for n in 11..100 {
+            cache.put(&bytes("k9"), n, &bytes("v"));
+            cache.remove(b"k9");
+        }
+        assert_eq!((cache.get(b"k9", 99), cache.queue.len()), (None, cache.values.len()));
+        assert!(cache.bytes <= cache.bytes_max);
     }
 
     #[test]
     fn long_keys_count_like_long_values() {
-        assert_eq!((cost(b"k", b"value"), cost(b"a longer key", b"v")), (OVERHEAD + 6, OVERHEAD + 13));
+        assert_eq!(
+            (cost(b"k", Some(b"value")), cost(b"a longer key", Some(b"v"))),
+            (OVERHEAD + 6, OVERHEAD + 13)
+        );
     }
 
     #[test]
