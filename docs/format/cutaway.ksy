@@ -58,7 +58,7 @@ types:
         doc: 'CRC-32C of bytes 8 to 511'
       - id: version
         type: u2
-        doc: 'format version, 1'
+        doc: 'format version, 2'
       - id: standing
         type: u2
         enum: standing
@@ -197,13 +197,13 @@ types:
         doc: 'the version that the condition asks for'
       - id: unit
         type: u8
-        doc: 'first unit of the data record'
+        doc: 'first unit of the (first) data record'
       - id: value_crc
         type: u4
         doc: 'CRC of the data record'
-      - id: reserved
+      - id: pieces
         type: u4
-        doc: 'zero'
+        doc: 'data records that the value lies in; 0 if there is no value'
       - id: key
         size: key_bytes
         if: whole
@@ -227,19 +227,32 @@ types:
         doc: '"CDAT"'
       - id: crc
         type: u4
-        doc: 'CRC-32C of bytes 8 to the end of the value'
-      - id: value_bytes
+        doc: 'CRC-32C of bytes 8 to the end of the piece'
+      - id: piece_bytes
         type: u4
-        doc: 'length of the value'
-      - id: reserved
+        doc: 'length of the piece: of the whole value, if it is in one'
+      - id: next_bytes
         type: u4
-        doc: 'zero'
+        doc: 'length of the next piece; 0 in the last one'
       - id: seq
         type: u8
         doc: 'the entry that wrote the value'
-      - id: value
-        size: value_bytes
-        if: magic == 0x54414443 and _io.size - _io.pos >= value_bytes
+      - id: next_unit
+        type: u8
+        doc: 'first unit of the next piece'
+      - id: next_crc
+        type: u4
+        doc: 'CRC of the next piece'
+      - id: piece
+        size: piece_bytes
+        if: magic == 0x54414443 and _io.size - _io.pos >= piece_bytes
+    instances:
+      next:
+        doc: The next piece of the value.
+        io: _root._io
+        pos: _root.newest.data_offset + next_unit * 512
+        type: data_record
+        if: magic == 0x54414443 and next_bytes > 0
   chunk:
     seq:
       - id: magic
@@ -311,7 +324,7 @@ types:
         doc: 'the entry that wrote the value'
       - id: unit
         type: u8
-        doc: 'first unit of the data record'
+        doc: 'first unit of the (first) data record'
       - id: value_bytes
         type: u4
         doc: 'length of the value'
@@ -321,6 +334,9 @@ types:
       - id: key_bytes
         type: u2
         doc: 'length of the key'
+      - id: pieces
+        type: u2
+        doc: 'data records that the value lies in'
       - id: key
         size: key_bytes
     instances:

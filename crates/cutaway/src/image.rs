@@ -295,13 +295,16 @@ fn strays(image: &Image) -> io::Result<Vec<(u64, String)>> {
         let whole = |len| image.raw(at, len);
         if head == data_record::MAGIC.to_le_bytes() {
             let header = image.raw(at, DataHeader::BYTES)?;
-            let bytes = numbers(DataHeader::FIELDS, &header).find(|(field, _)| field.name == "value_bytes");
+            let bytes = numbers(DataHeader::FIELDS, &header).find(|(field, _)| field.name == "piece_bytes");
             let bytes = bytes.and_then(|(_, number)| number).unwrap_or(0) as usize;
             let len = DataHeader::BYTES + bytes.min(engine::VALUE_BYTES_MAX);
             found.push((
                 at,
                 match data_record::decode(&whole(len)?) {
-                    Ok(h) => format!("data record of entry {}, {} bytes", h.seq, h.value_bytes),
+                    Ok(h) if h.next_bytes > 0 => {
+                        format!("data record of entry {}, {} bytes, a piece of more", h.seq, h.piece_bytes)
+                    }
+                    Ok(h) => format!("data record of entry {}, {} bytes", h.seq, h.piece_bytes),
                     Err(error) => format!("data record, broken: {error}"),
                 },
             ));

@@ -8,11 +8,11 @@ use std::path::PathBuf;
 
 use clap::Args;
 use engine::format::Field;
-use engine::format::checkpoint_chunk::{self, ChunkHeader};
+use engine::format::checkpoint_chunk::{self, ChunkHeader, Slot};
 use engine::format::data_record::DataHeader;
 use engine::format::superblock::Superblock;
 use engine::format::wal_record::{DELETE, NOP, PUT, WalHeader};
-use engine::{Device, Owner, UNIT};
+use engine::{Device, Extent, Owner, UNIT};
 use serde_json::{Value, json};
 
 use crate::failure::{Failure, me};
@@ -154,7 +154,7 @@ impl Inspect {
         );
         let Some(superblock) = seen.superblock() else { return };
         for owner in engine.owners() {
-            let Owner::Chunk(chunk) = owner else { continue };
+            let (_, Owner::Chunk(chunk)) = owner else { continue };
             let offset = superblock.data_offset + chunk.unit * UNIT;
             let raw = read(engine.device(), offset, chunk.bytes as usize);
             match checkpoint_chunk::decode(&raw) {
@@ -174,10 +174,9 @@ impl Inspect {
         let space = engine.space();
         say!("\nextents: {} of {} units used, {} free", space.live, space.units, space.free);
         let owners = engine.owners();
-        for owner in self.shown(&owners) {
-            let extent = owner.extent();
+        for (extent, owner) in self.shown(&owners) {
             let offset = superblock.data_offset + extent.unit * UNIT;
-            say!("  byte {offset:>10}  unit {:>8} +{:<6} {}", extent.unit, extent.units, owned_by(owner));
+            say!("  byte {offset:>10}  unit {:>8} +{:<6} {}", extent.unit, extent.units, owned_by(extent, owner));
             if self.hex && !matches!(owner, Owner::Chunk(_)) {
                 let raw = read(engine.device(), offset, (extent.units * UNIT) as usize);
                 self.dump(DataHeader::FIELDS, &raw, DataHeader::BYTES);
@@ -285,12 +284,20 @@ fn about(seen: &RecordSeen) -> String {
     )
 }
 
-fn owned_by(owner: &Owner) -> String {
+fn owned_by(extent: &Extent, owner: &Owner) -> String {
+    let piece = |slot: &Slot| match extent {
+        whole if *whole == slot.extent() => "",
+        first if first.unit == slot.unit => ", its first piece",
+        _ => ", a further piece",
+    };
     match owner {
         Owner::Key(key, slot) => {
-            format!("key {}, {} bytes of entry {}", key_text(key), slot.value_bytes, slot.version)
+            let Slot { value_bytes, version, .. } = slot;
+            format!("key {}, {value_bytes} bytes of entry {version}{}", key_text(key), piece(slot))
         }
-        Owner::Entry(seq, slot) => format!("entry {seq}, behind the checkpoint, {} bytes", slot.value_bytes),
+        Owner::Entry(seq, slot) => {
+            format!("entry {seq}, behind the checkpoint, {} bytes{}", slot.value_bytes, piece(slot))
+        }
         Owner::Chunk(chunk) => format!("checkpoint chunk, {} bytes", chunk.bytes),
     }
 }
@@ -326,10 +333,7 @@ fn to_json(seen: &Seen) -> Value {
             })
         })
         .collect();
-    let owner = |owner: &Owner| {
-        let extent = owner.extent();
-        json!({ "unit": extent.unit, "units": extent.units, "owner": owned_by(owner) })
-    };
+    let owner = |(extent, owner): &(Extent, Owner)| json!({ "unit": extent.unit, "units": extent.units, "owner": owned_by(extent, owner) });
     let opened = match &seen.opened {
         Err(error) => json!({ "error": error.to_string() }),
         Ok((engine, report)) => json!({

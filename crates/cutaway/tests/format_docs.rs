@@ -69,7 +69,8 @@ or damage is for recovery to say (`crates/engine/src/recovery.rs`).
         &mut page,
         "Data record",
         "The fixed part of a value; the value follows, then zeros to the end of the unit. The WAL record and the checkpoint's \
-         item that point to it carry its CRC. The fixed part has",
+         item that point to it carry its CRC. A value for which no free extent is long enough lies in several such records: \
+         each holds a piece and names the next, and all but the last fill their units. The fixed part has",
         DataHeader::BYTES,
         DataHeader::FIELDS,
     );

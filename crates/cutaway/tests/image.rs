@@ -6,7 +6,7 @@ use std::process::{Command, Output};
 use std::sync::Arc;
 
 use engine::file::FileDevice;
-use engine::{Condition, Engine, Identity, Layout, Op, Owner, Standing, UNIT};
+use engine::{Condition, Engine, Extent, Identity, Layout, Op, Owner, Standing, UNIT};
 use serde_json::Value;
 use tempfile::TempDir;
 use trace::{Mechanisms, Tracer};
@@ -23,7 +23,7 @@ fn put(key: &str, value: &str) -> Op {
 struct Past {
     _dir: TempDir,
     path: PathBuf,
-    owners: Vec<Owner>,
+    owners: Vec<(Extent, Owner)>,
     data_offset: u64,
 }
 
@@ -67,8 +67,8 @@ impl Past {
     }
 
     fn offset_of(&self, wanted: impl Fn(&Owner) -> bool) -> u64 {
-        let owner = self.owners.iter().find(|owner| wanted(owner)).unwrap();
-        self.data_offset + owner.extent().unit * UNIT
+        let (extent, _) = self.owners.iter().find(|(_, owner)| wanted(owner)).unwrap();
+        self.data_offset + extent.unit * UNIT
     }
 }
 

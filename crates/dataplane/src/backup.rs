@@ -22,6 +22,7 @@ impl Replica {
         commit: Seq,
         t: &mut Tracer,
     ) {
+        let room = std::mem::replace(&mut self.room, usize::MAX);
         if !self.follow(from, epoch, t) {
             return;
         }
@@ -47,20 +48,24 @@ impl Replica {
                 .send(Address::Node(from), Message::PrepareRefused { epoch, prev: prev.seq, last: hint });
         }
         self.cancel_transfer();
-        let matched = prev.seq + entries.len() as u64;
-        self.take_entries(from, prev.seq, entries, t);
+        let matched = prev.seq + entries.len().min(room) as u64;
+        self.take_entries(from, prev.seq, entries, room, t);
         let last = self.log.tail().seq;
         self.commit_upto(guard::commit_within_match(on, commit, matched, last).min(last), t);
         self.effect(Effect::Hold(Address::Node(from), Message::PrepareOk { epoch, matched }));
     }
 
-    /// Removes what contradicts `entries`, and appends those that are missing.
-    fn take_entries(&mut self, from: NodeId, prev: Seq, entries: Vec<Entry>, t: &mut Tracer) {
+    /// Is this entry in the log already, or in the checkpoint?
+    pub fn has(&self, entry: &Entry) -> bool {
+        entry.seq <= self.log.base() || self.log.epoch_at(entry.seq) == Some(entry.epoch)
+    }
+
+    /// Removes what contradicts `entries`, and appends those that are missing, as far as there is room. What contradicts the
+    /// others goes as well: it may hold the very room that they need.
+    fn take_entries(&mut self, from: NodeId, prev: Seq, entries: Vec<Entry>, room: usize, t: &mut Tracer) {
         let on = self.config.mechanisms;
         let last = self.log.tail().seq;
-        let have =
-            |entry: &Entry| entry.seq <= self.log.base() || self.log.epoch_at(entry.seq) == Some(entry.epoch);
-        let new = entries.iter().position(|entry| !have(entry));
+        let new = entries.iter().position(|entry| !self.has(entry));
         let conflict = new.map(|at| entries[at].seq).filter(|seq| *seq <= last);
         if new.is_none() && !entries.is_empty() {
             emit!(t, Kind::EntriesRepeated { from: from.0, upto: prev + entries.len() as u64 });
@@ -79,7 +84,7 @@ impl Replica {
             self.unapplied.truncate((cut - 1 - self.applied) as usize);
             self.effect(Effect::Truncate(cut));
         }
-        for entry in entries {
+        for entry in entries.into_iter().take(room) {
             if entry.seq == self.log.tail().seq + 1 && entry.epoch >= self.log.tail().epoch {
                 self.append(entry, t);
             }

@@ -105,6 +105,8 @@ pub enum Event {
     Installed(bool),
     /// A value or log entry on the device is damaged.
     Damaged,
+    /// Of the next `Prepare`'s entries only the first so many have room on the device.
+    Room(usize),
 }
 
 /// What a replica wants done.
@@ -214,6 +216,8 @@ pub struct Replica {
     pub(crate) sessions: Sessions,
     /// The tail in the last status given.
     pub(crate) reported: Tail,
+    /// How many of the next `Prepare`'s entries have room on the device.
+    pub(crate) room: usize,
     effects: VecDeque<Effect>,
 }
 
@@ -235,6 +239,7 @@ impl Replica {
             proven: restored.proven,
             receiving: None,
             reported: log.tail(),
+            room: usize::MAX,
             durable: log.tail().seq,
             applying: false,
             unapplied: restored.entries.into_iter().map(|(_, origin)| origin).collect(),
@@ -278,6 +283,7 @@ impl Replica {
             Event::Compacted(seq) => self.log.compact(seq),
             Event::Installed(done) => self.on_installed(done, t),
             Event::Damaged => self.unprove("its device is damaged; it waits for a transfer", t),
+            Event::Room(entries) => self.room = entries,
         }
     }
 

@@ -6,6 +6,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use crate::format::data_record;
 use crate::types::Extent;
 
 /// Where the values of a batch are meant to lie one behind the other, a run of this many units is looked for.
@@ -21,13 +22,24 @@ pub(crate) struct Allocator {
     /// several values, and that most allocations are an addition. Empty, it still says where that was.
     run: Extent,
     free_units: u64,
+    /// Where the values are that lie in several pieces, by the first unit of each, for as long as they own them. What is
+    /// not here is in one piece.
+    split: BTreeMap<u64, Vec<Extent>>,
 }
 
 impl Allocator {
-    /// All `units` of the region are free, except the `used` extents. Fails with two extents that overlap, or with
-    /// one twice if it leaves the region; `used` comes from the disk, so this is not for an assertion.
-    pub(crate) fn new(units: u64, mut used: Vec<Extent>) -> Result<Allocator, (Extent, Extent)> {
-        let mut a = Allocator::empty();
+    /// All `units` of the region are free, except the `used` extents, of which those in `split` stand for their pieces.
+    /// Fails with two extents that overlap, or with one twice if it leaves the region; all of it comes from the disk, so
+    /// this is not for an assertion.
+    pub(crate) fn new(
+        units: u64,
+        used: Vec<Extent>,
+        split: BTreeMap<u64, Vec<Extent>>,
+    ) -> Result<Allocator, (Extent, Extent)> {
+        let mut a = Allocator { split, ..Allocator::empty() };
+        let mut pieces = Vec::with_capacity(used.len());
+        used.iter().for_each(|whole| pieces.extend_from_slice(a.pieces(whole)));
+        let mut used = pieces;
         used.sort_unstable();
         let mut before = Extent { unit: 0, units: 0 };
         for e in used {
@@ -50,7 +62,7 @@ impl Allocator {
     /// Nothing is free: for a device that is only read.
     pub(crate) fn empty() -> Allocator {
         let (by_start, by_size, run) = (BTreeMap::new(), BTreeSet::new(), Extent { unit: 0, units: 0 });
-        Allocator { by_start, by_size, run, free_units: 0 }
+        Allocator { by_start, by_size, run, free_units: 0, split: BTreeMap::new() }
     }
 
     pub(crate) fn free_units(&self) -> u64 {
@@ -78,13 +90,41 @@ impl Allocator {
         Some(taken)
     }
 
-    /// Would these allocations, in any order, all succeed? Surely so if all fit into the largest extent, or if there
-    /// are as many extents as allocations, each large enough for the largest one.
-    pub(crate) fn has_room(&self, units: &[u64]) -> bool {
-        let (sum, max) = (units.iter().sum::<u64>(), units.iter().max().copied().unwrap_or(0));
-        let largest = self.by_size.last().map_or(0, |&(units, _)| units).max(self.run.units);
-        let fitting = self.by_size.range((max, 0)..).take(units.len()).count();
-        sum <= largest || fitting + usize::from(self.run.units >= max) >= units.len()
+    /// Takes room for a value: in one piece if there is one that is long enough, else in as few as possible. Fails only if
+    /// there may be too few free units. What is returned is the extent of the value in one piece; [`pieces`] of it says
+    /// where it really is.
+    ///
+    /// [`pieces`]: Allocator::pieces
+    pub(crate) fn alloc_value(&mut self, value_bytes: usize) -> Option<Extent> {
+        let units = data_record::units(value_bytes);
+        if let Some(whole) = self.alloc(units) {
+            return Some(whole);
+        }
+        if self.free_units < data_record::units_max(value_bytes) {
+            return None;
+        }
+        let (mut pieces, mut left) = (Vec::new(), value_bytes);
+        while left > 0 {
+            let piece = self.alloc_up_to(data_record::units(left))?;
+            left = left.saturating_sub(data_record::capacity(&piece));
+            pieces.push(piece);
+        }
+        let unit = pieces.first()?.unit;
+        self.split.insert(unit, pieces);
+        Some(Extent { unit, units })
+    }
+
+    /// Where the value of this extent is.
+    pub(crate) fn pieces<'a>(&'a self, whole: &'a Extent) -> &'a [Extent] {
+        self.split.get(&whole.unit).map_or(std::slice::from_ref(whole), Vec::as_slice)
+    }
+
+    /// Gives the room of a value back.
+    pub(crate) fn free_value(&mut self, whole: Extent) {
+        match self.split.remove(&whole.unit) {
+            Some(pieces) => pieces.into_iter().for_each(|piece| self.free(piece)),
+            None => self.free(whole),
+        }
     }
 
     /// Takes one piece of at most `units`, and of at least one.
@@ -167,7 +207,7 @@ mod tests {
                 (random >> 33) % n
             };
             let units = 1 + below(300);
-            let mut a = Allocator::new(units, Vec::new()).unwrap();
+            let mut a = Allocator::new(units, Vec::new(), BTreeMap::new()).unwrap();
             let (mut free, mut owned) = (vec![true; units as usize], Vec::new());
             for _ in 0..400 {
                 let wanted = 1 + below(40);
@@ -189,15 +229,10 @@ mod tests {
                     }
                 }
                 assert_eq!(a.free_units(), free.iter().filter(|free| **free).count() as u64);
-                let rebuilt = Allocator::new(units, owned.clone()).unwrap();
+                let rebuilt = Allocator::new(units, owned.clone(), BTreeMap::new()).unwrap();
                 let mut tidy = a.clone();
                 tidy.leave_run();
                 assert_eq!((&tidy.by_start, &tidy.by_size), (&rebuilt.by_start, &rebuilt.by_size));
-                let sizes: Vec<u64> = (0..below(5)).map(|_| 1 + below(30)).collect();
-                if a.has_room(&sizes) {
-                    let mut tried = a.clone();
-                    assert!(sizes.iter().all(|units| tried.alloc(*units).is_some()), "has_room promised");
-                }
             }
         }
     }
@@ -205,9 +240,12 @@ mod tests {
     #[test]
     fn two_owners_are_found_and_so_is_one_beyond_the_region() {
         let e = |unit, units| Extent { unit, units };
-        assert!(Allocator::new(10, vec![e(0, 4), e(4, 6)]).is_ok());
-        assert!(Allocator::new(10, vec![e(5, 2), e(0, 6)]).is_err());
-        assert!(Allocator::new(10, vec![e(8, 3)]).is_err());
-        assert!(Allocator::new(10, vec![e(u64::MAX, 3)]).is_err());
+        let new = |used| Allocator::new(10, used, BTreeMap::from([(0, vec![e(0, 4), e(7, 2)])]));
+        assert!(new(vec![e(1, 4), e(5, 5)]).is_ok());
+        assert!(new(vec![e(5, 2), e(1, 5)]).is_err());
+        assert!(new(vec![e(8, 3)]).is_err());
+        assert!(new(vec![e(u64::MAX, 3)]).is_err());
+        assert!(new(vec![e(0, 5), e(4, 3), e(9, 1)]).is_ok(), "the one at 0 is in pieces");
+        assert!(new(vec![e(0, 5), e(8, 1)]).is_err(), "the second piece of the one at 0 is there");
     }
 }

@@ -35,6 +35,8 @@ const PIECE_BYTES_MAX: usize = (CHUNK_UNITS_MAX * UNIT) as usize - ChunkHeader::
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Checkpoint {
     pub(crate) index: Index,
+    /// Of the index, the values in several pieces, and in how many.
+    pub(crate) split: Vec<(Slot, u32)>,
     pub(crate) host_state: Vec<u8>,
     pub(crate) chunks: Vec<ChunkRef>,
 }
@@ -97,34 +99,36 @@ pub(crate) fn load(device: &impl Device, superblock: &Superblock) -> Result<Chec
     while let Some(bytes) = pieces.pop() {
         stream.extend_from_slice(&bytes[ChunkHeader::BYTES..]);
     }
-    let (items, host_state) = parse(&stream, superblock.data_units).map_err(|found| {
+    let (items, split, host_state) = parse(&stream, superblock.data_units).map_err(|found| {
         damage(superblock, &head, "a checkpoint's stream of ascending keys".into(), found)
     })?;
-    Ok(Checkpoint { index: Index::from_sorted(items), host_state, chunks })
+    Ok(Checkpoint { index: Index::from_sorted(items), split, host_state, chunks })
 }
 
 type Items = Vec<(Key, Slot)>;
+type Split = Vec<(Slot, u32)>;
 
-fn parse(stream: &[u8], data_units: u64) -> Result<(Items, Vec<u8>), String> {
+fn parse(stream: &[u8], data_units: u64) -> Result<(Items, Split, Vec<u8>), String> {
     let head = StreamHead::get(stream).map_err(|e| e.to_string())?;
     let rest = &stream[StreamHead::BYTES..];
     let host_bytes = usize::try_from(head.host_bytes).ok().filter(|&n| n <= rest.len());
     let (host_state, mut rest) = rest.split_at(host_bytes.ok_or("a host state longer than the stream")?);
-    let mut items = Items::new();
+    let (mut items, mut split) = (Items::new(), Split::new());
     while !rest.is_empty() {
-        let (key, slot, bytes) = decode_item(rest).map_err(|e| format!("item {}: {e}", items.len()))?;
+        let (key, slot, pieces, bytes) = decode_item(rest).map_err(|e| format!("item {}: {e}", items.len()))?;
         let in_order = items.last().is_none_or(|(before, _)| **before < *key);
-        if !in_order || slot.unit.checked_add(slot.extent().units).is_none_or(|end| end > data_units) {
+        if !in_order || !slot.is_within(data_units, pieces) {
             return Err(format!(
                 "item {}: out of order, or with a value outside the data region",
                 items.len()
             ));
         }
         items.push((key.into(), slot));
+        split.extend((pieces > 1).then_some((slot, pieces)));
         rest = &rest[bytes..];
     }
     if items.len() as u64 == head.keys {
-        Ok((items, host_state.to_vec()))
+        Ok((items, split, host_state.to_vec()))
     } else {
         Err(format!("{} keys where {} are stated", items.len(), head.keys))
     }
@@ -219,7 +223,7 @@ impl Run {
 
     /// Writes some of what is missing. False when all is written.
     fn write_some<D: Device>(&mut self, engine: &mut Engine<D>, index: &Index) -> Result<bool, WriteError> {
-        let all = self.fill(index);
+        let all = self.fill(index, &engine.allocator);
         Ok(self.writer.write_one(engine, all)? || !all)
     }
 
@@ -252,7 +256,7 @@ impl Run {
     }
 
     /// Moves keys from the index, as it was at `seq`, to the stream. True when there are none left.
-    fn fill(&mut self, index: &Index) -> bool {
+    fn fill(&mut self, index: &Index, allocator: &Allocator) -> bool {
         let cursor = self.cursor.clone();
         let mut live = index.range(cursor.as_deref().map_or(Bound::Unbounded, Bound::Excluded)).peekable();
         for _ in 0..STEP_ITEMS {
@@ -274,7 +278,8 @@ impl Run {
                 return true;
             };
             if let Some(slot) = slot {
-                encode_item(&key, &slot, &mut self.writer.stream);
+                let pieces = allocator.pieces(&slot.extent()).len();
+                encode_item(&key, &slot, pieces, &mut self.writer.stream);
             }
             self.cursor = Some(key);
         }
@@ -291,7 +296,7 @@ impl<D: Device> Engine<D> {
         }
         let frees_log = self.log.replay_point(self.applied).0 > self.log.start;
         let quarantined = self.quarantine.units();
-        let much = (self.index.value_units() / 2).max(self.log.ring.bytes / UNIT / 2);
+        let much = (self.index.claim().units / 2).max(self.log.ring.bytes / UNIT / 2);
         let frees_values = quarantined > 0 && self.applied > self.checkpoint_seq();
         frees_log && (self.log.used() * 2 > self.log.ring.bytes || self.starved)
             || frees_values && (quarantined > much || self.starved)

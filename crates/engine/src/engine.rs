@@ -12,6 +12,7 @@ use trace::{Kind, Mechanisms, Tracer, emit};
 use crate::allocator::Allocator;
 use crate::cache::Cache;
 use crate::checkpoint::{Checkpoint, Run};
+use crate::claim::Claim;
 use crate::device::Device;
 use crate::error::{AppendError, ApplyError, Blocked, Damage, OpenError, ReadError, WriteError, Zone};
 use crate::format::checkpoint_chunk::{ChunkHeader, ChunkRef, Slot, StreamHead};
@@ -21,10 +22,10 @@ use crate::format::wal_record::{
     DELETE, NOP, PUT, TRUNCATE, WalHeader, WalRecord, condition_code, record_bytes,
 };
 use crate::guard;
-use crate::index::{Index, item_bytes};
+use crate::index::Index;
 use crate::log::{Batch, Log};
 use crate::prepare;
-use crate::quarantine::Quarantine;
+use crate::quarantine::{Quarantine, Waiting};
 use crate::recent::Recent;
 use crate::recovery::{RecoveryReport, recover};
 use crate::transfer::Install;
@@ -33,6 +34,10 @@ use crate::types::{
     Synced, TAG_BYTES_MAX, UNIT, VALUE_BYTES_MAX,
 };
 use crate::value;
+
+/// Of a large device, so many bytes are kept free for the owner's state in a checkpoint; of a small one, a sixteenth. The
+/// same on every device of a size, whatever the owner's state is now.
+const HOST_BYTES: u64 = 2 << 20;
 
 /// One device, open.
 #[derive(Clone, Debug)]
@@ -59,8 +64,8 @@ pub struct Engine<D> {
     pub(crate) host_state: Vec<u8>,
     pub(crate) chunks: Vec<ChunkRef>,
     pub(crate) chunk_units: u64,
-    /// Bytes that the puts not yet applied may add to a checkpoint.
-    pub(crate) tentative_bytes: u64,
+    /// The room of the puts that are not applied.
+    pub(crate) tentative: Claim,
     pub(crate) run: Option<Run>,
     pub(crate) install: Option<Install>,
     /// Something was refused for want of space that a checkpoint might give back.
@@ -113,7 +118,7 @@ impl<D: Device> Engine<D> {
             index: Index::default(),
             applied: superblock.checkpoint_seq,
             durable: log.last(),
-            tentative_bytes: log.tentative.iter().map(added_bytes).sum(),
+            tentative: log.tentative.iter().map(claim).sum(),
             log,
             recent: Recent::default(),
             cache: Cache::new(0),
@@ -132,7 +137,7 @@ impl<D: Device> Engine<D> {
 
     /// Takes over a checkpoint's contents.
     pub(crate) fn adopt(&mut self, checkpoint: Checkpoint) {
-        let Checkpoint { index, host_state, chunks } = checkpoint;
+        let Checkpoint { index, host_state, chunks, .. } = checkpoint;
         self.chunk_units = chunks.iter().map(|chunk| chunk.extent().units).sum();
         (self.index, self.host_state, self.chunks) = (index, host_state, chunks);
     }
@@ -155,63 +160,84 @@ impl<D: Device> Engine<D> {
         let (condition, version) = condition_code(condition);
         let mut header = WalHeader { kind, seq, condition, version, ..WalHeader::default() };
         if let Op::Put { value, .. } = &op {
-            let extent = self.place(&key, data_record::units(value.len()))?;
-            let data = data_record::header(seq, value);
-            (header.unit, header.value_bytes, header.value_crc) = (extent.unit, data.value_bytes, data.crc);
-            self.log.push_value(self.offset_of(extent), &data, value);
+            let whole = self.place(&key, value.len())?;
+            let (pieces, start) = (self.allocator.pieces(&whole), self.superblock.data_offset);
+            let first = data_record::lay_out(seq, value, pieces, |at, header, piece| {
+                self.log.push_value(start + at.unit * UNIT, &header, piece)
+            });
+            (header.unit, header.value_bytes, header.value_crc) =
+                (whole.unit, value.len() as u32, first.crc);
+            header.pieces = pieces.len() as u32;
         }
         let (lsn, extent, bytes) = (self.log.end.0, header.unit, u64::from(header.value_bytes));
         let tag: Arc<[u8]> = if tag.is_empty() { Arc::default() } else { tag.into() };
-        self.tentative_bytes += added_bytes(self.log.push_entry(header, key, tag.clone()));
+        self.tentative += claim(self.log.push_entry(header, key, tag.clone()));
         self.recent.push(Entry { seq, tag, op }, self.durable);
         emit!(t, Kind::RecordWritten { seq, lsn, extent, bytes });
         Ok(seq)
     }
 
-    /// Would all of these be appended, with tags of this length? For an owner that has to know before it decides. May
-    /// say no where the free space is fragmented and only just enough; never says yes and then refuses.
+    /// Would all of these be appended, with tags of this length? For an owner that has to know before it decides. Never
+    /// says yes and then refuses.
     pub fn has_room<'a>(&mut self, ops: impl Iterator<Item = &'a Op>, tag_bytes: usize) -> bool {
-        let (mut log_bytes, mut index_bytes, mut units) = (0, 0, Vec::new());
+        let (mut log_bytes, mut more) = (0, Claim::default());
         for op in ops {
             if let Op::Put { key, value, .. } = op {
-                units.push(data_record::units(value.len()));
-                index_bytes += item_bytes(key);
+                more += Claim::of(key, value.len());
             }
             log_bytes += record_bytes(op.key().map_or(0, |key| key.len()), tag_bytes);
         }
-        let free = self.allocator.free_units().saturating_sub(self.reserve(index_bytes));
-        let fits = self.log.room(log_bytes, false).is_ok()
-            && units.iter().sum::<u64>() <= free
-            && self.allocator.has_room(&units);
-        self.starved |= !fits;
-        fits
+        let log_fits = self.log.room(log_bytes, false).is_ok();
+        self.starved |= !log_fits;
+        log_fits && self.room(more).is_ok()
     }
 
-    /// Finds room for a value, leaving the reserve alone.
-    fn place(&mut self, key: &[u8], units: u64) -> Result<Extent, AppendError> {
-        let old = || self.index.get(key).map(|slot| slot.extent());
-        if let Some(in_place) = guard::never_overwrite_live(self.mechanisms, old, units) {
+    /// Finds room for a value.
+    fn place(&mut self, key: &[u8], value_bytes: usize) -> Result<Extent, AppendError> {
+        let old = || {
+            let whole = self.index.get(key)?.extent();
+            Some(whole).filter(|whole| self.allocator.pieces(whole).len() == 1)
+        };
+        let in_place = guard::never_overwrite_live(self.mechanisms, old, data_record::units(value_bytes));
+        if let Some(in_place) = in_place {
             return Ok(in_place);
         }
-        let free = self.allocator.free_units().saturating_sub(self.reserve(item_bytes(key)));
-        let extent = if units <= free { self.allocator.alloc(units) } else { None };
-        self.starved |= extent.is_none();
-        extent.ok_or(AppendError::NoSpace { needed: units, free })
+        let more = Claim::of(key, value_bytes);
+        let free = self.room(more).map_or_else(|free| free, |()| self.allocator.free_units());
+        let place = if more.units <= free { self.allocator.alloc_value(value_bytes) } else { None };
+        place.ok_or(AppendError::NoSpace { needed: more.units, free })
     }
 
-    /// Units kept free so that two more checkpoints fit, whatever the owner adds now (`more` bytes of the index):
-    /// the next one, which is written while the last one still counts, and the one after it. So a full device can
-    /// always be checkpointed, and with that deleted from.
-    fn reserve(&self, more: u64) -> u64 {
-        let one = self.checkpoint_units(self.index.item_bytes() + self.tentative_bytes + more);
-        let written = self.run.as_ref().map_or(0, |run| run.writer.units);
-        one.max((2 * one).saturating_sub(self.chunk_units)).saturating_sub(written)
+    /// Is there room for this as well, at worst (see `claim.rs`)? Else the units that are free.
+    fn room(&mut self, more: Claim) -> Result<(), u64> {
+        let (held, waiting) = (self.held(), self.quarantine.claim());
+        let free = self.unclaimed(held, more.item_bytes).min(self.allocator.free_units());
+        if more.units <= free {
+            return Ok(());
+        }
+        // What waits, a checkpoint gives back.
+        self.starved |= more.units <= self.unclaimed(held - waiting, more.item_bytes);
+        Err(free)
+    }
+
+    /// All claims to the device.
+    fn held(&self) -> Claim {
+        let receiving = self.install.as_ref().map(|install| install.index.claim()).unwrap_or_default();
+        self.index.claim() + self.quarantine.claim() + self.tentative + receiving
+    }
+
+    /// Units that are left beside these claims, and beside two checkpoints of them and of so many more bytes: the next
+    /// one, which is written while the last one still counts, and the one after it. So a full device can always be
+    /// checkpointed, and with that deleted from.
+    fn unclaimed(&self, held: Claim, more_bytes: u64) -> u64 {
+        let checkpoints = 2 * self.checkpoint_units(held.item_bytes + more_bytes);
+        self.superblock.data_units.saturating_sub(held.units + checkpoints)
     }
 
     /// What a checkpoint with items of that many bytes may take, in chunks of one unit, the worst that fragmentation
-    /// can do, and with an owner's state twice as long as now, or a small one.
+    /// can do, and with an owner's state that is small for the device, or twice as long as now.
     pub(crate) fn checkpoint_units(&self, item_bytes: u64) -> u64 {
-        let small = (self.superblock.data_units * UNIT / 16).min(64 << 10);
+        let small = (self.superblock.data_units * UNIT / 16).min(HOST_BYTES);
         let host_bytes = small.max(2 * self.host_state.len() as u64);
         (StreamHead::BYTES as u64 + host_bytes + item_bytes).div_ceil(UNIT - ChunkHeader::BYTES as u64)
     }
@@ -237,12 +263,12 @@ impl<D: Device> Engine<D> {
         let end = self.log.push(header, Arc::default(), Arc::default()).end();
         self.log.entries.truncate((from - self.log.first) as usize);
         for record in self.log.tentative.split_off((from - self.applied - 1) as usize) {
-            self.tentative_bytes -= added_bytes(&record);
-            match self.unowned_extent(&record) {
-                Some(extent) if guard::extent_quarantine(self.mechanisms) => {
-                    self.quarantine.truncated_by(end, extent)
+            self.tentative -= claim(&record);
+            match self.unowned(&record).map(|slot| waiting(&record, slot)) {
+                Some(undone) if guard::extent_quarantine(self.mechanisms) => {
+                    self.quarantine.truncated_by(end, undone)
                 }
-                Some(extent) => self.allocator.free(extent),
+                Some(undone) => self.allocator.free_value(undone.extent),
                 None => {}
             }
         }
@@ -316,7 +342,7 @@ impl<D: Device> Engine<D> {
         }
         let record = self.log.tentative.pop_front();
         let record = record.expect("E2: an entry that is not applied still has its record");
-        self.tentative_bytes -= added_bytes(&record);
+        self.tentative -= claim(&record);
         self.applied = seq;
         let mut outcome = self.decide(&record, skip);
         // What the entry leaves without an owner: the value that it replaced, or its own if it has no effect.
@@ -329,22 +355,22 @@ impl<D: Device> Engine<D> {
                     _ => self.cache.remove(&record.key),
                 }
                 self.save(&record.key, before);
-                before.map(|old| old.extent()).filter(|old| *old != slot.extent())
+                before.filter(|old| old.extent() != slot.extent())
             }
             Outcome::Deleted { existed } => {
                 let before = self.index.remove(&record.key);
                 self.cache.remove(&record.key);
                 self.save(&record.key, before);
                 *existed = before.is_some();
-                before.map(|old| old.extent())
+                before
             }
-            _ => self.unowned_extent(&record),
+            _ => self.unowned(&record),
         };
-        match retired {
-            Some(extent) if guard::extent_quarantine(self.mechanisms) => {
-                self.quarantine.freed_by(seq, extent)
+        match retired.map(|slot| waiting(&record, slot)) {
+            Some(retired) if guard::extent_quarantine(self.mechanisms) => {
+                self.quarantine.freed_by(seq, retired)
             }
-            Some(extent) => self.allocator.free(extent),
+            Some(retired) => self.allocator.free_value(retired.extent),
             None => {}
         }
         Ok(outcome)
@@ -374,10 +400,10 @@ impl<D: Device> Engine<D> {
         }
     }
 
-    /// The extent of a put without effect, unless it is the live value's own (which was overwritten in place).
-    fn unowned_extent(&self, record: &WalRecord) -> Option<Extent> {
+    /// The value of a put without effect, unless it is where the live one is (which was overwritten in place).
+    fn unowned(&self, record: &WalRecord) -> Option<Slot> {
         let live = self.index.get(&record.key).map(|slot| slot.extent());
-        record.slot().map(|slot| slot.extent()).filter(|extent| live != Some(*extent))
+        record.slot().filter(|slot| live != Some(slot.extent()))
     }
 
     /// Applies all entries up to `upto`, for an owner that skips none.
@@ -623,17 +649,22 @@ impl<D: Device> Engine<D> {
             live: units - free - quarantined,
             quarantined,
             free,
-            reserve: self.reserve(0),
+            reserve: free.saturating_sub(self.unclaimed(self.held(), 0)),
             wal_used: self.log.used(),
             wal_bytes: self.log.ring.bytes,
-            index_bytes: self.index.item_bytes(),
+            index_bytes: self.index.claim().item_bytes,
         }
     }
 }
 
-/// Bytes that an entry may add to the next checkpoint.
-fn added_bytes(record: &WalRecord) -> u64 {
-    if record.header.kind == PUT { item_bytes(&record.key) } else { 0 }
+/// The room that an entry claims.
+fn claim(record: &WalRecord) -> Claim {
+    record.slot().map(|slot| Claim::of(&record.key, slot.value_bytes as usize)).unwrap_or_default()
+}
+
+/// The value of `slot`, which is that of the entry's key, on its way to being free.
+fn waiting(record: &WalRecord, slot: Slot) -> Waiting {
+    Waiting { extent: slot.extent(), claim: Claim::of(&record.key, slot.value_bytes as usize) }
 }
 
 fn holds(condition: Condition, current: Option<Seq>) -> bool {

@@ -130,7 +130,7 @@ errors! {
         /// Use a shorter tag.
         TagTooLong { bytes: usize } "the tag has {bytes} bytes; {TAG_BYTES_MAX} are the most";
         /// Checkpoint if one is due, else delete something.
-        NoSpace { needed: u64, free: u64 } "no space: {needed} units are needed in one piece, {free} are free beyond the reserve";
+        NoSpace { needed: u64, free: u64 } "no space: {needed} units are needed, {free} are free beyond the reserve";
         /// Checkpoint; entries that are not applied yet cannot be dropped from the log.
         WalFull { needed: u64, free: u64 } "the log is full: {needed} bytes are needed, {free} are free";
     }

@@ -3,42 +3,35 @@
 use std::collections::BTreeMap;
 use std::ops::Bound;
 
-use crate::format::checkpoint_chunk::{ItemHeader, Slot};
+use crate::claim::Claim;
+use crate::format::checkpoint_chunk::Slot;
 use crate::key::Key;
 
-/// The index, with the sums that space accounting needs.
+/// The index, with the room that it claims.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Index {
     map: BTreeMap<Key, Slot>,
-    item_bytes: u64,
-    value_units: u64,
+    claim: Claim,
 }
 
-/// Bytes that a key takes in a checkpoint.
-pub(crate) fn item_bytes(key: &[u8]) -> u64 {
-    (ItemHeader::BYTES + key.len()) as u64
+fn claim(key: &[u8], slot: &Slot) -> Claim {
+    Claim::of(key, slot.value_bytes as usize)
 }
 
 impl Index {
     /// An index of keys in ascending order.
     pub(crate) fn from_sorted(items: Vec<(Key, Slot)>) -> Index {
-        let item_bytes = items.iter().map(|(key, _)| item_bytes(key)).sum();
-        let value_units = items.iter().map(|(_, slot)| slot.extent().units).sum();
-        Index { map: items.into_iter().collect(), item_bytes, value_units }
+        let claim = items.iter().map(|(key, slot)| claim(key, slot)).sum();
+        Index { map: items.into_iter().collect(), claim }
     }
 
     pub(crate) fn len(&self) -> u64 {
         self.map.len() as u64
     }
 
-    /// Bytes of all items in a checkpoint.
-    pub(crate) fn item_bytes(&self) -> u64 {
-        self.item_bytes
-    }
-
-    /// Units of all values.
-    pub(crate) fn value_units(&self) -> u64 {
-        self.value_units
+    /// The room of all keys and values.
+    pub(crate) fn claim(&self) -> Claim {
+        self.claim
     }
 
     pub(crate) fn get(&self, key: &[u8]) -> Option<Slot> {
@@ -47,22 +40,20 @@ impl Index {
 
     /// Puts `slot` where `key` is, and returns what was there.
     pub(crate) fn insert(&mut self, key: &[u8], slot: Slot) -> Option<Slot> {
-        self.value_units += slot.extent().units;
+        self.claim += claim(key, &slot);
         // Most puts replace: one search then, and the key that is there stays.
         let Some(there) = self.map.get_mut(key) else {
-            self.item_bytes += item_bytes(key);
             self.map.insert(key.into(), slot);
             return None;
         };
         let old = std::mem::replace(there, slot);
-        self.value_units -= old.extent().units;
+        self.claim -= claim(key, &old);
         Some(old)
     }
 
     pub(crate) fn remove(&mut self, key: &[u8]) -> Option<Slot> {
         let old = self.map.remove(key)?;
-        self.item_bytes -= item_bytes(key);
-        self.value_units -= old.extent().units;
+        self.claim -= claim(key, &old);
         Some(old)
     }
 

@@ -43,7 +43,7 @@
 //! | `embedded`, `group_commit` | the store, and how its writers share a sync |
 //! | `owners` | who owns which extent, for `inspect` and `verify` |
 //!
-//! Left out: compression, encryption, values in several extents, and growing a device. A production
+//! Left out: compression, encryption, and growing a device. A production
 //! engine would also keep the index on the device; here it is in memory, at about 200 bytes for a key of 100.
 
 #![forbid(unsafe_code)]
@@ -51,6 +51,7 @@
 mod allocator;
 mod cache;
 mod checkpoint;
+mod claim;
 mod device;
 pub mod embedded;
 mod engine;

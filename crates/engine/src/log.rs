@@ -240,9 +240,9 @@ impl Log {
         &self.tentative[index]
     }
 
-    /// Adds the value of that entry.
-    pub(crate) fn push_value(&mut self, offset: u64, header: &DataHeader, value: &[u8]) {
-        self.values.push(offset, header, value);
+    /// Adds the value of that entry, or a piece of it.
+    pub(crate) fn push_value(&mut self, offset: u64, header: &DataHeader, piece: &[u8]) {
+        self.values.push(offset, header, piece);
     }
 
     /// Takes the batch being filled, unless it is empty or another one is out.

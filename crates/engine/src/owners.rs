@@ -20,23 +20,32 @@ pub enum Owner {
 }
 
 impl Owner {
-    /// The units it takes.
-    pub fn extent(&self) -> Extent {
+    /// The first unit of all that it owns.
+    pub fn first_unit(&self) -> u64 {
         match self {
-            Owner::Key(_, slot) | Owner::Entry(_, slot) => slot.extent(),
-            Owner::Chunk(chunk) => chunk.extent(),
+            Owner::Key(_, slot) | Owner::Entry(_, slot) => slot.unit,
+            Owner::Chunk(chunk) => chunk.unit,
         }
     }
 }
 
 impl<D: Device> Engine<D> {
-    /// All owners, in the order of their extents. What no owner has is free, or waits until it may be reused.
-    pub fn owners(&self) -> Vec<Owner> {
+    /// All extents that are owned, in order; the owner of a value in several pieces is there once for each. What no owner has
+    /// is free, or waits until it may be reused.
+    pub fn owners(&self) -> Vec<(Extent, Owner)> {
         let keys = self.index.range(Bound::Unbounded).map(|(key, slot)| Owner::Key(key[..].into(), *slot));
         let entries = self.log.tentative.iter().filter_map(|r| Some(Owner::Entry(r.header.seq, r.slot()?)));
         let chunks = self.chunks.iter().map(|chunk| Owner::Chunk(*chunk));
-        let mut owners: Vec<_> = keys.chain(entries).chain(chunks).collect();
-        owners.sort_by_key(Owner::extent);
+        let owned = |owner: Owner| {
+            let whole = match &owner {
+                Owner::Key(_, slot) | Owner::Entry(_, slot) => slot.extent(),
+                Owner::Chunk(chunk) => chunk.extent(),
+            };
+            let pieces = self.allocator.pieces(&whole).to_vec();
+            pieces.into_iter().map(move |piece| (piece, owner.clone()))
+        };
+        let mut owners: Vec<_> = keys.chain(entries).chain(chunks).flat_map(owned).collect();
+        owners.sort_by_key(|(extent, _)| *extent);
         owners
     }
 }

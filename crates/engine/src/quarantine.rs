@@ -18,49 +18,68 @@
 use std::collections::VecDeque;
 
 use crate::allocator::Allocator;
+use crate::claim::Claim;
 use crate::types::{Extent, Lsn, Seq};
 
 /// The waiting extents.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Quarantine {
     /// With the entry that freed it, ascending.
-    freed: VecDeque<(Seq, Extent)>,
+    freed: VecDeque<(Seq, Waiting)>,
     /// With the end of the truncation's record, ascending.
-    truncated: VecDeque<(Lsn, Extent)>,
+    truncated: VecDeque<(Lsn, Waiting)>,
+    claim: Claim,
     units: u64,
 }
 
+/// The extent of a value, and the room that it and its key claim until it is free.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Waiting {
+    pub(crate) extent: Extent,
+    pub(crate) claim: Claim,
+}
+
 impl Quarantine {
+    /// Units of all that waits, but for what being in pieces costs.
     pub(crate) fn units(&self) -> u64 {
         self.units
     }
 
-    pub(crate) fn freed_by(&mut self, seq: Seq, extent: Extent) {
-        self.freed.push_back((seq, extent));
-        self.units += extent.units;
+    /// The room of all that waits.
+    pub(crate) fn claim(&self) -> Claim {
+        self.claim
     }
 
-    pub(crate) fn truncated_by(&mut self, end: Lsn, extent: Extent) {
-        self.truncated.push_back((end, extent));
-        self.units += extent.units;
+    pub(crate) fn freed_by(&mut self, seq: Seq, waiting: Waiting) {
+        self.freed.push_back((seq, waiting));
+        self.claim += waiting.claim;
+        self.units += waiting.extent.units;
+    }
+
+    pub(crate) fn truncated_by(&mut self, end: Lsn, waiting: Waiting) {
+        self.truncated.push_back((end, waiting));
+        self.claim += waiting.claim;
+        self.units += waiting.extent.units;
     }
 
     /// A checkpoint at `seq` is durable: gives back at most `limit` extents, and says how many.
     pub(crate) fn release_checkpointed(&mut self, seq: Seq, limit: usize, to: &mut Allocator) -> usize {
         let due = self.freed.iter().take(limit).take_while(|&&(by, _)| by <= seq).count();
-        for (_, extent) in self.freed.drain(..due) {
-            self.units -= extent.units;
-            to.free(extent);
+        for (_, waiting) in self.freed.drain(..due) {
+            self.claim -= waiting.claim;
+            self.units -= waiting.extent.units;
+            to.free_value(waiting.extent);
         }
         due
     }
 
     /// The log is durable up to `durable`.
     pub(crate) fn release_durable(&mut self, durable: Lsn, to: &mut Allocator) {
-        while let Some(&(_, extent)) = self.truncated.front().filter(|&&(end, _)| end <= durable) {
+        while let Some(&(_, waiting)) = self.truncated.front().filter(|&&(end, _)| end <= durable) {
             self.truncated.pop_front();
-            self.units -= extent.units;
-            to.free(extent);
+            self.claim -= waiting.claim;
+            self.units -= waiting.extent.units;
+            to.free_value(waiting.extent);
         }
     }
 }

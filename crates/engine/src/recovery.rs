@@ -13,7 +13,7 @@
 //!
 //! The entries come back tentative: whether they count is for their owner to say.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::fmt;
 use std::io;
 use std::ops::Bound;
@@ -128,8 +128,12 @@ pub(crate) fn recover(
     };
     let mut scan = Scan::new(device, superblock, on);
     let log_damage = scan.run()?;
-    let own = own_extents(&superblock, &checkpoint, &scan.tentative, on);
-    let (allocator, overlap) = own.map_or_else(|damage| (Allocator::empty(), Some(damage)), |a| (a, None));
+    let (allocator, overlap) = match own_extents(device, &superblock, &checkpoint, &scan.tentative, on) {
+        Ok(allocator) => (allocator, None),
+        Err(ReadError::Corrupt(damage)) => (Allocator::empty(), Some(damage)),
+        Err(ReadError::Io(error)) => return Err(error.into()),
+        Err(error) => unreachable!("following values only reads the device: {error}"),
+    };
     let damage = damage.or(log_damage).or(overlap);
     let (superblock, newest) = if damage.is_none() {
         guard::sync_on_recovery(on, || {
@@ -182,24 +186,33 @@ fn no_superblock(slots: &[Result<Superblock, DecodeError>; 2]) -> OpenError {
     })
 }
 
-/// What is free is what nobody owns: no key, no entry of the log, no checkpoint chunk. Two owners are damage (E3).
+/// What is free is what nobody owns: no key, no entry of the log, no checkpoint chunk. Two owners are damage (E3). Where the
+/// pieces of a value are, they say themselves; one that is not whole could own anything, and is damage as well.
 fn own_extents(
+    device: &impl Device,
     superblock: &Superblock,
     checkpoint: &Checkpoint,
     tentative: &VecDeque<WalRecord>,
     on: Mechanisms,
-) -> Result<Allocator, Damage> {
+) -> Result<Allocator, ReadError> {
     let mut used: Vec<Extent> = checkpoint.index.range(Bound::Unbounded).map(|(_, s)| s.extent()).collect();
-    used.extend(tentative.iter().filter_map(|record| record.slot()).map(|s| s.extent()));
+    let logged = tentative.iter().filter_map(|record| Some((record.slot()?, record.header.pieces)));
+    used.extend(logged.clone().map(|(slot, _)| slot.extent()));
     used.extend(checkpoint.chunks.iter().map(ChunkRef::extent));
     used.sort_unstable();
     // Values that were overwritten in place have two owners on purpose.
     used.dedup_by(|b, a| guard::never_overwrite_live(on, || Some(*a), b.units) == Some(*b));
-    Allocator::new(superblock.data_units, used).map_err(|(one, other)| Damage {
-        zone: Zone::Data,
-        offset: superblock.data_offset.saturating_add(other.unit.saturating_mul(UNIT)),
-        expected: "units of the data region with one owner each (E3)".into(),
-        found: format!("{one:?} and {other:?}"),
+    let mut split = BTreeMap::new();
+    for (slot, pieces) in logged.chain(checkpoint.split.iter().copied()).filter(|&(_, pieces)| pieces > 1) {
+        split.insert(slot.unit, value::extents(device, superblock, &slot, pieces)?);
+    }
+    Allocator::new(superblock.data_units, used, split).map_err(|(one, other)| {
+        ReadError::Corrupt(Damage {
+            zone: Zone::Data,
+            offset: superblock.data_offset.saturating_add(other.unit.saturating_mul(UNIT)),
+            expected: "units of the data region with one owner each (E3)".into(),
+            found: format!("{one:?} and {other:?}"),
+        })
     })
 }
 
@@ -298,7 +311,8 @@ impl<'a, D: Device> Scan<'a, D> {
             let expected = format!("a record of batch {} at lsn {}", self.batch, broken.lsn);
             damage = Some(self.damage(Zone::Wal, expected));
         } else if let Some(read) = last.take_if(|read| read.lsn >= life_start) {
-            if let Some((seq, offset)) = self.missing_value(&read)? {
+            let values = self.values(&read)?;
+            if let Err((seq, offset)) = values {
                 (self.stop, self.stop_offset) = (Stop::Value { seq }, offset);
                 if guard::corruption_is_not_a_torn_tail(self.on, read.number, latest, false) {
                     damage = Some(self.damage(Zone::Data, format!("the value of entry {seq}")));
@@ -308,12 +322,11 @@ impl<'a, D: Device> Scan<'a, D> {
                     self.discarded_bytes += self.end.0 - read.lsn.0;
                     (self.end, self.batch) = (read.lsn, read.number);
                 }
-            } else {
+            } else if let Ok(extents) = values {
                 let records = self.ring.pieces(read.lsn, (self.end.0 - read.lsn.0) as usize);
                 self.last_batch = records.map(|(offset, range)| (offset, range.len())).to_vec();
-                let extents = read.records.iter().filter_map(WalRecord::slot).map(|slot| slot.extent());
                 let data_offset = self.superblock.data_offset;
-                let values = extents.map(|e| (data_offset + e.unit * UNIT, (e.units * UNIT) as usize));
+                let values = extents.iter().map(|e| (data_offset + e.unit * UNIT, (e.units * UNIT) as usize));
                 self.last_batch.extend(values);
                 last = Some(read);
             }
@@ -400,8 +413,8 @@ impl<'a, D: Device> Scan<'a, D> {
         if let Some(expected) = read.next.filter(|&next| seq != next && !(truncation && seq < next)) {
             return Ok(Err(Stop::OtherSeq { expected, found: seq }));
         }
-        let units = record.slot().map_or(0, |slot| slot.extent().units);
-        if unit.checked_add(units).is_none_or(|end| end > sb.data_units) {
+        let pieces = record.header.pieces;
+        if record.slot().is_some_and(|slot| !slot.is_within(sb.data_units, pieces)) {
             return Ok(Err(Stop::NotARecord(DecodeError::Field { name: "unit", value: unit })));
         }
         Ok(Ok(record))
@@ -426,11 +439,12 @@ impl<'a, D: Device> Scan<'a, D> {
         }
     }
 
-    /// The first value of the last batch that is not on the device: its entry, and where the value should be.
+    /// Where the values of the last batch are; or the first one that is not on the device: its entry, and where it should
+    /// begin.
     ///
     /// Only entries that count are looked at. The extent of one that is undone within the batch, or covered by the
     /// checkpoint, may already hold the value of a newer batch of which nothing else was written.
-    fn missing_value(&self, read: &BatchRead) -> io::Result<Option<(Seq, u64)>> {
+    fn values(&self, read: &BatchRead) -> io::Result<Result<Vec<Extent>, (Seq, u64)>> {
         let mut counting: Vec<&WalRecord> = Vec::new();
         for record in &read.records {
             if record.header.kind == TRUNCATE {
@@ -439,18 +453,24 @@ impl<'a, D: Device> Scan<'a, D> {
                 counting.push(record);
             }
         }
-        for slot in counting.into_iter().filter_map(WalRecord::slot) {
+        let mut extents = Vec::new();
+        for record in counting {
+            let Some(slot) = record.slot() else { continue };
+            let mut found = vec![slot.extent()];
             let fits = guard::data_checksum_in_log(self.on, || {
-                match value::read(self.device, &self.superblock, &slot, true) {
-                    Err(ReadError::Io(error)) => Err(error),
-                    result => Ok(result.is_ok()),
+                match value::extents(self.device, &self.superblock, &slot, record.header.pieces) {
+                    Err(ReadError::Io(error)) => return Err(error),
+                    Err(_) => return Ok(false),
+                    Ok(extents) => found = extents,
                 }
+                Ok(true)
             })?;
             if !fits {
-                return Ok(Some((slot.version, self.superblock.data_offset + slot.unit * UNIT)));
+                return Ok(Err((slot.version, self.superblock.data_offset + slot.unit * UNIT)));
             }
+            extents.append(&mut found);
         }
-        Ok(None)
+        Ok(Ok(extents))
     }
 
     /// The greatest batch of which a whole record lies at a sector behind `at`, where and when it must have been

@@ -12,17 +12,18 @@ use std::sync::Arc;
 use trace::{Kind, Tracer, emit};
 
 use crate::allocator::Allocator;
+use crate::claim::Claim;
 use crate::checkpoint::{Checkpoint, Run, read_chunk};
 use crate::device::Device;
 use crate::engine::Engine;
 use crate::error::{ReadError, WriteError};
 use crate::format::checkpoint_chunk::{ChunkHeader, ChunkRef, Slot, StreamHead, decode_item};
 use crate::format::data_record;
-use crate::index::{Index, item_bytes};
+use crate::index::Index;
 use crate::log::{Log, next_sector};
 use crate::quarantine::Quarantine;
 use crate::recent::Recent;
-use crate::types::{KEY_BYTES_MAX, Lsn, Seq, Standing, TransferChunk, TransferCursor, VALUE_BYTES_MAX};
+use crate::types::{Extent, KEY_BYTES_MAX, Lsn, Seq, Standing, TransferChunk, TransferCursor, VALUE_BYTES_MAX};
 use crate::value;
 
 /// Bytes of the checkpoint's stream that one piece is taken from.
@@ -31,7 +32,7 @@ const WINDOW_BYTES: usize = 64 << 10;
 /// A state being received.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Install {
-    index: Index,
+    pub(crate) index: Index,
     /// The items received so far are in order up to this key.
     last: Option<Arc<[u8]>>,
     version_max: Seq,
@@ -56,7 +57,7 @@ impl<D: Device> Engine<D> {
         let window = self.stream_window(at)?;
         let (mut items, mut rest, mut bytes) = (Vec::new(), window.as_slice(), 0);
         // The window may end within an item; whatever it is, it comes first in the next piece.
-        while let Ok((key, slot, item)) = decode_item(rest) {
+        while let Ok((key, slot, _, item)) = decode_item(rest) {
             bytes += item + slot.value_bytes as usize;
             if bytes > bytes_max && !items.is_empty() {
                 break;
@@ -118,23 +119,26 @@ impl<D: Device> Engine<D> {
         if !possible || install.last.as_ref().is_some_and(|last| *last >= key) {
             return Err(WriteError::BadItem);
         }
-        let units = data_record::units(value.len());
+        let Claim { units, item_bytes } = Claim::of(&key, value.len());
         // As much is left as the checkpoint of it can take.
-        let item_bytes = install.index.item_bytes() + item_bytes(&key);
-        let reserve = self.checkpoint_units(item_bytes);
+        let reserve = self.checkpoint_units(install.index.claim().item_bytes + item_bytes);
         let room = self.allocator.free_units() >= units + reserve;
-        let Some(extent) = room.then(|| self.allocator.alloc(units)).flatten() else {
+        let Some(whole) = room.then(|| self.allocator.alloc_value(value.len())).flatten() else {
             return Err(WriteError::NoSpace { needed: units });
         };
-        let header = data_record::header(version, &value);
-        let slot = Slot { version, unit: extent.unit, value_bytes: header.value_bytes, crc: header.crc };
+        let mut records = Vec::new();
+        let first = data_record::lay_out(version, &value, self.allocator.pieces(&whole), |at, header, piece| {
+            let mut bytes = Vec::new();
+            data_record::encode(&header, piece, &mut bytes);
+            records.push((self.offset_of(at), bytes));
+        });
+        let slot = Slot { version, unit: whole.unit, value_bytes: value.len() as u32, crc: first.crc };
         let Some(install) = &mut self.install else { return Err(WriteError::NotInstalling) };
         install.version_max = install.version_max.max(version);
         install.last = Some(key.clone());
         install.index.insert(&key, slot);
-        let mut bytes = Vec::new();
-        data_record::encode(&header, &value, &mut bytes);
-        let written = self.device.write_at(self.offset_of(extent), &bytes);
+        let written =
+            records.into_iter().try_for_each(|(offset, bytes)| self.device.write_at(offset, &bytes));
         written.map_err(|error| self.failed(error.into(), &mut Tracer::off()))
     }
 
@@ -177,6 +181,7 @@ impl<D: Device> Engine<D> {
         self.store(next).map_err(|error| self.failed(error, t))?;
         self.start_over(Checkpoint {
             index: install.index,
+            split: Vec::new(),
             host_state: run.host_state,
             chunks: run.writer.chunks,
         });
@@ -187,7 +192,7 @@ impl<D: Device> Engine<D> {
     /// Drops what was received.
     pub fn install_abort(&mut self) {
         if let Some(Install { index, .. }) = self.install.take() {
-            index.range(Bound::Unbounded).for_each(|(_, slot)| self.allocator.free(slot.extent()));
+            index.range(Bound::Unbounded).for_each(|(_, slot)| self.allocator.free_value(slot.extent()));
         }
     }
 
@@ -217,8 +222,13 @@ impl<D: Device> Engine<D> {
     /// The superblock has been flipped to `checkpoint` and an empty log: everything in memory follows.
     fn start_over(&mut self, checkpoint: Checkpoint) {
         let values = checkpoint.index.range(Bound::Unbounded).map(|(_, slot)| slot.extent());
-        let used = values.chain(checkpoint.chunks.iter().map(ChunkRef::extent)).collect();
-        self.allocator = Allocator::new(self.superblock.data_units, used).expect("E3: one owner per extent");
+        let mut used: Vec<Extent> = values.collect();
+        let pieces = used.iter().map(|whole| (whole.unit, self.allocator.pieces(whole)));
+        let split = pieces.filter(|(_, pieces)| pieces.len() > 1).map(|(unit, pieces)| (unit, pieces.to_vec()));
+        let split = split.collect();
+        used.extend(checkpoint.chunks.iter().map(ChunkRef::extent));
+        let allocator = Allocator::new(self.superblock.data_units, used, split);
+        self.allocator = allocator.expect("E3: one owner per extent");
         let (seq, start) = (self.superblock.checkpoint_seq, Lsn(self.superblock.replay_lsn));
         self.log = Log::new(
             self.log.ring,
@@ -228,7 +238,7 @@ impl<D: Device> Engine<D> {
             self.superblock.replay_batch,
             seq + 1,
         );
-        (self.applied, self.durable, self.tentative_bytes) = (seq, seq, 0);
+        (self.applied, self.durable, self.tentative) = (seq, seq, Claim::default());
         (self.quarantine, self.recent) = (Quarantine::default(), Recent::default());
         (self.run, self.install, self.starved) = (None, None, false);
         self.adopt(checkpoint);

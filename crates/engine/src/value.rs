@@ -3,37 +3,99 @@
 use std::sync::Arc;
 
 use crate::device::Device;
-use crate::error::{Damage, DecodeError, ReadError, Zone};
+use crate::error::{Damage, ReadError, Zone};
 use crate::format::checkpoint_chunk::Slot;
 use crate::format::data_record::{self, DataHeader};
 use crate::format::superblock::Superblock;
-use crate::types::UNIT;
+use crate::types::{Extent, UNIT};
 
-/// Reads the value of `slot`. With `verify`, the record must be the very one that the slot was made for: sealed, with
-/// this CRC, of this entry and length.
+/// Reads the value of `slot`. With `verify`, the records must be the very ones that the slot was made for: sealed, with
+/// the CRC that the slot or the piece before names, of this entry, and together of this length.
 pub(crate) fn read(
     device: &impl Device,
     superblock: &Superblock,
     slot: &Slot,
     verify: bool,
 ) -> Result<Arc<[u8]>, ReadError> {
-    let offset = superblock.data_offset.saturating_add(slot.unit.saturating_mul(UNIT));
-    let damaged = |found: String| {
-        let Slot { version, value_bytes, crc, .. } = slot;
-        let expected = format!("the value of entry {version}, {value_bytes} bytes, CRC-32C {crc:#010x}");
-        ReadError::Corrupt(Damage { zone: Zone::Data, offset, expected, found })
-    };
-    if slot.unit.checked_add(slot.extent().units).is_none_or(|end| end > superblock.data_units) {
-        return Err(damaged("a pointer beyond the data region".into()));
-    }
-    let mut bytes = vec![0; DataHeader::BYTES + slot.value_bytes as usize];
-    device.read_at(offset, &mut bytes)?;
-    if verify {
-        let header = data_record::decode(&bytes).map_err(|error: DecodeError| damaged(error.to_string()))?;
-        let DataHeader { crc, seq, value_bytes, .. } = header;
-        if (crc, seq, value_bytes) != (slot.crc, slot.version, slot.value_bytes) {
-            return Err(damaged(format!("that of entry {seq}, {value_bytes} bytes, CRC-32C {crc:#010x}")));
+    let (mut whole, mut pieces) = (None, Vec::new());
+    each_piece(device, superblock, slot, verify, |_, piece| {
+        if pieces.is_empty() && piece.len() == slot.value_bytes as usize {
+            whole = Some(piece.into());
+        } else {
+            pieces.extend_from_slice(piece);
         }
+    })?;
+    Ok(whole.unwrap_or_else(|| pieces.into()))
+}
+
+/// Where the pieces of a value are, of which there must be `count`.
+pub(crate) fn extents(
+    device: &impl Device,
+    superblock: &Superblock,
+    slot: &Slot,
+    count: u32,
+) -> Result<Vec<Extent>, ReadError> {
+    let mut extents = Vec::new();
+    each_piece(device, superblock, slot, true, |extent, _| extents.push(extent))?;
+    if extents.len() == count as usize {
+        return Ok(extents);
     }
-    Ok(bytes[DataHeader::BYTES..].into())
+    let offset = superblock.data_offset.saturating_add(slot.unit.saturating_mul(UNIT));
+    let (expected, found) = (format!("a value in {count} pieces"), format!("one in {}", extents.len()));
+    Err(ReadError::Corrupt(Damage { zone: Zone::Data, offset, expected, found }))
+}
+
+/// Reads one piece after the other.
+///
+/// The slot does not say whether there are several, so as much is read first as the value has: of a value in one piece,
+/// that is the whole of it. The bytes that are left fall with every piece, by a whole unit's at least: no chain of pieces
+/// can be followed for ever.
+fn each_piece(
+    device: &impl Device,
+    superblock: &Superblock,
+    slot: &Slot,
+    verify: bool,
+    mut each: impl FnMut(Extent, &[u8]),
+) -> Result<(), ReadError> {
+    let (mut unit, mut bytes, mut crc) = (slot.unit, slot.value_bytes, slot.crc);
+    let mut left = slot.value_bytes;
+    loop {
+        let offset = superblock.data_offset.saturating_add(unit.saturating_mul(UNIT));
+        let damaged = |found: String| {
+            let Slot { version, value_bytes, .. } = slot;
+            let expected =
+                format!("the value of entry {version}, {left} of {value_bytes} bytes, CRC-32C {crc:#010x}");
+            ReadError::Corrupt(Damage { zone: Zone::Data, offset, expected, found })
+        };
+        let region = superblock.data_units.saturating_sub(unit).saturating_mul(UNIT);
+        if region == 0 {
+            return Err(damaged("a pointer beyond the data region".into()));
+        }
+        let mut record = vec![0; (DataHeader::BYTES as u64 + u64::from(bytes)).min(region) as usize];
+        device.read_at(offset, &mut record)?;
+        let header = if verify { data_record::decode(&record) } else { DataHeader::get(&record) };
+        let header = header.map_err(|error| damaged(error.to_string()))?;
+        let DataHeader { seq, piece_bytes, next_bytes, next_unit, next_crc, .. } = header;
+        let last = next_bytes == 0;
+        let fills = (DataHeader::BYTES as u64 + u64::from(piece_bytes)).is_multiple_of(UNIT);
+        let first = left == slot.value_bytes;
+        let fits = piece_bytes <= left
+            && last == (piece_bytes == left)
+            && (first || piece_bytes == bytes)
+            && (last || fills && next_bytes <= left - piece_bytes)
+            && DataHeader::BYTES + piece_bytes as usize <= record.len();
+        if verify && (!fits || (header.crc, seq) != (crc, slot.version)) {
+            let found = format!("a record of entry {seq}, {piece_bytes} bytes and a piece of {next_bytes}");
+            return Err(damaged(format!("{found} behind it, CRC-32C {:#010x}", header.crc)));
+        }
+        // Without `verify-on-read`, whatever is there is the value.
+        let end = if fits { DataHeader::BYTES + piece_bytes as usize } else { record.len() };
+        let units = data_record::units(end - DataHeader::BYTES);
+        each(Extent { unit, units }, &record[DataHeader::BYTES..end]);
+        if last || !fits {
+            return Ok(());
+        }
+        left -= piece_bytes;
+        (unit, bytes, crc) = (next_unit, next_bytes, next_crc);
+    }
 }

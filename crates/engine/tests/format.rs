@@ -70,7 +70,7 @@ fn the_bytes_are_the_ones_in_the_annotated_dump() {
         annotate(&mut out, "WAL record", offset, &image, WalHeader::FIELDS, &rest);
     }
     let data = at(sb.data_offset);
-    let value = data_record::decode(&image[data..]).unwrap().value_bytes as usize;
+    let value = data_record::decode(&image[data..]).unwrap().piece_bytes as usize;
     annotate(&mut out, "data record", data, &image, DataHeader::FIELDS, &[("value", value)]);
     let head = sb.checkpoint_head();
     let chunk = at(sb.data_offset + head.unit * UNIT);
@@ -128,7 +128,7 @@ fn reseal(image: &mut [u8], at: usize) {
     let length = match word(at) as u32 {
         superblock::MAGIC => 512,
         engine::format::wal_record::MAGIC => word(at + 8),
-        data_record::MAGIC => 24 + word(at + 8),
+        data_record::MAGIC => DataHeader::BYTES + word(at + 8),
         checkpoint_chunk::MAGIC => 40 + word(at + 8),
         _ => return,
     };

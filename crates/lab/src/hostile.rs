@@ -97,7 +97,7 @@ pub fn data_record(bytes: &[u8]) {
     let len = DataHeader::BYTES.saturating_add(word(bytes, 8));
     for bytes in [bytes, &sealed(bytes, data_record::MAGIC, len)] {
         if let Ok(header) = data_record::decode(bytes) {
-            assert!(DataHeader::BYTES + header.value_bytes as usize <= bytes.len());
+            assert!(DataHeader::BYTES + header.piece_bytes as usize <= bytes.len());
         }
     }
 }
@@ -112,7 +112,7 @@ pub fn checkpoint_chunk(bytes: &[u8]) {
     }
     for from in [0, ChunkHeader::BYTES, ChunkHeader::BYTES + StreamHead::BYTES] {
         let mut rest = bytes.get(from..).unwrap_or_default();
-        while let Ok((key, _, len)) = checkpoint_chunk::decode_item(rest) {
+        while let Ok((key, _, _, len)) = checkpoint_chunk::decode_item(rest) {
             assert!(len == ItemHeader::BYTES + key.len() && len <= rest.len());
             rest = &rest[len..];
         }

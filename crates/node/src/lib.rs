@@ -206,17 +206,25 @@ impl<D: Device> Node<D> {
             Message::Write { request, op }
                 if self.replica.is_primary() && !self.has_room(std::iter::once(&*op)) =>
             {
+                // Where a checkpoint is about to give room, or to show that there is none, it is waited for.
+                let later = self.engine.checkpoint_due() || self.engine.checkpoint_running();
                 *op = Op::Nop;
-                if !self.has_room(std::iter::once(&*op)) {
+                if later || !self.has_room(std::iter::once(&*op)) {
                     let what = Refusable::Write(*request);
                     self.post(frame.from, Message::Refused { what, why: Refusal::Busy }, t);
                     return Ok(());
                 }
             }
-            // A backup takes the entries that fit, and acknowledges no more than it took.
+            // A backup takes the entries that fit, and acknowledges no more than it took. What it has it need not take.
             Message::Prepare { entries, .. } => {
-                while !entries.is_empty() && !self.has_room(entries.iter().map(|entry| &entry.op)) {
-                    entries.pop();
+                let new = entries.iter().enumerate().filter(|(_, entry)| !self.replica.has(entry));
+                let new: Vec<(usize, &Op)> = new.map(|(n, entry)| (n, &entry.op)).collect();
+                let mut fit = entries.len();
+                while fit > 0 && !self.has_room(new.iter().take_while(|(n, _)| *n < fit).map(|(_, op)| *op)) {
+                    fit -= 1;
+                }
+                if fit < entries.len() {
+                    self.replica.step(now, Event::Room(fit), t);
                 }
             }
             _ => {}

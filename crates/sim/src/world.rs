@@ -22,8 +22,6 @@ use crate::{Options, Report};
 pub(crate) const CLUSTER: ClusterId = *b"simulated world!";
 /// After healing, everything must be well within this time: many times what the slowest recovery takes.
 const RECOVERY_MAX: Micros = 30_000_000;
-/// With full disks it is not waited longer than this.
-const FLOODED_MAX: Micros = 5_000_000;
 /// How often it is looked whether all is well.
 const LOOK_EVERY: Micros = 20_000;
 /// What handling a batch of frames takes.
@@ -492,14 +490,6 @@ impl<'a> World<'a> {
         let waiting = self.waiting_for();
         match waiting {
             None => {
-                self.done = true;
-                self.settle_accounts()
-            }
-            // With full disks only what is answered has to be right: a majority of devices without room for the same
-            // entry can go on only once somebody gives them more.
-            Some(_)
-                if self.schedule.load.floods && self.queue.now() > self.schedule.heal_at + FLOODED_MAX =>
-            {
                 self.done = true;
                 self.settle_accounts()
             }

@@ -5,6 +5,7 @@
 //! fragmented the free space is. Each chunk names the one before it, with its CRC, and the superblock names the last:
 //! the chain hangs from the superblock, and no chunk of another checkpoint can slip in.
 
+use super::data_record::PIECES_MAX;
 use super::{check_crc, check_field, check_magic, long_enough, seal, table};
 use crate::error::DecodeError;
 use crate::types::{Extent, KEY_BYTES_MAX, Seq, UNIT, VALUE_BYTES_MAX};
@@ -38,12 +39,13 @@ table! {
 
 table! {
     /// The fixed part of an item; the key follows.
-    ItemHeader 26 {
+    ItemHeader 28 {
         0 version: u64, "the entry that wrote the value";
-        8 unit: u64, "first unit of the data record";
+        8 unit: u64, "first unit of the (first) data record";
         16 value_bytes: u32, "length of the value";
         20 value_crc: u32, "CRC of the data record";
         24 key_bytes: u16, "length of the key";
+        26 pieces: u16, "data records that the value lies in";
     }
 }
 
@@ -52,18 +54,24 @@ table! {
 pub struct Slot {
     /// The entry that wrote the value.
     pub version: Seq,
-    /// First unit of the data record.
+    /// First unit of the data record, or of the first of several.
     pub unit: u64,
     /// Length of the value.
     pub value_bytes: u32,
-    /// CRC of the data record.
+    /// CRC of that data record.
     pub crc: u32,
 }
 
 impl Slot {
-    /// The units it takes.
+    /// The units it takes, if it is in one piece.
     pub fn extent(&self) -> Extent {
         Extent { unit: self.unit, units: super::data_record::units(self.value_bytes as usize) }
+    }
+
+    /// Can it be in so many pieces in a region of that size? Of several, each says for itself where the next one is.
+    pub(crate) fn is_within(&self, data_units: u64, pieces: u32) -> bool {
+        let units = if pieces > 1 { 1 } else { self.extent().units };
+        self.unit.checked_add(units).is_some_and(|end| end <= data_units)
     }
 }
 
@@ -122,22 +130,24 @@ pub fn decode(bytes: &[u8]) -> Result<ChunkHeader, DecodeError> {
     Ok(h)
 }
 
-/// Appends a key and its slot to the stream.
-pub(crate) fn encode_item(key: &[u8], slot: &Slot, out: &mut Vec<u8>) {
+/// Appends a key, its slot and the pieces of its value to the stream.
+pub(crate) fn encode_item(key: &[u8], slot: &Slot, pieces: usize, out: &mut Vec<u8>) {
     let at = out.len();
     out.resize(at + ItemHeader::BYTES, 0);
     let &Slot { version, unit, value_bytes, crc: value_crc } = slot;
-    ItemHeader { version, unit, value_bytes, value_crc, key_bytes: key.len() as u16 }.put(&mut out[at..]);
+    let (key_bytes, pieces) = (key.len() as u16, pieces as u16);
+    ItemHeader { version, unit, value_bytes, value_crc, key_bytes, pieces }.put(&mut out[at..]);
     out.extend_from_slice(key);
 }
 
-/// Decodes the item at the beginning of `bytes`; also says how long it is.
-pub fn decode_item(bytes: &[u8]) -> Result<(&[u8], Slot, usize), DecodeError> {
+/// Decodes the item at the beginning of `bytes`: key, slot, pieces of the value; also says how long it is.
+pub fn decode_item(bytes: &[u8]) -> Result<(&[u8], Slot, u32, usize), DecodeError> {
     let h = ItemHeader::get(bytes)?;
     let end = ItemHeader::BYTES + usize::from(h.key_bytes);
     check_field((1..=KEY_BYTES_MAX).contains(&usize::from(h.key_bytes)), "key_bytes", h.key_bytes.into())?;
     check_field(h.value_bytes as usize <= VALUE_BYTES_MAX, "value_bytes", h.value_bytes.into())?;
+    check_field((1..=PIECES_MAX).contains(&h.pieces.into()), "pieces", h.pieces.into())?;
     long_enough(bytes, end)?;
     let slot = Slot { version: h.version, unit: h.unit, value_bytes: h.value_bytes, crc: h.value_crc };
-    Ok((&bytes[ItemHeader::BYTES..end], slot, end))
+    Ok((&bytes[ItemHeader::BYTES..end], slot, h.pieces.into(), end))
 }

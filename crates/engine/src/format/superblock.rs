@@ -18,7 +18,7 @@ use crate::types::{Identity, Lsn, Seq, Standing, UNIT};
 /// "CUTA", read as a little-endian number.
 pub const MAGIC: u32 = u32::from_le_bytes(*b"CUTA");
 /// Raised when the meaning of any byte changes; other versions are refused.
-pub const VERSION: u16 = 1;
+pub const VERSION: u16 = 2;
 /// Byte offsets of the two slots.
 pub const SLOTS: [u64; 2] = [0, 4096];
 /// Byte offset of the WAL ring.
@@ -33,7 +33,7 @@ table! {
     Superblock 144 {
         0 magic: u32, "\"CUTA\"";
         4 crc: u32, "CRC-32C of bytes 8 to 511";
-        8 version: u16, "format version, 1";
+        8 version: u16, "format version, 2";
         10 standing: u16, "1 founding, 2 joining, 3 member";
         12 unit: u32, "allocation unit in bytes, 512";
         16 generation: u64, "the valid slot with the greater generation counts";

@@ -9,6 +9,7 @@
 use std::sync::Arc;
 
 use super::checkpoint_chunk::Slot;
+use super::data_record::PIECES_MAX;
 use super::{check_crc, check_field, check_magic, long_enough, seal, table};
 use crate::error::DecodeError;
 use crate::types::{Condition, KEY_BYTES_MAX, Lsn, TAG_BYTES_MAX, VALUE_BYTES_MAX};
@@ -43,9 +44,9 @@ table! {
         40 batch: u64, "batch it was written with";
         48 seq: u64, "the entry, or the first entry undone";
         56 version: u64, "the version that the condition asks for";
-        64 unit: u64, "first unit of the data record";
+        64 unit: u64, "first unit of the (first) data record";
         72 value_crc: u32, "CRC of the data record";
-        76 reserved: u32, "zero";
+        76 pieces: u32, "data records that the value lies in; 0 if there is no value";
     }
 }
 
@@ -133,6 +134,7 @@ impl WalRecord {
         check_field(h.last <= 1, "last", h.last.into())?;
         check_field(h.condition <= 3, "condition", h.condition.into())?;
         check_field(h.value_bytes as usize <= VALUE_BYTES_MAX, "value_bytes", h.value_bytes.into())?;
+        check_field((h.kind == PUT) == (1..=PIECES_MAX).contains(&h.pieces), "pieces", h.pieces.into())?;
         check_field((1..1 << 62).contains(&h.seq), "seq", h.seq)?;
         check_field(h.lsn < 1 << 62, "lsn", h.lsn)?;
         let (key, tag) = bytes[fixed..end].split_at(key_bytes);
