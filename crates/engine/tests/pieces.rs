@@ -1,0 +1,386 @@
+//! Values for which no free extent is long enough: in pieces, and yet like any other value.
+
+mod common;
+
+use std::collections::BTreeMap;
+
+use common::*;
+use engine::format::data_record::{self, DataHeader};
+use engine::{
+    AppendError, Condition, Device, Engine, Extent, Layout, Op, Owner, ReadError, Standing, UNIT,
+    VALUE_BYTES_MAX, Zone,
+};
+use trace::{Mechanisms, Tracer};
+
+fn off() -> Tracer {
+    Tracer::off()
+}
+
+fn big(bytes: usize, salt: usize) -> Op {
+    let value = (0..bytes).map(|n| (n / 7 + n * salt) as u8).collect::<Vec<u8>>().into();
+    Op::Put { key: common::bytes("big"), value, condition: Condition::Always }
+}
+
+/// Fills a device with values of this length, and keeps only one of so many: what is free then is in pieces between them.
+fn riddled<D: Device>(e: &mut Engine<D>, value_bytes: usize, one_of: usize) {
+    let value = "v".repeat(value_bytes);
+    let mut n = 0;
+    while e.has_room(std::iter::once(&put("00000", &value)), 3) {
+        e.add(put(&format!("{n:05}"), &value));
+        n += 1;
+        if n % 64 == 0 {
+            e.sync_now().unwrap();
+            e.commit_all();
+        }
+        if e.checkpoint_due() {
+            e.checkpoint_now();
+        }
+    }
+    e.sync_now().unwrap();
+    e.commit_all();
+    e.checkpoint_now();
+    for k in (0..n).filter(|k| k % one_of > 0) {
+        e.add(delete(&format!("{k:05}")));
+        if k % 64 == 0 {
+            e.sync_now().unwrap();
+            e.commit_all();
+            if e.checkpoint_due() {
+                e.checkpoint_now();
+            }
+        }
+    }
+    e.sync_now().unwrap();
+    e.commit_all();
+    e.checkpoint_now();
+}
+
+/// A small device all of whose free space is in pieces of one unit, but for what a checkpoint took.
+fn in_single_units() -> Disk {
+    let disk = Disk::tiny();
+    let (mut e, _) = open(&disk);
+    riddled(&mut e, 10, 2);
+    // The longest free extents go first: put short values until one of two units finds none of two.
+    for n in 0.. {
+        let mut trial = open(&disk.fork()).0;
+        trial.commit_all();
+        if !trial.has_room(std::iter::once(&big(700, 1)), 3) {
+            panic!("nothing of it is in single units");
+        }
+        trial.write(big(700, 1));
+        if pieces(&trial, "big").len() == 2 {
+            return disk;
+        }
+        e.write(put(&format!("fill {n}"), ""));
+        e.checkpoint_now();
+    }
+    unreachable!()
+}
+
+/// Where the value of a key is.
+fn pieces<D: Device>(e: &Engine<D>, key: &str) -> Vec<Extent> {
+    let of_key = |owner: &Owner| matches!(owner, Owner::Key(k, _) if **k == *key.as_bytes());
+    e.owners().into_iter().filter(|(_, owner)| of_key(owner)).map(|(extent, _)| extent).collect()
+}
+
+/// No unit has two owners, and those without one are free: nothing is lost, nothing is given out twice (E3).
+fn every_unit_has_one_owner<D: Device>(e: &Engine<D>) {
+    let (mut end, mut owned, space) = (0, 0, e.space());
+    for (extent, owner) in e.owners() {
+        assert!(extent.unit >= end, "E3: {owner:?} begins in what is owned up to {end}");
+        end = extent.unit + extent.units;
+        owned += extent.units;
+    }
+    assert_eq!(space.quarantined, 0);
+    assert_eq!(owned + space.free, space.units, "E3");
+}
+
+fn value_of(op: &Op) -> &[u8] {
+    match op {
+        Op::Put { value, .. } => value,
+        _ => &[],
+    }
+}
+
+#[test]
+fn a_16_mib_value_on_a_device_whose_free_space_is_in_small_pieces() {
+    let disk = Disk::formatted(48 << 20, Layout { wal_bytes: 1 << 20 });
+    let (mut e, _) = open(&disk);
+    riddled(&mut e, 8 << 10, 3);
+    let free = e.space().free;
+    let longest = e.owners().windows(2).map(|w| w[1].0.unit - w[0].0.unit - w[0].0.units).max().unwrap();
+    assert!(longest < data_record::units(VALUE_BYTES_MAX) / 4, "{longest} units are in one piece");
+
+    let op = big(VALUE_BYTES_MAX, 1);
+    assert!(e.has_room(std::iter::once(&op), 3));
+    e.add(op.clone());
+    assert_eq!(e.entry(e.last_seq()).unwrap().unwrap().op, op);
+    e.sync_now().unwrap();
+    // Not applied yet, it is read from the log; then from the index; then from the checkpoint.
+    let (mut e, report) = open(&disk.power_cut(|_| 0));
+    assert!(report.damage.is_none(), "{report}");
+    assert!(e.entry(e.last_seq()).unwrap().unwrap().op == op);
+    e.commit_all();
+    assert!(*e.get(b"big").unwrap().unwrap().value == *value_of(&op));
+    assert!(pieces(&e, "big").len() > 500, "{} pieces", pieces(&e, "big").len());
+    e.checkpoint_now();
+    every_unit_has_one_owner(&e);
+    let (mut e, _) = open(&e.device().power_cut(|_| 0));
+    assert!(*e.get(b"big").unwrap().unwrap().value == *value_of(&op));
+
+    // To another device, in one piece there; and every piece of it here is given back once.
+    let (mut other, _) = open(&Disk::formatted(48 << 20, Layout { wal_bytes: 1 << 20 }));
+    other.install_begin(&mut off()).unwrap();
+    let mut next = None;
+    loop {
+        let chunk = e.transfer_read(next, 1 << 20).unwrap();
+        chunk.items.into_iter().for_each(|(key, version, value)| other.install_put(key, version, value).unwrap());
+        next = chunk.next;
+        if next.is_none() {
+            break;
+        }
+    }
+    other.install_finish(e.checkpoint_seq(), Vec::new(), 1, &mut off()).unwrap();
+    assert!(*other.get(b"big").unwrap().unwrap().value == *value_of(&op));
+    assert_eq!(pieces(&other, "big").len(), 1);
+    e.write(delete("big"));
+    e.checkpoint_now();
+    every_unit_has_one_owner(&e);
+    assert_eq!(e.space().free, free);
+}
+
+#[test]
+fn free_units_alone_decide_whether_a_value_fits() {
+    for seed in 0..40 {
+        let (mut rng, disk) = (Rng(seed), Disk::tiny());
+        let (mut e, _) = open(&disk);
+        let mut refused = 0;
+        for _ in 0..300 {
+            let op = match rng.below(4) {
+                0 => delete(&rng.below(40).to_string()),
+                _ => put(&rng.below(40).to_string(), &"x".repeat(rng.below(9_000) as usize)),
+            };
+            let free = e.space().free - e.space().reserve.min(e.space().free);
+            let roomy = e.has_room(std::iter::once(&op), 3);
+            match e.append(op.clone(), b"tag", &mut off()) {
+                Ok(_) => assert!(roomy, "seed {seed}: has_room says no to what is taken"),
+                Err(AppendError::NoSpace { needed, .. }) => {
+                    // A key more may cost a unit more of each of two checkpoints.
+                    assert!(!roomy && needed + 2 > free, "seed {seed}: {needed} of {free} units are refused");
+                    refused += 1;
+                }
+                Err(error) => panic!("seed {seed}: {error}"),
+            }
+            e.sync_now().unwrap();
+            e.commit_all();
+            if rng.one_in(3) || e.checkpoint_due() {
+                e.checkpoint_now();
+                every_unit_has_one_owner(&e);
+            }
+        }
+        assert!(refused > 10, "seed {seed}: the device was never full");
+    }
+}
+
+/// Whatever a device has been through, it takes what another one of its size takes.
+#[test]
+fn two_devices_with_one_log_refuse_the_same_however_fragmented_they_are() {
+    let (mut one, _) = open(&Disk::tiny());
+    let (mut other, _) = open(&Disk::tiny());
+    // Only the other one has had these.
+    riddled(&mut other, 700, 3);
+    let keys: Vec<_> = other.scan(b"", None, 10_000).into_iter().map(|(key, ..)| key).collect();
+    for key in keys.iter().step_by(2) {
+        other.write(Op::Delete { key: key.clone(), condition: Condition::Always });
+    }
+    other.checkpoint_now();
+    for (key, ..) in other.scan(b"", None, 10_000) {
+        let value = other.get(&key).unwrap().unwrap().value;
+        one.write(Op::Put { key, value, condition: Condition::Always });
+    }
+    one.checkpoint_now();
+    let mut rng = Rng(3);
+    let mut taken = 0;
+    for n in 0.. {
+        let op = put(&format!("n{n}"), &"y".repeat(rng.below(6_000) as usize));
+        let rooms = (one.has_room(std::iter::once(&op), 3), other.has_room(std::iter::once(&op), 3));
+        assert_eq!(rooms.0, rooms.1, "after {taken} puts");
+        if !rooms.0 {
+            break;
+        }
+        taken += 1;
+        for e in [&mut one, &mut other] {
+            e.write(op.clone());
+            e.checkpoint_now();
+        }
+    }
+    let split = |e: &Engine<Disk>| (0..taken).filter(|n| pieces(e, &format!("n{n}")).len() > 1).count();
+    assert!(taken > 10 && split(&other) > split(&one), "{} and {}", split(&one), split(&other));
+}
+
+#[test]
+fn a_put_in_pieces_that_is_undone_or_without_effect_gives_every_piece_back() {
+    let disk = in_single_units();
+    let (mut e, _) = open(&disk);
+    e.commit_all();
+    let free = e.space().free;
+    e.add(big(700, 1));
+    e.sync_now().unwrap();
+    e.undo(e.last_seq());
+    assert!(e.space().quarantined > 0, "the truncation is not durable yet");
+    e.sync_now().unwrap();
+    every_unit_has_one_owner(&e);
+    let Op::Put { key, value, .. } = big(700, 2) else { unreachable!() };
+    let seq = e.write(Op::Put { key, value, condition: Condition::Present });
+    assert_eq!((e.get(b"big").unwrap(), e.applied_seq()), (None, seq), "there is no such key to replace");
+    e.checkpoint_now();
+    every_unit_has_one_owner(&e);
+    assert_eq!(e.space().free, free);
+}
+
+/// Each byte of each piece of a value, changed: with its checksum left as it was, and with one that fits.
+#[test]
+fn a_broken_chain_is_damage_and_never_served_nor_followed_for_ever() {
+    let disk = in_single_units();
+    let (mut e, _) = open(&disk);
+    e.commit_all();
+    e.write(big(1_200, 1));
+    e.checkpoint_now();
+    let at = pieces(&e, "big");
+    let start = engine::format::superblock::Superblock::decode(&disk.image()).unwrap().data_offset;
+    assert!(at.len() >= 2, "{at:?}");
+    for piece in &at {
+        let offset = (start + piece.unit * UNIT) as usize;
+        for byte in 0..DataHeader::BYTES + 2 {
+            for sealed in [false, true] {
+                let mut image = disk.image();
+                image[offset + byte] ^= 0x15;
+                if sealed && (4..8).contains(&byte) {
+                    continue;
+                }
+                if sealed {
+                    let len = DataHeader::BYTES as u64
+                        + u64::from(u32::from_le_bytes(image[offset + 8..offset + 12].try_into().unwrap()));
+                    let Some(record) = image.get(offset + 8..offset + len as usize) else { continue };
+                    let crc = crc32c::crc32c(record);
+                    image[offset + 4..offset + 8].copy_from_slice(&crc.to_le_bytes());
+                }
+                let (e, report) = open(&Disk::of(image));
+                let damage = report.damage.unwrap_or_else(|| panic!("byte {byte} of {piece:?}: not noticed"));
+                assert_eq!(damage.zone, Zone::Data);
+                assert!(matches!(e.get(b"big"), Err(ReadError::Corrupt(_))));
+            }
+        }
+    }
+}
+
+/// A chain whose links all fit, and that leads back to where it began: made by solving for the checksum.
+#[test]
+fn a_chain_that_leads_back_to_its_beginning_ends() {
+    let disk = in_single_units();
+    let (mut e, _) = open(&disk);
+    e.commit_all();
+    e.write(big(1_200, 1));
+    e.checkpoint_now();
+    let at = pieces(&e, "big");
+    let start = engine::format::superblock::Superblock::decode(&disk.image()).unwrap().data_offset;
+    let mut image = disk.image();
+    let first = e.owners().into_iter().find_map(|(_, owner)| match owner {
+        Owner::Key(key, slot) if *key == *b"big" => Some(slot),
+        _ => None,
+    });
+    let first = first.unwrap();
+    // The piece names itself as the next one, with the CRC that the slot has for it. The last four bytes of the piece are
+    // then chosen so that it has that CRC: a CRC can be made what one likes.
+    let offset = (start + first.unit * UNIT) as usize;
+    let len = at.iter().find(|piece| piece.unit == first.unit).unwrap().units * UNIT;
+    image[offset + 12..offset + 16].copy_from_slice(&(len as u32 - DataHeader::BYTES as u32).to_le_bytes());
+    image[offset + 24..offset + 32].copy_from_slice(&first.unit.to_le_bytes());
+    image[offset + 32..offset + 36].copy_from_slice(&first.crc.to_le_bytes());
+    let end = offset + len as usize;
+    // CRC-32C is linear: which bits of the last word change it how?
+    let crc = |image: &[u8]| crc32c::crc32c(&image[offset + 8..end]);
+    let (base, mut basis) = (crc(&image), BTreeMap::new());
+    for bit in 0..32 {
+        image[end - 4 + bit / 8] ^= 1 << (bit % 8);
+        let (mut change, mut bits) = (crc(&image) ^ base, 1u32 << bit);
+        image[end - 4 + bit / 8] ^= 1 << (bit % 8);
+        while change != 0 {
+            let top = 31 - change.leading_zeros();
+            match basis.get(&top) {
+                Some(&(c, b)) => (change, bits) = (change ^ c, bits ^ b),
+                None => {
+                    basis.insert(top, (change, bits));
+                    break;
+                }
+            }
+        }
+    }
+    let (mut wanted, mut flips) = (base ^ first.crc, 0);
+    while wanted != 0 {
+        let (c, b) = basis[&(31 - wanted.leading_zeros())];
+        (wanted, flips) = (wanted ^ c, flips ^ b);
+    }
+    for bit in (0..32).filter(|bit| flips >> bit & 1 == 1) {
+        image[end - 4 + bit / 8] ^= 1 << (bit % 8);
+    }
+    assert_eq!(crc(&image), first.crc);
+    image[offset + 4..offset + 8].copy_from_slice(&first.crc.to_le_bytes());
+    assert!(data_record::decode(&image[offset..]).is_ok());
+    let (e, report) = open(&Disk::of(image));
+    assert!(report.damage.is_some_and(|damage| damage.zone == Zone::Data));
+    assert!(matches!(e.get(b"big"), Err(ReadError::Corrupt(_))));
+}
+
+#[test]
+fn every_size_fits_where_its_units_are_free_and_costs_no_more_than_in_one_piece_where_one_is() {
+    assert_eq!([0, 100, 476, 477, 4096].map(data_record::units), [1, 1, 1, 2, 9]);
+    assert_eq!([0, 100, 476, 477, 4096].map(data_record::units_max), [1, 1, 1, 2, 9]);
+    for bytes in (0..3_000).chain([VALUE_BYTES_MAX - 1, VALUE_BYTES_MAX]) {
+        assert!(data_record::units_max(bytes) >= data_record::units(bytes));
+    }
+    let disk = in_single_units();
+    for bytes in [0, 1, 475, 476, 477, 952, 953, 1_428, 2_000, 5_000] {
+        let (mut e, _) = open(&disk.fork());
+        e.commit_all();
+        let free = e.space().free;
+        let op = big(bytes, 3);
+        e.write(op.clone());
+        let taken = free - e.space().free;
+        assert!((data_record::units(bytes)..=data_record::units_max(bytes)).contains(&taken), "{bytes}: {taken}");
+        assert!(*e.get(b"big").unwrap().unwrap().value == *value_of(&op));
+    }
+}
+
+#[test]
+fn an_unproven_device_takes_all_that_a_full_one_of_its_size_holds() {
+    let (mut full, _) = open(&Disk::tiny());
+    riddled(&mut full, 700, 3);
+    let mut n = 0;
+    for bytes in [6_000, 900, 20] {
+        while full.has_room(std::iter::once(&put("xxxxxx", &"z".repeat(bytes))), 3) {
+            full.write(put(&format!("x{n:05}"), &"z".repeat(bytes)));
+            full.checkpoint_now();
+            n += 1;
+        }
+    }
+    let disk = Disk::new(TINY_BYTES);
+    engine::format(&disk, &ME, Standing::Joining, TINY).unwrap();
+    let (mut e, _) = Engine::open(disk, &ME, Mechanisms::all(), &mut off()).unwrap();
+    e.install_begin(&mut off()).unwrap();
+    let mut next = None;
+    loop {
+        let chunk = full.transfer_read(next, 4_000).unwrap();
+        chunk.items.into_iter().for_each(|(key, version, value)| e.install_put(key, version, value).unwrap());
+        next = chunk.next;
+        if next.is_none() {
+            break;
+        }
+    }
+    e.install_finish(full.checkpoint_seq(), full.host_state().to_vec(), 1, &mut off()).unwrap();
+    assert_eq!(e.key_count(), full.key_count());
+    // And it goes on as the other one does.
+    let last = e.last_seq();
+    e.write(delete("x00000"));
+    e.checkpoint_now();
+    assert_eq!((e.last_seq(), e.space().quarantined), (last + 1, 0));
+}
