@@ -24,33 +24,19 @@ fn big(bytes: usize, salt: usize) -> Op {
 /// Fills a device with values of this length, and keeps only one of so many: what is free then is in pieces between them.
 fn riddled<D: Device>(e: &mut Engine<D>, value_bytes: usize, one_of: usize) {
     let value = "v".repeat(value_bytes);
-    let mut n = 0;
-    while e.has_room(std::iter::once(&put("00000", &value)), 3) {
-        e.add(put(&format!("{n:05}"), &value));
-        n += 1;
-        if n % 64 == 0 {
-            e.sync_now().unwrap();
-            e.commit_all();
-        }
+    let go = |e: &mut Engine<D>, op| {
+        e.write(op);
         if e.checkpoint_due() {
             e.checkpoint_now();
         }
+    };
+    let mut n = 0;
+    while e.has_room(std::iter::once(&put("00000", &value)), 3) {
+        go(e, put(&format!("{n:05}"), &value));
+        n += 1;
     }
-    e.sync_now().unwrap();
-    e.commit_all();
     e.checkpoint_now();
-    for k in (0..n).filter(|k| k % one_of > 0) {
-        e.add(delete(&format!("{k:05}")));
-        if k % 64 == 0 {
-            e.sync_now().unwrap();
-            e.commit_all();
-            if e.checkpoint_due() {
-                e.checkpoint_now();
-            }
-        }
-    }
-    e.sync_now().unwrap();
-    e.commit_all();
+    (0..n).filter(|k| k % one_of > 0).for_each(|k| go(e, delete(&format!("{k:05}"))));
     e.checkpoint_now();
 }
 
@@ -156,8 +142,8 @@ fn free_units_alone_decide_whether_a_value_fits() {
         let mut refused = 0;
         for _ in 0..300 {
             let op = match rng.below(4) {
-                0 => delete(&rng.below(40).to_string()),
-                _ => put(&rng.below(40).to_string(), &"x".repeat(rng.below(9_000) as usize)),
+                0 => delete(&rng.below(70).to_string()),
+                _ => put(&rng.below(70).to_string(), &"x".repeat(rng.below(9_000) as usize)),
             };
             let free = e.space().free - e.space().reserve.min(e.space().free);
             let roomy = e.has_room(std::iter::once(&op), 3);
@@ -191,13 +177,13 @@ fn two_devices_with_one_log_refuse_the_same_however_fragmented_they_are() {
     let keys: Vec<_> = other.scan(b"", None, 10_000).into_iter().map(|(key, ..)| key).collect();
     for key in keys.iter().step_by(2) {
         other.write(Op::Delete { key: key.clone(), condition: Condition::Always });
+        other.checkpoint_now();
     }
-    other.checkpoint_now();
     for (key, ..) in other.scan(b"", None, 10_000) {
         let value = other.get(&key).unwrap().unwrap().value;
         one.write(Op::Put { key, value, condition: Condition::Always });
+        one.checkpoint_now();
     }
-    one.checkpoint_now();
     let mut rng = Rng(3);
     let mut taken = 0;
     for n in 0.. {
@@ -380,7 +366,7 @@ fn an_unproven_device_takes_all_that_a_full_one_of_its_size_holds() {
     assert_eq!(e.key_count(), full.key_count());
     // And it goes on as the other one does.
     let last = e.last_seq();
-    e.write(delete("x00000"));
+    e.write(delete("00000"));
     e.checkpoint_now();
     assert_eq!((e.last_seq(), e.space().quarantined), (last + 1, 0));
 }

@@ -157,7 +157,10 @@ impl World<'_> {
             },
             Reply::Missing => Told::Missing,
             Reply::Unknown(_) => Told::Unknown,
-            Reply::Unavailable(_) => Told::Nothing,
+            Reply::Unavailable(why) => {
+                self.report.full += u64::from(why.contains("full"));
+                Told::Nothing
+            }
             Reply::Damaged => {
                 if !self.seats.iter().any(|seat| seat.suspect) {
                     self.complain("P5", 5, format!("k{key} is said to be damaged, and nothing was"));

@@ -91,6 +91,8 @@ pub struct Report {
     pub operations: u64,
     /// Of these, writes whose outcome the client was told is unknown.
     pub unknown: u64,
+    /// Of these, puts that were refused because the device is full.
+    pub full: u64,
     /// Entries that were committed.
     pub committed: u64,
     /// Takeovers that succeeded.

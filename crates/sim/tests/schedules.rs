@@ -79,6 +79,23 @@ fn a_schedule_with_faults_left_out_is_a_schedule() {
     }
 }
 
+/// Puts are refused; reads, deletes and the replicas themselves go on, whatever the device of each has been through.
+/// `SEEDS=20000 cargo test --release -p sim --test schedules full_disks` for the long run.
+#[test]
+fn full_disks_refuse_puts_and_hold_up_nothing_else() {
+    let seeds: u64 = std::env::var("SEEDS").ok().and_then(|s| s.parse().ok()).unwrap_or(60);
+    let (options, mut full, mut operations) = (Options::default(), 0, 0);
+    for seed in 0..seeds {
+        let mut schedule = Schedule::generate(seed, &options);
+        (schedule.load.floods, schedule.load.keys, schedule.load.value_max) = (true, 16, 30_000);
+        let report = execute(&schedule, &options);
+        assert_eq!(report.violation, None, "seed {seed}, flooded");
+        (full, operations) = (full + report.full, operations + report.operations);
+    }
+    println!("{seeds} schedules, {operations} operations, {full} puts refused");
+    assert!(full > 5 * seeds, "the disks were hardly ever full: {full} puts were refused");
+}
+
 /// Runs seeds without a mechanism until a promise breaks. The bound is several times what it takes.
 fn breaks(id: &str, seeds: u64) -> sim::Violation {
     let summary = run_many(0..seeds, &without(id), |_| {});
