@@ -1,7 +1,7 @@
 //! Every small workload, a crash at every write and sync of it, every subset of what was not synced, and further
 //! crashes during the recoveries from that.
 //!
-//! Bounds: workloads of `OPS` operations (3 unless set); all subsets of up to 6 unsynced sectors, else 64 chosen by a
+//! Bounds: workloads of `OPS` operations (3 unless set, 2 where values lie in pieces); all subsets of up to 6 unsynced sectors, else 64 chosen by a
 //! seed, one in eight of them with torn sectors; of every 16th state, a second crash at each write and sync of the
 //! recovery, of every 256th a chain of five. `OPS=4 cargo test --release -p engine --test enumerate` for the long run.
 
@@ -57,8 +57,8 @@ fn act(e: &mut Engine<Disk>, m: &mut Model, what: usize) -> bool {
 }
 
 /// A device with some history, opened.
-fn prepared() -> (Disk, Model) {
-    let disk = Disk::new(64 << 10);
+fn prepared(bytes: u64) -> (Disk, Model) {
+    let disk = Disk::new(bytes);
     engine::format(&disk, &ME, Standing::Member, Layout { wal_bytes: 8 << 10 }).unwrap();
     let (mut e, _) = open(&disk);
     let mut m = Model::default();
@@ -66,6 +66,39 @@ fn prepared() -> (Disk, Model) {
         assert!(act(&mut e, &mut m, what));
     }
     (disk, m)
+}
+
+/// The same, with nothing but single units free: a new value lies in two pieces at least.
+fn riddled() -> (Disk, Model) {
+    let (disk, mut m) = prepared(96 << 10);
+    let (mut e, _) = open(&disk);
+    e.commit_all();
+    let go = |e: &mut Engine<Disk>, m: &mut Model, op: Op| {
+        let seq = e.append(op.clone(), b"tag", &mut Tracer::off()).unwrap();
+        m.entries.push(Entry { seq, tag: (*b"tag").into(), op });
+        for what in [4, 6, 7] {
+            assert!(act(e, m, what));
+        }
+    };
+    let mut n = 0;
+    while e.has_room(std::iter::once(&put("000", "")), 3) {
+        go(&mut e, &mut m, put(&format!("{n:03}"), ""));
+        n += 1;
+    }
+    (0..n).step_by(2).for_each(|k| go(&mut e, &mut m, delete(&format!("{k:03}"))));
+    // The longest free extents are used first.
+    loop {
+        let mut trial = open(&disk.fork()).0;
+        trial.write(put("new", &"n".repeat(700)));
+        let pieces = trial.owners().into_iter().filter(
+            |(_, owner)| matches!(owner, engine::Owner::Key(key, slot) if **key == *b"new" && slot.value_bytes == 700),
+        );
+        if pieces.count() > 1 {
+            return (disk, m);
+        }
+        n += 1;
+        go(&mut e, &mut m, put(&format!("{n:03}"), ""));
+    }
 }
 
 struct Count {
@@ -113,8 +146,16 @@ fn recover_and_crash_again(
 
 #[test]
 fn every_crash_point_of_every_small_workload_is_survived() {
-    let ops: u32 = std::env::var("OPS").ok().and_then(|s| s.parse().ok()).unwrap_or(3);
-    let (base, model) = prepared();
+    survived(prepared(64 << 10), 3);
+}
+
+#[test]
+fn and_so_it_is_where_every_new_value_lies_in_pieces() {
+    survived(riddled(), 2);
+}
+
+fn survived((base, model): (Disk, Model), ops: u32) {
+    let ops: u32 = std::env::var("OPS").ok().and_then(|s| s.parse().ok()).unwrap_or(ops);
     let mut count = Count { states: 0, recoveries: 0 };
     for workload in 0..ALPHABET.pow(ops) {
         let what: Vec<usize> = (0..ops).map(|n| workload / ALPHABET.pow(n) % ALPHABET).collect();
@@ -147,5 +188,5 @@ fn every_crash_point_of_every_small_workload_is_survived() {
         count.states,
         count.recoveries
     );
-    assert!(base.size() > 0 && count.states > 10_000);
+    assert!(base.size() > 0 && count.states > 2_000);
 }
