@@ -176,7 +176,12 @@ impl Inspect {
         let owners = engine.owners();
         for (extent, owner) in self.shown(&owners) {
             let offset = superblock.data_offset + extent.unit * UNIT;
-            say!("  byte {offset:>10}  unit {:>8} +{:<6} {}", extent.unit, extent.units, owned_by(extent, owner));
+            say!(
+                "  byte {offset:>10}  unit {:>8} +{:<6} {}",
+                extent.unit,
+                extent.units,
+                owned_by(extent, owner)
+            );
             if self.hex && !matches!(owner, Owner::Chunk(_)) {
                 let raw = read(engine.device(), offset, (extent.units * UNIT) as usize);
                 self.dump(DataHeader::FIELDS, &raw, DataHeader::BYTES);

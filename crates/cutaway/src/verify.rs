@@ -96,7 +96,8 @@ fn check(seen: &Seen) -> Result<Checked, OpenError> {
         ));
     }
     // A value in several pieces is read as one.
-    for (_, owner) in engine.owners().into_iter().filter(|(extent, owner)| extent.unit == owner.first_unit()) {
+    for (_, owner) in engine.owners().into_iter().filter(|(extent, owner)| extent.unit == owner.first_unit())
+    {
         let read = match &owner {
             Owner::Chunk(_) => {
                 checked.chunks += 1;

@@ -278,3 +278,53 @@ fn the_kaitai_description_parses_an_image() {
     assert_eq!((&checkpoint["seq"], &checkpoint["host_state"]), (&2.into(), &"the owner's state".into()));
     assert_eq!(checkpoint["items"][1]["value"], "in the checkpoint too");
 }
+
+#[test]
+fn a_value_in_pieces_is_shown_piece_by_piece_and_verified_as_one() {
+    let dir = TempDir::new().unwrap();
+    let path = dir.path().join("shard-0.img");
+    let device = FileDevice::create(&path, 256 << 10).unwrap();
+    engine::format(&device, &ME, Standing::Member, Layout { wal_bytes: 32 * UNIT }).unwrap();
+    let t = &mut Tracer::off();
+    let (mut e, _) = Engine::open(&device, &ME, Mechanisms::all(), t).unwrap();
+    let write = |e: &mut Engine<&FileDevice>, op| {
+        e.append(op, b"tag", &mut Tracer::off()).unwrap();
+        e.sync(&mut Tracer::off()).unwrap();
+        e.commit(e.last_seq(), &mut Tracer::off()).unwrap();
+        e.checkpoint(Vec::new(), &mut Tracer::off()).unwrap();
+    };
+    let value = "v".repeat(40 << 10);
+    for key in ["a", "b", "c", "d"] {
+        write(&mut e, put(key, &value));
+    }
+    for key in ["a", "c"] {
+        write(&mut e, Op::Delete { key: key.as_bytes().into(), condition: Condition::Always });
+    }
+    write(&mut e, put("large", &"w".repeat(90 << 10)));
+    let mut pieces: Vec<_> = e.owners();
+    pieces.retain(|(_, owner)| matches!(owner, Owner::Key(key, _) if **key == *b"large"));
+    assert!(pieces.len() > 1, "{pieces:?}");
+    drop(e);
+
+    let (seen, code) = json("inspect", &path);
+    let shown = seen["open"]["extents"].as_array().unwrap().iter();
+    let shown: Vec<_> = shown.filter(|extent| extent["owner"].as_str().unwrap().contains("large")).collect();
+    assert_eq!((code, shown.len()), (Some(0), pieces.len()));
+    for (shown, (extent, owner)) in shown.iter().zip(&pieces) {
+        assert_eq!(
+            (shown["unit"].as_u64(), shown["units"].as_u64()),
+            (Some(extent.unit), Some(extent.units))
+        );
+        let what = if extent.unit == owner.first_unit() { "its first piece" } else { "a further piece" };
+        assert!(shown["owner"].as_str().unwrap().ends_with(what), "{shown}");
+    }
+    let (verified, code) = json("verify", &path);
+    assert_eq!((code, verified["values"].as_u64()), (Some(0), Some(3)));
+
+    // A bit of the last piece.
+    let (extent, _) = pieces.iter().find(|(extent, owner)| extent.unit != owner.first_unit()).unwrap();
+    let past = Past { _dir: dir, path: path.clone(), owners: Vec::new(), data_offset: WAL + 32 * UNIT };
+    past.flip(past.data_offset + extent.unit * UNIT + 100);
+    let (verified, code) = json("verify", &path);
+    assert_eq!((code, &verified["damage"][0]["zone"]), (Some(4), &"data".into()));
+}

@@ -115,7 +115,8 @@ fn parse(stream: &[u8], data_units: u64) -> Result<(Items, Split, Vec<u8>), Stri
     let (host_state, mut rest) = rest.split_at(host_bytes.ok_or("a host state longer than the stream")?);
     let (mut items, mut split) = (Items::new(), Split::new());
     while !rest.is_empty() {
-        let (key, slot, pieces, bytes) = decode_item(rest).map_err(|e| format!("item {}: {e}", items.len()))?;
+        let (key, slot, pieces, bytes) =
+            decode_item(rest).map_err(|e| format!("item {}: {e}", items.len()))?;
         let in_order = items.last().is_none_or(|(before, _)| **before < *key);
         if !in_order || !slot.is_within(data_units, pieces) {
             return Err(format!(

@@ -6,11 +6,15 @@
 //! 2. Both backups have their free space in smaller pieces, or more values that wait for a checkpoint, and no room.
 //! 3. The put is never committed, and the deletes that would give room queue behind it, for ever.
 //!
-//! So an entry is taken if it fits at worst: every value in pieces of one unit, every key twice in a checkpoint. With
-//! what is taken already, that is the same sum on every device of this size that has the same entries since the same
-//! checkpoint, and it never grows by a later checkpoint. A backup that has no room for an entry therefore has it after a
-//! checkpoint of what is committed: it cannot be that of the primary that is older. And a replica that leads after a
-//! restart, not knowing any more how much is committed, took its entries on top of the checkpoint that it still has.
+//! So an entry is taken if it fits at worst: every value in pieces of one unit, every key in two checkpoints. Together with
+//! what is taken already, that is a sum over the state of the last checkpoint and the puts behind it, whether they are
+//! applied or not: what a put replaces and a delete removes gives its room back by the next checkpoint. So the sum is the
+//! same on every device of one size, and a later checkpoint only makes it smaller.
+//!
+//! A backup without room for an entry that the primary took has the room, therefore, once its checkpoint is no older than
+//! the primary's was; and that is always possible, because a checkpoint's entries are committed, and a backup hears of it.
+//! The same holds of a replica that leads after a restart and does not know any more how much is committed: it took the
+//! entries of its log on top of the very checkpoint that it still has.
 
 use std::ops::{Add, AddAssign, Sub, SubAssign};
 

@@ -165,8 +165,7 @@ impl<D: Device> Engine<D> {
             let first = data_record::lay_out(seq, value, pieces, |at, header, piece| {
                 self.log.push_value(start + at.unit * UNIT, &header, piece)
             });
-            (header.unit, header.value_bytes, header.value_crc) =
-                (whole.unit, value.len() as u32, first.crc);
+            (header.unit, header.value_bytes, header.value_crc) = (whole.unit, value.len() as u32, first.crc);
             header.pieces = pieces.len() as u32;
         }
         let (lsn, extent, bytes) = (self.log.end.0, header.unit, u64::from(header.value_bytes));

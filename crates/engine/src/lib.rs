@@ -37,14 +37,15 @@
 //! | `cache` | values in memory, for reads |
 //! | `recovery` | from bytes to an engine: torn tail or damage? |
 //! | `index`, `key`, `allocator`, `quarantine`, `value` | keys, a key's bytes, free units, units that are not free yet, reading a value |
+//! | `claim` | what fits, whatever the free space looks like: the same on every replica |
 //! | `checkpoint`, `transfer` | the state as of one entry, to the device and to another one |
 //! | `guard` | the mechanisms, each with the failure it prevents |
 //! | `prepare`, `file` | formatting, real files |
 //! | `embedded`, `group_commit` | the store, and how its writers share a sync |
 //! | `owners` | who owns which extent, for `inspect` and `verify` |
 //!
-//! Left out: compression, encryption, and growing a device. A production
-//! engine would also keep the index on the device; here it is in memory, at about 200 bytes for a key of 100.
+//! Left out: compression, encryption, and growing a device. A production engine would also keep the index on the device;
+//! here it is in memory, at about 200 bytes for a key of 100.
 
 #![forbid(unsafe_code)]
 

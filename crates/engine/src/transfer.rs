@@ -12,8 +12,8 @@ use std::sync::Arc;
 use trace::{Kind, Tracer, emit};
 
 use crate::allocator::Allocator;
-use crate::claim::Claim;
 use crate::checkpoint::{Checkpoint, Run, read_chunk};
+use crate::claim::Claim;
 use crate::device::Device;
 use crate::engine::Engine;
 use crate::error::{ReadError, WriteError};
@@ -23,7 +23,9 @@ use crate::index::Index;
 use crate::log::{Log, next_sector};
 use crate::quarantine::Quarantine;
 use crate::recent::Recent;
-use crate::types::{Extent, KEY_BYTES_MAX, Lsn, Seq, Standing, TransferChunk, TransferCursor, VALUE_BYTES_MAX};
+use crate::types::{
+    Extent, KEY_BYTES_MAX, Lsn, Seq, Standing, TransferChunk, TransferCursor, VALUE_BYTES_MAX,
+};
 use crate::value;
 
 /// Bytes of the checkpoint's stream that one piece is taken from.
@@ -127,11 +129,12 @@ impl<D: Device> Engine<D> {
             return Err(WriteError::NoSpace { needed: units });
         };
         let mut records = Vec::new();
-        let first = data_record::lay_out(version, &value, self.allocator.pieces(&whole), |at, header, piece| {
-            let mut bytes = Vec::new();
-            data_record::encode(&header, piece, &mut bytes);
-            records.push((self.offset_of(at), bytes));
-        });
+        let first =
+            data_record::lay_out(version, &value, self.allocator.pieces(&whole), |at, header, piece| {
+                let mut bytes = Vec::new();
+                data_record::encode(&header, piece, &mut bytes);
+                records.push((self.offset_of(at), bytes));
+            });
         let slot = Slot { version, unit: whole.unit, value_bytes: value.len() as u32, crc: first.crc };
         let Some(install) = &mut self.install else { return Err(WriteError::NotInstalling) };
         install.version_max = install.version_max.max(version);
@@ -224,7 +227,8 @@ impl<D: Device> Engine<D> {
         let values = checkpoint.index.range(Bound::Unbounded).map(|(_, slot)| slot.extent());
         let mut used: Vec<Extent> = values.collect();
         let pieces = used.iter().map(|whole| (whole.unit, self.allocator.pieces(whole)));
-        let split = pieces.filter(|(_, pieces)| pieces.len() > 1).map(|(unit, pieces)| (unit, pieces.to_vec()));
+        let split =
+            pieces.filter(|(_, pieces)| pieces.len() > 1).map(|(unit, pieces)| (unit, pieces.to_vec()));
         let split = split.collect();
         used.extend(checkpoint.chunks.iter().map(ChunkRef::extent));
         let allocator = Allocator::new(self.superblock.data_units, used, split);

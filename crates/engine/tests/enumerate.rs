@@ -1,9 +1,10 @@
 //! Every small workload, a crash at every write and sync of it, every subset of what was not synced, and further
 //! crashes during the recoveries from that.
 //!
-//! Bounds: workloads of `OPS` operations (3 unless set, 2 where values lie in pieces); all subsets of up to 6 unsynced sectors, else 64 chosen by a
-//! seed, one in eight of them with torn sectors; of every 16th state, a second crash at each write and sync of the
-//! recovery, of every 256th a chain of five. `OPS=4 cargo test --release -p engine --test enumerate` for the long run.
+//! Bounds: workloads of `OPS` operations (3 unless set, 2 where values lie in pieces); all subsets of up to 6 unsynced
+//! sectors, else 64 chosen by a seed, one in eight of them with torn sectors; of every 16th state, a second crash at each
+//! write and sync of the recovery, of every 256th a chain of five. `OPS=4 cargo test --release -p engine --test enumerate`
+//! for the long run.
 
 mod common;
 

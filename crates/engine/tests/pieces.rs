@@ -119,7 +119,10 @@ fn a_16_mib_value_on_a_device_whose_free_space_is_in_small_pieces() {
     let mut next = None;
     loop {
         let chunk = e.transfer_read(next, 1 << 20).unwrap();
-        chunk.items.into_iter().for_each(|(key, version, value)| other.install_put(key, version, value).unwrap());
+        chunk
+            .items
+            .into_iter()
+            .for_each(|(key, version, value)| other.install_put(key, version, value).unwrap());
         next = chunk.next;
         if next.is_none() {
             break;
@@ -332,7 +335,10 @@ fn every_size_fits_where_its_units_are_free_and_costs_no_more_than_in_one_piece_
         let op = big(bytes, 3);
         e.write(op.clone());
         let taken = free - e.space().free;
-        assert!((data_record::units(bytes)..=data_record::units_max(bytes)).contains(&taken), "{bytes}: {taken}");
+        assert!(
+            (data_record::units(bytes)..=data_record::units_max(bytes)).contains(&taken),
+            "{bytes}: {taken}"
+        );
         assert!(*e.get(b"big").unwrap().unwrap().value == *value_of(&op));
     }
 }
