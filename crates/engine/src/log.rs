@@ -274,7 +274,9 @@ impl Log {
     pub(crate) fn reuse(&mut self, batch: Batch) {
         let Batch { mut records, values: Values { mut bytes, mut writes }, .. } = batch;
         if records.capacity() + bytes.capacity() <= KEPT_BYTES {
-            (records.clear(), bytes.clear(), writes.clear());
+            records.clear();
+            bytes.clear();
+            writes.clear();
             self.spare = (records, Values { bytes, writes });
         }
     }
