@@ -3,6 +3,7 @@
 //! An entry is *tentative* when appended, *durable* when the batch it went out with is back, and *visible* when
 //! applied. In this order only: `applied <= durable <= last`. A tentative entry can be truncated, an applied one never.
 
+use std::borrow::Borrow;
 use std::io;
 use std::ops::Bound;
 use std::sync::Arc;
@@ -178,9 +179,10 @@ impl<D: Device> Engine<D> {
 
     /// Would all of these be appended, with tags of this length? For an owner that has to know before it decides. Never
     /// says yes and then refuses.
-    pub fn has_room<'a>(&mut self, ops: impl Iterator<Item = &'a Op>, tag_bytes: usize) -> bool {
+    pub fn has_room(&mut self, ops: impl Iterator<Item: Borrow<Op>>, tag_bytes: usize) -> bool {
         let (mut log_bytes, mut more) = (0, Claim::default());
         for op in ops {
+            let op = op.borrow();
             if let Op::Put { key, value, .. } = op {
                 more += Claim::of(key, value.len());
             }

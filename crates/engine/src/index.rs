@@ -35,14 +35,21 @@ impl Index {
     }
 
     pub(crate) fn get(&self, key: &[u8]) -> Option<Slot> {
-        self.map.get(key).copied()
+        match Key::short(key) {
+            Some(key) => self.map.get(&key).copied(),
+            None => self.map.get(key).copied(),
+        }
     }
 
     /// Puts `slot` where `key` is, and returns what was there.
     pub(crate) fn insert(&mut self, key: &[u8], slot: Slot) -> Option<Slot> {
         self.claim += claim(key, &slot);
         // Most puts replace: one search then, and the key that is there stays.
-        let Some(there) = self.map.get_mut(key) else {
+        let there = match Key::short(key) {
+            Some(key) => self.map.get_mut(&key),
+            None => self.map.get_mut(key),
+        };
+        let Some(there) = there else {
             self.map.insert(key.into(), slot);
             return None;
         };

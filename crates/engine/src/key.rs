@@ -21,14 +21,18 @@ pub(crate) enum Key {
     Long(Arc<[u8]>),
 }
 
+impl Key {
+    /// The key, if it is short: to look for it, which is faster than to look for its bytes.
+    pub(crate) fn short(key: &[u8]) -> Option<Key> {
+        let mut bytes = [0; SHORT_BYTES_MAX];
+        bytes.get_mut(..key.len())?.copy_from_slice(key);
+        Some(Key::Short { len: key.len() as u8, bytes })
+    }
+}
+
 impl From<&[u8]> for Key {
     fn from(key: &[u8]) -> Key {
-        if key.len() > SHORT_BYTES_MAX {
-            return Key::Long(key.into());
-        }
-        let mut bytes = [0; SHORT_BYTES_MAX];
-        bytes[..key.len()].copy_from_slice(key);
-        Key::Short { len: key.len() as u8, bytes }
+        Key::short(key).unwrap_or_else(|| Key::Long(key.into()))
     }
 }
 
@@ -63,9 +67,21 @@ impl PartialOrd for Key {
 }
 
 impl Ord for Key {
+    /// Short keys are compared as numbers: with zeros behind them they are in the same order, but that "a" and "a\0" tie.
     fn cmp(&self, other: &Key) -> Ordering {
-        (**self).cmp(&**other)
+        match (self, other) {
+            (Key::Short { len: a_len, bytes: a }, Key::Short { len: b_len, bytes: b }) => {
+                words(a).cmp(&words(b)).then(a_len.cmp(b_len))
+            }
+            _ => (**self).cmp(&**other),
+        }
     }
+}
+
+/// The bytes as three numbers, of which the last repeats two bytes of the second.
+fn words(bytes: &[u8; SHORT_BYTES_MAX]) -> [u64; 3] {
+    [0, 8, SHORT_BYTES_MAX - 8]
+        .map(|at| u64::from_be_bytes(bytes[at..at + 8].try_into().expect("a slice of eight bytes")))
 }
 
 impl fmt::Debug for Key {
@@ -83,6 +99,13 @@ mod tests {
         let lengths = [0, 1, SHORT_BYTES_MAX - 1, SHORT_BYTES_MAX, SHORT_BYTES_MAX + 1, 1024];
         let keys: Vec<Vec<u8>> =
             lengths.iter().flat_map(|&n| [0, 7, 255].map(|byte| vec![byte; n])).collect();
+        // They differ in one byte, at each place in turn.
+        let differ = (0..SHORT_BYTES_MAX + 2).map(|at| {
+            let mut key = vec![7; SHORT_BYTES_MAX];
+            key.get_mut(at).into_iter().for_each(|byte| *byte = 8);
+            key
+        });
+        let keys: Vec<Vec<u8>> = keys.into_iter().chain(differ).collect();
         for a in &keys {
             assert_eq!(*Key::from(&a[..]), **a);
             for b in &keys {

@@ -384,8 +384,7 @@ impl<D: Device> Node<D> {
     }
 
     fn has_room<'a>(&mut self, ops: impl Iterator<Item = &'a Op>) -> bool {
-        let ops: Vec<engine::Op> = ops.cloned().map(convert::op_into_engine).collect();
-        self.engine.has_room(ops.iter(), convert::TAG_BYTES_MAX)
+        self.engine.has_room(ops.cloned().map(convert::op_into_engine), convert::TAG_BYTES_MAX)
     }
 
     fn remember_cause(&mut self, cause: Option<EventId>) {
