@@ -33,13 +33,14 @@ impl Allocator {
     /// this is not for an assertion.
     pub(crate) fn new(
         units: u64,
-        used: Vec<Extent>,
+        mut used: Vec<Extent>,
         split: BTreeMap<u64, Vec<Extent>>,
     ) -> Result<Allocator, (Extent, Extent)> {
         let mut a = Allocator { split, ..Allocator::empty() };
-        let mut pieces = Vec::with_capacity(used.len());
-        used.iter().for_each(|whole| pieces.extend_from_slice(a.pieces(whole)));
-        let mut used = pieces;
+        // Of a large device without any, not a second list.
+        if !a.split.is_empty() {
+            used = used.iter().flat_map(|whole| a.pieces(whole)).copied().collect();
+        }
         used.sort_unstable();
         let mut before = Extent { unit: 0, units: 0 };
         for e in used {

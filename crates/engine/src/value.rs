@@ -63,8 +63,9 @@ fn each_piece(
         let offset = superblock.data_offset.saturating_add(unit.saturating_mul(UNIT));
         let damaged = |found: String| {
             let Slot { version, value_bytes, .. } = slot;
+            let last = if left < *value_bytes { format!("the last {left} of ") } else { String::new() };
             let expected =
-                format!("the value of entry {version}, {left} of {value_bytes} bytes, CRC-32C {crc:#010x}");
+                format!("the value of entry {version}, {last}{value_bytes} bytes, CRC-32C {crc:#010x}");
             ReadError::Corrupt(Damage { zone: Zone::Data, offset, expected, found })
         };
         let region = superblock.data_units.saturating_sub(unit).saturating_mul(UNIT);
