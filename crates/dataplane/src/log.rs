@@ -92,5 +92,7 @@ mod tests {
         );
         log.append(Epoch(6));
         assert_eq!(log.epoch_at(5), Some(Epoch(6)));
+        log.compact(4);
+        assert_eq!((log.run_start(4), log.run_start(5)), (4, 5), "what is in the checkpoint is no run");
     }
 }

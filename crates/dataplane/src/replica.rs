@@ -339,9 +339,7 @@ impl Replica {
             self.send(Address::Node(primary), Message::Fenced { promised: self.promised });
             return false;
         }
-        if epoch > self.promised || !matches!(self.role, Role::Backup) {
-            self.step_down(epoch, t);
-        }
+        self.step_down(epoch, t);
         if self.following != Some(primary) || (self.proven && epoch > self.promised) {
             emit!(
                 t,

@@ -1,8 +1,9 @@
 //! What a primary says to those who ask it, driven without a device: every effect succeeds at once.
 
 use dataplane::{
-    Address, Condition, Config, Effect, Epoch, Event, GatewayId, Message, Micros, NodeId, Op, Outcome, Query,
-    ReadResult, Refusable, Refusal, Replica, RequestId, Restored, Tail, Timing, guard,
+    Address, Condition, Config, Effect, Epoch, Event, GatewayId, Message, Micros, NodeId, Op, Origin,
+    Outcome, Proof, Query, ReadResult, Refusable, Refusal, Replica, RequestId, Restored, RoleName, Tail,
+    Timing, guard,
 };
 use trace::{Mechanisms, Tracer};
 
@@ -15,6 +16,10 @@ struct Host {
     sent: Vec<(Address, Message)>,
     /// The last entry of each frame of entries, and whom it went to.
     entries: Vec<(NodeId, u64)>,
+    /// The entry before the first one of each such frame.
+    prevs: Vec<(NodeId, u64)>,
+    /// Most entries that fit one frame.
+    frame_max: u64,
 }
 
 /// What each entry is said to take.
@@ -26,6 +31,11 @@ impl Host {
     }
 
     fn with(members: u32, timing: Timing) -> Host {
+        Host::with_log(members, timing, &[])
+    }
+
+    /// With a log of entries of these epochs, none of them in a checkpoint.
+    fn with_log(members: u32, timing: Timing, epochs: &[u64]) -> Host {
         let config = Config {
             me: NodeId(1),
             members: (1..=members).map(NodeId).collect(),
@@ -38,10 +48,11 @@ impl Host {
             proven: true,
             checkpoint: 0,
             host_state: Vec::new(),
-            entries: Vec::new(),
+            entries: epochs.iter().map(|epoch| (Epoch(*epoch), Origin::Marker)).collect(),
         };
+        let (last, frame_max) = (epochs.len() as u64, u64::MAX);
         let replica = Replica::restore(config, restored).unwrap();
-        Host { replica, last: 0, now: 1_000, sent: Vec::new(), entries: Vec::new() }
+        Host { replica, last, now: 1_000, sent: vec![], entries: vec![], prevs: vec![], frame_max }
     }
 
     fn step(&mut self, event: Event) {
@@ -54,7 +65,9 @@ impl Host {
                     self.replica.step(self.now, applied, &mut Tracer::off());
                 }
                 Effect::SendEntries { to, prev, upto, .. } => {
+                    let upto = upto.min(prev.seq.saturating_add(self.frame_max));
                     self.entries.push((to, upto));
+                    self.prevs.push((to, prev.seq));
                     let sent = Event::Sent(to, upto, ENTRY_BYTES * (upto - prev.seq));
                     self.replica.step(self.now, sent, &mut Tracer::off());
                 }
@@ -252,4 +265,220 @@ fn a_backup_that_does_not_answer_is_sent_no_more_than_a_window() {
     // It answers, and gets the rest.
     host.peer(3, Message::PrepareOk { epoch, matched: matched + 3 });
     assert_eq!(sent_to(&host, 3).last(), Some(&6));
+}
+
+#[test]
+fn a_primary_takes_on_no_more_than_it_may_keep_and_more_once_that_is_applied() {
+    let mut host = Host::with(3, Timing { waiting_max: 2, ..Timing::default() });
+    host.serve();
+    let epoch = host.replica.status(host.now).promised;
+    for want in [None, None, Some(Refusal::Busy)] {
+        assert_eq!(refusal(&host.asks(Message::OpenSession)), want);
+    }
+    host.sync();
+    host.peer(2, Message::PrepareOk { epoch, matched: host.last });
+    assert_eq!(refusal(&host.asks(Message::OpenSession)), None);
+    for (id, want) in [(1, None), (2, None), (3, Some(Refusal::Busy))] {
+        assert_eq!(refusal(&host.asks(read(id))), want, "reads that wait are kept as well");
+    }
+}
+
+#[test]
+fn a_confirmation_is_a_sign_of_life() {
+    let mut host = Host::new(3);
+    host.serve();
+    let epoch = host.replica.status(host.now).promised;
+    host.asks(read(5));
+    host.now += 300_000;
+    host.peer(3, Message::Confirmed { epoch, round: 1 });
+    assert_eq!(host.replica.status(host.now).cut_off_micros, 0);
+}
+
+#[test]
+fn a_primary_wants_to_be_woken_for_its_next_heartbeat_or_for_a_read_that_nobody_confirmed() {
+    let timing = Timing { heartbeat_every: 50_000, resend_after: 200_000, ..Timing::default() };
+    let mut host = Host::with(3, timing.clone());
+    host.serve();
+    host.now += 10;
+    let heartbeats = |host: &mut Host| {
+        host.entries.clear();
+        host.step(Event::Tick);
+        host.entries.len()
+    };
+    // What the backup has acknowledged leaves nothing to send but a sign of life, from the last frame on.
+    let due = host.replica.next_deadline().unwrap();
+    assert_eq!(due, 1_000 + timing.heartbeat_every);
+    host.now = due - 1;
+    assert_eq!(heartbeats(&mut host), 0);
+    host.now = due;
+    assert_eq!(heartbeats(&mut host), 2, "one for each backup");
+    assert_eq!(host.replica.next_deadline(), Some(due + timing.heartbeat_every));
+
+    let mut host = Host::with(3, Timing { heartbeat_every: 1_000_000, ..timing.clone() });
+    host.serve();
+    host.now += 10;
+    let asked_at = host.now;
+    host.asks(read(5));
+    let confirms = |host: &mut Host| {
+        host.sent.clear();
+        host.step(Event::Tick);
+        host.sent.iter().filter(|(_, message)| matches!(message, Message::Confirm { .. })).count()
+    };
+    assert_eq!(host.replica.next_deadline(), Some(asked_at + timing.resend_after));
+    host.now = asked_at + timing.resend_after - 1;
+    assert_eq!(confirms(&mut host), 0);
+    host.now += 1;
+    assert_eq!(confirms(&mut host), 2, "both are asked again");
+    assert_eq!(host.replica.next_deadline(), Some(host.now + timing.resend_after));
+}
+
+#[test]
+fn a_candidate_that_nobody_supports_gives_up_when_its_patience_ends() {
+    let mut host = Host::new(3);
+    host.asks(Message::TakeOver { above: Epoch(0) });
+    let due = host.now + Timing::default().candidate_patience;
+    assert_eq!(host.replica.next_deadline(), Some(due));
+    let role = |host: &mut Host, now| {
+        host.now = now;
+        host.step(Event::Tick);
+        host.replica.status(now).role
+    };
+    assert_eq!(role(&mut host, due - 1), RoleName::Candidate);
+    host.sent.clear();
+    assert_eq!(role(&mut host, due), RoleName::Backup);
+    let told = |(to, message): &(Address, Message)| {
+        *to == Address::Gateway(GATEWAY) && matches!(message, Message::Status { .. })
+    };
+    assert!(host.sent.iter().any(told), "who asked learns it: {:?}", host.sent);
+    assert_eq!(host.replica.next_deadline(), None);
+}
+
+/// What was sent to a backup since the last time: the entry before the first one of each frame.
+fn sent_to(host: &mut Host, node: u32) -> Vec<u64> {
+    let prevs = std::mem::take(&mut host.prevs);
+    prevs.into_iter().filter(|(to, _)| *to == NodeId(node)).map(|(_, prev)| prev).collect()
+}
+
+#[test]
+fn what_does_not_fit_one_frame_goes_out_in_the_next_while_the_window_has_room() {
+    let mut host = Host::with(2, Timing { window_bytes: 4 * ENTRY_BYTES, ..Timing::default() });
+    host.serve();
+    host.frame_max = 2;
+    let (epoch, matched) = (host.replica.status(host.now).promised, host.last);
+    sent_to(&mut host, 2);
+    for _ in 0..6 {
+        host.step(Event::Message(Address::Gateway(GATEWAY), Message::OpenSession));
+    }
+    host.step(Event::Settle);
+    assert_eq!(sent_to(&mut host, 2), [matched, matched + 2], "two frames fill the window");
+    host.peer(2, Message::PrepareOk { epoch, matched: matched + 2 });
+    assert_eq!(sent_to(&mut host, 2), [matched + 4]);
+}
+
+#[test]
+fn a_refusal_says_where_to_go_on_and_the_beginning_of_the_log_is_tried_before_a_transfer() {
+    let mut host = Host::with_log(3, Timing::default(), &[1; 8]);
+    host.serve();
+    let epoch = host.replica.status(host.now).promised;
+    assert_eq!(sent_to(&mut host, 3), [8]);
+    host.peer(3, Message::PrepareRefused { epoch, prev: 8, last: 6 });
+    assert_eq!(sent_to(&mut host, 3), [6], "its log ends there");
+    // A checkpoint has the first five.
+    host.step(Event::Compacted(5));
+    host.peer(3, Message::PrepareRefused { epoch, prev: 6, last: 2 });
+    assert_eq!(sent_to(&mut host, 3), [5]);
+    host.peer(3, Message::PrepareRefused { epoch, prev: 5, last: 2 });
+    host.sent.clear();
+    host.now += Timing::default().heartbeat_every;
+    host.step(Event::Tick);
+    assert!(sent_to(&mut host, 3).is_empty());
+    assert!(host.sent.contains(&(Address::Node(NodeId(3)), Message::Behind { epoch, retained_from: 6 })));
+}
+
+#[test]
+fn of_several_frames_that_are_refused_only_the_first_refusal_says_something_new() {
+    let mut host = Host::with_log(3, Timing::default(), &[1, 1, 1]);
+    host.serve();
+    let (epoch, marker) = (host.replica.status(host.now).promised, host.last);
+    host.peer(3, Message::PrepareOk { epoch, matched: 1 });
+    for _ in 0..2 {
+        host.asks(Message::OpenSession);
+    }
+    sent_to(&mut host, 3);
+    let mut refuses = |refusals: &[(u64, u64)]| {
+        for &(prev, last) in refusals {
+            let refused = Message::PrepareRefused { epoch, prev, last };
+            host.step(Event::Message(Address::Node(NodeId(3)), refused));
+        }
+        host.step(Event::Settle);
+        sent_to(&mut host, 3)
+    };
+    // It doubts the run from 2 on; and behind its end, which is 4, there is nothing to doubt.
+    assert_eq!(refuses(&[(marker, 2), (marker + 1, 4)]), [2]);
+    assert!(refuses(&[(0, 0)]).is_empty(), "a late one, of what it has acknowledged since");
+    assert_eq!(refuses(&[(1, 0)]), [1], "what it has acknowledged is not sent again, all else is");
+}
+
+fn answers(messages: &[Message]) -> usize {
+    messages.iter().filter(|message| matches!(message, Message::ReadAnswer { .. })).count()
+}
+
+#[test]
+fn a_replica_that_is_alone_is_its_own_majority() {
+    let mut host = Host::new(1);
+    host.asks(Message::TakeOver { above: Epoch(0) });
+    host.sync();
+    assert!(host.replica.status(host.now).serving);
+    host.now += 1_000_000;
+    assert_eq!(host.replica.status(host.now).cut_off_micros, 0);
+    assert_eq!(answers(&host.asks(read(5))), 1);
+}
+
+#[test]
+fn of_two_candidates_of_one_epoch_one_is_elected_and_the_other_follows() {
+    let mut host = Host::new(3);
+    host.asks(Message::TakeOver { above: Epoch(0) });
+    let epoch = host.replica.status(host.now).promised;
+    let prev = Tail::default();
+    let said = host.peer(3, Message::Prepare { epoch, prev, entries: Vec::new(), commit: 0 });
+    assert_eq!(said, [Message::PrepareOk { epoch, matched: 0 }]);
+    let status = host.replica.status(host.now);
+    assert_eq!((status.role, status.primary), (RoleName::Backup, Some(NodeId(3))));
+}
+
+#[test]
+fn who_leads_has_nothing_to_take_over_unless_a_greater_epoch_was_heard_of() {
+    let mut host = Host::new(3);
+    host.serve();
+    let epoch = host.replica.status(host.now).promised;
+    let said = host.asks(Message::TakeOver { above: epoch });
+    assert!(host.replica.is_primary());
+    let status = host.replica.status(host.now);
+    assert!(said.contains(&Message::Status { attempt: 0, status }), "{said:?}");
+    host.asks(Message::TakeOver { above: Epoch(epoch.0 + 4) });
+    let status = host.replica.status(host.now);
+    assert_eq!((status.role, status.promised), (RoleName::Candidate, Epoch(epoch.0 + 5)));
+}
+
+#[test]
+fn a_candidate_gives_up_when_too_many_logs_are_more_complete_for_a_majority_to_remain() {
+    let mut host = Host::new(5);
+    host.asks(Message::TakeOver { above: Epoch(0) });
+    let epoch = host.replica.status(host.now).promised;
+    let tail = Tail { epoch: Epoch(0), seq: 7 };
+    for (node, role) in [(2, RoleName::Candidate), (3, RoleName::Candidate), (4, RoleName::Backup)] {
+        host.peer(node, Message::Promised { epoch, tail });
+        assert_eq!(host.replica.status(host.now).role, role, "after the promise of n{node}");
+    }
+}
+
+#[test]
+fn a_primary_whose_device_is_damaged_leads_no_more_and_votes_no_more() {
+    let mut host = Host::new(3);
+    host.serve();
+    let epoch = host.replica.status(host.now).promised;
+    host.step(Event::Damaged);
+    let status = host.replica.status(host.now);
+    assert_eq!((status.role, status.proof), (RoleName::Backup, Proof::Unproven));
+    assert_eq!(host.peer(2, Message::PromiseRequest { epoch: Epoch(epoch.0 + 1) }), []);
 }

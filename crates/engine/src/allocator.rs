@@ -238,9 +238,25 @@ mod tests {
         }
     }
 
+    fn e(unit: u64, units: u64) -> Extent {
+        Extent { unit, units }
+    }
+
+    #[test]
+    fn allocations_go_on_behind_the_last_one_also_when_room_is_given_back_there_or_elsewhere() {
+        let mut a = Allocator::new(30, Vec::new(), BTreeMap::new()).unwrap();
+        assert_eq!((a.alloc(15), a.alloc(5)), (Some(e(0, 15)), Some(e(15, 5))));
+        a.free(e(0, 15));
+        assert_eq!(a.alloc(5), Some(e(20, 5)), "although another free extent is larger");
+        let mut a = Allocator::new(100, vec![e(10, 5), e(20, 75)], BTreeMap::new()).unwrap();
+        assert_eq!(a.alloc(10), Some(e(0, 10)));
+        a.free(e(50, 40));
+        a.free(e(10, 5));
+        assert_eq!(a.alloc(3), Some(e(10, 3)), "room came where the last one ends");
+    }
+
     #[test]
     fn two_owners_are_found_and_so_is_one_beyond_the_region() {
-        let e = |unit, units| Extent { unit, units };
         let new = |used| Allocator::new(10, used, BTreeMap::from([(0, vec![e(0, 4), e(7, 2)])]));
         assert!(new(vec![e(1, 4), e(5, 5)]).is_ok());
         assert!(new(vec![e(5, 2), e(1, 5)]).is_err());

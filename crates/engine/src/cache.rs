@@ -137,6 +137,41 @@ mod tests {
     }
 
     #[test]
+    fn values_are_forgotten_in_the_order_of_their_last_use() {
+        let mut cache = Cache::new(8 * cost(b"k0", b"v"));
+        for n in 0..8 {
+            cache.put(&bytes(&format!("k{n}")), n, &bytes("v"));
+        }
+        for n in [3, 7, 0, 5, 1, 6, 2, 4] {
+            assert!(cache.get(format!("k{n}").as_bytes(), n).is_some());
+        }
+        for n in [3, 7, 0, 5, 1, 6, 2, 4] {
+            cache.put(&bytes(&format!("m{n}")), 9, &bytes("v"));
+            assert!(!cache.values.contains_key(format!("k{n}").as_bytes()));
+            assert_eq!((cache.values.len(), cache.by_use.len()), (8, 8));
+        }
+    }
+
+    #[test]
+    fn a_value_that_takes_more_than_a_quarter_pushes_nothing_out() {
+        let mut cache = Cache::new(4 * cost(b"k", b"value"));
+        cache.put(&bytes("k"), 1, &bytes("value"));
+        assert!(cache.get(b"k", 1).is_some(), "a quarter is not more than a quarter");
+        cache.put(&bytes("m"), 2, &bytes("values"));
+        assert!(cache.get(b"m", 2).is_none() && cache.get(b"k", 1).is_some());
+    }
+
+    #[test]
+    fn what_is_written_and_was_not_read_is_not_kept() {
+        let mut cache = Cache::new(1 << 20);
+        cache.put(&bytes("read"), 1, &bytes("v"));
+        for key in ["read", "never read"] {
+            cache.update(&bytes(key), 2, &bytes("w"));
+        }
+        assert_eq!((cache.get(b"read", 2), cache.get(b"never read", 2)), (Some(bytes("w")), None));
+    }
+
+    #[test]
     fn long_keys_count_like_long_values() {
         assert_eq!(
             (cost(b"k", Some(b"value")), cost(b"a longer key", Some(b"v"))),

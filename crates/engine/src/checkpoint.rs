@@ -404,3 +404,42 @@ impl<D: Device> Engine<D> {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A stream that states so many keys, and has items of these keys, each with a value of one unit there.
+    fn stream(keys: u64, items: &[(&str, u64)]) -> Vec<u8> {
+        let mut stream = stream_head(keys, b"host");
+        for (key, unit) in items {
+            encode_item(
+                key.as_bytes(),
+                &Slot { version: 1, unit: *unit, value_bytes: 1, crc: 0 },
+                &mut stream,
+            );
+        }
+        stream
+    }
+
+    #[test]
+    fn a_stream_is_one_of_ascending_keys_whose_values_are_in_the_data_region() {
+        let parsed = |stream: &[u8]| parse(stream, 10).map(|(items, host_state)| (items.len(), host_state));
+        let host = b"host".to_vec();
+        assert_eq!(parsed(&stream(0, &[])), Ok((0, host.clone())));
+        assert_eq!(parsed(&stream(2, &[("a", 0), ("b", 9)])), Ok((2, host)));
+        for (why, keys, items) in [
+            ("one key twice", 2, &[("a", 0), ("a", 1)][..]),
+            ("descending", 2, &[("b", 0), ("a", 1)]),
+            ("behind the region", 1, &[("a", 10)]),
+            ("far behind it", 1, &[("a", 20)]),
+            ("behind what can be counted", 1, &[("a", u64::MAX)]),
+            ("fewer than stated", 2, &[("a", 0)]),
+            ("more than stated", 0, &[("a", 0)]),
+        ] {
+            assert!(parsed(&stream(keys, items)).is_err(), "{why}");
+        }
+        let cut_off = &stream(0, &[])[..StreamHead::BYTES + 3];
+        assert!(parsed(cut_off).is_err(), "a host state longer than the stream");
+    }
+}

@@ -596,11 +596,6 @@ impl<D: Device> Engine<D> {
         self.log.end > self.log.durable
     }
 
-    /// Is a batch out?
-    pub fn batch_out(&self) -> bool {
-        self.log.out.is_some()
-    }
-
     /// The entry up to which the checkpoint in force has the effects.
     pub fn checkpoint_seq(&self) -> Seq {
         self.superblock.checkpoint_seq

@@ -52,3 +52,54 @@ impl Recent {
             self.entries.drain(kept.min(self.entries.len())..).map(|entry| bytes(&entry)).sum::<usize>();
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::types::Condition;
+
+    fn put(seq: Seq, value: usize) -> Entry {
+        let op = Op::Put { key: [1; 3].into(), value: vec![0; value].into(), condition: Condition::Always };
+        Entry { seq, tag: vec![2; 5], op }
+    }
+
+    /// What an entry takes beside its value.
+    const FIXED: usize = size_of::<Entry>() + 3 + 5;
+
+    #[test]
+    fn what_is_added_counts_and_what_is_truncated_counts_no_more() {
+        let mut recent = Recent::default();
+        recent.push(put(4, 100), 0);
+        assert_eq!(recent.bytes, FIXED + 100);
+        recent.push(
+            Entry { op: Op::Delete { key: [1; 3].into(), condition: Condition::Always }, ..put(5, 0) },
+            0,
+        );
+        recent.push(Entry { op: Op::Nop, ..put(6, 0) }, 0);
+        assert_eq!(recent.bytes, FIXED + 100 + FIXED + FIXED - 3);
+        recent.truncate(5);
+        assert_eq!((recent.bytes, recent.first()), (FIXED + 100, Some(4)));
+        recent.truncate(3);
+        assert_eq!((recent.bytes, recent.first()), (0, None));
+    }
+
+    #[test]
+    fn the_oldest_make_room_if_they_are_durable_and_the_others_stay_whatever_they_take() {
+        let half = RECENT_BYTES / 2 - FIXED;
+        let mut recent = Recent::default();
+        for seq in 1..=2 {
+            recent.push(put(seq, half), 2);
+        }
+        assert_eq!((recent.bytes, recent.first()), (RECENT_BYTES, Some(1)), "full, and not too full");
+        recent.push(put(3, half), 2);
+        assert_eq!((recent.bytes, recent.first()), (RECENT_BYTES, Some(2)));
+        recent.push(put(4, 0), 1);
+        assert_eq!(
+            (recent.bytes, recent.first()),
+            (RECENT_BYTES + FIXED, Some(2)),
+            "2 is not durable (any more)"
+        );
+        recent.push(put(5, 0), 4);
+        assert_eq!((recent.bytes, recent.first()), (RECENT_BYTES / 2 + 2 * FIXED, Some(3)));
+    }
+}

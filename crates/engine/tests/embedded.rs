@@ -31,11 +31,12 @@ impl Drop for Dir {
     }
 }
 
-/// Counts the syncs of the device behind it, and can be told to fail.
+/// Counts the syncs and reads of the device behind it, and can be told to fail.
 #[derive(Debug)]
 struct Counting<D> {
     device: D,
     syncs: AtomicU64,
+    reads: AtomicU64,
     fail_at: u64,
 }
 
@@ -44,6 +45,7 @@ impl<D: Device> Device for Counting<D> {
         self.device.size()
     }
     fn read_at(&self, offset: u64, buf: &mut [u8]) -> std::io::Result<()> {
+        self.reads.fetch_add(1, Ordering::Relaxed);
         self.device.read_at(offset, buf)
     }
     fn write_at(&self, offset: u64, bytes: &[u8]) -> std::io::Result<()> {
@@ -61,7 +63,8 @@ impl<D: Device> Device for Counting<D> {
 fn many_threads_write_share_syncs_and_find_everything_after_reopening() {
     let dir = Dir::new();
     let device = FileDevice::create(&dir.image(), 4 << 20).unwrap();
-    let counting = Arc::new(Counting { device, syncs: AtomicU64::new(0), fail_at: 0 });
+    let counting =
+        Arc::new(Counting { device, syncs: AtomicU64::new(0), reads: AtomicU64::new(0), fail_at: 0 });
     let (store, _) = Store::create(counting.clone()).unwrap();
     let before = counting.syncs.load(Ordering::Relaxed);
     std::thread::scope(|scope| {
@@ -112,7 +115,9 @@ fn a_file_is_as_long_as_asked_for_and_counts_what_is_asked_of_it() {
 fn a_second_opener_is_told_that_the_device_is_in_use() {
     let dir = Dir::new();
     let device = FileDevice::create(&dir.image(), 1 << 20).unwrap();
-    assert!(matches!(FileDevice::open(&dir.image()), Err(FileError::Locked)));
+    let refused = FileDevice::open(&dir.image()).unwrap_err();
+    assert!(matches!(refused, FileError::Locked));
+    assert!(refused.to_string().contains("in use by another process"), "{refused}");
     assert!(
         matches!(FileDevice::create(&dir.image(), 1 << 20), Err(FileError::Io(_))),
         "nothing is overwritten"
@@ -160,7 +165,7 @@ fn overwriting_for_long_fills_neither_log_nor_data_region() {
 fn a_failed_sync_is_an_unknown_outcome_and_stops_the_store() {
     let dir = Dir::new();
     let device = FileDevice::create(&dir.image(), 1 << 20).unwrap();
-    let counting = Counting { device, syncs: AtomicU64::new(0), fail_at: 9 };
+    let counting = Counting { device, syncs: AtomicU64::new(0), reads: AtomicU64::new(0), fail_at: 9 };
     let (store, _) = Store::create(counting).unwrap();
     let mut failure = None;
     for n in 0..10 {
@@ -189,4 +194,29 @@ fn conditions_hold_between_threads() {
         }
     });
     assert_eq!(winners.into_inner(), 1);
+}
+
+#[test]
+fn a_store_lists_its_keys_and_reads_a_value_once() {
+    let dir = Dir::new();
+    let device = Arc::new(Counting {
+        device: FileDevice::create(&dir.image(), 1 << 20).unwrap(),
+        syncs: AtomicU64::new(0),
+        reads: AtomicU64::new(0),
+        fail_at: 0,
+    });
+    let (store, _) = Store::create(device.clone()).unwrap();
+    store.cache_values(1 << 20);
+    for key in ["b1", "a", "b2"] {
+        store.put(key.as_bytes(), b"value").unwrap();
+    }
+    let keys: Vec<_> = store.scan(b"b", None, 10).into_iter().map(|(key, ..)| key.to_vec()).collect();
+    assert_eq!(keys, [b"b1", b"b2"]);
+    assert_eq!(store.space().live, 3);
+    let reads = || device.reads.load(Ordering::Relaxed);
+    let before = reads();
+    for _ in 0..2 {
+        assert_eq!(store.get(b"a").unwrap().unwrap().value[..], *b"value");
+        assert_eq!(reads(), before + 1);
+    }
 }

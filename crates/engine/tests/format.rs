@@ -10,7 +10,7 @@ use engine::format::data_record::{self, DataHeader};
 use engine::format::superblock::{SLOTS, Superblock, WAL_OFFSET};
 use engine::format::wal_record::{WalHeader, WalRecord};
 use engine::format::{Field, superblock};
-use engine::{Engine, UNIT};
+use engine::{DecodeError, Engine, UNIT};
 use trace::{Mechanisms, Tracer};
 
 fn annotate(
@@ -180,4 +180,46 @@ fn no_mutated_image_makes_open_or_reading_panic() {
         }
         let _ = e.transfer_read(None, 1000);
     }
+}
+
+#[test]
+fn a_superblock_that_was_sealed_and_says_what_cannot_be_is_refused() {
+    let good = Superblock::decode(&Disk::tiny().image()).unwrap();
+    let refused = |change: &dyn Fn(&mut Superblock)| {
+        let mut changed = good;
+        change(&mut changed);
+        match Superblock::decode(&changed.encode()) {
+            Err(DecodeError::Field { name, .. }) => Some(name),
+            other => other.map(|_| None).unwrap(),
+        }
+    };
+    let ring =
+        |bytes: u64| move |s: &mut Superblock| (s.wal_bytes, s.data_offset) = (bytes, s.wal_offset + bytes);
+    assert_eq!(refused(&ring(512)), None);
+    assert_eq!(refused(&ring(0)), Some("wal_bytes"));
+    assert_eq!(refused(&ring(700)), Some("wal_bytes"));
+    assert_eq!(refused(&|s| s.standing = 4), Some("standing"));
+    assert_eq!(refused(&|s| s.generation = (1 << 62) - 1), None);
+    assert_eq!(refused(&|s| s.generation = 1 << 62), Some("generation"));
+    assert_eq!(refused(&|s| s.replay_lsn = (1 << 62) - 512), None);
+    assert_eq!(refused(&|s| s.replay_lsn = 1 << 62), Some("replay_lsn"));
+    assert_eq!(refused(&|s| s.life_start = 100), Some("life_start"));
+}
+
+#[test]
+fn a_record_that_was_sealed_and_says_what_cannot_be_is_refused() {
+    let refused = |seq, lsn| {
+        let header = WalHeader { kind: 3, seq, lsn, ..WalHeader::default() };
+        let (mut bytes, key) = (Vec::new(), Default::default());
+        WalRecord { header, key, tag: Vec::new() }.encode(&mut bytes);
+        match WalRecord::decode(&bytes, true) {
+            Err(DecodeError::Field { name, .. }) => Some(name),
+            other => other.map(|_| None).unwrap(),
+        }
+    };
+    assert_eq!(refused((1 << 62) - 1, (1 << 62) - 1), None);
+    assert_eq!(
+        (refused(0, 0), refused(1 << 62, 0), refused(1, 1 << 62)),
+        (Some("seq"), Some("seq"), Some("lsn"))
+    );
 }

@@ -5,8 +5,8 @@ mod common;
 use common::*;
 use engine::format::superblock::{SLOTS, Superblock, WAL_OFFSET};
 use engine::{
-    AppendError, ApplyError, CheckpointProgress, Condition, Engine, FormatError, Identity, Op, OpenError,
-    ReadError, Standing, WriteError, Zone,
+    AppendError, ApplyError, CheckpointProgress, Condition, Engine, FormatError, Identity, Layout, Op,
+    OpenError, Owner, ReadError, Standing, WriteError, Zone,
 };
 use std::sync::{Arc, Mutex};
 
@@ -32,6 +32,10 @@ fn what_was_acknowledged_is_there_after_a_power_cut() {
     e.add(put("c", "never synced"));
     let (mut e, report) = open(&disk.power_cut(|_| 0));
     assert_eq!((report.replayed, report.last_seq, e.applied_seq()), (3, 3, 0));
+    assert!(
+        report.to_string().contains("log: 3 records in 3 batches, lsn 0 to 1536, last entry 3\n"),
+        "{report}"
+    );
     e.commit_all();
     assert_eq!((e.value("a"), e.value("b"), e.value("c")), (None, Some("2".into()), None));
 }
@@ -260,6 +264,7 @@ fn a_bit_flip_in_the_middle_of_the_log_is_damage_and_the_engine_only_reads() {
     let (mut e, report) = open(&disk);
     let damage = report.damage.expect("reported");
     assert_eq!((damage.zone, damage.offset), (Zone::Wal, third), "{damage}");
+    assert!(damage.to_string().starts_with(&format!("Wal damaged at byte {third}: expected ")), "{damage}");
     assert_eq!(disk.image(), before, "the evidence is left as it is");
     assert_eq!((e.value("a").as_deref(), e.last_seq()), (Some("1"), 2));
     assert!(matches!(e.append(put("b", "2"), b"", &mut off()), Err(AppendError::Damaged)));
@@ -310,6 +315,31 @@ fn a_bit_flip_in_what_an_earlier_recovery_has_read_is_damage_even_at_the_end_of_
     drop(open(&disk));
     disk.flip_bit(WAL_OFFSET + 50);
     assert!(open(&disk).1.damage.is_some());
+}
+
+#[test]
+fn a_bit_flip_in_a_long_batch_is_damage_if_a_later_one_is_there_of_this_life_or_an_earlier_one() {
+    for earlier in [false, true] {
+        let disk = Disk::tiny();
+        let (mut e, _) = open(&disk);
+        e.write(put("base", "0"));
+        // A batch of four sectors, and another one behind it.
+        for c in ['a', 'b', 'c', 'd'] {
+            e.add(delete(&c.to_string().repeat(429)));
+        }
+        e.sync_now().unwrap();
+        e.write(put("later", "1"));
+        if earlier {
+            let (mut e, _) = open(&disk.kill());
+            e.write(put("latest", "2"));
+        }
+        let second = WAL_OFFSET + SECTOR as u64;
+        let disk = disk.kill();
+        disk.flip_bit(second + 50);
+        let (e, report) = open(&disk);
+        let damage = report.damage.expect("reported");
+        assert_eq!((damage.zone, damage.offset, e.last_seq()), (Zone::Wal, second, 1), "{damage}");
+    }
 }
 
 #[test]
@@ -707,4 +737,236 @@ fn a_key_takes_its_length_and_a_header_of_a_checkpoint() {
     assert_eq!(e.space().index_bytes, headers + 1 + 12);
     e.write(delete("a"));
     assert_eq!(e.space().index_bytes, headers / 2 + 12);
+}
+
+#[test]
+fn every_unit_of_the_data_region_can_hold_a_value_or_a_checkpoint_up_to_the_last() {
+    for (first, then_a_value) in [(false, false), (false, true), (true, true)] {
+        let disk = Disk::tiny();
+        let (mut e, _) = open(&disk);
+        let units = e.space().units;
+        if first {
+            e.checkpoint_now();
+        }
+        // Allocations go on behind the last one, up to the end of the region and around it.
+        for n in 0..units + 2 {
+            if then_a_value {
+                e.write(put("k", &n.to_string()));
+                let (_, report) = open(&disk.kill());
+                assert!(report.damage.is_none() && report.replayed == 1, "{report}");
+            }
+            e.checkpoint_now();
+            let (e, report) = open(&disk.kill());
+            assert!(report.damage.is_none(), "{report}");
+            assert_eq!(e.value("k"), then_a_value.then(|| n.to_string()));
+        }
+    }
+}
+
+#[test]
+fn the_reserve_is_room_for_two_checkpoints_with_more_of_a_host_state_than_there_was() {
+    // Empty, 464 units: a head of 16 bytes and a sixteenth of the region for the host state, at 472 bytes a unit: 32
+    // units for each of two.
+    let disk = Disk::tiny();
+    let (mut e, _) = open(&disk);
+    assert_eq!((e.space().units, e.space().reserve), (464, 64));
+    // Three keys add 126 bytes each, and with them a unit; also while they may still be undone.
+    let three_keys = |e: &mut Engine<Disk>| {
+        for n in 0..3 {
+            e.add(put(&format!("{n}{}", "k".repeat(99)), ""));
+            e.add(delete(&"d".repeat(500)));
+        }
+    };
+    three_keys(&mut e);
+    assert_eq!(e.space().reserve, 66);
+    e.undo(1);
+    assert_eq!(e.space().reserve, 64);
+    three_keys(&mut e);
+    e.sync_now().unwrap();
+    assert_eq!(open(&disk.kill()).0.space().reserve, 66, "recovered, and not applied");
+    e.commit_all();
+    assert_eq!(e.space().reserve, 66);
+    // A checkpoint of 21 units is one of the two already; the next may have twice its host state: 44 units.
+    e.checkpoint(vec![0; 10_000], &mut off()).unwrap();
+    assert_eq!(e.space().reserve, 2 * 44 - 21);
+    // While one is written, what is written needs no reserve.
+    e.checkpoint_begin(Vec::new(), &mut off());
+    e.checkpoint_step(&mut off()).unwrap();
+    assert_eq!(e.space().reserve, 2 * 44 - 21 - 1);
+    // On a larger device, 64 KiB are enough for the first host state: 139 units.
+    let disk = Disk::formatted(2 << 20, Layout { wal_bytes: 512 << 10 });
+    assert_eq!(open(&disk).0.space().reserve, 2 * 139);
+}
+
+#[test]
+fn a_standing_is_there_after_a_power_cut() {
+    let disk = Disk::tiny();
+    let (mut e, _) = open(&disk);
+    for standing in [Standing::Joining, Standing::Founding, Standing::Member] {
+        e.set_standing(standing, &mut off()).unwrap();
+        assert_eq!(e.standing(), standing);
+        assert_eq!(open(&disk.power_cut(|_| 0)).0.standing(), standing);
+    }
+}
+
+#[test]
+fn a_scan_gives_the_keys_of_a_prefix_in_order_from_behind_a_key_on_and_no_more_than_asked_for() {
+    let disk = Disk::tiny();
+    let (mut e, _) = open(&disk);
+    for (key, value) in [("b2", "two"), ("a", ""), ("b", "one"), ("c", ""), ("b3", "three")] {
+        e.write(put(key, value));
+    }
+    let scan = |prefix: &str, after: Option<&str>, limit| -> Vec<(String, u64, u32)> {
+        let found = e.scan(prefix.as_bytes(), after.map(str::as_bytes), limit);
+        found.into_iter().map(|(key, seq, n)| (String::from_utf8(key.to_vec()).unwrap(), seq, n)).collect()
+    };
+    let keys = |found: Vec<(String, u64, u32)>| found.into_iter().map(|(key, ..)| key).collect::<Vec<_>>();
+    assert_eq!(scan("b", None, 9), [("b".into(), 3, 3), ("b2".into(), 1, 3), ("b3".into(), 5, 5)]);
+    assert_eq!(keys(scan("b", None, 2)), ["b", "b2"]);
+    assert_eq!(keys(scan("b", Some("b"), 9)), ["b2", "b3"], "behind the key, which is the prefix itself");
+    assert_eq!(keys(scan("b", Some("b2"), 9)), ["b3"]);
+    assert_eq!(keys(scan("b", Some("a"), 9)), ["b", "b2", "b3"], "nothing before the prefix is of it");
+    assert_eq!(keys(scan("", None, 9)), ["a", "b", "b2", "b3", "c"]);
+}
+
+#[test]
+fn an_eighth_of_a_small_log_and_four_kib_of_a_larger_one_are_kept_for_truncations() {
+    for (wal_bytes, kept) in [(16 << 10, 2 << 10), (64 << 10, 4 << 10)] {
+        let disk = Disk::formatted(1 << 20, Layout { wal_bytes });
+        let (mut e, _) = open(&disk);
+        let refused = loop {
+            match e.append(Op::Nop, b"", &mut off()) {
+                // Each in a batch, and so in a sector, of its own.
+                Ok(_) => e.sync_now().unwrap(),
+                Err(error) => break error,
+            }
+        };
+        assert!(matches!(refused, AppendError::WalFull { needed: 512, free: 0 }), "{refused}");
+        assert_eq!((e.space().wal_used, e.space().wal_bytes), (wal_bytes - kept, wal_bytes));
+    }
+}
+
+#[test]
+fn the_smallest_device_has_48_kib_and_a_byte_less_is_refused() {
+    let smallest = 48 << 10;
+    let format = |bytes| engine::format(&Disk::new(bytes), &ME, Standing::Member, TINY);
+    let refused = format(smallest - 1).unwrap_err();
+    assert!(
+        matches!(refused, FormatError::TooSmall { bytes, needed } if (bytes, needed) == (smallest - 1, smallest))
+    );
+    let disk = Disk::formatted(smallest, TINY);
+    let (mut e, _) = open(&disk);
+    assert_eq!((e.space().wal_bytes, e.space().units), (12 << 10, 56));
+    e.write(put("a", "1"));
+    e.checkpoint_now();
+    assert_eq!(open(&disk.power_cut(|_| 0)).0.value("a").as_deref(), Some("1"));
+}
+
+#[test]
+fn every_extent_in_use_has_an_owner_a_key_an_entry_or_the_checkpoint() {
+    let disk = Disk::tiny();
+    let (mut e, _) = open(&disk);
+    assert!(e.owners().is_empty());
+    e.write(put("a", "1"));
+    e.checkpoint_now();
+    e.add(put("b", &"2".repeat(1000)));
+    let owners = e.owners();
+    assert!(
+        matches!(&owners[..], [Owner::Key(key, _), Owner::Chunk(_), Owner::Entry(2, _)] if key[..] == *b"a"),
+        "{owners:?}"
+    );
+    let units: Vec<(u64, u64)> = owners.iter().map(|o| (o.extent().unit, o.extent().units)).collect();
+    assert_eq!(units, [(0, 1), (1, 1), (2, 2)]);
+}
+
+#[test]
+fn formatting_leaves_nothing_in_the_ring_and_everything_behind_it() {
+    // Longer than what is written at a time, and no multiple of it.
+    let (bytes, wal_bytes) = (8 << 20, 3 << 19);
+    let disk = Disk::of(vec![0xff; bytes]);
+    engine::format(&disk, &ME, Standing::Member, Layout { wal_bytes }).unwrap();
+    let image = disk.image();
+    let (ring, behind) = image[WAL_OFFSET as usize..].split_at(wal_bytes as usize);
+    assert!(ring.iter().all(|byte| *byte == 0));
+    assert!(behind.iter().all(|byte| *byte == 0xff));
+}
+
+#[test]
+fn the_last_entries_are_kept_in_memory_up_to_eight_mib() {
+    let disk = Disk::formatted(32 << 20, Layout { wal_bytes: 1 << 20 });
+    let (mut e, _) = open(&disk);
+    for n in 0..10 {
+        e.write(put(&n.to_string(), &"v".repeat(1 << 20)));
+    }
+    e.checkpoint_now();
+    // With a little beside each value, seven fit.
+    assert_eq!(e.retained_from(), 4);
+    assert!(e.entry(3).unwrap().is_none() && e.entry(4).unwrap().is_some());
+}
+
+#[test]
+fn a_batch_of_which_the_end_is_missing_is_discarded_and_counted() {
+    let disk = Disk::tiny();
+    let (mut e, _) = open(&disk);
+    e.write(put("base", "0"));
+    let cut_off = |records: usize| {
+        let disk = disk.fork();
+        let (mut e, _) = open(&disk);
+        // Records of one sector each: 80 + 429 + 3 bytes.
+        for c in ['a', 'b', 'c'] {
+            e.add(delete(&c.to_string().repeat(429)));
+        }
+        let batch = e.begin_sync().unwrap();
+        disk.power_fails_at(disk.io() + 1);
+        batch.write(&disk).unwrap_err();
+        let (_, report) = open(&disk.power_cut(|n| if n < records { SECTOR } else { 0 }));
+        assert!(report.damage.is_none() && report.last_seq == 1, "{report}");
+        (report.discarded_records, report.discarded_bytes)
+    };
+    assert_eq!((cut_off(0), cut_off(1), cut_off(2)), ((0, 0), (1, 512), (2, 1024)));
+}
+
+#[test]
+fn recovery_says_where_the_value_should_be_for_which_a_batch_is_discarded() {
+    let disk = Disk::tiny();
+    let (mut e, _) = open(&disk);
+    for n in 0..3 {
+        e.write(put("a", &n.to_string()));
+    }
+    e.add(put("b", "lost"));
+    let batch = e.begin_sync().unwrap();
+    disk.power_fails_at(disk.io() + 2);
+    batch.write(&disk).unwrap_err();
+    // The value is written first: it is lost, and its record is there.
+    assert_eq!(disk.unsynced().len(), 2);
+    let (e, report) = open(&disk.power_cut(|n| if n == 1 { SECTOR } else { 0 }));
+    assert_eq!((e.last_seq(), report.discarded_records, report.damage.is_none()), (3, 1, true), "{report}");
+    let data = WAL_OFFSET + e.space().wal_bytes;
+    assert_eq!(report.stop_offset, data + 3 * SECTOR as u64, "{report}");
+}
+
+/// 1. Entry 2 has no effect, entry 3 is synced with it, and a checkpoint as of 2 gives the value of 2 back.
+/// 2. Entry 4 is given the place of that value, and of its batch nothing but the value reaches the disk.
+/// 3. Recovery reads the batch of 2 and 3 again, and looks for the values in it.
+#[test]
+fn a_value_that_the_checkpoint_gave_back_is_not_missed_in_the_last_batch() {
+    let disk = Disk::tiny();
+    let (mut e, _) = open(&disk);
+    e.write(put("a", "1"));
+    let (key, value) = (bytes("a"), "2".repeat(300 * SECTOR).into_bytes().into());
+    e.add(Op::Put { key, value, condition: Condition::Absent });
+    e.add(put("b", "3"));
+    e.sync_now().unwrap();
+    e.commit(2, &mut off()).unwrap();
+    e.checkpoint_now();
+    let (live, units) = (e.space().live, 200);
+    e.add(put("c", &"4".repeat(units * SECTOR - 100)));
+    assert!(live < 10 && e.space().free < 300, "in the place of the large value: {:?}", e.space());
+    let batch = e.begin_sync().unwrap();
+    disk.power_fails_at(disk.io() + 1);
+    batch.write(&disk).unwrap_err();
+    let (mut e, report) = open(&disk.power_cut(|n| if n < units { SECTOR } else { 0 }));
+    assert!(report.damage.is_none() && report.last_seq == 3, "{report}");
+    e.commit_all();
+    assert_eq!((e.value("a").as_deref(), e.value("b").as_deref()), (Some("1"), Some("3")));
 }

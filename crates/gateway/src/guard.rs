@@ -15,3 +15,17 @@ pub fn failover_backoff(on: Mechanisms, attempt: u32, random: u64, patience: Mic
     // Half fixed, half random: gateways that collided once do not collide for ever.
     wait / 2 + random % (wait / 2 + 1)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_wait_is_half_fixed_half_random_and_doubles_up_to_the_longest() {
+        let wait = |attempt, random| failover_backoff(Mechanisms::all(), attempt, random, 100, 1000);
+        assert_eq!((wait(0, 7), wait(1, 0), wait(1, 100), wait(1, 101)), (0, 100, 200, 100));
+        assert_eq!((wait(2, 200), wait(3, 400), wait(4, 500), wait(99, 500)), (400, 800, 1000, 1000));
+        let without = Mechanisms::all().without(Mechanism::FailoverBackoff);
+        assert_eq!(failover_backoff(without, 3, 400, 100, 1000), 0);
+    }
+}

@@ -2,12 +2,16 @@
 
 mod common;
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use common::*;
 use dataplane::sessions::WINDOW;
-use dataplane::{Condition, Frame, Message, Outcome, ReadResult, Refusable, Refusal, RequestId, WriteResult};
+use dataplane::{
+    Address, Condition, Frame, Message, NodeId, Outcome, ReadResult, Refusable, Refusal, RequestId,
+    WriteResult,
+};
 use gateway::{Gateway, Output, Reply, Request, SCAN_LIMIT_MAX, Timing, shard_of};
+use trace::{Actor, Kind, Tracer};
 
 /// How long a gateway leaves a busy primary alone.
 const BUSY_PAUSE: u64 = 20_000;
@@ -192,4 +196,96 @@ fn no_more_than_a_window_of_writes_is_under_way() {
     assert_eq!(writes(&hear(&mut g, 1, answer(2))), []);
     let numbers: Vec<u64> = writes(&hear(&mut g, 1, answer(1))).iter().map(|id| id.number).collect();
     assert_eq!(numbers, [WINDOW + 1, WINDOW + 2]);
+}
+
+#[test]
+fn what_a_client_asked_and_heard_is_in_the_trace_in_words() {
+    let told = Arc::new(Mutex::new(Vec::new()));
+    let sink = told.clone();
+    let sink = move |event: trace::Event| match event.kind {
+        Kind::ClientCalled { request } => sink.lock().unwrap().push(request),
+        Kind::RequestEnded { request, reply } => sink.lock().unwrap().push(format!("{request}: {reply}")),
+        _ => {}
+    };
+    let mut t = Tracer::always(Actor::Gateway(1), 0, Box::new(sink));
+    let mut g = gateway();
+    serves(&mut g, 1, 1);
+    let (key, prefix, after) = (bytes("k"), bytes("p"), None);
+    let get = Request::Get { key: key.clone() };
+    let delete = Request::Delete { key, condition: Condition::Always };
+    let mut asks = |request, result: Option<ReadResult>| {
+        g.submit(1_000, 1, request, false, &mut t);
+        let asked = reads(&g.take_outputs());
+        if let (Some(result), [(_, id)]) = (result, &asked[..]) {
+            let (from, to) = (Address::Node(NodeId(1)), Address::Gateway(ME));
+            let message = Message::ReadAnswer { id: *id, result };
+            g.handle(1_000, Frame { cluster: [1; 16], shard: 0, from, to, cause: None, message }, &mut t);
+            g.take_outputs();
+        }
+        std::mem::take(&mut *told.lock().unwrap())
+    };
+    assert_eq!(asks(put_of(1, 5), None), ["put \\x01 (5 bytes)"]);
+    assert_eq!(asks(delete, None), ["delete k"]);
+    let value = ReadResult::Value(7, bytes("abc"));
+    assert_eq!(asks(get.clone(), Some(value)), ["get k", "get k: version 7, 3 bytes"]);
+    assert_eq!(asks(get.clone(), Some(ReadResult::Missing)), ["get k", "get k: no such key"]);
+    assert_eq!(asks(get, Some(ReadResult::Damaged)), ["get k", "get k: the value is damaged"]);
+    let list = Request::Scan { prefix, after, limit: 3 };
+    let keys = ReadResult::Keys(vec![(bytes("p1"), 1, 1)]);
+    assert_eq!(asks(list, Some(keys)), ["list p*", "list p*: 1 keys"]);
+    assert_eq!(asks(Request::Count, Some(ReadResult::Count(4))), ["count", "count: 4 keys in all"]);
+}
+
+#[test]
+fn what_is_sent_again_is_said_to_be_sent_again() {
+    let told = Arc::new(Mutex::new(Vec::new()));
+    let sink = told.clone();
+    let sink = move |event: trace::Event| match event.kind {
+        Kind::RequestRouted { number, .. } => sink.lock().unwrap().push(("write", number, 1)),
+        Kind::RequestRetried { number, attempt, .. } => {
+            sink.lock().unwrap().push(("write", number, attempt));
+        }
+        Kind::ReadRouted { id, attempt, .. } => sink.lock().unwrap().push(("read", id, attempt)),
+        _ => {}
+    };
+    let mut t = Tracer::always(Actor::Gateway(1), 0, Box::new(sink));
+    let mut g = gateway();
+    serves(&mut g, 1, 1);
+    hear(&mut g, 1, Message::SessionOpened { session: 5 });
+    let mut now = 1_000;
+    g.submit(now, 1, put_of(1, 1), false, &mut t);
+    g.submit(now, 2, Request::Count, false, &mut t);
+    for attempt in 1..3 {
+        assert_eq!(std::mem::take(&mut *told.lock().unwrap()), [("write", 1, attempt), ("read", 1, attempt)]);
+        now += Timing::default().retry_after;
+        g.tick(now, &mut t);
+    }
+}
+
+#[test]
+fn a_write_that_waits_for_a_primary_was_not_sent_because_another_one_was() {
+    let mut g = gateway_of(2);
+    let key =
+        |shard| (0..).map(|n: u32| n.to_string()).find(|key| shard_of(key.as_bytes(), 2) == shard).unwrap();
+    let put_to = |g: &mut Gateway, now, token, shard| {
+        let (key, value) = (bytes(&key(shard)), bytes("v"));
+        let put = Request::Put { key, value, condition: Condition::Always };
+        g.submit(now, token, put, false, &mut Tracer::off());
+        g.take_outputs()
+    };
+    serves(&mut g, 1, 1);
+    hear(&mut g, 1, Message::SessionOpened { session: 5 });
+    // Of the two that wait for the other shard's primary, the first one's time is up.
+    assert_eq!(writes(&put_to(&mut g, 1_000, 1, 1)), []);
+    assert_eq!(writes(&put_to(&mut g, 5_000, 2, 1)), []);
+    assert_eq!(writes(&put_to(&mut g, 5_000, 3, 0)).len(), 1);
+    let now = 1_000 + Timing::default().deadline;
+    let ended = replies(&tick(&mut g, now));
+    assert!(matches!(&ended[..], [(1, Reply::Unavailable(_))]), "{ended:?}");
+    hear_at(&mut g, now, 1, 2, Message::Status { attempt: 0, status: primary(2, 1) });
+    let sent = writes(&hear_at(&mut g, now, 1, 2, Message::SessionOpened { session: 8 }));
+    assert_eq!(sent, [RequestId { session: 8, number: 1 }], "the second one");
+    let (request, result) = (sent[0], WriteResult::Done(Outcome::Written(9)));
+    let ended = replies(&hear_at(&mut g, now, 1, 2, Message::Answer { request, result }));
+    assert_eq!(ended, [(2, Reply::Done(Outcome::Written(9)))]);
 }

@@ -80,16 +80,19 @@ fn whose_log_is_unproven_is_not_called() {
 
 #[test]
 fn the_primaries_of_many_shards_spread_over_the_nodes() {
-    let mut g = gateway_of(4);
+    let mut g = gateway_of(7);
     tick(&mut g, 0);
     let mut calls = Vec::new();
-    for shard in 0..4 {
+    for shard in 0..7 {
         for node in 1..=3 {
             let status = Message::Status { attempt: 0, status: backup(1, 2) };
             calls.extend(called(&hear_at(&mut g, 10, shard, node, status)));
         }
     }
-    assert_eq!(calls, [(0, 1, 1), (1, 2, 1), (2, 3, 1), (3, 1, 1)]);
+    assert_eq!(
+        calls,
+        [1, 2, 3, 1, 2, 3, 1].iter().zip(0..).map(|(node, shard)| (shard, *node, 1)).collect::<Vec<_>>()
+    );
 }
 
 #[test]
@@ -151,4 +154,113 @@ fn a_takeover_that_fails_is_tried_again_after_a_wait_and_then_the_lost_primary_m
     assert_eq!(probes(&tick(&mut g, again)), 3);
     says(&mut g, again, again, 1, backup(1, 9));
     assert_eq!(called(&says(&mut g, again, again, 2, backup(1, 5))), [(0, 1, 1)]);
+}
+
+#[test]
+fn a_primary_that_does_not_serve_yet_is_none() {
+    let mut g = gateway();
+    says(&mut g, 1_000, 0, 1, NodeStatus { serving: false, ..primary(1, 2) });
+    assert_eq!(leader(&g), None);
+    says(&mut g, 1_000, 0, 1, primary(1, 2));
+    assert_eq!(leader(&g), Some(1));
+}
+
+#[test]
+fn a_primary_is_news_once_in_each_epoch() {
+    let mut g = gateway();
+    serves(&mut g, 1, 2);
+    hear(&mut g, 1, Message::SessionOpened { session: 5 });
+    assert_eq!(writes(&put(&mut g, 1)).len(), 1);
+    assert_eq!(writes(&serves(&mut g, 1, 2)), [], "nothing is sent again because of it");
+    assert_eq!(writes(&serves(&mut g, 1, 3)).len(), 1, "it led again, and may have lost what it was sent");
+    assert_eq!(g.view()[0].epoch, Epoch(3));
+}
+
+#[test]
+fn a_request_that_is_older_than_the_primary_is_no_reason_to_suspect_it() {
+    let mut g = gateway();
+    let timing = Timing::default();
+    let stuck = 6 * timing.silence;
+    serves(&mut g, 1, 1);
+    hear(&mut g, 1, Message::SessionOpened { session: 5 });
+    put(&mut g, 1);
+    let learned_at = 1_000 + stuck - 1;
+    says(&mut g, learned_at, learned_at, 2, primary(2, 2));
+    let mut now = learned_at;
+    // It answers every probe, and never the request.
+    while now + timing.probe_every < learned_at + stuck {
+        now += timing.probe_every;
+        says(&mut g, now, now, 2, primary(2, 2));
+        tick(&mut g, now);
+        assert_eq!(leader(&g), Some(2), "{} after it was learned", now - learned_at);
+    }
+    tick(&mut g, learned_at + stuck - 1);
+    assert_eq!(leader(&g), Some(2));
+    tick(&mut g, learned_at + stuck);
+    assert_eq!(leader(&g), None);
+}
+
+#[test]
+fn a_called_node_has_all_of_its_time_and_the_next_attempt_waits_from_its_end_on() {
+    let mut g = gateway();
+    let patience = Timing::default().takeover_patience;
+    serves(&mut g, 1, 1);
+    g.unreachable(2_000, NodeId(1), 0, &mut Tracer::off());
+    g.take_outputs();
+    says(&mut g, 2_100, 2_000, 3, backup(1, 4));
+    assert_eq!(called(&says(&mut g, 2_200, 2_000, 2, backup(1, 5))), [(0, 2, 1)]);
+    let failed = 2_200 + patience;
+    let mut called_at = Vec::new();
+    for now in (2_201..failed + 3 * patience).step_by(1_000) {
+        let mut outputs = tick(&mut g, now);
+        for node in 2..=3 {
+            outputs.extend(says(&mut g, now, now, node, backup(1, 5)));
+        }
+        called_at.extend(called(&outputs).iter().map(|_| now));
+    }
+    let again = called_at[0];
+    assert!((failed + patience..=failed + 2 * patience + 1_000).contains(&again), "{again}, not {failed}");
+}
+
+#[test]
+fn a_gateway_wants_to_be_woken_when_a_silence_a_call_or_a_wait_has_lasted_long_enough() {
+    let timing = Timing::default();
+    let mut g = gateway();
+    tick(&mut g, 0);
+    assert_eq!(g.next_deadline(), Some(60_000), "so long it asks around");
+    tick(&mut g, 60_000);
+    assert_eq!(g.next_deadline(), Some(timing.probe_every), "nobody has answered");
+    // A known primary falls silent between two probes.
+    says(&mut g, 130_000, 0, 1, primary(1, 1));
+    let silent = 130_000 + timing.silence;
+    let mut woken = Vec::new();
+    while leader(&g).is_some() {
+        let now = g.next_deadline().unwrap();
+        tick(&mut g, now);
+        woken.push(now);
+    }
+    assert_eq!(*woken.last().unwrap(), silent, "{woken:?}");
+    // The called node does not lead in its time, and another attempt has to wait.
+    says(&mut g, silent, silent, 2, backup(1, 5));
+    assert_eq!(called(&says(&mut g, silent, silent, 3, backup(1, 4))), [(0, 2, 1)]);
+    let failed = silent + timing.takeover_patience;
+    let (mut probed, mut others) = (Vec::new(), Vec::new());
+    while probed.last().is_none_or(|at| *at < failed + 3 * timing.takeover_patience) {
+        let now = g.next_deadline().unwrap();
+        if probes(&tick(&mut g, now)) > 0 { probed.push(now) } else { others.push(now) }
+    }
+    // All are asked again at once when the wait is over, and not only when it is time for the next probe.
+    let early = probed.windows(2).find(|pair| pair[1] - pair[0] != timing.probe_every).unwrap()[1];
+    assert!((failed + timing.takeover_patience..=failed + 2 * timing.takeover_patience).contains(&early));
+    assert_eq!(others, [failed, early + 60_000]);
+}
+
+#[test]
+fn all_are_asked_once_when_a_primary_is_lost() {
+    let mut g = gateway();
+    serves(&mut g, 1, 1);
+    g.unreachable(2_000, NodeId(1), 0, &mut Tracer::off());
+    assert_eq!(probes(&g.take_outputs()), 3);
+    assert_eq!(probes(&says(&mut g, 2_000, 2_000, 2, backup(1, 5))), 0, "not once more for each answer");
+    assert_eq!(probes(&tick(&mut g, 2_000)), 0);
 }

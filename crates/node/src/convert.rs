@@ -93,3 +93,17 @@ pub(crate) fn describe(result: &ReadResult) -> String {
         ReadResult::Damaged => "the value is damaged".into(),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use dataplane::{GatewayId, RequestId};
+
+    #[test]
+    fn no_tag_is_longer_than_the_longest() {
+        let request = Origin::Request(RequestId { session: u64::MAX, number: u64::MAX });
+        let session = Origin::Session(GatewayId { gateway: u32::MAX, life: u32::MAX });
+        let longest = [request, session, Origin::Marker].map(|origin| tag_to_bytes(Epoch(1), origin).len());
+        assert_eq!(longest.iter().max(), Some(&TAG_BYTES_MAX));
+    }
+}

@@ -1,0 +1,323 @@
+//! Checkpoints that take more than one chunk, more than one step, or more than there is.
+
+mod common;
+
+use common::*;
+use engine::format::checkpoint_chunk::{self, ChunkRef};
+use engine::format::superblock::{SLOTS, Superblock};
+use engine::{CheckpointProgress, Engine, Layout, Op, OpenError, WriteError, Zone};
+use trace::{Mechanisms, Tracer};
+
+const MIB: u64 = 1 << 20;
+
+fn off() -> Tracer {
+    Tracer::off()
+}
+
+fn large() -> Disk {
+    Disk::formatted(2 * MIB, Layout { wal_bytes: 512 << 10 })
+}
+
+fn long_key(n: u64) -> String {
+    format!("{n:04}{}", "k".repeat(1000))
+}
+
+fn superblock(disk: &Disk) -> Superblock {
+    let slots = SLOTS.map(|at| Superblock::decode(&disk.image()[at as usize..]).unwrap());
+    if slots[0].generation > slots[1].generation { slots[0] } else { slots[1] }
+}
+
+/// The bytes of a chunk on the medium, and where they are.
+fn chunk(disk: &Disk, at: ChunkRef) -> (u64, Vec<u8>) {
+    let offset = superblock(disk).data_offset + at.unit * 512;
+    (offset, disk.image()[offset as usize..][..at.bytes as usize].to_vec())
+}
+
+#[test]
+fn a_checkpoint_of_several_chunks_comes_back_whole_and_in_order() {
+    let disk = large();
+    let (mut e, _) = open(&disk);
+    let host_state: Vec<u8> = (0..3000_u32).map(|n| n as u8).collect();
+    for n in 0..200 {
+        e.add(put(&long_key(n), &n.to_string()));
+    }
+    e.sync_now().unwrap();
+    e.commit_all();
+    e.checkpoint(host_state.clone(), &mut off()).unwrap();
+    let (_, head) = chunk(&disk, superblock(&disk).checkpoint_head());
+    let number = checkpoint_chunk::decode(&head).unwrap().number;
+    // 200 keys of 1004 bytes with their headers, and what comes before them, in pieces of nearly 64 KiB.
+    assert_eq!(number, 3, "three full chunks lie before the last");
+    let (e, report) = open(&disk.power_cut(|_| 0));
+    assert!(report.damage.is_none(), "{report}");
+    assert_eq!((e.key_count(), e.host_state()), (200, &host_state[..]));
+    for n in 0..200 {
+        assert_eq!(e.value(&long_key(n)), Some(n.to_string()));
+    }
+    // Sent to another replica piece by piece, it is the same.
+    let (mut cursor, mut received) = (None, Vec::new());
+    loop {
+        let piece = e.transfer_read(cursor, 5000).unwrap();
+        // Each takes a header of 26 bytes, 1004 for the key and up to 3 for the value.
+        assert_eq!(piece.items.len(), 4);
+        received.extend(piece.items.into_iter().map(|(key, ..)| key));
+        cursor = piece.next;
+        if cursor.is_none() {
+            assert_eq!(piece.host_state, Some(host_state));
+            break;
+        }
+        assert_eq!(piece.host_state, None);
+    }
+    assert_eq!(e.transfer_read(None, 2 * 1031).unwrap().items.len(), 2, "what fits to its last byte");
+    assert_eq!(e.transfer_read(None, 2 * 1031 - 1).unwrap().items.len(), 1);
+    assert_eq!(e.transfer_read(None, 1).unwrap().items.len(), 1, "one at least");
+    assert_eq!(received, (0..200).map(|n| bytes(&long_key(n))).collect::<Vec<_>>());
+}
+
+#[test]
+fn a_chunk_of_another_checkpoint_as_of_the_same_entry_is_damage() {
+    let disk = Disk::tiny();
+    let (mut e, _) = open(&disk);
+    e.write(put("a", "1"));
+    e.checkpoint(b"first".to_vec(), &mut off()).unwrap();
+    let (_, first) = chunk(&disk, superblock(&disk).checkpoint_head());
+    e.checkpoint(b"other".to_vec(), &mut off()).unwrap();
+    let (at, _) = chunk(&disk, superblock(&disk).checkpoint_head());
+    assert_eq!(open(&disk).0.host_state(), b"other");
+    // The write of the second one was lost, and the first one's bytes are in its place.
+    disk.damage(at, |bytes| bytes[..first.len()].copy_from_slice(&first));
+    let damage = match Engine::open(disk, &ME, Mechanisms::all(), &mut off()) {
+        Ok((_, report)) => report.damage.expect("found"),
+        Err(OpenError::Corrupt(damage)) => damage,
+        Err(other) => panic!("{other}"),
+    };
+    assert_eq!((damage.zone, damage.offset), (Zone::Checkpoint, at), "{damage}");
+}
+
+#[test]
+fn a_checkpoint_for_which_there_is_no_room_is_given_up_and_keeps_nothing() {
+    let disk = Disk::tiny();
+    let (mut e, _) = open(&disk);
+    e.write(put("a", "1"));
+    e.checkpoint_now();
+    let (space, head) = (e.space(), superblock(&disk).checkpoint_head());
+    let given_up = e.checkpoint(vec![1; TINY_BYTES as usize], &mut off());
+    assert!(matches!(given_up, Err(WriteError::NoSpace { .. })), "{given_up:?}");
+    assert_eq!((e.space(), e.checkpoint_running()), (space, false));
+    assert_eq!(superblock(&disk).checkpoint_head(), head);
+    e.write(put("a", "2"));
+    e.checkpoint_now();
+    assert_eq!(open(&disk.power_cut(|_| 0)).0.value("a").as_deref(), Some("2"));
+}
+
+#[test]
+fn a_checkpoint_that_is_under_way_is_not_begun_again() {
+    let disk = Disk::tiny();
+    let (mut e, _) = open(&disk);
+    e.write(put("a", "1"));
+    e.checkpoint_begin(b"first".to_vec(), &mut off());
+    let free = e.space().free;
+    e.checkpoint_step(&mut off()).unwrap();
+    assert!(e.space().free < free, "its chunk is written");
+    e.checkpoint_begin(b"other".to_vec(), &mut off());
+    while e.checkpoint_step(&mut off()).unwrap() == CheckpointProgress::Working {}
+    assert_eq!((e.host_state(), e.space().free), (&b"first"[..], free - 1));
+}
+
+#[test]
+fn no_checkpoint_is_due_while_one_runs_or_a_state_is_received_or_nothing_is_written() {
+    let disk = Disk::tiny();
+    let (mut e, _) = open(&disk);
+    while !e.checkpoint_due() {
+        e.write(delete("a"));
+    }
+    e.install_begin(&mut off()).unwrap();
+    assert!(!e.checkpoint_due(), "what is received replaces what a checkpoint would hold");
+    e.install_abort();
+    assert!(e.checkpoint_due());
+    e.checkpoint_begin(Vec::new(), &mut off());
+    assert!(!e.checkpoint_due());
+    disk.fail_next_write();
+    e.checkpoint_step(&mut off()).unwrap_err();
+    assert!(e.is_poisoned() && !e.checkpoint_running() && !e.checkpoint_due());
+}
+
+#[test]
+fn a_checkpoint_gives_back_all_that_was_replaced_before_it_a_share_in_each_step() {
+    let disk = large();
+    let (mut e, _) = open(&disk);
+    for n in 0..700 {
+        e.add(put("a", &n.to_string()));
+    }
+    e.sync_now().unwrap();
+    e.commit_all();
+    assert_eq!(e.space().quarantined, 699);
+    e.checkpoint_begin(Vec::new(), &mut off());
+    loop {
+        let before = e.space().quarantined;
+        let progress = e.checkpoint_step(&mut off()).unwrap();
+        assert!(before - e.space().quarantined <= 256, "a step is a short one");
+        if progress != CheckpointProgress::Working {
+            break;
+        }
+    }
+    assert_eq!((e.space().quarantined, e.space().live), (0, 2), "the value and the checkpoint");
+}
+
+#[test]
+fn live_values_that_hold_more_than_the_log_put_off_the_checkpoint_for_those_that_were_replaced() {
+    let disk = Disk::tiny();
+    let (mut e, _) = open(&disk);
+    e.write(put("large", &"v".repeat(100 * 512)));
+    let value = "v".repeat(3 * 512);
+    let (log, live) = (e.space().wal_bytes / 512, e.space().live);
+    assert!(live > 2 * log);
+    while e.space().quarantined <= e.space().live / 2 {
+        assert!(!e.checkpoint_due(), "{} units are replaced, {live} are live", e.space().quarantined);
+        assert!(2 * e.space().wal_used <= e.space().wal_bytes, "the log is not what makes it due");
+        e.write(put("a", &value));
+    }
+    assert!(e.checkpoint_due());
+}
+
+#[test]
+fn a_value_that_is_deleted_no_longer_puts_off_the_checkpoint_that_gives_it_back() {
+    let disk = Disk::tiny();
+    let (mut e, _) = open(&disk);
+    e.write(put("large", &"v".repeat(100 * 512)));
+    assert!(!e.checkpoint_due());
+    e.write(delete("large"));
+    assert!(e.checkpoint_due());
+}
+
+#[test]
+fn values_that_wait_for_a_truncation_to_be_durable_are_no_reason_for_a_checkpoint() {
+    let disk = Disk::tiny();
+    let (mut e, _) = open(&disk);
+    e.write(put("a", "1"));
+    e.checkpoint_now();
+    let first = e.last_seq() + 1;
+    for n in 0..3 {
+        e.add(put(&n.to_string(), &"v".repeat(20 * 512)));
+    }
+    e.undo(first);
+    assert!(e.space().quarantined > e.space().wal_bytes / 512, "{:?}", e.space());
+    assert!(!e.checkpoint_due(), "one would free nothing");
+}
+
+#[test]
+fn what_was_refused_for_want_of_space_makes_a_checkpoint_due_and_what_was_not_does_not() {
+    let value = |units: u64| put("b", &"v".repeat(units as usize * 512 - 100));
+    for appended in [false, true] {
+        let disk = Disk::tiny();
+        let (mut e, _) = open(&disk);
+        e.write(put("a", "1"));
+        e.write(put("a", "2"));
+        assert!(e.has_room([&value(10)].into_iter(), 3) && !e.checkpoint_due());
+        let too_large = value(e.space().free);
+        if appended {
+            e.append(too_large, b"tag", &mut off()).unwrap_err();
+            e.write(put("c", "3"));
+        } else {
+            assert!(!e.has_room([&too_large].into_iter(), 3));
+            assert!(e.has_room([&value(10)].into_iter(), 3), "a smaller one has room");
+        }
+        assert!(e.checkpoint_due(), "it may make room");
+        e.checkpoint_now();
+        assert!(!e.checkpoint_due());
+    }
+}
+
+#[test]
+fn whoever_is_told_that_there_is_room_finds_it() {
+    let disk = large();
+    let (mut e, _) = open(&disk);
+    let mut refused = 0;
+    for n in 0.. {
+        let ops: Vec<Op> = (0..8).map(|k| put(&long_key(8 * n + k), "v")).collect();
+        let told = e.has_room(ops.iter(), 3);
+        let mut tried = e.clone();
+        let found = ops.iter().all(|op| tried.append(op.clone(), b"tag", &mut off()).is_ok());
+        assert!(found || !told, "at {:?}", e.space());
+        refused += u32::from(!told);
+        if e.append(put(&long_key(8 * n), "v"), b"tag", &mut off()).is_err() {
+            break;
+        }
+        // Only one of the eight stays, so that the last steps are small.
+        e.sync_now().unwrap();
+        e.commit_all();
+    }
+    assert!(refused > 0, "the end was reached");
+}
+
+#[test]
+fn a_device_full_of_keys_has_room_for_one_checkpoint_after_the_other() {
+    let disk = large();
+    let (mut e, _) = open(&disk);
+    let host_state = vec![1; 60 << 10];
+    let mut n = 0;
+    while e.append(put(&long_key(n), &"v".repeat(2000)), b"tag", &mut off()).is_ok() {
+        n += 1;
+    }
+    e.sync_now().unwrap();
+    e.commit_all();
+    assert!(n > 100 && !e.checkpoint_running(), "{n} keys, {:?}", e.space());
+    for _ in 0..4 {
+        e.checkpoint(host_state.clone(), &mut off()).unwrap();
+        while e.append(put(&long_key(n), &"v".repeat(2000)), b"tag", &mut off()).is_ok() {
+            n += 1;
+        }
+        e.sync_now().unwrap();
+        e.commit_all();
+    }
+    let (e, report) = open(&disk.power_cut(|_| 0));
+    assert!(report.damage.is_none() && e.last_seq() == n, "{report}");
+}
+
+#[test]
+fn what_a_checkpoint_covers_is_no_longer_read_from_the_log_not_even_before_the_log_forgets_it() {
+    let disk = Disk::tiny();
+    let (mut e, _) = open(&disk);
+    e.write(put("a", "1"));
+    e.write(put("a", "2"));
+    let (mut e, _) = open(&disk.kill());
+    e.commit_all();
+    assert!(e.entry(1).unwrap().is_some() && e.entry(2).unwrap().is_some());
+    e.checkpoint_begin(Vec::new(), &mut off());
+    while e.checkpoint_seq() == 0 {
+        e.checkpoint_step(&mut off()).unwrap();
+    }
+    assert!(e.checkpoint_running());
+    assert_eq!((e.entry(1).unwrap(), e.entry(2).unwrap()), (None, None));
+    assert_eq!(e.retained_from(), 3);
+}
+
+#[test]
+fn what_is_received_is_checked_like_what_is_written() {
+    let disk = Disk::tiny();
+    let (mut e, _) = open(&disk);
+    for (key, version, taken) in
+        [(0, 1, false), (1, 0, false), (1025, 1, false), (1, 1, true), (1024, 1, true)]
+    {
+        e.install_begin(&mut off()).unwrap();
+        let put = e.install_put(vec![1; key].into(), version, bytes("v"));
+        assert_eq!(put.is_ok(), taken, "a key of {key} bytes, version {version}: {put:?}");
+        assert!(taken || matches!(put, Err(WriteError::BadItem)));
+    }
+}
+
+#[test]
+fn a_state_that_has_room_has_room_for_its_checkpoint() {
+    let disk = large();
+    let (mut e, _) = open(&disk);
+    let value = "v".repeat(10 * 512 - 100);
+    let received = |e: &mut Engine<Disk>, upto: u64| {
+        e.install_begin(&mut off()).unwrap();
+        (0..upto).find(|n| e.install_put(bytes(&long_key(*n)), 1, bytes(&value)).is_err()).unwrap_or(upto)
+    };
+    let most = received(&mut e, u64::MAX);
+    assert!(most > 200, "{most} of 12 units each, of {}", e.space().units);
+    assert_eq!(received(&mut e, most), most, "all that was received before was given up");
+    e.install_finish(1, vec![0; 60 << 10], 1, &mut off()).unwrap();
+    assert_eq!(open(&disk.power_cut(|_| 0)).0.key_count(), most);
+}
