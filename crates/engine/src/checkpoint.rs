@@ -416,6 +416,7 @@ mod tests {
             encode_item(
                 key.as_bytes(),
                 &Slot { version: 1, unit: *unit, value_bytes: 1, crc: 0 },
+                1,
                 &mut stream,
             );
         }
@@ -424,7 +425,8 @@ mod tests {
 
     #[test]
     fn a_stream_is_one_of_ascending_keys_whose_values_are_in_the_data_region() {
-        let parsed = |stream: &[u8]| parse(stream, 10).map(|(items, host_state)| (items.len(), host_state));
+        let parsed =
+            |stream: &[u8]| parse(stream, 10).map(|(items, _, host_state)| (items.len(), host_state));
         let host = b"host".to_vec();
         assert_eq!(parsed(&stream(0, &[])), Ok((0, host.clone())));
         assert_eq!(parsed(&stream(2, &[("a", 0), ("b", 9)])), Ok((2, host)));

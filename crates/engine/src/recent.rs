@@ -60,7 +60,7 @@ mod tests {
 
     fn put(seq: Seq, value: usize) -> Entry {
         let op = Op::Put { key: [1; 3].into(), value: vec![0; value].into(), condition: Condition::Always };
-        Entry { seq, tag: vec![2; 5], op }
+        Entry { seq, tag: [2; 5].into(), op }
     }
 
     /// What an entry takes beside its value.
