@@ -441,6 +441,9 @@ mod tests {
         ] {
             assert!(parsed(&stream(keys, items)).is_err(), "{why}");
         }
+        let slot = |value_bytes| Slot { version: 1, unit: 8, value_bytes, crc: 0 };
+        assert!(slot(900).is_within(10, 1) && !slot(1000).is_within(10, 1), "two units, and three");
+        assert!(slot(1000).is_within(10, 2), "in pieces, each tells for itself");
         let cut_off = &stream(0, &[])[..StreamHead::BYTES + 3];
         assert!(parsed(cut_off).is_err(), "a host state longer than the stream");
     }

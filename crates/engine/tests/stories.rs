@@ -243,6 +243,10 @@ fn one_damaged_superblock_is_survived_two_are_reported_and_neither_is_formatted_
     let before = disk.image();
     let opened = Engine::open(disk.clone(), &ME, Mechanisms::all(), &mut off());
     assert!(matches!(opened, Err(OpenError::Corrupt(d)) if d.zone == Zone::Superblock));
+    for too_short in [100, 600] {
+        let opened = Engine::open(Disk::new(too_short), &ME, Mechanisms::all(), &mut off());
+        assert!(matches!(opened, Err(OpenError::NotFormatted)), "{too_short} bytes");
+    }
     let never = Disk::new(TINY_BYTES);
     assert!(matches!(Engine::open(never, &ME, Mechanisms::all(), &mut off()), Err(OpenError::NotFormatted)));
     assert_eq!(disk.image(), before);

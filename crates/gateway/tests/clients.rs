@@ -289,3 +289,58 @@ fn a_write_that_waits_for_a_primary_was_not_sent_because_another_one_was() {
     let ended = replies(&hear_at(&mut g, now, 1, 2, Message::Answer { request, result }));
     assert_eq!(ended, [(2, Reply::Done(Outcome::Written(9)))]);
 }
+
+#[test]
+fn a_gateway_wants_to_be_woken_when_a_call_has_waited_for_long_enough() {
+    let every = Timing::default().retry_after;
+    for request in [put_of(1, 1), Request::Count] {
+        let mut g = gateway();
+        serves(&mut g, 1, 1);
+        hear(&mut g, 1, Message::SessionOpened { session: 5 });
+        ask(&mut g, 1, request);
+        let due = 1_000 + every;
+        let mut now = 1_000;
+        // It is woken for probes as well, and the primary answers them.
+        let mut asked_at = Vec::new();
+        while asked_at.len() < 2 {
+            now = g.next_deadline().unwrap();
+            let outputs = tick(&mut g, now);
+            if writes(&outputs).len() + reads(&outputs).len() > 0 {
+                asked_at.push(now);
+            }
+            let status = Message::Status { attempt: now, status: primary(1, 1) };
+            hear_at(&mut g, now, 0, 1, status);
+        }
+        assert_eq!(asked_at, [due, due + every], "{now}");
+    }
+}
+
+#[test]
+fn only_the_read_whose_time_is_up_is_given_up() {
+    let mut g = gateway();
+    serves(&mut g, 1, 1);
+    ask(&mut g, 1, Request::Count);
+    g.submit(5_000, 2, Request::Count, false, &mut Tracer::off());
+    let second = reads(&g.take_outputs())[0].1;
+    let ended = replies(&tick(&mut g, 1_000 + Timing::default().deadline));
+    assert!(matches!(&ended[..], [(1, Reply::Unavailable(_))]), "{ended:?}");
+    let answer = Message::ReadAnswer { id: second, result: ReadResult::Count(3) };
+    assert_eq!(replies(&hear(&mut g, 1, answer)), [(2, Reply::Count(3))]);
+}
+
+#[test]
+fn a_request_that_is_followed_is_followed_also_when_something_else_lets_it_go() {
+    let mut t = Tracer::followed(Actor::Gateway(1), 0, || 0, Box::new(|_| {}));
+    let mut g = gateway();
+    g.submit(1_000, 1, Request::Count, true, &mut t);
+    assert_eq!(g.take_outputs(), []);
+    // Nobody follows the frame from which a primary is learned.
+    let (from, to) = (Address::Node(NodeId(1)), Address::Gateway(ME));
+    let message = Message::Status { attempt: 0, status: primary(1, 1) };
+    g.handle(2_000, Frame { cluster: [1; 16], shard: 0, from, to, cause: None, message }, &mut t);
+    let cause = g.take_outputs().into_iter().find_map(|output| match output {
+        Output::Send(Frame { message: Message::Read { .. }, cause, .. }) => Some(cause),
+        _ => None,
+    });
+    assert!(cause.expect("the read is sent").is_some());
+}

@@ -231,8 +231,8 @@ fn a_gateway_wants_to_be_woken_when_a_silence_a_call_or_a_wait_has_lasted_long_e
     tick(&mut g, 60_000);
     assert_eq!(g.next_deadline(), Some(timing.probe_every), "nobody has answered");
     // A known primary falls silent between two probes.
-    says(&mut g, 130_000, 0, 1, primary(1, 1));
-    let silent = 130_000 + timing.silence;
+    says(&mut g, 80_000, 0, 1, primary(1, 1));
+    let silent = 80_000 + timing.silence;
     let mut woken = Vec::new();
     while leader(&g).is_some() {
         let now = g.next_deadline().unwrap();

@@ -384,3 +384,22 @@ fn what_a_read_came_to_is_in_the_trace_in_words() {
     let value = format!("version {version}, 100 bytes");
     assert_eq!(*told.lock().unwrap(), [&value, "no such key", "1 keys", "1 keys in all"]);
 }
+
+#[test]
+fn a_put_for_which_a_checkpoint_makes_room_has_to_wait_for_it_and_is_not_refused_for_good() {
+    let mut host = Host::serving(1);
+    let session = host.session();
+    host.write(session, 1, put(0, 100_000));
+    host.write(session, 2, put(0, 10));
+    let later = |host: &Host| host.node.engine().checkpoint_due() || host.node.engine().checkpoint_running();
+    assert!(later(&host), "it gives the large value back");
+    let large = Message::Write { request: RequestId { session, number: 3 }, op: put(1, 120_000) };
+    host.gateway(large.clone());
+    let said = host.said();
+    assert!(matches!(said[..], [Message::Refused { why: Refusal::Busy, .. }]), "{said:?}");
+    while later(&host) {
+        host.batch();
+    }
+    let written = host.write(session, 3, put(1, 120_000));
+    assert!(matches!(written, Some(WriteResult::Done(Outcome::Written(_)))), "{written:?}");
+}
