@@ -68,3 +68,9 @@ fn what_is_no_whole_frame_is_an_error_that_says_why() {
     let error = decode(&damaged).unwrap_err();
     assert!(matches!(error, WireError::Checksum { .. }) && error.to_string().contains("checksum"), "{error}");
 }
+
+#[test]
+fn an_address_is_a_letter_and_a_number_to_people() {
+    let frame = frame(Message::OpenSession);
+    assert_eq!((frame.from.to_string(), frame.to.to_string()), ("g1".into(), "n3".into()));
+}

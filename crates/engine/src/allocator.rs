@@ -256,6 +256,19 @@ mod tests {
     }
 
     #[test]
+    fn a_value_goes_into_as_few_pieces_as_possible_or_takes_nothing() {
+        let mut a = Allocator::new(20, vec![e(4, 2), e(9, 1), e(12, 8)], BTreeMap::new()).unwrap();
+        assert_eq!(a.free_units(), 4 + 3 + 2);
+        let bytes = |units: usize| units * (512 - 36);
+        assert_eq!((a.alloc_value(bytes(10)), a.free_units()), (None, 9), "not even in pieces of one unit");
+        let whole = a.alloc_value(bytes(6)).unwrap();
+        assert_eq!(a.pieces(&whole), [e(0, 4), e(6, 2)]);
+        assert_eq!(a.alloc_value(bytes(1)), Some(e(8, 1)));
+        a.free_value(whole);
+        assert_eq!(a.free_units(), 8);
+    }
+
+    #[test]
     fn two_owners_are_found_and_so_is_one_beyond_the_region() {
         let new = |used| Allocator::new(10, used, BTreeMap::from([(0, vec![e(0, 4), e(7, 2)])]));
         assert!(new(vec![e(1, 4), e(5, 5)]).is_ok());
