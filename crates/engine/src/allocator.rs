@@ -261,6 +261,7 @@ mod tests {
         assert_eq!(a.free_units(), 4 + 3 + 2);
         let bytes = |units: usize| units * (512 - 36);
         assert_eq!((a.alloc_value(bytes(10)), a.free_units()), (None, 9), "not even in pieces of one unit");
+        assert!(a.clone().alloc_value(bytes(9)).is_some(), "all there is");
         let whole = a.alloc_value(bytes(6)).unwrap();
         assert_eq!(a.pieces(&whole), [e(0, 4), e(6, 2)]);
         assert_eq!(a.alloc_value(bytes(1)), Some(e(8, 1)));

@@ -326,3 +326,18 @@ fn a_state_that_has_room_has_room_for_its_checkpoint() {
     e.install_finish(1, vec![0; 60 << 10], 1, &mut off()).unwrap();
     assert_eq!(open(&disk.power_cut(|_| 0)).0.key_count(), most);
 }
+
+#[test]
+fn a_chunk_is_written_when_it_is_full_and_not_after_each_step_over_the_keys() {
+    let disk = large();
+    let (mut e, _) = open(&disk);
+    for n in 0..1500 {
+        e.add(put(&n.to_string(), ""));
+    }
+    e.sync_now().unwrap();
+    e.commit_all();
+    e.checkpoint_now();
+    let (_, head) = chunk(&disk, superblock(&disk).checkpoint_head());
+    assert_eq!(checkpoint_chunk::decode(&head).unwrap().number, 0, "48 KB are in one");
+    assert_eq!(open(&disk.power_cut(|_| 0)).0.key_count(), 1500);
+}
