@@ -341,3 +341,19 @@ fn a_chunk_is_written_when_it_is_full_and_not_after_each_step_over_the_keys() {
     assert_eq!(checkpoint_chunk::decode(&head).unwrap().number, 0, "48 KB are in one");
     assert_eq!(open(&disk.power_cut(|_| 0)).0.key_count(), 1500);
 }
+
+#[test]
+fn a_chunk_that_is_full_to_its_last_byte_is_full() {
+    let disk = large();
+    let (mut e, _) = open(&disk);
+    for n in 0..100 {
+        e.add(put(&long_key(n), ""));
+    }
+    e.sync_now().unwrap();
+    e.commit_all();
+    // 16 bytes of a head, 464 of a host state and 63 keys of 1032: 65496, which with a header of 40 are 64 KiB.
+    e.checkpoint_begin(vec![1; 464], &mut off());
+    let steps = (1..20).find(|_| e.checkpoint_step(&mut off()).unwrap() != CheckpointProgress::Working);
+    assert!(steps.is_some(), "it comes to an end");
+    assert_eq!(open(&disk.power_cut(|_| 0)).0.key_count(), 100);
+}
