@@ -151,7 +151,6 @@ pub(crate) struct ChunkWriter {
     /// What of `stream` is written.
     done: usize,
     pub(crate) chunks: Vec<ChunkRef>,
-    pub(crate) units: u64,
 }
 
 impl ChunkWriter {
@@ -183,7 +182,6 @@ impl ChunkWriter {
         // The extent is owned before it is written, so that a failure cannot lose it.
         self.done += piece.len();
         self.chunks.push(chunk);
-        self.units += extent.units;
         let written = engine.device.write_at(engine.offset_of(extent), &bytes);
         if self.waiting() < PIECE_BYTES_MAX {
             self.stream.drain(..self.done);
@@ -372,7 +370,6 @@ impl<D: Device> Engine<D> {
                 self.store(next)?;
                 self.log.start = start;
                 let old = std::mem::replace(&mut self.chunks, std::mem::take(&mut run.writer.chunks));
-                self.chunk_units = std::mem::take(&mut run.writer.units);
                 self.host_state = std::mem::take(&mut run.host_state);
                 run.stage = Stage::Releasing(old);
                 emit!(

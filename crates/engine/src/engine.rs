@@ -64,7 +64,6 @@ pub struct Engine<D> {
     /// Of the checkpoint in force.
     pub(crate) host_state: Vec<u8>,
     pub(crate) chunks: Vec<ChunkRef>,
-    pub(crate) chunk_units: u64,
     /// The room of the puts that are not applied.
     pub(crate) tentative: Claim,
     pub(crate) run: Option<Run>,
@@ -127,7 +126,6 @@ impl<D: Device> Engine<D> {
             quarantine: Quarantine::default(),
             host_state: Vec::new(),
             chunks: Vec::new(),
-            chunk_units: 0,
             run: None,
             install: None,
             starved: false,
@@ -139,7 +137,6 @@ impl<D: Device> Engine<D> {
     /// Takes over a checkpoint's contents.
     pub(crate) fn adopt(&mut self, checkpoint: Checkpoint) {
         let Checkpoint { index, host_state, chunks, .. } = checkpoint;
-        self.chunk_units = chunks.iter().map(|chunk| chunk.extent().units).sum();
         (self.index, self.host_state, self.chunks) = (index, host_state, chunks);
     }
 
