@@ -975,3 +975,15 @@ fn a_value_that_the_checkpoint_gave_back_is_not_missed_in_the_last_batch() {
     e.commit_all();
     assert_eq!((e.value("a").as_deref(), e.value("b").as_deref()), (Some("1"), Some("3")));
 }
+
+#[test]
+fn a_batch_of_values_that_lie_one_behind_the_other_is_two_writes() {
+    let disk = Disk::tiny();
+    let (mut e, _) = open(&disk);
+    let (before, _) = disk.written();
+    for n in 0..10 {
+        e.add(put(&n.to_string(), "value"));
+    }
+    e.sync_now().unwrap();
+    assert_eq!(disk.written().0 - before, 2, "one of values, one of records");
+}
