@@ -51,11 +51,6 @@ struct Results {
 }
 
 impl Results {
-    /// Behind the highest number seen.
-    fn end(&self) -> u64 {
-        self.first + self.outcomes.len() as u64
-    }
-
     fn get(&self, number: u64) -> Option<Outcome> {
         *self.outcomes.get(usize::try_from(number.checked_sub(self.first)?).ok()?)?
     }
@@ -64,7 +59,7 @@ impl Results {
         if number > NUMBER_MAX {
             return;
         }
-        let first = self.end().max(number + 1).saturating_sub(WINDOW).max(self.first);
+        let first = (number + 1).saturating_sub(WINDOW).max(self.first);
         let left = (first - self.first).min(self.outcomes.len() as u64);
         self.outcomes.drain(..left as usize);
         self.first = first;
