@@ -884,6 +884,7 @@ fn every_extent_in_use_has_an_owner_a_key_an_entry_or_the_checkpoint() {
     );
     let units: Vec<(u64, u64)> = owners.iter().map(|(extent, _)| (extent.unit, extent.units)).collect();
     assert_eq!(units, [(0, 1), (1, 1), (2, 3)]);
+    assert_eq!(owners.iter().map(|(_, owner)| owner.first_unit()).collect::<Vec<_>>(), [0, 1, 2]);
 }
 
 #[test]
@@ -948,6 +949,7 @@ fn recovery_says_where_the_value_should_be_for_which_a_batch_is_discarded() {
     assert_eq!(disk.unsynced().len(), 2);
     let (e, report) = open(&disk.power_cut(|n| if n == 1 { SECTOR } else { 0 }));
     assert_eq!((e.last_seq(), report.discarded_records, report.damage.is_none()), (3, 1, true), "{report}");
+    assert_eq!(report.discarded_bytes, 512, "{report}");
     let data = WAL_OFFSET + e.space().wal_bytes;
     assert_eq!(report.stop_offset, data + 3 * SECTOR as u64, "{report}");
 }
