@@ -8,7 +8,8 @@ use serde_json::{Value, json};
 use server::child::{self, stopped};
 use server::control;
 use server::founding::FoundingError;
-use server::supervisor::{Cluster, UpFailure, UpOptions};
+use server::plan::{UpFailure, UpOptions};
+use server::supervisor::Cluster;
 
 use crate::failure::{Failure, Result, me, say};
 use crate::process::local_runtime;

@@ -16,10 +16,21 @@
 //! The same holds of a replica that leads after a restart and does not know any more how much is committed: it took the
 //! entries of its log on top of the very checkpoint that it still has.
 
+use std::borrow::Borrow;
 use std::ops::{Add, AddAssign, Sub, SubAssign};
 
-use crate::format::checkpoint_chunk::ItemHeader;
-use crate::format::data_record::units_max;
+use crate::device::Device;
+use crate::engine::Engine;
+use crate::error::AppendError;
+use crate::format::checkpoint_chunk::{ChunkHeader, ItemHeader, Slot, StreamHead};
+use crate::format::data_record::{self, units_max};
+use crate::format::wal_record::{WalRecord, record_bytes};
+use crate::guard;
+use crate::types::{Extent, Op, Space, UNIT};
+
+/// Of a large device, so many bytes are kept free for the owner's state in a checkpoint; of a small one, a sixteenth. The
+/// same on every device of a size, whatever the owner's state is now.
+const HOST_BYTES: u64 = 2 << 20;
 
 /// Room for some keys and their values.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -33,6 +44,16 @@ pub(crate) struct Claim {
 impl Claim {
     pub(crate) fn of(key: &[u8], value_bytes: usize) -> Claim {
         Claim { units: units_max(value_bytes), item_bytes: (ItemHeader::BYTES + key.len()) as u64 }
+    }
+
+    /// That of a key whose value is in `slot`.
+    pub(crate) fn of_slot(key: &[u8], slot: &Slot) -> Claim {
+        Claim::of(key, slot.value_bytes as usize)
+    }
+
+    /// That of an entry: none, unless it is a put.
+    pub(crate) fn of_entry(record: &WalRecord) -> Claim {
+        record.slot().map(|slot| Claim::of_slot(&record.key, &slot)).unwrap_or_default()
     }
 }
 
@@ -65,5 +86,89 @@ impl SubAssign for Claim {
 impl std::iter::Sum for Claim {
     fn sum<I: Iterator<Item = Claim>>(claims: I) -> Claim {
         claims.fold(Claim::default(), Add::add)
+    }
+}
+
+impl<D: Device> Engine<D> {
+    /// Would all of these be appended, with tags of this length? For an owner that has to know before it decides. Never
+    /// says yes and then refuses.
+    pub fn has_room(&mut self, ops: impl Iterator<Item: Borrow<Op>>, tag_bytes: usize) -> bool {
+        let (mut log_bytes, mut more) = (0, Claim::default());
+        for op in ops {
+            let op = op.borrow();
+            if let Op::Put { key, value, .. } = op {
+                more += Claim::of(key, value.len());
+            }
+            log_bytes += record_bytes(op.key().map_or(0, |key| key.len()), tag_bytes);
+        }
+        let log_fits = self.log.room(log_bytes, false).is_ok();
+        self.starved |= !log_fits;
+        log_fits && self.room(more).is_ok()
+    }
+
+    /// Finds room for a value.
+    pub(crate) fn place(&mut self, key: &[u8], value_bytes: usize) -> Result<Extent, AppendError> {
+        let old = || {
+            let whole = self.index.get(key)?.extent();
+            Some(whole).filter(|whole| self.allocator.pieces(whole).len() == 1)
+        };
+        let in_place = guard::never_overwrite_live(self.mechanisms, old, data_record::units(value_bytes));
+        if let Some(in_place) = in_place {
+            return Ok(in_place);
+        }
+        let more = Claim::of(key, value_bytes);
+        let free = self.room(more).map_or_else(|free| free, |()| self.allocator.free_units());
+        let place = if more.units <= free { self.allocator.alloc_value(value_bytes) } else { None };
+        place.ok_or(AppendError::NoSpace { needed: more.units, free })
+    }
+
+    /// Is there room for this as well, at worst (see `claim.rs`)? Else the units that are free.
+    fn room(&mut self, more: Claim) -> Result<(), u64> {
+        let (held, waiting) = (self.held(), self.quarantine.claim());
+        let free = self.unclaimed(held, more.item_bytes).min(self.allocator.free_units());
+        if more.units <= free {
+            return Ok(());
+        }
+        // What waits, a checkpoint gives back.
+        self.starved |= more.units <= self.unclaimed(held - waiting, more.item_bytes);
+        Err(free)
+    }
+
+    /// All claims to the device.
+    fn held(&self) -> Claim {
+        let receiving = self.install.as_ref().map(|install| install.index.claim()).unwrap_or_default();
+        self.index.claim() + self.quarantine.claim() + self.tentative + receiving
+    }
+
+    /// Units that are left beside these claims, and beside two checkpoints of them and of so many more bytes: the next
+    /// one, which is written while the last one still counts, and the one after it. So a full device can always be
+    /// checkpointed, and with that deleted from.
+    fn unclaimed(&self, held: Claim, more_bytes: u64) -> u64 {
+        let checkpoints = 2 * self.checkpoint_units(held.item_bytes + more_bytes);
+        self.superblock.data_units.saturating_sub(held.units + checkpoints)
+    }
+
+    /// What a checkpoint with items of that many bytes may take, in chunks of one unit, the worst that fragmentation
+    /// can do, and with an owner's state that is small for the device, or twice as long as now.
+    pub(crate) fn checkpoint_units(&self, item_bytes: u64) -> u64 {
+        let small = (self.superblock.data_units * UNIT / 16).min(HOST_BYTES);
+        let host_bytes = small.max(2 * self.host_state.len() as u64);
+        (StreamHead::BYTES as u64 + host_bytes + item_bytes).div_ceil(UNIT - ChunkHeader::BYTES as u64)
+    }
+
+    /// How the device is used.
+    pub fn space(&self) -> Space {
+        let (units, free, quarantined) =
+            (self.superblock.data_units, self.allocator.free_units(), self.quarantine.units());
+        Space {
+            units,
+            live: units - free - quarantined,
+            quarantined,
+            free,
+            reserve: free.saturating_sub(self.unclaimed(self.held(), 0)),
+            wal_used: self.log.used(),
+            wal_bytes: self.log.ring.bytes,
+            index_bytes: self.index.claim().item_bytes,
+        }
     }
 }

@@ -1,11 +1,9 @@
-//! The engine: appends, syncs, truncates, applies, reads.
+//! The engine: appends, syncs, truncates, applies. Reading is in `read.rs`, what has room in `claim.rs`.
 //!
 //! An entry is *tentative* when appended, *durable* when the batch it went out with is back, and *visible* when
 //! applied. In this order only: `applied <= durable <= last`. A tentative entry can be truncated, an applied one never.
 
-use std::borrow::Borrow;
 use std::io;
-use std::ops::Bound;
 use std::sync::Arc;
 
 use trace::{Kind, Mechanisms, Tracer, emit};
@@ -15,8 +13,8 @@ use crate::cache::Cache;
 use crate::checkpoint::{Checkpoint, Run};
 use crate::claim::Claim;
 use crate::device::Device;
-use crate::error::{AppendError, ApplyError, Blocked, Damage, OpenError, ReadError, WriteError, Zone};
-use crate::format::checkpoint_chunk::{ChunkHeader, ChunkRef, Slot, StreamHead};
+use crate::error::{AppendError, ApplyError, Blocked, Damage, OpenError, WriteError};
+use crate::format::checkpoint_chunk::{ChunkRef, Slot};
 use crate::format::data_record;
 use crate::format::superblock::{self, Superblock};
 use crate::format::wal_record::{
@@ -31,14 +29,9 @@ use crate::recent::Recent;
 use crate::recovery::{RecoveryReport, recover};
 use crate::transfer::Install;
 use crate::types::{
-    Condition, Entry, Extent, Found, Identity, KEY_BYTES_MAX, Layout, Lsn, Op, Outcome, Seq, Space, Standing,
-    Synced, TAG_BYTES_MAX, UNIT, VALUE_BYTES_MAX,
+    Condition, Entry, Extent, Identity, KEY_BYTES_MAX, Layout, Lsn, Op, Outcome, Seq, Standing, Synced,
+    TAG_BYTES_MAX, UNIT, VALUE_BYTES_MAX,
 };
-use crate::value;
-
-/// Of a large device, so many bytes are kept free for the owner's state in a checkpoint; of a small one, a sixteenth. The
-/// same on every device of a size, whatever the owner's state is now.
-const HOST_BYTES: u64 = 2 << 20;
 
 /// One device, open.
 #[derive(Clone, Debug)]
@@ -58,7 +51,7 @@ pub struct Engine<D> {
     pub(crate) durable: Seq,
     pub(crate) log: Log,
     pub(crate) recent: Recent,
-    cache: Cache,
+    pub(crate) cache: Cache,
     pub(crate) allocator: Allocator,
     pub(crate) quarantine: Quarantine,
     /// Of the checkpoint in force.
@@ -118,7 +111,7 @@ impl<D: Device> Engine<D> {
             index: Index::default(),
             applied: superblock.checkpoint_seq,
             durable: log.last(),
-            tentative: log.tentative.iter().map(claim).sum(),
+            tentative: log.tentative.iter().map(Claim::of_entry).sum(),
             log,
             recent: Recent::default(),
             cache: Cache::new(0),
@@ -168,76 +161,10 @@ impl<D: Device> Engine<D> {
         }
         let (lsn, extent, bytes) = (self.log.end.0, header.unit, u64::from(header.value_bytes));
         let tag: Arc<[u8]> = if tag.is_empty() { Arc::default() } else { tag.into() };
-        self.tentative += claim(self.log.push_entry(header, key, tag.clone()));
+        self.tentative += Claim::of_entry(self.log.push_entry(header, key, tag.clone()));
         self.recent.push(Entry { seq, tag, op }, self.durable);
         emit!(t, Kind::RecordWritten { seq, lsn, extent, bytes });
         Ok(seq)
-    }
-
-    /// Would all of these be appended, with tags of this length? For an owner that has to know before it decides. Never
-    /// says yes and then refuses.
-    pub fn has_room(&mut self, ops: impl Iterator<Item: Borrow<Op>>, tag_bytes: usize) -> bool {
-        let (mut log_bytes, mut more) = (0, Claim::default());
-        for op in ops {
-            let op = op.borrow();
-            if let Op::Put { key, value, .. } = op {
-                more += Claim::of(key, value.len());
-            }
-            log_bytes += record_bytes(op.key().map_or(0, |key| key.len()), tag_bytes);
-        }
-        let log_fits = self.log.room(log_bytes, false).is_ok();
-        self.starved |= !log_fits;
-        log_fits && self.room(more).is_ok()
-    }
-
-    /// Finds room for a value.
-    fn place(&mut self, key: &[u8], value_bytes: usize) -> Result<Extent, AppendError> {
-        let old = || {
-            let whole = self.index.get(key)?.extent();
-            Some(whole).filter(|whole| self.allocator.pieces(whole).len() == 1)
-        };
-        let in_place = guard::never_overwrite_live(self.mechanisms, old, data_record::units(value_bytes));
-        if let Some(in_place) = in_place {
-            return Ok(in_place);
-        }
-        let more = Claim::of(key, value_bytes);
-        let free = self.room(more).map_or_else(|free| free, |()| self.allocator.free_units());
-        let place = if more.units <= free { self.allocator.alloc_value(value_bytes) } else { None };
-        place.ok_or(AppendError::NoSpace { needed: more.units, free })
-    }
-
-    /// Is there room for this as well, at worst (see `claim.rs`)? Else the units that are free.
-    fn room(&mut self, more: Claim) -> Result<(), u64> {
-        let (held, waiting) = (self.held(), self.quarantine.claim());
-        let free = self.unclaimed(held, more.item_bytes).min(self.allocator.free_units());
-        if more.units <= free {
-            return Ok(());
-        }
-        // What waits, a checkpoint gives back.
-        self.starved |= more.units <= self.unclaimed(held - waiting, more.item_bytes);
-        Err(free)
-    }
-
-    /// All claims to the device.
-    fn held(&self) -> Claim {
-        let receiving = self.install.as_ref().map(|install| install.index.claim()).unwrap_or_default();
-        self.index.claim() + self.quarantine.claim() + self.tentative + receiving
-    }
-
-    /// Units that are left beside these claims, and beside two checkpoints of them and of so many more bytes: the next
-    /// one, which is written while the last one still counts, and the one after it. So a full device can always be
-    /// checkpointed, and with that deleted from.
-    fn unclaimed(&self, held: Claim, more_bytes: u64) -> u64 {
-        let checkpoints = 2 * self.checkpoint_units(held.item_bytes + more_bytes);
-        self.superblock.data_units.saturating_sub(held.units + checkpoints)
-    }
-
-    /// What a checkpoint with items of that many bytes may take, in chunks of one unit, the worst that fragmentation
-    /// can do, and with an owner's state that is small for the device, or twice as long as now.
-    pub(crate) fn checkpoint_units(&self, item_bytes: u64) -> u64 {
-        let small = (self.superblock.data_units * UNIT / 16).min(HOST_BYTES);
-        let host_bytes = small.max(2 * self.host_state.len() as u64);
-        (StreamHead::BYTES as u64 + host_bytes + item_bytes).div_ceil(UNIT - ChunkHeader::BYTES as u64)
     }
 
     /// Undoes the entries from `from` on, which must not be applied. The log says so in a record, because what is
@@ -261,8 +188,8 @@ impl<D: Device> Engine<D> {
         let end = self.log.push(header, Arc::default(), Arc::default()).end();
         self.log.entries.truncate((from - self.log.first) as usize);
         for record in self.log.tentative.split_off((from - self.applied - 1) as usize) {
-            self.tentative -= claim(&record);
-            match self.unowned(&record).map(|slot| waiting(&record, slot)) {
+            self.tentative -= Claim::of_entry(&record);
+            match self.unowned(&record).map(|slot| Waiting::new(&record.key, slot)) {
                 Some(undone) if guard::extent_quarantine(self.mechanisms) => {
                     self.quarantine.truncated_by(end, undone)
                 }
@@ -340,7 +267,7 @@ impl<D: Device> Engine<D> {
         }
         let record = self.log.tentative.pop_front();
         let record = record.expect("E2: an entry that is not applied still has its record");
-        self.tentative -= claim(&record);
+        self.tentative -= Claim::of_entry(&record);
         self.applied = seq;
         let mut outcome = self.decide(&record, skip);
         // What the entry leaves without an owner: the value that it replaced, or its own if it has no effect.
@@ -364,7 +291,7 @@ impl<D: Device> Engine<D> {
             }
             _ => self.unowned(&record),
         };
-        match retired.map(|slot| waiting(&record, slot)) {
+        match retired.map(|slot| Waiting::new(&record.key, slot)) {
             Some(retired) if guard::extent_quarantine(self.mechanisms) => {
                 self.quarantine.freed_by(seq, retired)
             }
@@ -412,97 +339,6 @@ impl<D: Device> Engine<D> {
             outcomes.push((self.applied, outcome));
         }
         Ok(outcomes)
-    }
-
-    /// From now on keeps values in up to so many bytes of memory, for [`get_cached`](Engine::get_cached); 0, as it is at
-    /// first, for none.
-    pub fn cache_values(&mut self, bytes: usize) {
-        self.cache = Cache::new(bytes);
-    }
-
-    /// How many values [`get_cached`](Engine::get_cached) found in memory, and how many not.
-    pub fn cache_hits_and_misses(&self) -> (u64, u64) {
-        (self.cache.hits, self.cache.misses)
-    }
-
-    /// As [`get`](Engine::get), but from memory if the value is there.
-    pub fn get_cached(&mut self, key: &[u8]) -> Result<Option<Found>, ReadError> {
-        self.readable()?;
-        let Some(slot) = self.index.get(key) else { return Ok(None) };
-        if let Some(value) = self.cache.get(key, slot.version) {
-            return Ok(Some(Found { version: slot.version, value }));
-        }
-        let value = self.read_value(&slot)?;
-        self.cache.put(&key.into(), slot.version, &value);
-        Ok(Some(Found { version: slot.version, value }))
-    }
-
-    /// The value of `key` as of `applied_seq`, from the device, checked against its checksum.
-    pub fn get(&self, key: &[u8]) -> Result<Option<Found>, ReadError> {
-        self.readable()?;
-        let Some(slot) = self.index.get(key) else { return Ok(None) };
-        Ok(Some(Found { version: slot.version, value: self.read_value(&slot)? }))
-    }
-
-    fn read_value(&self, slot: &Slot) -> Result<Arc<[u8]>, ReadError> {
-        value::read(&self.device, &self.superblock, slot, guard::verify_on_read(self.mechanisms))
-    }
-
-    /// Up to `limit` keys that begin with `prefix` and come after `after`, in order, with version and value length.
-    pub fn scan(&self, prefix: &[u8], after: Option<&[u8]>, limit: usize) -> Vec<(Arc<[u8]>, Seq, u32)> {
-        let from = match after {
-            Some(after) if after >= prefix => Bound::Excluded(after),
-            _ => Bound::Included(prefix),
-        };
-        let matching = self.index.range(from).take_while(|(key, _)| key.starts_with(prefix));
-        matching.take(limit).map(|(key, slot)| (key[..].into(), slot.version, slot.value_bytes)).collect()
-    }
-
-    /// How many keys there are.
-    pub fn key_count(&self) -> u64 {
-        self.index.len()
-    }
-
-    /// Entry `seq`, if it is retained, synced or not.
-    pub fn entry(&self, seq: Seq) -> Result<Option<Entry>, ReadError> {
-        self.readable()?;
-        if let Some(entry) = self.recent.get(seq) {
-            return Ok(Some(entry.clone()));
-        }
-        // Entries that a checkpoint covers may be overwritten at any time, even if the log still remembers them.
-        let Some(logged) = self.log.get(seq).filter(|_| seq > self.checkpoint_seq()) else { return Ok(None) };
-        let mut bytes = vec![0; logged.bytes as usize];
-        self.log.ring.read(&self.device, logged.lsn, &mut bytes)?;
-        let corrupt = |found: String| {
-            let (offset, expected) =
-                (self.log.ring.pieces(logged.lsn, 0)[0].0, format!("the record of entry {seq}"));
-            ReadError::Corrupt(Damage { zone: Zone::Wal, offset, expected, found })
-        };
-        let record = WalRecord::decode(&bytes, true).map_err(|error| corrupt(error.to_string()))?;
-        if (record.lsn(), record.header.seq) != (logged.lsn, seq) {
-            return Err(corrupt(format!("that of entry {}, lsn {}", record.header.seq, record.lsn())));
-        }
-        let (slot, condition, WalRecord { header, key, tag }) = (record.slot(), record.condition(), record);
-        let op = match slot {
-            Some(slot) => Op::Put { key, value: self.read_value(&slot)?, condition },
-            None if header.kind == DELETE => Op::Delete { key, condition },
-            None => Op::Nop,
-        };
-        Ok(Some(Entry { seq, tag, op }))
-    }
-
-    /// The tag of an entry without reading the device: of any that is not applied, and of recent ones.
-    pub fn tag(&self, seq: Seq) -> Option<&[u8]> {
-        let tentative = seq.checked_sub(self.applied + 1).and_then(|at| self.log.tentative.get(at as usize));
-        let recent = || self.recent.get(seq).map(|entry| &*entry.tag);
-        tentative.map(|record| &*record.tag).or_else(recent)
-    }
-
-    /// The first entry that [`entry`](Engine::entry) can return: at most `checkpoint_seq + 1`, or less if the entries
-    /// before are still in memory.
-    pub fn retained_from(&self) -> Seq {
-        let from = self.checkpoint_seq() + 1;
-        self.recent.first().map_or(from, |recent| recent.min(from))
     }
 
     /// Stores the promise of `epoch`, in both superblocks. Blocks for two syncs; may be called while a batch is out.
@@ -553,10 +389,6 @@ impl<D: Device> Engine<D> {
             Some(_) => Err(Blocked::Damaged),
             None => Ok(()),
         }
-    }
-
-    pub(crate) fn readable(&self) -> Result<(), ReadError> {
-        if self.poisoned { Err(ReadError::Poisoned) } else { Ok(()) }
     }
 
     pub(crate) fn offset_of(&self, extent: Extent) -> u64 {
@@ -632,32 +464,6 @@ impl<D: Device> Engine<D> {
     pub fn device(&self) -> &D {
         &self.device
     }
-
-    /// How the device is used.
-    pub fn space(&self) -> Space {
-        let (units, free, quarantined) =
-            (self.superblock.data_units, self.allocator.free_units(), self.quarantine.units());
-        Space {
-            units,
-            live: units - free - quarantined,
-            quarantined,
-            free,
-            reserve: free.saturating_sub(self.unclaimed(self.held(), 0)),
-            wal_used: self.log.used(),
-            wal_bytes: self.log.ring.bytes,
-            index_bytes: self.index.claim().item_bytes,
-        }
-    }
-}
-
-/// The room that an entry claims.
-fn claim(record: &WalRecord) -> Claim {
-    record.slot().map(|slot| Claim::of(&record.key, slot.value_bytes as usize)).unwrap_or_default()
-}
-
-/// The value of `slot`, which is that of the entry's key, on its way to being free.
-fn waiting(record: &WalRecord, slot: Slot) -> Waiting {
-    Waiting { extent: slot.extent(), claim: Claim::of(&record.key, slot.value_bytes as usize) }
 }
 
 fn holds(condition: Condition, current: Option<Seq>) -> bool {

@@ -14,14 +14,10 @@ pub(crate) struct Index {
     claim: Claim,
 }
 
-fn claim(key: &[u8], slot: &Slot) -> Claim {
-    Claim::of(key, slot.value_bytes as usize)
-}
-
 impl Index {
     /// An index of keys in ascending order.
     pub(crate) fn from_sorted(items: Vec<(Key, Slot)>) -> Index {
-        let claim = items.iter().map(|(key, slot)| claim(key, slot)).sum();
+        let claim = items.iter().map(|(key, slot)| Claim::of_slot(key, slot)).sum();
         Index { map: items.into_iter().collect(), claim }
     }
 
@@ -43,7 +39,7 @@ impl Index {
 
     /// Puts `slot` where `key` is, and returns what was there.
     pub(crate) fn insert(&mut self, key: &[u8], slot: Slot) -> Option<Slot> {
-        self.claim += claim(key, &slot);
+        self.claim += Claim::of_slot(key, &slot);
         // Most puts replace: one search then, and the key that is there stays.
         let there = match Key::short(key) {
             Some(key) => self.map.get_mut(&key),
@@ -54,13 +50,13 @@ impl Index {
             return None;
         };
         let old = std::mem::replace(there, slot);
-        self.claim -= claim(key, &old);
+        self.claim -= Claim::of_slot(key, &old);
         Some(old)
     }
 
     pub(crate) fn remove(&mut self, key: &[u8]) -> Option<Slot> {
         let old = self.map.remove(key)?;
-        self.claim -= claim(key, &old);
+        self.claim -= Claim::of_slot(key, &old);
         Some(old)
     }
 

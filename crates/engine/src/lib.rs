@@ -32,7 +32,8 @@
 //! |---|---|
 //! | `types`, `error`, `device` | the vocabulary, what can go wrong, what is asked of a disk |
 //! | `format/` | the bytes: superblock, WAL record, data record, checkpoint chunk |
-//! | `engine` | append, sync, truncate, apply, read |
+//! | `engine` | append, sync, truncate, apply |
+//! | `read` | values, keys and entries |
 //! | `log`, `recent` | the ring, batches; the last entries in memory |
 //! | `cache` | values in memory, for reads |
 //! | `recovery` | from bytes to an engine: torn tail or damage? |
@@ -67,6 +68,7 @@ mod log;
 mod owners;
 mod prepare;
 mod quarantine;
+mod read;
 mod recent;
 mod recovery;
 mod transfer;

@@ -22,9 +22,14 @@ pub enum Owner {
 impl Owner {
     /// The first unit of all that it owns.
     pub fn first_unit(&self) -> u64 {
+        self.whole().unit
+    }
+
+    /// What it owns, if that is in one piece.
+    fn whole(&self) -> Extent {
         match self {
-            Owner::Key(_, slot) | Owner::Entry(_, slot) => slot.unit,
-            Owner::Chunk(chunk) => chunk.unit,
+            Owner::Key(_, slot) | Owner::Entry(_, slot) => slot.extent(),
+            Owner::Chunk(chunk) => chunk.extent(),
         }
     }
 }
@@ -37,11 +42,7 @@ impl<D: Device> Engine<D> {
         let entries = self.log.tentative.iter().filter_map(|r| Some(Owner::Entry(r.header.seq, r.slot()?)));
         let chunks = self.chunks.iter().map(|chunk| Owner::Chunk(*chunk));
         let owned = |owner: Owner| {
-            let whole = match &owner {
-                Owner::Key(_, slot) | Owner::Entry(_, slot) => slot.extent(),
-                Owner::Chunk(chunk) => chunk.extent(),
-            };
-            let pieces = self.allocator.pieces(&whole).to_vec();
+            let pieces = self.allocator.pieces(&owner.whole()).to_vec();
             pieces.into_iter().map(move |piece| (piece, owner.clone()))
         };
         let mut owners: Vec<_> = keys.chain(entries).chain(chunks).flat_map(owned).collect();

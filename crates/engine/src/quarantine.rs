@@ -19,6 +19,7 @@ use std::collections::VecDeque;
 
 use crate::allocator::Allocator;
 use crate::claim::Claim;
+use crate::format::checkpoint_chunk::Slot;
 use crate::types::{Extent, Lsn, Seq};
 
 /// The waiting extents.
@@ -37,6 +38,13 @@ pub(crate) struct Quarantine {
 pub(crate) struct Waiting {
     pub(crate) extent: Extent,
     pub(crate) claim: Claim,
+}
+
+impl Waiting {
+    /// The value in `slot`, which is that of `key`.
+    pub(crate) fn new(key: &[u8], slot: Slot) -> Waiting {
+        Waiting { extent: slot.extent(), claim: Claim::of_slot(key, &slot) }
+    }
 }
 
 impl Quarantine {

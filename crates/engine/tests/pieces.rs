@@ -226,9 +226,8 @@ fn a_put_in_pieces_that_is_undone_or_without_effect_gives_every_piece_back() {
     assert_eq!(e.space().free, free);
 }
 
-/// Each byte of each piece of a value, changed: with its checksum left as it was, and with one that fits.
-#[test]
-fn a_broken_chain_is_damage_and_never_served_nor_followed_for_ever() {
+/// A device whose checkpoint has the value of `big` in pieces, where they are, and where the data region begins.
+fn with_a_chain() -> (Disk, Engine<Disk>, Vec<Extent>, u64) {
     let disk = in_single_units();
     let (mut e, _) = open(&disk);
     e.commit_all();
@@ -236,6 +235,13 @@ fn a_broken_chain_is_damage_and_never_served_nor_followed_for_ever() {
     e.checkpoint_now();
     let at = pieces(&e, "big");
     let start = engine::format::superblock::Superblock::decode(&disk.image()).unwrap().data_offset;
+    (disk, e, at, start)
+}
+
+/// Each byte of each piece of a value, changed: with its checksum left as it was, and with one that fits.
+#[test]
+fn a_broken_chain_is_damage_and_never_served_nor_followed_for_ever() {
+    let (disk, _, at, start) = with_a_chain();
     assert!(at.len() >= 2, "{at:?}");
     for piece in &at {
         let offset = (start + piece.unit * UNIT) as usize;
@@ -265,13 +271,7 @@ fn a_broken_chain_is_damage_and_never_served_nor_followed_for_ever() {
 /// A chain whose links all fit, and that leads back to where it began: made by solving for the checksum.
 #[test]
 fn a_chain_that_leads_back_to_its_beginning_ends() {
-    let disk = in_single_units();
-    let (mut e, _) = open(&disk);
-    e.commit_all();
-    e.write(big(1_200, 1));
-    e.checkpoint_now();
-    let at = pieces(&e, "big");
-    let start = engine::format::superblock::Superblock::decode(&disk.image()).unwrap().data_offset;
+    let (disk, e, at, start) = with_a_chain();
     let mut image = disk.image();
     let first = e.owners().into_iter().find_map(|(_, owner)| match owner {
         Owner::Key(key, slot) if *key == *b"big" => Some(slot),

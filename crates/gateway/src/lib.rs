@@ -36,6 +36,8 @@ use shard::{Call, Ended, Shard, What};
 
 /// Most keys in one page of a scan.
 pub const SCAN_LIMIT_MAX: u32 = 10_000;
+/// Why a put is [`Reply::Unavailable`] for which there is no room.
+pub const DEVICE_FULL: &str = "the primary's device is full; delete something";
 /// Requests in flight before further ones are turned away.
 pub const IN_FLIGHT_MAX: usize = 16_384;
 
@@ -232,9 +234,7 @@ impl Gateway {
         let Some(open) = self.open.get_mut(&token) else { return };
         let reply = match how {
             // The log has a place for the request, and nothing in it.
-            Ended::Write(WriteResult::Done(Outcome::Nothing)) => {
-                Reply::Unavailable("the primary's device is full; delete something".into())
-            }
+            Ended::Write(WriteResult::Done(Outcome::Nothing)) => Reply::Unavailable(DEVICE_FULL.into()),
             Ended::Write(WriteResult::Done(outcome)) => Reply::Done(outcome),
             Ended::Write(WriteResult::SessionUnknown) => Reply::Unknown(
                 "the gateway's session was evicted, and with it the record of this write".into(),

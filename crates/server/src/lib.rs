@@ -15,7 +15,7 @@
 //! | [`ring`], [`explain`] | the story of one request |
 //! | [`manifest`], [`founding`] | what a data directory was founded as |
 //! | [`child`] | what a process that `up` started hears and says |
-//! | [`supervisor`], [`control`] | `up`, and how to act on its cluster |
+//! | [`plan`], [`supervisor`], [`control`] | `up`: what it starts, running it, and how to act on it |
 
 #![forbid(unsafe_code)]
 
@@ -29,6 +29,7 @@ pub mod http;
 pub mod manifest;
 pub mod metrics;
 pub mod node_host;
+pub mod plan;
 pub mod resp;
 pub mod ring;
 pub mod status;

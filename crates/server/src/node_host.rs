@@ -250,12 +250,11 @@ impl Seat {
 
         let ports = Ports::new(&options, cut);
         let stopped = |e: StopError| NodeFailure::Device(image.clone(), e.to_string());
-        let handled = RefCell::default();
+        let mut handled = Vec::new();
         loop {
-            // 1. Handle what has arrived.
-            // In turns, so that neither has to grow anew.
-            ports.arrived.swap(&handled);
-            for frame in handled.borrow_mut().drain(..) {
+            // 1. Handle what has arrived. Two lists take turns, so that neither has to grow anew.
+            std::mem::swap(&mut *ports.arrived.borrow_mut(), &mut handled);
+            for frame in handled.drain(..) {
                 if frame.message == Message::TraceRequest {
                     let reply = Message::TraceReply { lines: ring.lines() };
                     ports.send_all(vec![Frame { from: frame.to, to: frame.from, message: reply, ..frame }]);

@@ -1,6 +1,6 @@
 //! `up`: a whole cluster on this machine, every node and gateway a child process.
 //!
-//! Either the whole cluster stands or nothing is left of the attempt: directory, lock, numbers and ports are checked before
+//! Either the whole cluster stands or nothing is left of the attempt: what can be checked (`plan.rs`) is checked before
 //! the first child starts; a child that ends while starting takes all others with it. Afterwards nothing is started
 //! again by itself: what somebody killed, to see what happens, stays dead until they say `restart`.
 //!
@@ -9,137 +9,31 @@
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
-use std::fs::{self, File, OpenOptions, TryLockError};
+use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read, Seek, SeekFrom};
-use std::net::{IpAddr, SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::rc::Rc;
 use std::time::Duration;
 
-use dataplane::NodeId;
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::json;
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
 use tokio::process::{Child, Command};
 use tokio::sync::{mpsc, watch};
 
-use crate::control;
-use crate::founding::{self, FoundingError};
-use crate::manifest::{Manifest, ManifestError, image_path, random};
+use crate::founding;
+use crate::manifest::Manifest;
+use crate::plan::{self, DRAIN_PATIENCE, Process, UpFailure, UpOptions};
 
-/// Most nodes, and most gateways: their ports must not meet.
-pub const MEMBERS_MAX: u32 = 10;
-/// Most shards.
-pub const SHARDS_MAX: u32 = 64;
-/// Nodes listen from this far above the first port.
-const NODE_PORTS: u16 = 20;
 /// A cluster that does not serve by then is announced all the same.
 const SERVING_PATIENCE: Duration = Duration::from_secs(15);
-/// A child told to drain gets this long.
-const DRAIN_PATIENCE: Duration = Duration::from_secs(4);
 /// Lines of a failed child's log that are shown.
 const LOG_LINES: usize = 12;
 
-/// What `up` is asked for.
-#[derive(Clone, Debug)]
-pub struct UpOptions {
-    /// The data directory.
-    pub dir: PathBuf,
-    /// How many nodes; the manifest's number, or 3.
-    pub nodes: Option<u32>,
-    /// How many shards; the manifest's number, or 1.
-    pub shards: Option<u32>,
-    /// How many gateways; the manifest's number, or 1.
-    pub gateways: Option<u32>,
-    /// The first port; the manifest's, or 7400.
-    pub port: Option<u16>,
-    /// The address that everything listens on.
-    pub bind: IpAddr,
-    /// Bytes of each image; the manifest's, or 256 MiB divided among a node's shards, but at least 32 MiB.
-    pub image_bytes: Option<u64>,
-    /// Host names that HTTP requests may be addressed to.
-    pub host_names: Vec<String>,
-    /// Bytes of memory for values in each replica.
-    pub cache_bytes: u64,
-}
-
-/// Why a cluster was not started.
-#[derive(Debug)]
-pub enum UpFailure {
-    /// Another `up` holds the directory.
-    Locked(PathBuf),
-    /// The directory was founded with another number.
-    Mismatch {
-        /// Of what.
-        what: &'static str,
-        /// In the manifest.
-        founded: u64,
-        /// Asked for.
-        asked: u64,
-        /// The directory.
-        dir: PathBuf,
-    },
-    /// A number outside its bounds.
-    Bounds(String),
-    /// The directory's content.
-    Founding(FoundingError),
-    /// Somebody listens there already.
-    Port(SocketAddr, io::Error),
-    /// A child ended while starting.
-    Child {
-        /// Its name.
-        name: String,
-        /// How it ended.
-        how: String,
-        /// The end of its log.
-        last_lines: String,
-        /// Where the whole log is.
-        log: PathBuf,
-    },
-    /// It was told to stop before the cluster stood.
-    Interrupted,
-    /// The operating system refused something.
-    Io(PathBuf, io::Error),
-}
-
-impl std::fmt::Display for UpFailure {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self {
-            UpFailure::Locked(dir) => write!(f, "another cluster is up in {}", dir.display()),
-            UpFailure::Mismatch { what, founded, asked, dir } => {
-                write!(f, "{} was founded with {founded} {what}, which cannot become {asked}", dir.display())
-            }
-            UpFailure::Bounds(why) => f.write_str(why),
-            UpFailure::Founding(e) => e.fmt(f),
-            UpFailure::Port(address, e) => write!(f, "{address} cannot be listened on: {e}"),
-            UpFailure::Child { name, how, last_lines, log } => {
-                write!(f, "{name} ended while starting ({how}); the end of {}:\n{last_lines}", log.display())
-            }
-            UpFailure::Interrupted => f.write_str("told to stop before the cluster stood"),
-            UpFailure::Io(path, e) => write!(f, "{}: {e}", path.display()),
-        }
-    }
-}
-
-impl From<FoundingError> for UpFailure {
-    fn from(e: FoundingError) -> UpFailure {
-        UpFailure::Founding(e)
-    }
-}
-
-impl From<ManifestError> for UpFailure {
-    fn from(e: ManifestError) -> UpFailure {
-        UpFailure::Founding(FoundingError::Manifest(e))
-    }
-}
-
-/// One process of the cluster: what it is started as, and its present run.
+/// One process of the cluster, and its present run.
 struct Member {
-    arguments: Vec<String>,
-    log: PathBuf,
-    /// What people are shown, in order.
-    facts: serde_json::Map<String, serde_json::Value>,
+    process: Process,
     run: Option<Run>,
 }
 
@@ -220,12 +114,13 @@ impl Cluster {
         options: &UpOptions,
         stop: impl Future<Output = ()>,
     ) -> Result<Rc<Cluster>, UpFailure> {
-        let dir = prepare_dir(&options.dir)?;
-        let lock = lock(&dir)?;
+        let dir = plan::prepare_dir(&options.dir)?;
+        let lock = plan::lock(&dir)?;
         let before = Manifest::read(&dir)?;
-        let manifest = reconcile(options, before.as_ref(), &dir)?;
-        let members = members(&dir, &manifest, options);
-        await_ports(&dir, &manifest, options.bind).await?;
+        let manifest = plan::reconcile(options, before.as_ref(), &dir)?;
+        let processes = plan::members(&dir, &manifest, options).into_iter();
+        let members = processes.map(|(name, process)| (name, Member { process, run: None })).collect();
+        plan::await_ports(&dir, &manifest, options.bind).await?;
         match &before {
             None => {
                 let (dir, manifest) = (dir.clone(), manifest.clone());
@@ -292,13 +187,13 @@ impl Cluster {
     fn spawn(&self, name: &str) -> Result<(), UpFailure> {
         let mut members = self.members.borrow_mut();
         let member = members.get_mut(name).expect("only members are started");
-        let failed = |e| UpFailure::Io(member.log.clone(), e);
-        fs::create_dir_all(member.log.parent().expect("a log lies in its member's directory"))
+        let failed = |e| UpFailure::Io(member.process.log.clone(), e);
+        fs::create_dir_all(member.process.log.parent().expect("a log lies in its member's directory"))
             .map_err(failed)?;
-        let log = OpenOptions::new().create(true).append(true).open(&member.log).map_err(failed)?;
+        let log = OpenOptions::new().create(true).append(true).open(&member.process.log).map_err(failed)?;
         let log_start = log.metadata().map_err(failed)?.len();
         let mut child = Command::new(std::env::current_exe().map_err(failed)?)
-            .args(&member.arguments)
+            .args(&member.process.arguments)
             .process_group(0) // Ctrl-C in the terminal is for `up` alone.
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
@@ -340,7 +235,7 @@ impl Cluster {
             let members = self.members.borrow();
             let member = &members[name];
             let run = member.run.as_ref().expect("it was started");
-            (run.progress.clone(), member.log.clone(), run.log_start)
+            (run.progress.clone(), member.process.log.clone(), run.log_start)
         };
         let far_enough = |p: &Progress| *p == wanted || matches!(p, Progress::Serving | Progress::Ended(_));
         let how = match progress.wait_for(far_enough).await.as_deref() {
@@ -356,7 +251,7 @@ impl Cluster {
     pub fn facts(&self) -> Vec<serde_json::Map<String, serde_json::Value>> {
         let members = self.members.borrow();
         let facts = members.values().map(|member| {
-            let mut facts = member.facts.clone();
+            let mut facts = member.process.facts.clone();
             let pid = member.run.as_ref().and_then(|run| *run.pid.borrow());
             facts.insert("pid".into(), json!(pid.map(|pid| pid.as_raw_nonzero().get())));
             facts
@@ -502,162 +397,4 @@ fn last_lines(log: &Path, start: u64) -> io::Result<String> {
     let lines: Vec<_> = text.lines().collect();
     let shown = &lines[lines.len().saturating_sub(LOG_LINES)..];
     Ok(shown.iter().map(|line| format!("  {line}\n")).collect())
-}
-
-fn prepare_dir(dir: &Path) -> Result<PathBuf, UpFailure> {
-    fs::create_dir_all(dir).map_err(|e| UpFailure::Io(dir.to_owned(), e))?;
-    dir.canonicalize().map_err(|e| UpFailure::Io(dir.to_owned(), e))
-}
-
-fn lock(dir: &Path) -> Result<File, UpFailure> {
-    let path = dir.join("lock");
-    let open = OpenOptions::new().create(true).truncate(false).write(true).open(&path);
-    let file = open.map_err(|e| UpFailure::Io(path.clone(), e))?;
-    match file.try_lock() {
-        Ok(()) => Ok(file),
-        Err(TryLockError::WouldBlock) => Err(UpFailure::Locked(dir.to_owned())),
-        Err(TryLockError::Error(e)) => Err(UpFailure::Io(path, e)),
-    }
-}
-
-/// A node's images take 256 MiB together, as long as none gets too small to be useful: filling them with zeros is most of
-/// what a founding waits for.
-fn usual_image_bytes(shards: u32) -> u64 {
-    ((256 << 20) / u64::from(shards.max(1))).max(32 << 20)
-}
-
-/// What the cluster is, from what is asked and what the directory was founded as.
-fn reconcile(options: &UpOptions, before: Option<&Manifest>, dir: &Path) -> Result<Manifest, UpFailure> {
-    let fixed = |what, asked: Option<u64>, founded: Option<u64>, usual| match (asked, founded) {
-        (Some(asked), Some(founded)) if asked != founded => {
-            Err(UpFailure::Mismatch { what, founded, asked, dir: dir.to_owned() })
-        }
-        (asked, founded) => Ok(founded.or(asked).unwrap_or(usual)),
-    };
-    let nodes = fixed("nodes", options.nodes.map(u64::from), before.map(|m| m.nodes.into()), 3)? as u32;
-    let shards = fixed("shards", options.shards.map(u64::from), before.map(|m| m.shards.into()), 1)? as u32;
-    let image_bytes = fixed(
-        "bytes per image",
-        options.image_bytes,
-        before.map(|m| m.image_bytes),
-        usual_image_bytes(shards),
-    )?;
-    let gateways = options.gateways.or(before.map(|m| m.gateways)).unwrap_or(1);
-    let port = options.port.or(before.map(|m| m.port)).unwrap_or(7400);
-    for (what, number, most) in
-        [("nodes", nodes, MEMBERS_MAX), ("gateways", gateways, MEMBERS_MAX), ("shards", shards, SHARDS_MAX)]
-    {
-        if !(1..=most).contains(&number) {
-            return Err(UpFailure::Bounds(format!("{number} {what} are not possible: 1 to {most} are")));
-        }
-    }
-    if port == 0 || port.checked_add(NODE_PORTS + MEMBERS_MAX as u16).is_none() {
-        return Err(UpFailure::Bounds(format!(
-            "port {port} is not possible: ports up to {} beyond it are used",
-            NODE_PORTS + MEMBERS_MAX as u16
-        )));
-    }
-    let cluster = before.map_or_else(random, Manifest::cluster_id);
-    Ok(Manifest::new(cluster, nodes, shards, gateways, port, image_bytes))
-}
-
-fn node_port(manifest: &Manifest, node: u32) -> u16 {
-    manifest.port + NODE_PORTS + node as u16 - 1
-}
-
-fn gateway_ports(manifest: &Manifest, gateway: u32) -> (u16, u16) {
-    let redis = manifest.port + 2 * (gateway as u16 - 1);
-    (redis, redis + 1)
-}
-
-/// Checks the ports. A control file that nobody withdrew tells of an `up` that was killed: its children end by themselves,
-/// and are given the time.
-async fn await_ports(dir: &Path, manifest: &Manifest, bind: IpAddr) -> Result<(), UpFailure> {
-    let patience = if dir.join(control::FILE).exists() { DRAIN_PATIENCE } else { Duration::ZERO };
-    let start = tokio::time::Instant::now();
-    loop {
-        match check_ports(manifest, bind) {
-            Err(_) if start.elapsed() < patience => tokio::time::sleep(Duration::from_millis(50)).await,
-            result => {
-                control::withdraw(dir);
-                return result;
-            }
-        }
-    }
-}
-
-/// Who else listens on our ports is told before anything is started.
-fn check_ports(manifest: &Manifest, bind: IpAddr) -> Result<(), UpFailure> {
-    let nodes = (1..=manifest.nodes).map(|n| node_port(manifest, n));
-    let gateways = (1..=manifest.gateways).flat_map(|g| {
-        let (redis, http) = gateway_ports(manifest, g);
-        [redis, http]
-    });
-    for port in gateways.chain(nodes) {
-        let address = SocketAddr::new(bind, port);
-        TcpListener::bind(address).map_err(|e| UpFailure::Port(address, e))?;
-    }
-    Ok(())
-}
-
-/// The address that children of one machine reach each other at.
-fn reachable(bind: IpAddr) -> IpAddr {
-    match bind {
-        IpAddr::V4(ip) if ip.is_unspecified() => IpAddr::V4(std::net::Ipv4Addr::LOCALHOST),
-        IpAddr::V6(ip) if ip.is_unspecified() => IpAddr::V6(std::net::Ipv6Addr::LOCALHOST),
-        ip => ip,
-    }
-}
-
-fn members(dir: &Path, manifest: &Manifest, options: &UpOptions) -> BTreeMap<String, Member> {
-    let mut members = BTreeMap::new();
-    let text = |path: PathBuf| path.to_string_lossy().into_owned();
-    let nodes: Vec<String> = (1..=manifest.nodes)
-        .map(|n| format!("n{n}={}", SocketAddr::new(reachable(options.bind), node_port(manifest, n))))
-        .collect();
-    for n in 1..=manifest.nodes {
-        let name = format!("n{n}");
-        let listen = SocketAddr::new(options.bind, node_port(manifest, n));
-        let mut arguments: Vec<String> =
-            ["node", "--supervised", "--cluster", &manifest.cluster, "--node", &name]
-                .map(String::from)
-                .into();
-        arguments.extend(["--listen".into(), listen.to_string()]);
-        nodes.iter().for_each(|peer| arguments.extend(["--peer".into(), peer.clone()]));
-        for shard in 0..manifest.shards {
-            arguments.extend(["--image".into(), text(image_path(dir, NodeId(n), shard))]);
-        }
-        arguments.extend(["--cache".into(), options.cache_bytes.to_string()]);
-        add(&mut members, dir, name, arguments, json!({ "listen": listen }));
-    }
-    for g in 1..=manifest.gateways {
-        let name = format!("g{g}");
-        let (redis, http) = gateway_ports(manifest, g);
-        let (redis, http) = (SocketAddr::new(options.bind, redis), SocketAddr::new(options.bind, http));
-        let mut arguments: Vec<String> =
-            ["gateway", "--supervised", "--cluster", &manifest.cluster, "--gateway", &name]
-                .map(String::from)
-                .into();
-        arguments.extend(["--shards".into(), manifest.shards.to_string()]);
-        arguments.extend(["--redis".into(), redis.to_string(), "--http".into(), http.to_string()]);
-        arguments.extend(["--dir".into(), text(dir.to_owned())]);
-        nodes.iter().for_each(|node| arguments.extend(["--node".into(), node.clone()]));
-        options.host_names.iter().for_each(|host| arguments.extend(["--host".into(), host.clone()]));
-        add(&mut members, dir, name, arguments, json!({ "redis": redis, "http": http }));
-    }
-    members
-}
-
-fn add(
-    members: &mut BTreeMap<String, Member>,
-    dir: &Path,
-    name: String,
-    arguments: Vec<String>,
-    addresses: serde_json::Value,
-) {
-    let mut facts = serde_json::Map::new();
-    facts.insert("name".into(), json!(name));
-    facts.extend(addresses.as_object().cloned().unwrap_or_default());
-    let log = dir.join(&name).join("log");
-    members.insert(name.clone(), Member { arguments, log, facts, run: None });
 }

@@ -158,7 +158,7 @@ impl World<'_> {
             Reply::Missing => Told::Missing,
             Reply::Unknown(_) => Told::Unknown,
             Reply::Unavailable(why) => {
-                self.report.full += u64::from(why.contains("full"));
+                self.report.full += u64::from(why == gateway::DEVICE_FULL);
                 Told::Nothing
             }
             Reply::Damaged => {

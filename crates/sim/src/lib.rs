@@ -16,6 +16,7 @@
 //! | `world` | the event loop: who acts when |
 //! | `process` | nodes: work, sync, death, restart |
 //! | `inject` | carrying out faults, within the fault model |
+//! | `healing` | the end: all faults end, and all must be well in bounded time |
 //! | `checkers` | what must hold |
 //! | `run` | one seed, many seeds, on all cores |
 
@@ -24,6 +25,7 @@
 pub mod checkers;
 mod clients;
 pub mod disk;
+mod healing;
 pub mod history;
 mod inject;
 mod network;

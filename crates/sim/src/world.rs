@@ -20,10 +20,6 @@ use crate::{Options, Report};
 
 /// The cluster that everybody belongs to.
 pub(crate) const CLUSTER: ClusterId = *b"simulated world!";
-/// After healing, everything must be well within this time: many times what the slowest recovery takes.
-const RECOVERY_MAX: Micros = 30_000_000;
-/// How often it is looked whether all is well.
-const LOOK_EVERY: Micros = 20_000;
 /// What handling a batch of frames takes.
 pub(crate) const WORK: Micros = 15;
 
@@ -132,7 +128,7 @@ pub(crate) struct World<'a> {
     violation: Option<Violation>,
     /// What a client found wrong, until the present event is over.
     pub complaint: Option<Broken>,
-    done: bool,
+    pub done: bool,
 }
 
 impl<'a> World<'a> {
@@ -385,7 +381,7 @@ impl<'a> World<'a> {
         }
     }
 
-    fn start_gateway(&mut self, index: usize) {
+    pub fn start_gateway(&mut self, index: usize) {
         let now = self.queue.now();
         let life = self.gates[index].life + 1;
         if self.gates[index].running.is_some() {
@@ -460,88 +456,6 @@ impl<'a> World<'a> {
         }
     }
 
-    fn heal(&mut self) -> Finding {
-        self.healed = true;
-        self.network.heal();
-        self.tell(Kind::NetworkChanged { what: "all faults end".into() });
-        for host in 0..self.hosts.len() {
-            self.hosts[host].slow = None;
-            self.hosts[host].armed = None;
-            self.hosts[host].paused_until = 0;
-            self.unswap_host(host);
-            self.resume(host);
-        }
-        for seat in &self.seats {
-            seat.disk.heal();
-        }
-        for host in 0..self.hosts.len() {
-            let life = self.hosts[host].life;
-            self.start(host, life)?;
-        }
-        for gateway in 0..self.gates.len() {
-            self.start_gateway(gateway);
-        }
-        self.queue.after(LOOK_EVERY, Event::Look);
-        Ok(())
-    }
-
-    /// P4: with everything healed, everything ends well.
-    fn look(&mut self) -> Finding {
-        let waiting = self.waiting_for();
-        match waiting {
-            None => {
-                self.done = true;
-                self.settle_accounts()
-            }
-            Some(what) if self.queue.now() > self.schedule.heal_at + RECOVERY_MAX => {
-                // A wrong answer weighs more than a missing one.
-                self.judge()?;
-                let seconds = RECOVERY_MAX / 1_000_000;
-                broken("liveness", "P4", 4, format!("{seconds} s after all faults ended, {what}"))
-            }
-            Some(_) => {
-                self.queue.after(LOOK_EVERY, Event::Look);
-                Ok(())
-            }
-        }
-    }
-
-    /// What is not well yet.
-    fn waiting_for(&self) -> Option<String> {
-        let replica = self.replica_that_is_not_well();
-        if replica.is_some() {
-            return replica;
-        }
-        let busy =
-            self.clients.iter().find(|client| !client.is_done(self.schedule.load.keys, self.options.clients));
-        busy.map(|client| format!("client {} has not got through its requests", client.id))
-    }
-
-    /// A replica that is down, unproven or behind.
-    fn replica_that_is_not_well(&self) -> Option<String> {
-        for seat in &self.seats {
-            let Some(node) = &seat.running else { return Some(format!("{} is not up", seat.node)) };
-            if !node.replica().is_proven() {
-                return Some(format!("{} of shard {} has no proven log", seat.node, seat.shard));
-            }
-        }
-        for shard in 0..self.options.shards {
-            let of_shard = || self.seats.iter().filter(move |seat| seat.shard == shard);
-            let statuses = of_shard().filter_map(|seat| Some((seat.node, seat.running.as_ref()?.status(0))));
-            let Some((primary, lead)) = statuses.clone().find(|(_, status)| status.serving) else {
-                return Some(format!("shard {shard} has no primary that serves"));
-            };
-            for (node, status) in statuses {
-                if (status.promised, status.tail, status.committed)
-                    != (lead.promised, lead.tail, lead.tail.seq)
-                {
-                    return Some(format!("{node} has not caught up with {primary} in shard {shard}"));
-                }
-            }
-        }
-        None
-    }
-
     fn note(&mut self, broken: Broken) {
         let Broken { invariant, promise, checker, sentence } = broken;
         let at = self.queue.now();
@@ -552,14 +466,6 @@ impl<'a> World<'a> {
             sentence,
             at,
         });
-    }
-
-    /// All operations are over: judge them, and compare every replica with the log.
-    fn settle_accounts(&mut self) -> Finding {
-        for seat in 0..self.seats.len() {
-            self.compare_state(seat)?;
-        }
-        self.judge()
     }
 
     fn finish(mut self) -> Report {

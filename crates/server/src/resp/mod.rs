@@ -19,7 +19,7 @@ mod reply;
 mod request;
 mod server;
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Instant;
@@ -132,8 +132,8 @@ struct Connection {
     version: u8,
     pending: VecDeque<Pending>,
     /// The keys that pending requests write, and those that they read.
-    writes: Vec<Bytes>,
-    reads: Vec<Bytes>,
+    writes: BTreeSet<Bytes>,
+    reads: BTreeSet<Bytes>,
     out: BytesMut,
     closing: bool,
 }
@@ -167,8 +167,8 @@ impl Connection {
             id,
             version: 2,
             pending: VecDeque::new(),
-            writes: Vec::new(),
-            reads: Vec::new(),
+            writes: BTreeSet::new(),
+            reads: BTreeSet::new(),
             out: BytesMut::new(),
             closing: false,
         }

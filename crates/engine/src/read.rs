@@ -1,0 +1,111 @@
+//! Reading: values and keys as of the applied entry, and the entries of the log.
+
+use std::ops::Bound;
+use std::sync::Arc;
+
+use crate::cache::Cache;
+use crate::device::Device;
+use crate::engine::Engine;
+use crate::error::{Damage, ReadError, Zone};
+use crate::format::checkpoint_chunk::Slot;
+use crate::format::wal_record::{DELETE, WalRecord};
+use crate::guard;
+use crate::types::{Entry, Found, Op, Seq};
+use crate::value;
+
+impl<D: Device> Engine<D> {
+    /// From now on keeps values in up to so many bytes of memory, for [`get_cached`](Engine::get_cached); 0, as it is at
+    /// first, for none.
+    pub fn cache_values(&mut self, bytes: usize) {
+        self.cache = Cache::new(bytes);
+    }
+
+    /// How many values [`get_cached`](Engine::get_cached) found in memory, and how many not.
+    pub fn cache_hits_and_misses(&self) -> (u64, u64) {
+        (self.cache.hits, self.cache.misses)
+    }
+
+    /// As [`get`](Engine::get), but from memory if the value is there.
+    pub fn get_cached(&mut self, key: &[u8]) -> Result<Option<Found>, ReadError> {
+        self.readable()?;
+        let Some(slot) = self.index.get(key) else { return Ok(None) };
+        if let Some(value) = self.cache.get(key, slot.version) {
+            return Ok(Some(Found { version: slot.version, value }));
+        }
+        let value = self.read_value(&slot)?;
+        self.cache.put(&key.into(), slot.version, &value);
+        Ok(Some(Found { version: slot.version, value }))
+    }
+
+    /// The value of `key` as of `applied_seq`, from the device, checked against its checksum.
+    pub fn get(&self, key: &[u8]) -> Result<Option<Found>, ReadError> {
+        self.readable()?;
+        let Some(slot) = self.index.get(key) else { return Ok(None) };
+        Ok(Some(Found { version: slot.version, value: self.read_value(&slot)? }))
+    }
+
+    fn read_value(&self, slot: &Slot) -> Result<Arc<[u8]>, ReadError> {
+        value::read(&self.device, &self.superblock, slot, guard::verify_on_read(self.mechanisms))
+    }
+
+    /// Up to `limit` keys that begin with `prefix` and come after `after`, in order, with version and value length.
+    pub fn scan(&self, prefix: &[u8], after: Option<&[u8]>, limit: usize) -> Vec<(Arc<[u8]>, Seq, u32)> {
+        let from = match after {
+            Some(after) if after >= prefix => Bound::Excluded(after),
+            _ => Bound::Included(prefix),
+        };
+        let matching = self.index.range(from).take_while(|(key, _)| key.starts_with(prefix));
+        matching.take(limit).map(|(key, slot)| (key[..].into(), slot.version, slot.value_bytes)).collect()
+    }
+
+    /// How many keys there are.
+    pub fn key_count(&self) -> u64 {
+        self.index.len()
+    }
+
+    /// Entry `seq`, if it is retained, synced or not.
+    pub fn entry(&self, seq: Seq) -> Result<Option<Entry>, ReadError> {
+        self.readable()?;
+        if let Some(entry) = self.recent.get(seq) {
+            return Ok(Some(entry.clone()));
+        }
+        // Entries that a checkpoint covers may be overwritten at any time, even if the log still remembers them.
+        let Some(logged) = self.log.get(seq).filter(|_| seq > self.checkpoint_seq()) else { return Ok(None) };
+        let mut bytes = vec![0; logged.bytes as usize];
+        self.log.ring.read(&self.device, logged.lsn, &mut bytes)?;
+        let corrupt = |found: String| {
+            let (offset, expected) =
+                (self.log.ring.pieces(logged.lsn, 0)[0].0, format!("the record of entry {seq}"));
+            ReadError::Corrupt(Damage { zone: Zone::Wal, offset, expected, found })
+        };
+        let record = WalRecord::decode(&bytes, true).map_err(|error| corrupt(error.to_string()))?;
+        if (record.lsn(), record.header.seq) != (logged.lsn, seq) {
+            return Err(corrupt(format!("that of entry {}, lsn {}", record.header.seq, record.lsn())));
+        }
+        let (slot, condition, WalRecord { header, key, tag }) = (record.slot(), record.condition(), record);
+        let op = match slot {
+            Some(slot) => Op::Put { key, value: self.read_value(&slot)?, condition },
+            None if header.kind == DELETE => Op::Delete { key, condition },
+            None => Op::Nop,
+        };
+        Ok(Some(Entry { seq, tag, op }))
+    }
+
+    /// The tag of an entry without reading the device: of any that is not applied, and of recent ones.
+    pub fn tag(&self, seq: Seq) -> Option<&[u8]> {
+        let tentative = seq.checked_sub(self.applied + 1).and_then(|at| self.log.tentative.get(at as usize));
+        let recent = || self.recent.get(seq).map(|entry| &*entry.tag);
+        tentative.map(|record| &*record.tag).or_else(recent)
+    }
+
+    /// The first entry that [`entry`](Engine::entry) can return: at most `checkpoint_seq + 1`, or less if the entries
+    /// before are still in memory.
+    pub fn retained_from(&self) -> Seq {
+        let from = self.checkpoint_seq() + 1;
+        self.recent.first().map_or(from, |recent| recent.min(from))
+    }
+
+    pub(crate) fn readable(&self) -> Result<(), ReadError> {
+        if self.is_poisoned() { Err(ReadError::Poisoned) } else { Ok(()) }
+    }
+}
