@@ -187,51 +187,52 @@ impl Replica {
 
     /// Sends each backup what it lacks, or a sign of life.
     pub(crate) fn replicate(&mut self, now: Micros, t: &mut Tracer) {
-        let (timing, tail, commit) = (self.config.timing.clone(), self.log.tail().seq, self.commit);
+        if self.is_primary() {
+            self.peers().for_each(|to| self.replicate_to(to, now, t));
+        }
+    }
+
+    fn replicate_to(&mut self, to: NodeId, now: Micros, t: &mut Tracer) {
+        let (timing, tail, commit) = (&self.config.timing, self.log.tail().seq, self.commit);
         let Role::Primary(primary) = &mut self.role else { return };
         let epoch = primary.epoch;
-        let mut out = Vec::new();
-        for (to, peer) in &mut primary.peers {
-            if peer.in_flight.is_empty() {
-                peer.progress_at = now;
-            } else if now >= peer.progress_at + timing.resend_after {
-                // Nothing was acknowledged for long: frames were lost. Go back to what is certain, but not behind the
-                // retained log: what was lost may be the acknowledgement.
-                let from = peer.in_flight.front().map_or(peer.next, |frame| frame.from);
-                peer.next = from.max(self.log.base() + 1);
-                peer.in_flight.clear();
-                peer.probing = true;
-                peer.progress_at = now;
-            }
-            let room = if peer.probing {
-                peer.in_flight.is_empty()
-            } else {
-                peer.bytes_in_flight() < timing.window_bytes
-            };
-            let prev_epoch = self.log.epoch_at(peer.next - 1);
-            let wanted = peer.next <= tail && room && prev_epoch.is_some();
-            if !wanted && now < peer.sent_at + timing.heartbeat_every {
-                continue;
-            }
-            let Some(prev_epoch) = prev_epoch else {
-                let retained_from = self.log.base() + 1;
-                peer.sent_at = now;
-                out.push(Effect::Send(Address::Node(*to), Message::Behind { epoch, retained_from }));
-                continue;
-            };
-            let prev = Tail { epoch: prev_epoch, seq: peer.next - 1 };
-            let upto = if wanted { tail.min(prev.seq + ENTRIES_PER_FRAME_MAX) } else { prev.seq };
-            peer.sent_at = now;
-            emit!(
-                t,
-                match wanted {
-                    true => Kind::EntriesSent { to: to.0, epoch: epoch.0, from: prev.seq + 1, upto, commit },
-                    false => Kind::HeartbeatSent { to: to.0, epoch: epoch.0, prev: prev.seq, commit },
-                }
-            );
-            out.push(Effect::SendEntries { to: *to, epoch, prev, upto, commit });
+        let Some(peer) = primary.peers.get_mut(&to) else { return };
+        if peer.in_flight.is_empty() {
+            peer.progress_at = now;
+        } else if now >= peer.progress_at + timing.resend_after {
+            // Nothing was acknowledged for long: frames were lost. Go back to what is certain, but not behind the
+            // retained log: what was lost may be the acknowledgement.
+            let from = peer.in_flight.front().map_or(peer.next, |frame| frame.from);
+            peer.next = from.max(self.log.base() + 1);
+            peer.in_flight.clear();
+            peer.probing = true;
+            peer.progress_at = now;
         }
-        out.into_iter().for_each(|effect| self.effect(effect));
+        let room = if peer.probing {
+            peer.in_flight.is_empty()
+        } else {
+            peer.bytes_in_flight() < timing.window_bytes
+        };
+        let prev_epoch = self.log.epoch_at(peer.next - 1);
+        let wanted = peer.next <= tail && room && prev_epoch.is_some();
+        if !wanted && now < peer.sent_at + timing.heartbeat_every {
+            return;
+        }
+        peer.sent_at = now;
+        let Some(prev_epoch) = prev_epoch else {
+            let retained_from = self.log.base() + 1;
+            return self.send(Address::Node(to), Message::Behind { epoch, retained_from });
+        };
+        let prev = Tail { epoch: prev_epoch, seq: peer.next - 1 };
+        let upto = if wanted { tail.min(prev.seq + ENTRIES_PER_FRAME_MAX) } else { prev.seq };
+        emit!(
+            t,
+            match wanted {
+                true => Kind::EntriesSent { to: to.0, epoch: epoch.0, from: prev.seq + 1, upto, commit },
+                false => Kind::HeartbeatSent { to: to.0, epoch: epoch.0, prev: prev.seq, commit },
+            }
+        );
+        self.effect(Effect::SendEntries { to, epoch, prev, upto, commit });
     }
 
     pub(crate) fn on_sent(&mut self, now: Micros, to: NodeId, upto: Seq, bytes: u64, t: &mut Tracer) {
@@ -243,9 +244,10 @@ impl Replica {
         }
         peer.in_flight.push_back(InFlight { from: peer.next, upto, bytes });
         peer.next = upto + 1;
-        // What did not fit one frame goes out in the next, while the window has room.
+        // What did not fit one frame goes out in the next, while the window has room. To this backup: the frame of another
+        // one may be queued, and would be queued again.
         if more && !peer.probing && peer.bytes_in_flight() < window {
-            self.replicate(now, t);
+            self.replicate_to(to, now, t);
         }
     }
 

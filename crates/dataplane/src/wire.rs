@@ -21,6 +21,9 @@ use crate::types::*;
 /// Longest frame, without its length field: one value of the greatest size and room for the rest.
 pub const FRAME_BYTES_MAX: usize = VALUE_BYTES_MAX + (1 << 20);
 
+/// Items of a list for which there is room at once.
+const ITEMS_AT_ONCE: usize = 512;
+
 /// Why bytes are not a frame. The connection they came over is of no further use.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum WireError {
@@ -171,7 +174,12 @@ impl<T: Code> Code for Vec<T> {
         if len > bytes.len() {
             return Err(WireError::Length);
         }
-        (0..len).map(|_| T::get(bytes)).collect()
+        // An item may take more memory than bytes here, so a list is trusted with no more room than an honest batch needs.
+        let mut items = Vec::with_capacity(len.min(ITEMS_AT_ONCE));
+        for _ in 0..len {
+            items.push(T::get(bytes)?);
+        }
+        Ok(items)
     }
 }
 

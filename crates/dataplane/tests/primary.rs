@@ -376,6 +376,24 @@ fn what_does_not_fit_one_frame_goes_out_in_the_next_while_the_window_has_room() 
 }
 
 #[test]
+fn entries_for_several_frames_go_to_each_backup_once() {
+    let mut host = Host::new(3);
+    host.serve();
+    host.frame_max = 2;
+    let (epoch, matched) = (host.replica.status(host.now).promised, host.last);
+    host.peer(3, Message::PrepareOk { epoch, matched });
+    host.prevs.clear();
+    for _ in 0..6 {
+        host.step(Event::Message(Address::Gateway(GATEWAY), Message::OpenSession));
+    }
+    host.step(Event::Settle);
+    let mut prevs = std::mem::take(&mut host.prevs);
+    prevs.sort();
+    let once = [2, 3].map(|node| [0, 2, 4].map(|sent| (NodeId(node), matched + sent)));
+    assert_eq!(prevs, once.concat());
+}
+
+#[test]
 fn a_refusal_says_where_to_go_on_and_the_beginning_of_the_log_is_tried_before_a_transfer() {
     let mut host = Host::with_log(3, Timing::default(), &[1; 8]);
     host.serve();

@@ -1,27 +1,25 @@
-//! Which units of the data region are free.
+//! Which units of the data region the next value gets.
 //!
-//! Only free extents are kept, and only in memory: `open` rebuilds them from everything that owns an extent (index,
-//! log, checkpoint), so no crash can leave a unit lost or owned twice (E3). An extent that is merely *unused* is not
+//! What is free is known only in memory: `open` rebuilds it from everything that owns an extent (index, log,
+//! checkpoint), so no crash can leave a unit lost or owned twice (E3). An extent that is merely *unused* is not
 //! yet free: see `quarantine.rs`.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use crate::format::data_record;
+use crate::free_map::FreeMap;
 use crate::types::Extent;
 
 /// Where the values of a batch are meant to lie one behind the other, a run of this many units is looked for.
 const RUN_UNITS: u64 = 2048;
 
-/// The free extents. No two of them touch: neighbours are merged.
+/// Gives units out, and takes them back.
 #[derive(Clone, Debug)]
 pub(crate) struct Allocator {
-    by_start: BTreeMap<u64, u64>,
-    /// (units, start): the same extents by size.
-    by_size: BTreeSet<(u64, u64)>,
-    /// One more free extent, behind the last allocation, where the next one goes on if it can: so that one write takes
-    /// several values, and that most allocations are an addition. Empty, it still says where that was.
+    map: FreeMap,
+    /// The free units behind the last allocation, where the next one goes on if it can: so that one write takes several
+    /// values. There may be more behind them.
     run: Extent,
-    free_units: u64,
     /// Where the values are that lie in several pieces, by the first unit of each, for as long as they own them. What is
     /// not here is in one piece.
     split: BTreeMap<u64, Vec<Extent>>,
@@ -36,7 +34,7 @@ impl Allocator {
         mut used: Vec<Extent>,
         split: BTreeMap<u64, Vec<Extent>>,
     ) -> Result<Allocator, (Extent, Extent)> {
-        let mut a = Allocator { split, ..Allocator::empty() };
+        let mut a = Allocator { map: FreeMap::new(units), split, ..Allocator::empty() };
         // Of a large device without any, not a second list.
         if !a.split.is_empty() {
             used = used.iter().flat_map(|whole| a.pieces(whole)).copied().collect();
@@ -48,46 +46,35 @@ impl Allocator {
             if e.unit < end || e.unit.checked_add(e.units).is_none_or(|end| end > units) {
                 return Err((before, e));
             }
-            if e.unit > end {
-                a.free(Extent { unit: end, units: e.unit - end });
-            }
+            a.map.take(e);
             before = e;
-        }
-        let end = before.unit + before.units;
-        if end < units {
-            a.free(Extent { unit: end, units: units - end });
         }
         Ok(a)
     }
 
     /// Nothing is free: for a device that is only read.
     pub(crate) fn empty() -> Allocator {
-        let (by_start, by_size, run) = (BTreeMap::new(), BTreeSet::new(), Extent { unit: 0, units: 0 });
-        Allocator { by_start, by_size, run, free_units: 0, split: BTreeMap::new() }
+        Allocator { map: FreeMap::new(0), run: Extent { unit: 0, units: 0 }, split: BTreeMap::new() }
     }
 
     pub(crate) fn free_units(&self) -> u64 {
-        self.free_units
+        self.map.free_units()
     }
 
-    /// Takes `units` in one piece: behind the last allocation if there is room, else from the smallest free extent
-    /// that can hold a run, else from the largest. The smallest hole that fits would waste the least, and turn a batch
-    /// into as many writes as it has values.
+    /// Takes `units` in one piece: behind the last allocation if there is room, else where the first long run begins,
+    /// else from the longest. The smallest hole that fits would waste the least, and turn a batch into as many writes as
+    /// it has values.
     pub(crate) fn alloc(&mut self, units: u64) -> Option<Extent> {
-        if self.run.units == 0 && self.by_start.contains_key(&self.run.unit) {
-            self.run.units = self.remove(self.run.unit);
+        let wanted = units.max(RUN_UNITS);
+        if self.run.units < units {
+            self.run.units = self.map.free_from(self.run.unit, wanted);
         }
         if self.run.units < units {
-            let at_least = |units| self.by_size.range((units, 0)..).next().map(|&(_, start)| start);
-            let largest = || self.by_size.last().filter(|&&(free, _)| free >= units).map(|&(_, start)| start);
-            let start = at_least(units.max(RUN_UNITS)).or_else(largest)?;
-            let whole = self.remove(start);
-            self.leave_run();
-            self.run = Extent { unit: start, units: whole };
+            self.run = Some(self.map.find(wanted)).filter(|run| run.units >= units)?;
         }
         let taken = Extent { unit: self.run.unit, units };
         self.run = Extent { unit: taken.unit + units, units: self.run.units - units };
-        self.free_units -= units;
+        self.map.take(taken);
         Some(taken)
     }
 
@@ -101,7 +88,7 @@ impl Allocator {
         if let Some(whole) = self.alloc(units) {
             return Some(whole);
         }
-        if self.free_units < data_record::units_max(value_bytes) {
+        if self.free_units() < data_record::units_max(value_bytes) {
             return None;
         }
         let (mut pieces, mut left) = (Vec::new(), value_bytes);
@@ -131,65 +118,14 @@ impl Allocator {
     /// Takes one piece of at most `units`, and of at least one.
     pub(crate) fn alloc_up_to(&mut self, units: u64) -> Option<Extent> {
         self.alloc(units).or_else(|| {
-            self.leave_run();
-            let &(largest, _) = self.by_size.last()?;
-            self.alloc(largest)
+            let longest = self.map.find(units).units;
+            if longest > 0 { self.alloc(longest) } else { None }
         })
     }
 
     /// Gives an extent back.
     pub(crate) fn free(&mut self, extent: Extent) {
-        let (start, end) = (extent.unit, extent.unit + extent.units);
-        let (run, run_units) = (self.run.unit, self.run.units);
-        assert!(
-            run_units == 0 || end <= run || run + run_units <= start,
-            "E3: {extent:?} is freed, but {:?} is free already",
-            self.run
-        );
-        self.free_units += extent.units;
-        if run_units > 0 && run + run_units == start {
-            self.run.units += extent.units + self.remove_if(end);
-            return;
-        }
-        if run_units > 0 && end == run {
-            self.leave_run();
-        }
-        let units = extent.units + self.remove_if(end);
-        match self.by_start.range_mut(..end).next_back() {
-            Some((&s, u)) if s + *u >= start => {
-                assert!(s + *u == start, "E3: {extent:?} is freed, but {s}+{u} is free already");
-                self.by_size.remove(&(*u, s));
-                *u += units;
-                self.by_size.insert((*u, s));
-            }
-            _ => self.insert(start, units),
-        }
-    }
-
-    /// The run becomes a free extent like the others.
-    fn leave_run(&mut self) {
-        if self.run.units > 0 {
-            let units = std::mem::take(&mut self.run.units);
-            self.insert(self.run.unit, units);
-        }
-    }
-
-    fn insert(&mut self, start: u64, units: u64) {
-        self.by_start.insert(start, units);
-        self.by_size.insert((units, start));
-    }
-
-    /// Takes out the extent that begins at `start`, if there is one: its units, or 0.
-    fn remove_if(&mut self, start: u64) -> u64 {
-        let Some(units) = self.by_start.remove(&start) else { return 0 };
-        self.by_size.remove(&(units, start));
-        units
-    }
-
-    fn remove(&mut self, start: u64) -> u64 {
-        let units = self.remove_if(start);
-        assert!(units > 0, "E3: a free extent is in both orders");
-        units
+        self.map.give(extent);
     }
 }
 
@@ -230,10 +166,6 @@ mod tests {
                     }
                 }
                 assert_eq!(a.free_units(), free.iter().filter(|free| **free).count() as u64);
-                let rebuilt = Allocator::new(units, owned.clone(), BTreeMap::new()).unwrap();
-                let mut tidy = a.clone();
-                tidy.leave_run();
-                assert_eq!((&tidy.by_start, &tidy.by_size), (&rebuilt.by_start, &rebuilt.by_size));
             }
         }
     }

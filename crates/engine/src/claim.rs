@@ -16,7 +16,6 @@
 //! The same holds of a replica that leads after a restart and does not know any more how much is committed: it took the
 //! entries of its log on top of the very checkpoint that it still has.
 
-use std::borrow::Borrow;
 use std::ops::{Add, AddAssign, Sub, SubAssign};
 
 use crate::device::Device;
@@ -26,7 +25,7 @@ use crate::format::checkpoint_chunk::{ChunkHeader, ItemHeader, Slot, StreamHead}
 use crate::format::data_record::{self, units_max};
 use crate::format::wal_record::{WalRecord, record_bytes};
 use crate::guard;
-use crate::types::{Extent, Op, Space, UNIT};
+use crate::types::{Extent, Sizes, Space, UNIT};
 
 /// Of a large device, so many bytes are kept free for the owner's state in a checkpoint; of a small one, a sixteenth. The
 /// same on every device of a size, whatever the owner's state is now.
@@ -42,13 +41,13 @@ pub(crate) struct Claim {
 }
 
 impl Claim {
-    pub(crate) fn of(key: &[u8], value_bytes: usize) -> Claim {
-        Claim { units: units_max(value_bytes), item_bytes: (ItemHeader::BYTES + key.len()) as u64 }
+    pub(crate) fn of(key_bytes: usize, value_bytes: usize) -> Claim {
+        Claim { units: units_max(value_bytes), item_bytes: (ItemHeader::BYTES + key_bytes) as u64 }
     }
 
     /// That of a key whose value is in `slot`.
     pub(crate) fn of_slot(key: &[u8], slot: &Slot) -> Claim {
-        Claim::of(key, slot.value_bytes as usize)
+        Claim::of(key.len(), slot.value_bytes as usize)
     }
 
     /// That of an entry: none, unless it is a put.
@@ -92,14 +91,11 @@ impl std::iter::Sum for Claim {
 impl<D: Device> Engine<D> {
     /// Would all of these be appended, with tags of this length? For an owner that has to know before it decides. Never
     /// says yes and then refuses.
-    pub fn has_room(&mut self, ops: impl Iterator<Item: Borrow<Op>>, tag_bytes: usize) -> bool {
+    pub fn has_room(&mut self, ops: impl Iterator<Item: Into<Sizes>>, tag_bytes: usize) -> bool {
         let (mut log_bytes, mut more) = (0, Claim::default());
-        for op in ops {
-            let op = op.borrow();
-            if let Op::Put { key, value, .. } = op {
-                more += Claim::of(key, value.len());
-            }
-            log_bytes += record_bytes(op.key().map_or(0, |key| key.len()), tag_bytes);
+        for sizes in ops.map(Into::into) {
+            more += sizes.value_bytes.map_or(Claim::default(), |bytes| Claim::of(sizes.key_bytes, bytes));
+            log_bytes += record_bytes(sizes.key_bytes, tag_bytes);
         }
         let log_fits = self.log.room(log_bytes, false).is_ok();
         self.starved |= !log_fits;
@@ -116,7 +112,7 @@ impl<D: Device> Engine<D> {
         if let Some(in_place) = in_place {
             return Ok(in_place);
         }
-        let more = Claim::of(key, value_bytes);
+        let more = Claim::of(key.len(), value_bytes);
         let free = self.room(more).map_or_else(|free| free, |()| self.allocator.free_units());
         let place = if more.units <= free { self.allocator.alloc_value(value_bytes) } else { None };
         place.ok_or(AppendError::NoSpace { needed: more.units, free })

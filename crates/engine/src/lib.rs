@@ -37,7 +37,7 @@
 //! | `log`, `recent` | the ring, batches; the last entries in memory |
 //! | `cache` | values in memory, for reads |
 //! | `recovery` | from bytes to an engine: torn tail or damage? |
-//! | `index`, `key`, `allocator`, `quarantine`, `value` | keys, a key's bytes, free units, units that are not free yet, reading a value |
+//! | `index`, `key`, `allocator`, `free_map`, `quarantine`, `value` | keys, a key's bytes, who gets which units, which are free, which are not free yet, reading a value |
 //! | `claim` | what fits, whatever the free space looks like: the same on every replica |
 //! | `checkpoint`, `transfer` | the state as of one entry, to the device and to another one |
 //! | `guard` | the mechanisms, each with the failure it prevents |
@@ -60,6 +60,7 @@ mod engine;
 mod error;
 pub mod file;
 pub mod format;
+mod free_map;
 pub mod group_commit;
 mod guard;
 mod index;

@@ -121,7 +121,7 @@ impl<D: Device> Engine<D> {
         if !possible || install.last.as_ref().is_some_and(|last| *last >= key) {
             return Err(WriteError::BadItem);
         }
-        let Claim { units, item_bytes } = Claim::of(&key, value.len());
+        let Claim { units, item_bytes } = Claim::of(key.len(), value.len());
         // As much is left as the checkpoint of it can take.
         let reserve = self.checkpoint_units(install.index.claim().item_bytes + item_bytes);
         let room = self.allocator.free_units() >= units + reserve;

@@ -119,6 +119,25 @@ impl Op {
     }
 }
 
+/// How long an operation's key and value are: all that decides whether there is room for it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Sizes {
+    /// 0 without a key.
+    pub key_bytes: usize,
+    /// Of a put.
+    pub value_bytes: Option<usize>,
+}
+
+impl From<&Op> for Sizes {
+    fn from(op: &Op) -> Sizes {
+        let value_bytes = match op {
+            Op::Put { value, .. } => Some(value.len()),
+            Op::Delete { .. } | Op::Nop => None,
+        };
+        Sizes { key_bytes: op.key().map_or(0, |key| key.len()), value_bytes }
+    }
+}
+
 /// What applying an entry did. Every replica that applies the same log comes to the same outcomes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Outcome {

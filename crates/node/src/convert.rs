@@ -1,14 +1,17 @@
 //! Entries and outcomes between the two vocabularies. The engine knows no epochs and no requests: they travel in an
 //! entry's tag, which it stores and never reads.
 
-use dataplane::{Condition, Epoch, Op, Origin, Outcome, ReadResult, wire};
+use dataplane::wire::{self, Code};
+use dataplane::{Condition, Epoch, Op, Origin, Outcome, ReadResult};
 use engine::TransferCursor;
 
 /// Longest tag: an epoch, a choice, two numbers.
 pub(crate) const TAG_BYTES_MAX: usize = 8 + 1 + 16;
 
-pub(crate) fn tag_to_bytes(epoch: Epoch, origin: Origin) -> Vec<u8> {
-    wire::encode_value(&(epoch, origin))
+/// Writes the tag into `tag`, in the place of what was there.
+pub(crate) fn tag_to_bytes(epoch: Epoch, origin: Origin, tag: &mut Vec<u8>) {
+    tag.clear();
+    (epoch, origin).put(tag);
 }
 
 pub(crate) fn tag_from_bytes(bytes: &[u8]) -> Result<(Epoch, Origin), wire::WireError> {
@@ -65,6 +68,15 @@ pub(crate) fn op_from_engine(op: engine::Op) -> Op {
     }
 }
 
+pub(crate) fn sizes(op: &Op) -> engine::Sizes {
+    let (key_bytes, value_bytes) = match op {
+        Op::Put { key, value, .. } => (key.len(), Some(value.len())),
+        Op::Delete { key, .. } => (key.len(), None),
+        Op::Nop => (0, None),
+    };
+    engine::Sizes { key_bytes, value_bytes }
+}
+
 /// About how many bytes an operation takes in a frame.
 pub(crate) fn op_bytes(op: &Op) -> usize {
     64 + match op {
@@ -103,7 +115,11 @@ mod tests {
     fn no_tag_is_longer_than_the_longest() {
         let request = Origin::Request(RequestId { session: u64::MAX, number: u64::MAX });
         let session = Origin::Session(GatewayId { gateway: u32::MAX, life: u32::MAX });
-        let longest = [request, session, Origin::Marker].map(|origin| tag_to_bytes(Epoch(1), origin).len());
+        let longest = [request, session, Origin::Marker].map(|origin| {
+            let mut tag = vec![1; 99];
+            tag_to_bytes(Epoch(1), origin, &mut tag);
+            tag.len()
+        });
         assert_eq!(longest.iter().max(), Some(&TAG_BYTES_MAX));
     }
 }

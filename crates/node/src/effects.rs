@@ -17,10 +17,10 @@ impl<D: Device> Node<D> {
     pub(crate) fn perform(&mut self, now: Micros, effect: Effect, t: &mut Tracer) -> Result<(), StopError> {
         match effect {
             Effect::Append(entry) => {
-                let tag = convert::tag_to_bytes(entry.epoch, entry.origin);
+                convert::tag_to_bytes(entry.epoch, entry.origin, &mut self.tag);
                 let seq = self
                     .engine
-                    .append(convert::op_into_engine(entry.op), &tag, t)
+                    .append(convert::op_into_engine(entry.op), &self.tag, t)
                     .map_err(StopError::Append)?;
                 assert_eq!(seq, entry.seq, "D1: rules and engine count the same log");
             }
@@ -104,16 +104,17 @@ impl<D: Device> Node<D> {
         commit: Seq,
         t: &mut Tracer,
     ) {
-        let (mut entries, mut bytes) = (Vec::new(), 0);
+        let (mut entries, mut bytes) = (Vec::with_capacity((upto - prev.seq) as usize), 0);
         for seq in prev.seq + 1..=upto {
             match self.engine.entry(seq) {
                 Ok(Some(entry)) => {
                     let Ok((epoch, origin)) = convert::tag_from_bytes(&entry.tag) else { break };
                     let op = convert::op_from_engine(entry.op);
-                    bytes += convert::op_bytes(&op);
-                    if bytes > self.frame_payload_max() && !entries.is_empty() {
+                    let more = convert::op_bytes(&op);
+                    if bytes + more > self.frame_payload_max() && !entries.is_empty() {
                         break;
                     }
+                    bytes += more;
                     entries.push(dataplane::Entry { seq, epoch, origin, op });
                 }
                 // A checkpoint has overtaken the backup; the next round tells it that it is behind.

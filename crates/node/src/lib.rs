@@ -126,6 +126,8 @@ pub struct Node<D> {
     causes: Vec<EventId>,
     /// When a piece of the checkpoint was last sent to somebody.
     chunk_sent_at: Option<Micros>,
+    /// Memory for the tag of an entry.
+    tag: Vec<u8>,
     stopped: bool,
 }
 
@@ -176,6 +178,7 @@ impl<D: Device> Node<D> {
             proof,
             causes: Vec::new(),
             chunk_sent_at: None,
+            tag: Vec::new(),
             stopped: false,
         };
         Ok((node, report))
@@ -204,12 +207,12 @@ impl<D: Device> Node<D> {
             // log would say "no effect" while another copy of the request is in the log already, or comes later, when
             // there is room.
             Message::Write { request, op }
-                if self.replica.is_primary() && !self.has_room(std::iter::once(&*op)) =>
+                if self.replica.is_primary() && !has_room(&mut self.engine, [&*op]) =>
             {
                 // Where a checkpoint is about to give room, or to show that there is none, it is waited for.
                 let later = self.engine.checkpoint_due() || self.engine.checkpoint_running();
                 *op = Op::Nop;
-                if later || !self.has_room(std::iter::once(&*op)) {
+                if later || !has_room(&mut self.engine, [&*op]) {
                     let what = Refusable::Write(*request);
                     self.post(frame.from, Message::Refused { what, why: Refusal::Busy }, t);
                     return Ok(());
@@ -217,10 +220,11 @@ impl<D: Device> Node<D> {
             }
             // A backup takes the entries that fit, and acknowledges no more than it took. What it has it need not take.
             Message::Prepare { entries, .. } => {
-                let new = entries.iter().enumerate().filter(|(_, entry)| !self.replica.has(entry));
-                let new: Vec<(usize, &Op)> = new.map(|(n, entry)| (n, &entry.op)).collect();
+                let (replica, engine) = (&self.replica, &mut self.engine);
+                let new =
+                    |fit| entries[..fit].iter().filter(|entry| !replica.has(entry)).map(|entry| &entry.op);
                 let mut fit = entries.len();
-                while fit > 0 && !self.has_room(new.iter().take_while(|(n, _)| *n < fit).map(|(_, op)| *op)) {
+                while fit > 0 && !has_room(engine, new(fit)) {
                     fit -= 1;
                 }
                 if fit < entries.len() {
@@ -383,10 +387,6 @@ impl<D: Device> Node<D> {
         Frame { cluster, shard, from: Address::Node(node), to, cause, message }
     }
 
-    fn has_room<'a>(&mut self, ops: impl Iterator<Item = &'a Op>) -> bool {
-        self.engine.has_room(ops.cloned().map(convert::op_into_engine), convert::TAG_BYTES_MAX)
-    }
-
     fn remember_cause(&mut self, cause: Option<EventId>) {
         if let Some(cause) = cause.filter(|_| self.causes.len() < CAUSES_MAX) {
             self.causes.push(cause);
@@ -426,4 +426,8 @@ impl<D: Device> Node<D> {
         }
         Ok(())
     }
+}
+
+fn has_room<'a, D: Device>(engine: &mut Engine<D>, ops: impl IntoIterator<Item = &'a Op>) -> bool {
+    engine.has_room(ops.into_iter().map(convert::sizes), convert::TAG_BYTES_MAX)
 }
