@@ -9,7 +9,7 @@ use std::collections::VecDeque;
 use crate::types::{Entry, Op, Seq};
 
 /// Bytes kept.
-const RECENT_BYTES: usize = 1 << 20;
+const RECENT_BYTES: usize = 512 << 10;
 
 /// Entries without a gap, up to the last of the log.
 #[derive(Clone, Debug, Default)]

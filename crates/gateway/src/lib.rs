@@ -23,7 +23,7 @@ mod guard;
 mod shard;
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::ops::Range;
 
 use dataplane::{
     Address, Frame, KEY_BYTES_MAX, Message, Micros, NodeId, Op, Outcome, Query, ReadResult, ShardId,
@@ -108,30 +108,36 @@ impl Gateway {
             return self.replies.push((token, reply));
         }
         let deadline = now + self.config.timing.deadline;
-        let calls = self.calls(&request);
-        let awaited = calls.len() as u32;
-        self.open.insert(token, Open { request, parts: Vec::new(), awaited, deadline });
-        for (shard, what) in calls {
+        let (shards, what) = self.calls(&request);
+        let awaited = shards.len();
+        self.open.insert(token, Open { request, parts: Vec::new(), awaited: awaited as u32, deadline });
+        for (shard, what) in shards.zip(std::iter::repeat_n(what, awaited)) {
             let call = Call { token, what, cause: t.cause(), attempts: 0, sent_at: 0, since: now };
             self.shards[shard as usize].call(now, call, t);
         }
     }
 
-    /// What has to be asked of which shard.
-    fn calls(&self, request: &Request) -> Vec<(ShardId, What)> {
-        let one = |key: &Arc<[u8]>, what| vec![(shard_of(key, self.config.shards), what)];
-        let all =
-            |query: Query| (0..self.config.shards).map(|shard| (shard, What::Read(query.clone()))).collect();
-        match request.clone() {
+    /// What has to be asked, and of which shards.
+    fn calls(&self, request: &Request) -> (Range<ShardId>, What) {
+        let of = |key: &[u8]| {
+            let shard = shard_of(key, self.config.shards);
+            shard..shard + 1
+        };
+        let all = 0..self.config.shards;
+        match request {
             Request::Put { key, value, condition } => {
-                one(&key.clone(), What::Write(Op::Put { key, value, condition }))
+                let (key, value, condition) = (key.clone(), value.clone(), *condition);
+                (of(&key), What::Write(Op::Put { key, value, condition }))
             }
             Request::Delete { key, condition } => {
-                one(&key.clone(), What::Write(Op::Delete { key, condition }))
+                (of(key), What::Write(Op::Delete { key: key.clone(), condition: *condition }))
             }
-            Request::Get { key } => one(&key.clone(), What::Read(Query::Get(key))),
-            Request::Scan { prefix, after, limit } => all(Query::Scan { prefix, after, limit }),
-            Request::Count => all(Query::Count),
+            Request::Get { key } => (of(key), What::Read(Query::Get(key.clone()))),
+            Request::Scan { prefix, after, limit } => {
+                let (prefix, after, limit) = (prefix.clone(), after.clone(), *limit);
+                (all, What::Read(Query::Scan { prefix, after, limit }))
+            }
+            Request::Count => (all, What::Read(Query::Count)),
         }
     }
 
@@ -159,18 +165,17 @@ impl Gateway {
             return;
         }
         let state = &mut self.shards[shard as usize];
-        let ended = match frame.message {
+        match frame.message {
             Message::Answer { request, result } => state.on_answer(now, from, request, result, t),
             Message::SessionOpened { session } => state.on_session_opened(now, session, t),
             Message::ReadAnswer { id, result } => state.on_read_answer(id, result),
             Message::Refused { what, why } => state.on_refused(now, from, what, why, t),
-            Message::Status { attempt, status } => {
-                state.on_status(now, from, attempt, status, t);
-                Vec::new()
-            }
-            _ => Vec::new(),
-        };
-        ended.into_iter().for_each(|(token, how)| self.end(token, how, t));
+            Message::Status { attempt, status } => state.on_status(now, from, attempt, status, t),
+            _ => {}
+        }
+        while let Some((token, how)) = self.shards[shard as usize].ended.pop_front() {
+            self.end(token, how, t);
+        }
     }
 
     /// The connection to a node was refused or broke: strong evidence that it is gone, so that nobody waits for its
@@ -212,11 +217,11 @@ impl Gateway {
         self.shards.iter().map(Shard::next_deadline).chain(requests).min()
     }
 
-    /// What is to be done now.
-    pub fn take_outputs(&mut self) -> Vec<Output> {
+    /// Takes out what is to be done now.
+    pub fn outputs(&mut self) -> impl Iterator<Item = Output> + '_ {
         let replies = self.replies.drain(..).map(|(token, reply)| Output::Reply { token, reply });
         let frames = self.shards.iter_mut().flat_map(|shard| shard.out.drain(..)).map(Output::Send);
-        replies.chain(frames).collect()
+        replies.chain(frames)
     }
 
     /// What it knows of each shard.

@@ -59,6 +59,8 @@ pub(crate) struct Shard {
     pub shard: ShardId,
     pub search: Search,
     pub out: Vec<Frame>,
+    /// The calls that have ended.
+    pub ended: VecDeque<(Token, Ended)>,
     session: Option<Seq>,
     /// The last session it had. Another one is greater: it was opened later in the log.
     last_session: Seq,
@@ -80,6 +82,7 @@ impl Shard {
             config: config.clone(),
             shard,
             out: Vec::new(),
+            ended: VecDeque::new(),
             session: None,
             last_session: 0,
             session_asked_at: None,
@@ -200,34 +203,34 @@ impl Shard {
         request: RequestId,
         result: WriteResult,
         t: &mut Tracer,
-    ) -> Vec<(Token, Ended)> {
+    ) {
         if self.session != Some(request.session) {
-            return Vec::new();
+            return;
         }
         if result == WriteResult::SessionUnknown {
             // A primary of the past may not have heard of the session: its word is no reason to give it up.
-            if self.search.primary() != Some(from) {
-                return Vec::new();
+            if self.search.primary() == Some(from) {
+                self.lose_session(request.session, t);
             }
-            return self.lose_session(request.session, t);
+            return;
         }
         let ended = self.writes.remove(&request.number).map(|call| (call.token, Ended::Write(result)));
+        self.ended.extend(ended);
         self.send_queued(now, t);
-        ended.into_iter().collect()
     }
 
     /// The replicas do not know the session (any more). What was in flight in it may have taken effect or not, and asking
     /// again under a new identity could make it take effect twice: its outcome is unknown.
-    fn lose_session(&mut self, session: Seq, t: &mut Tracer) -> Vec<(Token, Ended)> {
+    fn lose_session(&mut self, session: Seq, t: &mut Tracer) {
         emit!(t, Kind::SessionLost { shard: self.shard, session });
         self.session = None;
         self.session_asked_at = None;
         self.next_number = 1;
-        let lost = std::mem::take(&mut self.writes);
-        lost.into_values().map(|call| (call.token, Ended::Write(WriteResult::SessionUnknown))).collect()
+        let lost = std::mem::take(&mut self.writes).into_values();
+        self.ended.extend(lost.map(|call| (call.token, Ended::Write(WriteResult::SessionUnknown))));
     }
 
-    pub fn on_session_opened(&mut self, now: Micros, session: Seq, t: &mut Tracer) -> Vec<(Token, Ended)> {
+    pub fn on_session_opened(&mut self, now: Micros, session: Seq, t: &mut Tracer) {
         // A session is not taken up twice: its numbers would be given out again, and (1) request 15.1 takes effect,
         // (2) session 15 is given up, (3) a late frame says that it is open, (4) another request becomes 15.1, and is
         // answered with the result of the first.
@@ -238,23 +241,15 @@ impl Shard {
             self.session_asked_at = None;
             self.send_queued(now, t);
         }
-        Vec::new()
     }
 
-    pub fn on_read_answer(&mut self, id: u64, result: ReadResult) -> Vec<(Token, Ended)> {
-        self.reads.remove(&id).map(|call| (call.token, Ended::Read(result))).into_iter().collect()
+    pub fn on_read_answer(&mut self, id: u64, result: ReadResult) {
+        self.ended.extend(self.reads.remove(&id).map(|call| (call.token, Ended::Read(result))));
     }
 
     /// A node did not take a call. That says nothing about earlier attempts, so a write that was sent before stays in
     /// flight until its outcome is known.
-    pub fn on_refused(
-        &mut self,
-        now: Micros,
-        from: NodeId,
-        what: Refusable,
-        why: Refusal,
-        t: &mut Tracer,
-    ) -> Vec<(Token, Ended)> {
+    pub fn on_refused(&mut self, now: Micros, from: NodeId, what: Refusable, why: Refusal, t: &mut Tracer) {
         match why {
             Refusal::NotPrimary { .. } => self.search.not_primary(now, from, "it says that it is not", t),
             Refusal::NotServing => {}
@@ -268,10 +263,9 @@ impl Shard {
                     Refusable::Read(id) => self.reads.remove(&id),
                     Refusable::Write(_) | Refusable::OpenSession => None,
                 };
-                return call.map(|call| (call.token, Ended::Invalid)).into_iter().collect();
+                self.ended.extend(call.map(|call| (call.token, Ended::Invalid)));
             }
         }
-        Vec::new()
     }
 
     /// Lets the call be sent again after a short pause instead of the usual wait.

@@ -122,7 +122,7 @@ fn only_the_write_whose_time_is_up_is_given_up() {
     hear(&mut g, 1, Message::SessionOpened { session: 5 });
     put(&mut g, 1);
     g.submit(5_000, 2, put_of(1, 1), false, &mut trace::Tracer::off());
-    g.take_outputs();
+    g.outputs().for_each(drop);
     let ended = replies(&tick(&mut g, 1_000 + Timing::default().deadline));
     assert!(matches!(&ended[..], [(1, Reply::Unknown(_))]), "{ended:?}");
     let (request, result) = (RequestId { session: 5, number: 2 }, WriteResult::Done(Outcome::Written(9)));
@@ -215,12 +215,12 @@ fn what_a_client_asked_and_heard_is_in_the_trace_in_words() {
     let delete = Request::Delete { key, condition: Condition::Always };
     let mut asks = |request, result: Option<ReadResult>| {
         g.submit(1_000, 1, request, false, &mut t);
-        let asked = reads(&g.take_outputs());
+        let asked = reads(&g.outputs().collect::<Vec<_>>());
         if let (Some(result), [(_, id)]) = (result, &asked[..]) {
             let (from, to) = (Address::Node(NodeId(1)), Address::Gateway(ME));
             let message = Message::ReadAnswer { id: *id, result };
             g.handle(1_000, Frame { cluster: [1; 16], shard: 0, from, to, cause: None, message }, &mut t);
-            g.take_outputs();
+            g.outputs().for_each(drop);
         }
         std::mem::take(&mut *told.lock().unwrap())
     };
@@ -271,7 +271,7 @@ fn a_write_that_waits_for_a_primary_was_not_sent_because_another_one_was() {
         let (key, value) = (bytes(&key(shard)), bytes("v"));
         let put = Request::Put { key, value, condition: Condition::Always };
         g.submit(now, token, put, false, &mut Tracer::off());
-        g.take_outputs()
+        g.outputs().collect::<Vec<_>>()
     };
     serves(&mut g, 1, 1);
     hear(&mut g, 1, Message::SessionOpened { session: 5 });
@@ -321,7 +321,7 @@ fn only_the_read_whose_time_is_up_is_given_up() {
     serves(&mut g, 1, 1);
     ask(&mut g, 1, Request::Count);
     g.submit(5_000, 2, Request::Count, false, &mut Tracer::off());
-    let second = reads(&g.take_outputs())[0].1;
+    let second = reads(&g.outputs().collect::<Vec<_>>())[0].1;
     let ended = replies(&tick(&mut g, 1_000 + Timing::default().deadline));
     assert!(matches!(&ended[..], [(1, Reply::Unavailable(_))]), "{ended:?}");
     let answer = Message::ReadAnswer { id: second, result: ReadResult::Count(3) };
@@ -333,12 +333,12 @@ fn a_request_that_is_followed_is_followed_also_when_something_else_lets_it_go() 
     let mut t = Tracer::followed(Actor::Gateway(1), 0, || 0, Box::new(|_| {}));
     let mut g = gateway();
     g.submit(1_000, 1, Request::Count, true, &mut t);
-    assert_eq!(g.take_outputs(), []);
+    assert_eq!(g.outputs().collect::<Vec<_>>(), []);
     // Nobody follows the frame from which a primary is learned.
     let (from, to) = (Address::Node(NodeId(1)), Address::Gateway(ME));
     let message = Message::Status { attempt: 0, status: primary(1, 1) };
     g.handle(2_000, Frame { cluster: [1; 16], shard: 0, from, to, cause: None, message }, &mut t);
-    let cause = g.take_outputs().into_iter().find_map(|output| match output {
+    let cause = g.outputs().find_map(|output| match output {
         Output::Send(Frame { message: Message::Read { .. }, cause, .. }) => Some(cause),
         _ => None,
     });

@@ -136,7 +136,7 @@ fn a_takeover_that_fails_is_tried_again_after_a_wait_and_then_the_lost_primary_m
     let patience = Timing::default().takeover_patience;
     serves(&mut g, 1, 1);
     g.unreachable(2_000, NodeId(1), 0, &mut Tracer::off());
-    assert_eq!(probes(&g.take_outputs()), 3);
+    assert_eq!(probes(&g.outputs().collect::<Vec<_>>()), 3);
     // n1 has the most complete log, but it is the one that was lost.
     says(&mut g, 2_100, 2_000, 1, backup(1, 9));
     assert_eq!(called(&says(&mut g, 2_200, 2_000, 2, backup(1, 5))), [(0, 2, 1)]);
@@ -206,7 +206,7 @@ fn a_called_node_has_all_of_its_time_and_the_next_attempt_waits_from_its_end_on(
     let patience = Timing::default().takeover_patience;
     serves(&mut g, 1, 1);
     g.unreachable(2_000, NodeId(1), 0, &mut Tracer::off());
-    g.take_outputs();
+    g.outputs().for_each(drop);
     says(&mut g, 2_100, 2_000, 3, backup(1, 4));
     assert_eq!(called(&says(&mut g, 2_200, 2_000, 2, backup(1, 5))), [(0, 2, 1)]);
     let failed = 2_200 + patience;
@@ -260,7 +260,7 @@ fn all_are_asked_once_when_a_primary_is_lost() {
     let mut g = gateway();
     serves(&mut g, 1, 1);
     g.unreachable(2_000, NodeId(1), 0, &mut Tracer::off());
-    assert_eq!(probes(&g.take_outputs()), 3);
+    assert_eq!(probes(&g.outputs().collect::<Vec<_>>()), 3);
     assert_eq!(probes(&says(&mut g, 2_000, 2_000, 2, backup(1, 5))), 0, "not once more for each answer");
     assert_eq!(probes(&tick(&mut g, 2_000)), 0);
 }

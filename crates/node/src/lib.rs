@@ -7,7 +7,7 @@
 //!
 //! 1. [`Node::handle`] each frame that has arrived, [`Node::tick`] if [`Node::next_deadline`] has passed.
 //! 2. [`Node::settle`] once: what arrived goes to the backups as one batch, all waiting reads share one round.
-//! 3. Send [`Node::take_outbox`]. Nothing in it waits for the own disk.
+//! 3. Send [`Node::outbox`]. Nothing in it waits for the own disk.
 //! 4. If [`Node::needs_flush`], [`Node::flush`]: one pass of writes and **one** sync for the whole batch. Then send the
 //!    outbox again: the acknowledgements that waited for it.
 //!
@@ -282,11 +282,9 @@ impl<D: Device> Node<D> {
         Ok(())
     }
 
-    /// The frames that may leave now.
-    pub fn take_outbox(&mut self) -> Vec<Frame> {
-        // The next round's are about as many.
-        let room = Vec::with_capacity(self.outbox.len());
-        std::mem::replace(&mut self.outbox, room)
+    /// Takes out the frames that may leave now.
+    pub fn outbox(&mut self) -> impl Iterator<Item = Frame> + '_ {
+        self.outbox.drain(..)
     }
 
     /// When [`Node::tick`] is due, in the host's microseconds; at once while a checkpoint is being made.

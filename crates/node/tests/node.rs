@@ -97,7 +97,7 @@ impl Host {
     }
 
     fn said(&mut self) -> Vec<Message> {
-        self.node.take_outbox().into_iter().map(|frame| frame.message).collect()
+        self.node.outbox().map(|frame| frame.message).collect()
     }
 
     /// The rest of the host's loop; n2 acknowledges what it is sent.
@@ -340,7 +340,7 @@ fn a_frame_of_entries_takes_no_more_than_the_window_and_one_entry_at_least() {
             Message::Prepare { entries, .. } if frame.to == Address::Node(NodeId(2)) => Some(entries.len()),
             _ => None,
         };
-        host.node.take_outbox().into_iter().filter_map(entries).collect()
+        host.node.outbox().filter_map(entries).collect()
     };
     assert_eq!(frames(2 * 4072, 4000), [2], "two fill the window to its last byte");
     assert_eq!(frames(2 * 4072 - 1, 4000), [1, 1], "what does not fit the first frame does not count for it");

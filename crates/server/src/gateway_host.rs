@@ -10,9 +10,9 @@ use std::io;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::rc::Rc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use dataplane::{Address, ClusterId, Frame, GatewayId, Message, NodeId, ShardId};
+use dataplane::{Address, ClusterId, Frame, GatewayId, Message, Micros, NodeId, ShardId};
 use gateway::{Config, Gateway, Output, Reply, Request, ShardView, Token};
 use tokio::net::TcpListener;
 use tokio::sync::{Notify, mpsc, oneshot};
@@ -67,7 +67,7 @@ impl std::fmt::Display for GatewayFailure {
 /// A client that waits.
 struct Waiting {
     reply: oneshot::Sender<Reply>,
-    since: Instant,
+    since: Micros,
     kind: &'static str,
 }
 
@@ -124,8 +124,9 @@ impl Core {
             Request::Count => "count",
         };
         self.metrics.taken(&request);
-        self.waiting.insert(token, Waiting { reply: tx, since: Instant::now(), kind });
-        self.gateway.submit(self.clock.now(), token, request, explain, &mut self.tracer);
+        let now = self.clock.now();
+        self.waiting.insert(token, Waiting { reply: tx, since: now, kind });
+        self.gateway.submit(now, token, request, explain, &mut self.tracer);
         self.wake.notify_one();
         (rx, token)
     }
@@ -175,12 +176,12 @@ impl Core {
         self.wake.notify_one();
     }
 
-    fn pump(&mut self) -> Option<dataplane::Micros> {
+    fn pump(&mut self) -> Option<Micros> {
         let now = self.clock.now();
         if self.gateway.next_deadline().is_some_and(|at| at <= now) {
             self.gateway.tick(now, &mut self.tracer);
         }
-        for output in self.gateway.take_outputs() {
+        for output in self.gateway.outputs() {
             match output {
                 Output::Send(frame) => {
                     let Address::Node(node) = frame.to else { continue };
@@ -190,7 +191,8 @@ impl Core {
                 }
                 Output::Reply { token, reply } => {
                     let Some(waiting) = self.waiting.remove(&token) else { continue };
-                    self.metrics.answered(waiting.kind, &reply, waiting.since.elapsed());
+                    let took = Duration::from_micros(now.saturating_sub(waiting.since));
+                    self.metrics.answered(waiting.kind, &reply, took);
                     // The client may have gone; the reply is of no further use then.
                     let _ = waiting.reply.send(reply);
                 }

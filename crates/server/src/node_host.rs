@@ -257,7 +257,8 @@ impl Seat {
             for frame in handled.drain(..) {
                 if frame.message == Message::TraceRequest {
                     let reply = Message::TraceReply { lines: ring.lines() };
-                    ports.send_all(vec![Frame { from: frame.to, to: frame.from, message: reply, ..frame }]);
+                    ports.push(&Frame { from: frame.to, to: frame.from, message: reply, ..frame });
+                    ports.flush();
                 } else {
                     replica.handle(clock.now(), frame, &mut t).map_err(stopped)?;
                 }
@@ -267,13 +268,11 @@ impl Seat {
             }
             replica.settle(clock.now(), &mut t).map_err(stopped)?;
             // 2. Send what may leave now.
-            let mut outbox = replica.take_outbox();
-            add_usage(&mut outbox, &replica);
-            ports.send_all(outbox);
+            ports.send_all(&mut replica);
             // 3. Make the batch durable, and send what waited for that.
             if replica.needs_flush() {
                 replica.flush(clock.now(), &mut t).map_err(stopped)?;
-                ports.send_all(replica.take_outbox());
+                ports.send_all(&mut replica);
             }
             // 4. Wait. Work that is due at once must not keep the sockets from being read.
             tokio::task::yield_now().await;
@@ -286,18 +285,6 @@ impl Seat {
                 },
             }
         }
-    }
-}
-
-/// Whoever is told how a replica stands is told what it has used as well.
-fn add_usage(outbox: &mut Vec<Frame>, replica: &Node<FileDevice>) {
-    let told: Vec<Frame> =
-        outbox.iter().filter(|frame| matches!(frame.message, Message::Status { .. })).cloned().collect();
-    for frame in told {
-        let (used, (cache_hits, cache_misses)) =
-            (replica.engine().device().used(), replica.engine().cache_hits_and_misses());
-        let usage = Usage { syncs: used.syncs, written_bytes: used.bytes, cache_hits, cache_misses };
-        outbox.push(Frame { message: Message::Usage(usage), ..frame });
     }
 }
 
@@ -365,18 +352,42 @@ impl Ports {
     }
 
     /// All frames of a round, one write per connection.
-    fn send_all(&self, frames: Vec<Frame>) {
-        for frame in &frames {
-            match frame.to {
-                Address::Node(node) => self.peers.get(&node).into_iter().for_each(|link| link.push(frame)),
-                Address::Gateway(id) => {
-                    self.gateways.borrow().get(&id).into_iter().for_each(|wire| wire.push(frame));
-                }
+    fn send_all(&self, replica: &mut Node<FileDevice>) {
+        let (mut any, mut told) = (false, Vec::new());
+        for frame in replica.outbox() {
+            self.push(&frame);
+            any = true;
+            if matches!(frame.message, Message::Status { .. }) {
+                told.push(frame);
             }
         }
-        if !frames.is_empty() {
-            self.peers.values().for_each(|link| link.flush());
-            self.gateways.borrow().values().for_each(|wire| wire.flush());
+        // Whoever is told how a replica stands is told what it has used as well.
+        for frame in told {
+            let message = Message::Usage(usage(replica));
+            self.push(&Frame { message, ..frame });
+        }
+        if any {
+            self.flush();
         }
     }
+
+    fn push(&self, frame: &Frame) {
+        match frame.to {
+            Address::Node(node) => self.peers.get(&node).into_iter().for_each(|link| link.push(frame)),
+            Address::Gateway(id) => {
+                self.gateways.borrow().get(&id).into_iter().for_each(|wire| wire.push(frame));
+            }
+        }
+    }
+
+    fn flush(&self) {
+        self.peers.values().for_each(|link| link.flush());
+        self.gateways.borrow().values().for_each(|wire| wire.flush());
+    }
+}
+
+fn usage(replica: &Node<FileDevice>) -> Usage {
+    let (used, (cache_hits, cache_misses)) =
+        (replica.engine().device().used(), replica.engine().cache_hits_and_misses());
+    Usage { syncs: used.syncs, written_bytes: used.bytes, cache_hits, cache_misses }
 }

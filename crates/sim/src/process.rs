@@ -172,7 +172,7 @@ impl World<'_> {
         }
         let replica = &mut self.seats[seat];
         let Some(node) = &mut replica.running else { return Ok(()) };
-        let frames = node.take_outbox();
+        let frames: Vec<Frame> = node.outbox().collect();
         let Some(node) = &replica.running else { return Ok(()) };
         let sight = sight(replica, host, node);
         let (applied, proven) = (sight.applied.1, sight.proven);

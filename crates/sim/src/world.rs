@@ -431,7 +431,7 @@ impl<'a> World<'a> {
     pub fn gateway_outputs(&mut self, index: usize) {
         let gate = &mut self.gates[index];
         let Some(running) = &mut gate.running else { return };
-        let outputs = running.take_outputs();
+        let outputs: Vec<Output> = running.outputs().collect();
         let deadline = running.next_deadline();
         let mut frames = Vec::new();
         for output in outputs {

@@ -44,12 +44,12 @@ pub fn hear_at(
     let (from, to) = (Address::Node(NodeId(from)), Address::Gateway(ME));
     let frame = Frame { cluster: [1; 16], shard, from, to, cause: None, message };
     gateway.handle(now, frame, &mut Tracer::off());
-    gateway.take_outputs()
+    gateway.outputs().collect::<Vec<_>>()
 }
 
 pub fn tick(gateway: &mut Gateway, now: Micros) -> Vec<Output> {
     gateway.tick(now, &mut Tracer::off());
-    gateway.take_outputs()
+    gateway.outputs().collect::<Vec<_>>()
 }
 
 /// What a backup says whose log ends at `seq` of epoch 1.
@@ -79,7 +79,7 @@ pub fn serves(gateway: &mut Gateway, node: u32, epoch: u64) -> Vec<Output> {
 
 pub fn ask(gateway: &mut Gateway, token: Token, request: Request) -> Vec<Output> {
     gateway.submit(1_000, token, request, false, &mut Tracer::off());
-    gateway.take_outputs()
+    gateway.outputs().collect::<Vec<_>>()
 }
 
 pub fn put(gateway: &mut Gateway, token: Token) -> Vec<Output> {

@@ -86,8 +86,8 @@ pub fn row(name: &[u8]) -> Option<&'static Row> {
 }
 
 impl Command {
-    /// Understands a request, or says why not, as an error reply.
-    pub fn parse(arguments: &[Bytes]) -> Result<Command, String> {
+    /// Understands a request, or says why not, as an error reply. With the name of the command.
+    pub fn parse(arguments: &[Bytes]) -> Result<(&'static str, Command), String> {
         let rest = &arguments[1..];
         let Some((name, arity, ..)) = row(&arguments[0]) else {
             return Err(format!("ERR unknown command '{}'", arguments[0].escape_ascii()));
@@ -96,7 +96,7 @@ impl Command {
         if (*arity >= 0 && count != *arity) || count < arity.abs() {
             return Err(format!("ERR wrong number of arguments for '{name}' command"));
         }
-        Ok(match *name {
+        let command = match *name {
             "get" => Command::Get([rest[0].clone()]),
             "set" => Command::Set([rest[0].clone()], rest[1].clone(), set_condition(&rest[2..])?),
             "del" => Command::Del(rest.to_vec()),
@@ -106,7 +106,8 @@ impl Command {
             "scan" => scan(rest)?,
             "dbsize" => Command::DbSize,
             _ => Command::Server(server::parse(name, rest)?),
-        })
+        };
+        Ok((name, command))
     }
 
     /// What this command has to do with others of its pipeline.
@@ -258,9 +259,8 @@ mod tests {
     use super::*;
 
     fn parse(line: &str) -> Result<Command, String> {
-        Command::parse(
-            &line.split(' ').map(|word| Bytes::copy_from_slice(word.as_bytes())).collect::<Vec<_>>(),
-        )
+        let words: Vec<_> = line.split(' ').map(|word| Bytes::copy_from_slice(word.as_bytes())).collect();
+        Command::parse(&words).map(|(_, command)| command)
     }
 
     fn no_scan(_: Arc<[u8]>) -> u64 {

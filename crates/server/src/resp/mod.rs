@@ -19,8 +19,10 @@ mod reply;
 mod request;
 mod server;
 
+use std::cell::Cell;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::net::SocketAddr;
+use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -86,7 +88,7 @@ struct Info {
     name: String,
     library: String,
     library_version: String,
-    last_command: &'static str,
+    last_command: Rc<Cell<&'static str>>,
 }
 
 /// Accepts connections until it is told to stop.
@@ -128,6 +130,7 @@ enum Pending {
 struct Connection {
     core: Handle,
     id: u64,
+    last_command: Rc<Cell<&'static str>>,
     /// 2 or 3.
     version: u8,
     pending: VecDeque<Pending>,
@@ -146,6 +149,7 @@ impl Drop for Connection {
 
 impl Connection {
     fn new(core: Handle, stream: &TcpStream) -> Connection {
+        let last_command = Rc::new(Cell::new(""));
         let id = {
             let clients = &mut core.borrow_mut().resp_clients;
             clients.next_id += 1;
@@ -157,7 +161,7 @@ impl Connection {
                 name: String::new(),
                 library: String::new(),
                 library_version: String::new(),
-                last_command: "",
+                last_command: last_command.clone(),
             };
             clients.infos.insert(clients.next_id, info);
             clients.next_id
@@ -165,6 +169,7 @@ impl Connection {
         Connection {
             core,
             id,
+            last_command,
             version: 2,
             pending: VecDeque::new(),
             writes: BTreeSet::new(),
@@ -200,7 +205,7 @@ impl Connection {
         while !self.closing {
             match request::next(buf) {
                 Ok(None) => break,
-                Ok(Some(arguments)) => self.take(stream, arguments).await?,
+                Ok(Some(arguments)) => self.take(stream, arguments, !buf.is_empty()).await?,
                 Err(request::Malformed(why)) => {
                     self.pending
                         .push_back(Pending::Ready(Value::Error(format!("ERR Protocol error: {why}"))));
@@ -219,17 +224,21 @@ impl Connection {
         Ok(())
     }
 
-    async fn take(&mut self, stream: &mut TcpStream, arguments: Vec<Bytes>) -> std::io::Result<()> {
-        let command = match Command::parse(&arguments) {
+    /// Takes a request, behind which there are others or (not `more`) none.
+    async fn take(
+        &mut self,
+        stream: &mut TcpStream,
+        arguments: Vec<Bytes>,
+        more: bool,
+    ) -> std::io::Result<()> {
+        let (name, command) = match Command::parse(&arguments) {
             Ok(command) => command,
             Err(why) => {
                 self.pending.push_back(Pending::Ready(Value::Error(why)));
                 return Ok(());
             }
         };
-        if let Some(info) = self.core.borrow_mut().resp_clients.infos.get_mut(&self.id) {
-            info.last_command = command::row(&arguments[0]).map_or("", |row| row.0);
-        }
+        self.last_command.set(name);
         let conflict = match command.touches() {
             Touch::Nothing => false,
             Touch::Reads(keys) => keys.iter().any(|key| self.writes.contains(key)),
@@ -241,8 +250,8 @@ impl Connection {
             self.finish(stream).await?;
         }
         match command.touches() {
-            Touch::Reads(keys) => self.reads.extend(keys.iter().cloned()),
-            Touch::Writes(keys) => self.writes.extend(keys.iter().cloned()),
+            Touch::Reads(keys) if more => self.reads.extend(keys.iter().cloned()),
+            Touch::Writes(keys) if more => self.writes.extend(keys.iter().cloned()),
             _ => (),
         }
         let pending = match command {

@@ -8,6 +8,7 @@
 //! | list | `*2` and the items | the same |
 //! | map | `*4`: keys and values in turn | `%2` |
 
+use std::fmt::Write;
 use std::sync::Arc;
 
 use bytes::{BufMut, Bytes, BytesMut};
@@ -47,31 +48,30 @@ impl Value {
 
     /// Appends the reply to `out` in protocol version `version` (2 or 3).
     pub fn encode(&self, version: u8, out: &mut BytesMut) {
-        let mut line = |mark: char, text: &str| {
-            // A line break inside would end the reply early, and what follows would be read as the next one.
-            let text = text.replace(['\r', '\n'], " ");
-            out.put_slice(format!("{mark}{text}\r\n").as_bytes());
+        let mut line = |mark: char, text: std::fmt::Arguments| {
+            write!(out, "{mark}{text}\r\n").expect("a buffer in memory takes any text");
         };
         match self {
-            Value::Simple(text) => line('+', text),
-            Value::Error(text) => line('-', text),
-            Value::Integer(number) => line(':', &number.to_string()),
-            Value::Nothing if version == 2 => line('$', "-1"),
-            Value::Nothing => line('_', ""),
+            Value::Simple(text) => line('+', format_args!("{text}")),
+            // A line break inside would end the reply early, and what follows would be read as the next one.
+            Value::Error(text) => line('-', format_args!("{}", text.replace(['\r', '\n'], " "))),
+            Value::Integer(number) => line(':', format_args!("{number}")),
+            Value::Nothing if version == 2 => line('$', format_args!("-1")),
+            Value::Nothing => line('_', format_args!("")),
             Value::Bulk(bytes) => {
-                line('$', &bytes.len().to_string());
+                line('$', format_args!("{}", bytes.len()));
                 out.put_slice(bytes);
                 out.put_slice(b"\r\n");
             }
             Value::List(items) => {
-                line('*', &items.len().to_string());
+                line('*', format_args!("{}", items.len()));
                 items.iter().for_each(|item| item.encode(version, out));
             }
             Value::Map(pairs) => {
                 if version == 2 {
-                    line('*', &(2 * pairs.len()).to_string());
+                    line('*', format_args!("{}", 2 * pairs.len()));
                 } else {
-                    line('%', &pairs.len().to_string());
+                    line('%', format_args!("{}", pairs.len()));
                 }
                 for (key, value) in pairs {
                     key.encode(version, out);

@@ -251,7 +251,7 @@ fn line(id: u64, info: &Info) -> String {
         address(info.to),
         info.name,
         info.since.elapsed().as_secs(),
-        info.last_command,
+        info.last_command.get(),
         info.version,
         info.library,
         info.library_version,
