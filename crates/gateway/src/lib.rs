@@ -71,7 +71,8 @@ struct Open {
 pub struct Gateway {
     config: Config,
     shards: Vec<Shard>,
-    open: BTreeMap<Token, Open>,
+    /// In boxes, so that the tree's nodes stay small: they come and go with every dozen requests.
+    open: BTreeMap<Token, Box<Open>>,
     replies: Vec<(Token, Reply)>,
 }
 
@@ -110,10 +111,11 @@ impl Gateway {
         let deadline = now + self.config.timing.deadline;
         let (shards, what) = self.calls(&request);
         let awaited = shards.len();
-        self.open.insert(token, Open { request, parts: Vec::new(), awaited: awaited as u32, deadline });
+        let open = Open { request, parts: Vec::new(), awaited: awaited as u32, deadline };
+        self.open.insert(token, Box::new(open));
         for (shard, what) in shards.zip(std::iter::repeat_n(what, awaited)) {
             let call = Call { token, what, cause: t.cause(), attempts: 0, sent_at: 0, since: now };
-            self.shards[shard as usize].call(now, call, t);
+            self.shards[shard as usize].call(now, Box::new(call), t);
         }
     }
 

@@ -68,9 +68,9 @@ pub(crate) struct Shard {
     next_number: u64,
     next_read: u64,
     /// Writes without a number: they wait for a session, a primary or room in the window.
-    queue: VecDeque<Call>,
-    writes: BTreeMap<u64, Call>,
-    reads: BTreeMap<u64, Call>,
+    queue: VecDeque<Box<Call>>,
+    writes: BTreeMap<u64, Box<Call>>,
+    reads: BTreeMap<u64, Box<Call>>,
     /// No call has to be sent again before this; looked up anew at each tick, not at each answer.
     calls_due: Micros,
 }
@@ -95,7 +95,7 @@ impl Shard {
         }
     }
 
-    pub fn call(&mut self, now: Micros, call: Call, t: &mut Tracer) {
+    pub fn call(&mut self, now: Micros, call: Box<Call>, t: &mut Tracer) {
         match call.what {
             What::Write(_) => {
                 self.queue.push_back(call);

@@ -275,7 +275,9 @@ impl Seat {
                 ports.send_all(&mut replica);
             }
             // 4. Wait. Work that is due at once must not keep the sockets from being read.
-            tokio::task::yield_now().await;
+            if replica.next_deadline().is_some_and(|at| at <= clock.now()) {
+                tokio::task::yield_now().await;
+            }
             tokio::select! {
                 () = ports.wake.notified() => (),
                 () = sleep_until(clock, replica.next_deadline()) => (),

@@ -142,11 +142,12 @@ impl Wire {
                     Err(why) => return why,
                 }
             }
-            // One read, then everybody else's turn: frames never pile up faster than they are handled.
-            tokio::task::yield_now().await;
             buf.reserve(READ_BYTES);
+            let room = buf.capacity() - buf.len();
             match incoming.read_buf(&mut buf).await {
                 Ok(0) => return "connection closed".into(),
+                // There may be more. First everybody else's turn: frames never pile up faster than they are handled.
+                Ok(read) if read == room => tokio::task::yield_now().await,
                 Ok(_) => (),
                 Err(e) => return e.to_string(),
             }

@@ -182,6 +182,7 @@ impl Connection {
     async fn serve(mut self, mut stream: TcpStream, mut stop: Stop) -> std::io::Result<()> {
         stream.set_nodelay(true)?;
         let mut buf = BytesMut::new();
+        let mut stopped = std::pin::pin!(stopped(&mut stop));
         loop {
             self.core.borrow_mut().resp_clients.busy += 1;
             let result = self.round(&mut stream, &mut buf).await;
@@ -195,7 +196,7 @@ impl Connection {
                 biased;
                 read = stream.read_buf(&mut buf) => if read? == 0 { return Ok(()) },
                 // What was taken has been answered; nothing more is taken.
-                () = stopped(&mut stop) => return stream.shutdown().await,
+                () = stopped.as_mut() => return stream.shutdown().await,
             }
         }
     }
