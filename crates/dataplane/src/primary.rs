@@ -236,7 +236,6 @@ impl Replica {
     }
 
     pub(crate) fn on_sent(&mut self, now: Micros, to: NodeId, upto: Seq, bytes: u64, t: &mut Tracer) {
-        let (more, window) = (self.log.tail().seq > upto, self.config.timing.window_bytes);
         let Role::Primary(primary) = &mut self.role else { return };
         let Some(peer) = primary.peers.get_mut(&to) else { return };
         if upto < peer.next {
@@ -246,9 +245,7 @@ impl Replica {
         peer.next = upto + 1;
         // What did not fit one frame goes out in the next, while the window has room. To this backup: the frame of another
         // one may be queued, and would be queued again.
-        if more && !peer.probing && peer.bytes_in_flight() < window {
-            self.replicate_to(to, now, t);
-        }
+        self.replicate_to(to, now, t);
     }
 
     pub(crate) fn on_prepare_ok(
