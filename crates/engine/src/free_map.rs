@@ -9,8 +9,10 @@ use crate::types::Extent;
 
 /// Units in a word.
 const WORD: u64 = u64::BITS as u64;
-/// Units in a block, which is 64 words.
-const BLOCK: u64 = 64 * WORD;
+/// Words in a block.
+const WORDS: usize = 64;
+/// Units in a block.
+const BLOCK: u64 = WORDS as u64 * WORD;
 
 /// The free runs of a block.
 #[derive(Clone, Copy, Debug, Default)]
@@ -36,7 +38,7 @@ impl FreeMap {
     /// All of `units` units are free.
     pub(crate) fn new(units: u64) -> FreeMap {
         let blocks = units.div_ceil(BLOCK) as usize;
-        let mut used = vec![0; blocks * (BLOCK / WORD) as usize];
+        let mut used = vec![0; blocks * WORDS];
         let end = used.len() as u64 * WORD;
         each_word(Extent { unit: units, units: end - units }, |word, mask| used[word] |= mask);
         FreeMap { used, blocks: vec![Runs::default(); blocks], free: units }
@@ -51,9 +53,9 @@ impl FreeMap {
         each_word(extent, |word, mask| {
             assert!(self.used[word] & mask == 0, "E3: {extent:?} is taken, but is not all free");
             self.used[word] |= mask;
+            self.blocks[word / WORDS].fresh = false;
         });
         self.free -= extent.units;
-        self.changed(extent);
     }
 
     /// Makes used units free.
@@ -64,19 +66,12 @@ impl FreeMap {
                 "E3: {extent:?} is freed, but some of it is free already"
             );
             self.used[word] &= !mask;
+            self.blocks[word / WORDS].fresh = false;
         });
         self.free += extent.units;
-        self.changed(extent);
     }
 
-    fn changed(&mut self, extent: Extent) {
-        let last = extent.unit + extent.units - 1;
-        self.blocks[(extent.unit / BLOCK) as usize..=(last / BLOCK) as usize]
-            .iter_mut()
-            .for_each(|block| block.fresh = false);
-    }
-
-    /// How many units from `unit` on are free, if it is fewer than `at_most`.
+    /// How many units from `unit` on are free, one behind the other; no more than `at_most` are looked for.
     pub(crate) fn free_from(&self, unit: u64, at_most: u64) -> u64 {
         let mut free = 0;
         while let Some(word) = self.used.get(((unit + free) / WORD) as usize).filter(|_| free < at_most) {
@@ -137,8 +132,7 @@ impl FreeMap {
 
     fn runs(&mut self, block: usize) -> Runs {
         if !self.blocks[block].fresh {
-            let words = (BLOCK / WORD) as usize;
-            self.blocks[block] = runs(&self.used[block * words..][..words]);
+            self.blocks[block] = runs(&self.used[block * WORDS..][..WORDS]);
         }
         self.blocks[block]
     }
