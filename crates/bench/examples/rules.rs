@@ -2,9 +2,9 @@
 //!
 //! `cargo run --release -p bench --example rules [-- REQUESTS_IN_A_BATCH]`
 //!
-//! Nothing waits here, so the figures are the processor's alone and the same from run to run: half a percent of the
-//! code's speed shows, where a cluster's rate moves by a tenth with whatever else the machine does. The caches are
-//! warmer than in processes of their own, though, and what the kernel does is not here at all.
+//! Nothing waits here, so the figures are the processor's alone: a change of a few percent shows, where a cluster's rate
+//! moves by a tenth with whatever else the machine does. The caches are warmer than in processes of their own, though, and
+//! what the kernel does is not here at all.
 
 use std::cell::RefCell;
 use std::io;
