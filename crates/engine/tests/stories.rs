@@ -900,11 +900,11 @@ fn formatting_leaves_nothing_in_the_ring_and_everything_behind_it() {
 }
 
 #[test]
-fn the_last_entries_are_kept_in_memory_up_to_a_mib() {
+fn the_last_entries_are_kept_in_memory_up_to_half_a_mib() {
     let disk = Disk::formatted(4 << 20, Layout { wal_bytes: 64 << 10 });
     let (mut e, _) = open(&disk);
     for n in 0..10 {
-        e.write(put(&n.to_string(), &"v".repeat(128 << 10)));
+        e.write(put(&n.to_string(), &"v".repeat(64 << 10)));
     }
     e.checkpoint_now();
     // With a little beside each value, seven fit.
