@@ -22,11 +22,11 @@ use trace::{Mechanisms, Tracer};
 const CLUSTER: [u8; 16] = [7; 16];
 const KEYS: u64 = 20_000;
 const VALUE_BYTES: usize = 100;
-/// Of the log, and as much again for values.
+/// A quarter of it is the log.
 const DEVICE_BYTES: usize = 128 << 20;
 /// Requests in a round, about; a round is measured as one.
 const ROUND: u64 = 4_000;
-/// So many rounds are more than a checkpoint apart.
+/// Rounds of puts, and of gets; in so many, every node makes a dozen checkpoints.
 const ROUNDS: u64 = 120;
 
 /// A device in memory.

@@ -132,17 +132,14 @@ impl Allocator {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::free_map::tests::random;
 
     /// Against a map of single units: what is free is free, nothing is given out twice, and an allocation fails only
     /// if there is no run that long.
     #[test]
     fn random_allocations_and_frees_agree_with_a_map_of_units() {
         for seed in 0..200_u64 {
-            let mut random = seed;
-            let mut below = |n: u64| {
-                random = random.wrapping_mul(6364136223846793005).wrapping_add(1442695040888963407);
-                (random >> 33) % n
-            };
+            let mut below = random(seed);
             let units = 1 + below(300);
             let mut a = Allocator::new(units, Vec::new(), BTreeMap::new()).unwrap();
             let (mut free, mut owned) = (vec![true; units as usize], Vec::new());
@@ -166,6 +163,11 @@ mod tests {
                     }
                 }
                 assert_eq!(a.free_units(), free.iter().filter(|free| **free).count() as u64);
+                let rebuilt = Allocator::new(units, owned.clone(), BTreeMap::new()).unwrap();
+                for (unit, free) in (0..).zip(&free) {
+                    let known = [&a, &rebuilt].map(|a| a.map.free_from(unit, 1) == 1);
+                    assert_eq!(known, [*free; 2], "unit {unit}");
+                }
             }
         }
     }

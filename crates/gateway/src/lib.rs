@@ -62,7 +62,7 @@ struct Open {
     request: Request,
     /// Answers of shards, until all are there.
     parts: Vec<ReadResult>,
-    awaited: u32,
+    awaited: usize,
     deadline: Micros,
 }
 
@@ -111,7 +111,7 @@ impl Gateway {
         let deadline = now + self.config.timing.deadline;
         let (shards, what) = self.calls(&request);
         let awaited = shards.len();
-        let open = Open { request, parts: Vec::new(), awaited: awaited as u32, deadline };
+        let open = Open { request, parts: Vec::new(), awaited, deadline };
         self.open.insert(token, Box::new(open));
         for (shard, what) in shards.zip(std::iter::repeat_n(what, awaited)) {
             let call = Call { token, what, cause: t.cause(), attempts: 0, sent_at: 0, since: now };
@@ -252,7 +252,7 @@ impl Gateway {
             Ended::Read(ReadResult::Damaged) => Reply::Damaged,
             Ended::Read(part) => {
                 open.parts.push(part);
-                if (open.parts.len() as u32) < open.awaited {
+                if open.parts.len() < open.awaited {
                     return;
                 }
                 merge(&open.request, std::mem::take(&mut open.parts))

@@ -79,11 +79,8 @@ pub(crate) fn sizes(op: &Op) -> engine::Sizes {
 
 /// About how many bytes an operation takes in a frame.
 pub(crate) fn op_bytes(op: &Op) -> usize {
-    64 + match op {
-        Op::Put { key, value, .. } => key.len() + value.len(),
-        Op::Delete { key, .. } => key.len(),
-        Op::Nop => 0,
-    }
+    let engine::Sizes { key_bytes, value_bytes } = sizes(op);
+    64 + key_bytes + value_bytes.unwrap_or(0)
 }
 
 pub(crate) fn outcome_from_engine(outcome: engine::Outcome) -> Outcome {

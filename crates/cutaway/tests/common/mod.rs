@@ -157,15 +157,19 @@ impl Cluster {
         member["pid"].as_i64().unwrap() as i32
     }
 
-    /// Waits until `node` follows the primary, or leads itself (a gateway that got no time to run may have suspected
-    /// the other one), and has everything that is committed.
+    /// Waits until `node` follows the primary and has everything that is committed.
     pub fn caught_up(&self, node: &str, shard: usize) {
+        self.caught_up_as(&["following"], node, shard);
+    }
+
+    /// Waits until `node` is in one of these states, in the epoch that counts, and has everything that is committed.
+    pub fn caught_up_as(&self, states: &[&str], node: &str, shard: usize) {
         eventually(&format!("{node} catches up"), || {
             let shard = self.shard(shard);
             let nodes = shard["nodes"].as_array()?;
             let committed = nodes.iter().filter_map(|n| n["committed_seq"].as_u64()).max()?;
             let own = nodes.iter().find(|n| n["node"] == node)?;
-            ((own["state"] == "following" || own["state"] == "serving")
+            (states.iter().any(|state| own["state"] == *state)
                 && own["epoch"] == shard["epoch"]
                 && own["committed_seq"] == committed)
                 .then_some(())
