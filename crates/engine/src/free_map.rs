@@ -252,6 +252,15 @@ pub(crate) mod tests {
     }
 
     #[test]
+    fn a_run_across_two_blocks_comes_before_a_longer_one_in_the_second() {
+        let mut map = FreeMap::new(2 * BLOCK);
+        map.take(Extent { unit: 0, units: BLOCK - 3 });
+        map.take(Extent { unit: BLOCK + 2, units: 1 });
+        assert_eq!(map.find(5), Extent { unit: BLOCK - 3, units: 5 });
+        assert_eq!(map.find(6), Extent { unit: BLOCK + 3, units: BLOCK - 3 });
+    }
+
+    #[test]
     #[should_panic(expected = "E3")]
     fn a_unit_that_is_free_cannot_be_freed() {
         let mut map = FreeMap::new(10);
