@@ -35,6 +35,8 @@ pub enum Keys {
 pub struct Load {
     /// Clients.
     pub clients: usize,
+    /// Connections that the clients share; `None`: each has its own, as clients in processes of their own have.
+    pub connections: Option<usize>,
     /// Length of a value in bytes.
     pub value_bytes: usize,
     /// Of a hundred operations, how many read.
@@ -45,6 +47,14 @@ pub struct Load {
     pub distribution: Keys,
     /// Operations per second of all clients together; `None`: as many as they can, a closed loop.
     pub rate: Option<u64>,
+}
+
+impl Load {
+    /// Puts, as many as the clients can, of keys that are chosen alike; each client has its own connection.
+    pub fn puts(clients: usize, value_bytes: usize, keys: u64) -> Load {
+        let distribution = Keys::Uniform;
+        Load { clients, connections: None, value_bytes, reads: 0, keys, distribution, rate: None }
+    }
 }
 
 /// What the clients saw in one turn.
@@ -74,7 +84,7 @@ pub fn drive(protocol: Protocol, port: u16, load: &Load, length: Duration, seed:
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let tasks = LocalSet::new();
     tasks.block_on(&runtime, async {
-        let connections = Connection::open(protocol, port, load.clients).await?;
+        let connections = Connection::open(protocol, port, load.clients, load.connections).await?;
         let started = Instant::now();
         let latency = Histogram::new_with_bounds(1, LATENCY_MAX, 3).expect("bounds of this file");
         let state = Rc::new(RefCell::new(State { stop: started + length, latency, answered: 0, chosen: 0 }));

@@ -38,7 +38,7 @@ pub struct Failover {
 pub fn failover(protocol: Protocol, port: u16, round: u64, kill: impl FnOnce()) -> io::Result<Failover> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     LocalSet::new().block_on(&runtime, async {
-        let mut connections = Connection::open(protocol, port, CLIENTS + 1).await?;
+        let mut connections = Connection::open(protocol, port, CLIENTS + 1, None).await?;
         let mut writer = connections.pop().expect("at least one is opened");
         let acknowledged = Rc::new(Cell::new(0));
         let noted = acknowledged.clone();
@@ -74,7 +74,7 @@ pub fn failover(protocol: Protocol, port: u16, round: u64, kill: impl FnOnce()) 
         let outage = outage.get().ok_or_else(|| io::Error::other("nobody can write any more"))?;
         writing.abort();
         let (mut lost, acknowledged) = (0, acknowledged.get());
-        let mut reader = Connection::open(protocol, port, 1).await?.remove(0);
+        let mut reader = Connection::open(protocol, port, 1, None).await?.remove(0);
         for n in 0..acknowledged {
             let (found, value) = (reader.get(&key(round, n)).await?.unwrap_or_default(), value(round, n));
             lost += u64::from(!found.windows(value.len()).any(|part| part == value));
@@ -87,9 +87,9 @@ pub fn failover(protocol: Protocol, port: u16, round: u64, kill: impl FnOnce()) 
 pub fn etcd_leads(port: u16) -> io::Result<bool> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     LocalSet::new().block_on(&runtime, async {
-        match Connection::open(Protocol::Etcd, port, 1).await?.remove(0) {
+        match Connection::open(Protocol::Etcd, port, 1, None).await?.remove(0) {
             Connection::Etcd(mut member) => member.leads().await,
-            Connection::Redis(_) => Ok(false),
+            _ => Ok(false),
         }
     })
 }

@@ -128,34 +128,37 @@ async fn client(
 ) -> io::Result<()> {
     stream.set_nodelay(true)?;
     let mut bytes = BytesMut::with_capacity(16 << 10);
-    loop {
-        let Some(words) = command(&mut bytes) else {
-            if stream.read_buf(&mut bytes).await? == 0 {
-                return Ok(());
-            }
-            continue;
-        };
-        let (get, key, value) = match words.as_slice() {
-            [_, key, value] => (false, key, value.as_slice()),
-            [_, key] => (true, key, [].as_slice()),
-            _ => return Err(io::Error::other("only SET and GET are known")),
-        };
-        let number = next.replace(next.get() + 1);
-        let (tell, answer) = oneshot::channel();
-        waiting.borrow_mut().insert(number, tell);
-        let length = if get { GET } else { key.len() as u32 };
-        let request = framed(&[&number.to_le_bytes(), &length.to_le_bytes(), key, value]);
-        requests.send(request).map_err(io::Error::other)?;
-        let value = answer.await.map_err(io::Error::other)?;
-        if get {
-            let mut reply = format!("${}\r\n", value.len()).into_bytes();
-            reply.extend_from_slice(&value);
-            reply.extend_from_slice(b"\r\n");
-            stream.write_all(&reply).await?;
-        } else {
-            stream.write_all(b"+OK\r\n").await?;
+    let (mut asked, mut replies) = (Vec::new(), Vec::new());
+    while stream.read_buf(&mut bytes).await? > 0 {
+        // Whatever came together goes on together, and is answered together.
+        while let Some(words) = command(&mut bytes) {
+            let (get, key, value) = match words.as_slice() {
+                [_, key, value] => (false, key, value.as_slice()),
+                [_, key] => (true, key, [].as_slice()),
+                _ => return Err(io::Error::other("only SET and GET are known")),
+            };
+            let number = next.replace(next.get() + 1);
+            let (tell, answer) = oneshot::channel();
+            waiting.borrow_mut().insert(number, tell);
+            let length = if get { GET } else { key.len() as u32 };
+            let request = framed(&[&number.to_le_bytes(), &length.to_le_bytes(), key, value]);
+            requests.send(request).map_err(io::Error::other)?;
+            asked.push((get, answer));
         }
+        for (get, answer) in asked.drain(..) {
+            let value = answer.await.map_err(io::Error::other)?;
+            if get {
+                replies.extend_from_slice(format!("${}\r\n", value.len()).as_bytes());
+                replies.extend_from_slice(&value);
+                replies.extend_from_slice(b"\r\n");
+            } else {
+                replies.extend_from_slice(b"+OK\r\n");
+            }
+        }
+        stream.write_all(&replies).await?;
+        replies.clear();
     }
+    Ok(())
 }
 
 /// Takes a whole command: an array of strings.

@@ -18,11 +18,13 @@ mod redis;
 
 use std::io;
 
-/// One connection, or one stream of one, of one client.
+/// What one client speaks through: a connection of its own, or one that it shares.
 pub enum Connection {
     /// Redis protocol.
     Redis(redis::Connection),
-    /// gRPC.
+    /// Redis protocol, with others.
+    SharedRedis(redis::Shared),
+    /// gRPC; each call is a stream of its own, so others may share the connection.
     Etcd(etcd::Connection),
 }
 
@@ -39,26 +41,40 @@ pub enum Protocol {
 }
 
 impl Connection {
-    /// `clients` connections. etcd's clients share a few, as its own benchmark recommends.
-    async fn open(protocol: Protocol, port: u16, clients: usize) -> io::Result<Vec<Connection>> {
-        let mut connections = Vec::new();
+    /// For each of `clients` one, over `connections` if they are fewer.
+    async fn open(
+        protocol: Protocol,
+        port: u16,
+        clients: usize,
+        connections: Option<usize>,
+    ) -> io::Result<Vec<Connection>> {
+        let count = connections.unwrap_or(clients).clamp(1, clients);
+        let mut opened = Vec::new();
         match protocol {
-            Protocol::Redis { wait } => {
+            Protocol::Redis { wait } if count == clients => {
                 for _ in 0..clients {
-                    connections.push(Connection::Redis(redis::Connection::open(port, wait).await?));
+                    opened.push(Connection::Redis(redis::Connection::open(port, wait).await?));
                 }
             }
+            Protocol::Redis { wait } => {
+                let mut shared = Vec::new();
+                for _ in 0..count {
+                    shared.push(redis::Shared::open(port, wait).await?);
+                }
+                opened.extend((0..clients).map(|n| Connection::SharedRedis(shared[n % count].clone())));
+            }
             Protocol::Etcd => {
-                let shared = etcd::Connection::open(port, clients.min(8)).await?;
-                connections.extend((0..clients).map(|n| Connection::Etcd(shared[n % shared.len()].clone())));
+                let shared = etcd::Connection::open(port, count).await?;
+                opened.extend((0..clients).map(|n| Connection::Etcd(shared[n % count].clone())));
             }
         }
-        Ok(connections)
+        Ok(opened)
     }
 
     async fn put(&mut self, key: &[u8], value: &[u8]) -> io::Result<()> {
         match self {
             Connection::Redis(redis) => redis.put(key, value).await,
+            Connection::SharedRedis(redis) => redis.put(key, value).await,
             Connection::Etcd(etcd) => etcd.put(key, value).await,
         }
     }
@@ -67,6 +83,7 @@ impl Connection {
     async fn get(&mut self, key: &[u8]) -> io::Result<Option<Vec<u8>>> {
         match self {
             Connection::Redis(redis) => Ok(redis.get(key).await?.map(<[u8]>::to_vec)),
+            Connection::SharedRedis(redis) => redis.get(key).await,
             Connection::Etcd(etcd) => etcd.get(key).await.map(Some),
         }
     }

@@ -2,55 +2,191 @@
 
 use std::io;
 
-use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
+use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::TcpStream;
+use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
+use tokio::sync::{mpsc, oneshot};
 
 use super::refused;
 
-/// A connection to a Redis server, or to a gateway.
+/// One client's own connection to a Redis server, or to a gateway.
 pub struct Connection {
-    stream: BufReader<TcpStream>,
+    answers: Answers<TcpStream>,
     wait: u32,
     out: Vec<u8>,
-    line: Vec<u8>,
-    value: Vec<u8>,
 }
 
 impl Connection {
     pub(super) async fn open(port: u16, wait: u32) -> io::Result<Connection> {
         let stream = TcpStream::connect(("127.0.0.1", port)).await?;
         stream.set_nodelay(true)?;
-        let stream = BufReader::with_capacity(16 << 10, stream);
-        Ok(Connection { stream, wait, out: Vec::new(), line: Vec::new(), value: Vec::new() })
+        Ok(Connection { answers: Answers::new(stream), wait, out: Vec::new() })
     }
 
     pub(super) async fn put(&mut self, key: &[u8], value: &[u8]) -> io::Result<()> {
         self.out.clear();
         command(&mut self.out, &[b"SET", key, value]);
         if self.wait > 0 {
-            command(&mut self.out, &[b"WAIT", self.wait.to_string().as_bytes(), b"0"]);
+            wait_command(&mut self.out, self.wait);
         }
-        self.stream.get_mut().write_all(&self.out).await?;
-        let reply = self.reply().await?;
-        if reply != b"+OK" {
-            return Err(refused(String::from_utf8_lossy(reply)));
-        }
-        if self.wait > 0 {
-            let least = self.wait;
-            let reply = self.reply().await?;
-            let copies = reply.strip_prefix(b":").and_then(|n| str::from_utf8(n).ok()?.parse::<u32>().ok());
-            if copies.is_none_or(|copies| copies < least) {
-                return Err(refused("WAIT was answered with too few replicas"));
-            }
-        }
-        Ok(())
+        self.answers.stream.get_mut().write_all(&self.out).await?;
+        self.answers.ok().await?;
+        if self.wait > 0 { self.answers.copies(self.wait).await } else { Ok(()) }
     }
 
     pub(super) async fn get(&mut self, key: &[u8]) -> io::Result<Option<&[u8]>> {
         self.out.clear();
         command(&mut self.out, &[b"GET", key]);
-        self.stream.get_mut().write_all(&self.out).await?;
-        let reply = self.reply().await?;
+        self.answers.stream.get_mut().write_all(&self.out).await?;
+        self.answers.value().await
+    }
+}
+
+/// A connection that several clients share. What they ask while the last of it is being sent goes out together, and one
+/// `WAIT` is for all of it.
+#[derive(Clone)]
+pub struct Shared {
+    calls: mpsc::UnboundedSender<Call>,
+}
+
+/// What one of the clients asks.
+struct Call {
+    command: Vec<u8>,
+    reads: bool,
+    answer: oneshot::Sender<io::Result<Option<Vec<u8>>>>,
+}
+
+impl Shared {
+    pub(super) async fn open(port: u16, wait: u32) -> io::Result<Shared> {
+        let stream = TcpStream::connect(("127.0.0.1", port)).await?;
+        stream.set_nodelay(true)?;
+        let (read, write) = stream.into_split();
+        let (calls, to_ask) = mpsc::unbounded_channel();
+        let (asked, to_answer) = mpsc::unbounded_channel();
+        // Both end with the last client.
+        tokio::task::spawn_local(ask(write, to_ask, asked, wait));
+        tokio::task::spawn_local(answer(Answers::new(read), to_answer, wait));
+        Ok(Shared { calls })
+    }
+
+    pub(super) async fn put(&self, key: &[u8], value: &[u8]) -> io::Result<()> {
+        self.call(&[b"SET", key, value], false).await.map(drop)
+    }
+
+    pub(super) async fn get(&self, key: &[u8]) -> io::Result<Option<Vec<u8>>> {
+        self.call(&[b"GET", key], true).await
+    }
+
+    async fn call(&self, words: &[&[u8]], reads: bool) -> io::Result<Option<Vec<u8>>> {
+        let (mut bytes, (answer, answered)) = (Vec::new(), oneshot::channel());
+        command(&mut bytes, words);
+        let ended = |_| io::Error::from(io::ErrorKind::BrokenPipe);
+        self.calls.send(Call { command: bytes, reads, answer }).map_err(|_| ended(()))?;
+        answered.await.map_err(|_| ended(()))?
+    }
+}
+
+async fn ask(
+    mut stream: OwnedWriteHalf,
+    mut calls: mpsc::UnboundedReceiver<Call>,
+    asked: mpsc::UnboundedSender<Vec<Call>>,
+    wait: u32,
+) {
+    let mut out = Vec::new();
+    while let Some(first) = calls.recv().await {
+        let mut together = vec![first];
+        while let Ok(more) = calls.try_recv() {
+            together.push(more);
+        }
+        out.clear();
+        together.iter().for_each(|call| out.extend_from_slice(&call.command));
+        if waits(wait, &together) {
+            wait_command(&mut out, wait);
+        }
+        // Who reads the answers has ended if the connection has.
+        if asked.send(together).is_err() || stream.write_all(&out).await.is_err() {
+            return;
+        }
+    }
+}
+
+async fn answer(
+    mut answers: Answers<OwnedReadHalf>,
+    mut asked: mpsc::UnboundedReceiver<Vec<Call>>,
+    wait: u32,
+) {
+    while let Some(together) = asked.recv().await {
+        let answered = answer_all(&mut answers, &together, wait).await;
+        let failed = answered.is_err();
+        let results = match answered {
+            Ok(values) => values.into_iter().map(Ok).collect(),
+            Err(error) => vec![Err(error)],
+        };
+        for (call, result) in together.into_iter().zip(results) {
+            // A client whose time was over has gone.
+            let _ = call.answer.send(result);
+        }
+        if failed {
+            return;
+        }
+    }
+}
+
+async fn answer_all(
+    answers: &mut Answers<OwnedReadHalf>,
+    together: &[Call],
+    wait: u32,
+) -> io::Result<Vec<Option<Vec<u8>>>> {
+    let mut values = Vec::with_capacity(together.len());
+    for call in together {
+        values.push(if call.reads {
+            answers.value().await?.map(<[u8]>::to_vec)
+        } else {
+            answers.ok().await?;
+            None
+        });
+    }
+    if waits(wait, together) {
+        answers.copies(wait).await?;
+    }
+    Ok(values)
+}
+
+fn waits(wait: u32, together: &[Call]) -> bool {
+    wait > 0 && together.iter().any(|call| !call.reads)
+}
+
+/// What comes back.
+struct Answers<R> {
+    stream: BufReader<R>,
+    line: Vec<u8>,
+    value: Vec<u8>,
+}
+
+impl<R: AsyncRead + Unpin> Answers<R> {
+    fn new(stream: R) -> Answers<R> {
+        Answers { stream: BufReader::with_capacity(16 << 10, stream), line: Vec::new(), value: Vec::new() }
+    }
+
+    /// Of a `SET`.
+    async fn ok(&mut self) -> io::Result<()> {
+        let reply = self.line().await?;
+        if reply == b"+OK" { Ok(()) } else { Err(refused(String::from_utf8_lossy(reply))) }
+    }
+
+    /// Of a `WAIT`.
+    async fn copies(&mut self, least: u32) -> io::Result<()> {
+        let reply = self.line().await?;
+        let copies = reply.strip_prefix(b":").and_then(|n| str::from_utf8(n).ok()?.parse::<u32>().ok());
+        if copies.is_none_or(|copies| copies < least) {
+            return Err(refused("WAIT was answered with too few replicas"));
+        }
+        Ok(())
+    }
+
+    /// Of a `GET`.
+    async fn value(&mut self) -> io::Result<Option<&[u8]>> {
+        let reply = self.line().await?;
         let length = reply.strip_prefix(b"$").and_then(|n| str::from_utf8(n).ok()?.parse::<i64>().ok());
         match length {
             Some(length @ 0..) => {
@@ -63,14 +199,18 @@ impl Connection {
         }
     }
 
-    /// One line, without its end.
-    async fn reply(&mut self) -> io::Result<&[u8]> {
+    /// Without its end.
+    async fn line(&mut self) -> io::Result<&[u8]> {
         self.line.clear();
         if self.stream.read_until(b'\n', &mut self.line).await? == 0 {
             return Err(io::ErrorKind::UnexpectedEof.into());
         }
         Ok(self.line.trim_ascii_end())
     }
+}
+
+fn wait_command(out: &mut Vec<u8>, wait: u32) {
+    command(out, &[b"WAIT", wait.to_string().as_bytes(), b"0"]);
 }
 
 fn command(out: &mut Vec<u8>, words: &[&[u8]]) {

@@ -1,7 +1,7 @@
 //! `bench cluster` and `bench compare`: whole clusters under load, in processes that the benchmark starts and ends.
 
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use ::bench::cluster::drive::{Keys, Load, drive};
 use ::bench::cluster::peers::{Peer, Used, installed};
@@ -18,9 +18,12 @@ const KEY_BYTES: u64 = 16;
 /// A cluster of its own under load
 #[derive(Debug, Args)]
 pub struct Cluster {
-    /// Clients, each with a connection
+    /// Clients
     #[arg(long, default_value_t = 64, value_parser = clap::value_parser!(u64).range(1..=4096))]
     clients: u64,
+    /// Connections that they share. Without it each has its own, as clients in processes of their own have
+    #[arg(long, value_parser = clap::value_parser!(u64).range(1..=4096))]
+    connections: Option<u64>,
     /// Length of the values in bytes
     #[arg(long, default_value_t = 100, value_parser = clap::value_parser!(u64).range(0..=1_048_576))]
     value: u64,
@@ -53,7 +56,8 @@ pub struct Cluster {
 /// This cluster beside what a user would take instead: etcd with three members, and Redis with `appendfsync always`,
 /// alone and with two replicas and `WAIT 1`
 ///
-/// They run the same loads, taking turns, on one machine. What is not installed is left out, and said so.
+/// They run the same loads, taking turns, on one machine; a turn begins when what the others still had to do is done.
+/// What is not installed is left out, and said so.
 #[derive(Debug, Args)]
 pub struct Compare {
     /// How long each load runs on each store
@@ -62,6 +66,9 @@ pub struct Compare {
     /// Turns of each store under each load
     #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u64).range(1..=100))]
     rounds: u64,
+    /// Connections that the clients share. Without it each has its own, as clients in processes of their own have
+    #[arg(long, value_parser = clap::value_parser!(u64).range(1..=4096))]
+    connections: Option<u64>,
     /// Where the files are made, and removed again: on the disk in question
     #[arg(long, default_value = ".")]
     dir: PathBuf,
@@ -204,17 +211,42 @@ pub fn fill(peer: &Peer, load: &Load) -> Result<()> {
     drive(peer.protocol, peer.port, &puts, Duration::from_secs(600), 1).map(drop).map_err(Failure::error)
 }
 
+/// Waits until nobody computes and nobody writes: what one store has put off (a log to be rewritten, a checkpoint) is
+/// not to be paid in the next one's turn. Heartbeats go on for ever, and so does patience not.
+fn come_to_rest(peers: &[Peer]) {
+    let used = || peers.iter().map(Peer::used).map(|used| (used.cpu, used.written));
+    let used = || used().fold((0.0, 0), |sum, (cpu, written)| (sum.0 + cpu, written));
+    let begun = Instant::now();
+    while begun.elapsed() < REST_PATIENCE {
+        let before = used();
+        std::thread::sleep(REST);
+        let after = used();
+        let cores = (after.0 - before.0) / REST.as_secs_f64();
+        if cores < REST_CORES && after.1 - before.1 < REST_BYTES {
+            return;
+        }
+    }
+}
+
+/// How long it has to be quiet before a turn.
+const REST: Duration = Duration::from_millis(250);
+/// And how long that is waited for.
+const REST_PATIENCE: Duration = Duration::from_secs(10);
+/// Quiet: fewer cores in use than this, by all stores together,
+const REST_CORES: f64 = 0.2;
+/// and fewer bytes written.
+const REST_BYTES: u64 = 1 << 20;
+
 impl Cluster {
     pub fn run(self) -> Result<()> {
         let home = folder(&self.dir)?;
         let distribution = if self.zipf { Keys::Zipf } else { Keys::Uniform };
         let load = Load {
-            clients: self.clients as usize,
-            value_bytes: self.value as usize,
+            connections: self.connections.map(|n| n as usize),
             reads: self.reads,
-            keys: self.keys,
             distribution,
             rate: self.rate,
+            ..Load::puts(self.clients as usize, self.value as usize, self.keys)
         };
         let peer = ours(home.path(), self.shards, &load)?;
         fill(&peer, &load)?;
@@ -270,8 +302,8 @@ impl Compare {
         let dir = home.path().canonicalize().map_err(Failure::error)?;
         let program = std::env::current_exe().map_err(Failure::error)?;
         let loads = LOADS.map(|(title, clients, value_bytes, reads)| {
-            let distribution = Keys::Uniform;
-            (title, Load { clients, value_bytes, reads, keys: 20_000, distribution, rate: None })
+            let connections = self.connections.map(|n| n as usize);
+            (title, Load { connections, reads, ..Load::puts(clients, value_bytes, 20_000) })
         });
         let mut peers =
             vec![ours(&dir, 1, &loads[3].1)?, Peer::floor(&program, &dir).map_err(Failure::error)?];
@@ -297,6 +329,7 @@ impl Compare {
             let turn = Duration::from_secs(self.seconds) / self.rounds as u32;
             for round in 0..self.rounds {
                 for (peer, measured) in peers.iter().zip(&mut measured) {
+                    come_to_rest(&peers);
                     measured.turn(peer, &load, turn, round)?;
                     bar.inc(1);
                 }

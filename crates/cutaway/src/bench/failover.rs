@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-use ::bench::cluster::drive::{Keys, Load};
+use ::bench::cluster::drive::Load;
 use ::bench::cluster::failover::{Failover, etcd_leads, failover};
 use ::bench::cluster::peers::{Peer, installed};
 use clap::Args;
@@ -36,14 +36,7 @@ impl Failovers {
     pub fn run(self) -> Result<()> {
         let home = folder(&self.dir)?;
         let dir = home.path().canonicalize().map_err(Failure::error)?;
-        let load = Load {
-            clients: 1,
-            value_bytes: 100,
-            reads: 0,
-            keys: 10_000,
-            distribution: Keys::Uniform,
-            rate: None,
-        };
+        let load = Load::puts(1, 100, 10_000);
         let ours = ours(&dir, 1, &load)?;
         let mut etcd = match installed("etcd") {
             true => Some(Peer::etcd(&dir).map_err(Failure::error)?),

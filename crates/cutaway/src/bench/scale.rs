@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-use ::bench::cluster::drive::{Keys, Load};
+use ::bench::cluster::drive::Load;
 use clap::Args;
 use indicatif::ProgressBar;
 use serde_json::{Value, json};
@@ -69,8 +69,7 @@ impl Scale {
 
     fn size(&self, shards: u32, keys: u64) -> Result<Value> {
         let home = folder(&self.dir)?;
-        let load =
-            Load { clients: 64, value_bytes: 100, reads: 0, keys, distribution: Keys::Uniform, rate: None };
+        let load = Load::puts(64, 100, keys);
         let peer = ours(home.path(), shards, &load)?;
         fill(&peer, &load)?;
         let mut measured = Measured::new("cutaway");

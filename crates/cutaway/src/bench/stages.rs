@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use ::bench::cluster::drive::{Keys, Load, drive};
+use ::bench::cluster::drive::{Load, drive};
 use clap::Args;
 use indicatif::ProgressBar;
 use serde_json::{Value, json};
@@ -48,14 +48,7 @@ const PATH: [(&str, &str); 7] = [
 impl Stages {
     pub fn run(self) -> Result<()> {
         let home = folder(&self.dir)?;
-        let load = Load {
-            clients: self.clients as usize,
-            value_bytes: 100,
-            reads: 0,
-            keys: 20_000,
-            distribution: Keys::Uniform,
-            rate: None,
-        };
+        let load = Load::puts(self.clients as usize, 100, 20_000);
         let peer = ours(home.path(), 1, &load)?;
         fill(&peer, &load)?;
         let door = GatewayArgs { gateway: format!("127.0.0.1:{}", peer.port + 1) };
