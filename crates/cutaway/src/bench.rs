@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
+use ::bench::cluster::peers::end_all;
 use ::bench::cutaway::Cutaway;
 use ::bench::floor::Floor;
 use ::bench::load::{LOADS, Store, Turns, compare};
@@ -16,6 +17,7 @@ use ::bench::{large, table};
 use clap::{Args, Subcommand};
 use indicatif::ProgressBar;
 use serde_json::{Value, json};
+use tokio::signal::unix::{SignalKind, signal};
 
 use crate::failure::{Failure, Result, say};
 
@@ -88,11 +90,11 @@ impl Bench {
     pub fn run(self) -> Result {
         match self.what {
             What::Engine(engine) => engine.run(),
-            What::Cluster(cluster) => cluster.run(),
-            What::Compare(compare) => compare.run(),
-            What::Failover(failovers) => failovers.run(),
-            What::Stages(stages) => stages.run(),
-            What::Scale(scale) => scale.run(),
+            What::Cluster(cluster) => with_processes(|| cluster.run()),
+            What::Compare(compare) => with_processes(|| compare.run()),
+            What::Failover(failovers) => with_processes(|| failovers.run()),
+            What::Stages(stages) => with_processes(|| stages.run()),
+            What::Scale(scale) => with_processes(|| scale.run()),
             What::FloorNode { listen, file, backups } => {
                 ::bench::cluster::floor::node(listen, &file, FILE_BYTES, &backups).map_err(Failure::error)
             }
@@ -107,6 +109,32 @@ impl Bench {
         }
     }
 }
+
+/// Whoever ends such a benchmark (SIGTERM, Ctrl-C) gets rid of a dozen processes and a folder of images as well:
+/// 1. the processes are told to end;
+/// 2. the measurement fails, because nobody answers it, and removes the folder on its way out.
+fn with_processes(measure: impl FnOnce() -> Result) -> Result {
+    let runtime =
+        tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(Failure::error)?;
+    let signals = {
+        let _entered = runtime.enter();
+        signal(SignalKind::interrupt()).and_then(|one| Ok((one, signal(SignalKind::terminate())?)))
+    };
+    let (mut interrupt, mut terminate) = signals.map_err(Failure::error)?;
+    std::thread::spawn(move || {
+        runtime.block_on(async {
+            tokio::select! { _ = interrupt.recv() => (), _ = terminate.recv() => () }
+        });
+        eprintln!("ending what was started");
+        end_all();
+        std::thread::sleep(END_PATIENCE);
+        std::process::exit(1);
+    });
+    measure()
+}
+
+/// Longer than any process takes to end that is told to.
+const END_PATIENCE: Duration = Duration::from_secs(15);
 
 impl Engine {
     fn run(self) -> Result {

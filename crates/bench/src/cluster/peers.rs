@@ -145,10 +145,11 @@ impl Peer {
         Ok(())
     }
 
-    fn reachable(self) -> io::Result<Peer> {
+    fn reachable(mut self) -> io::Result<Peer> {
         let started = Instant::now();
         while TcpStream::connect(("127.0.0.1", self.port)).is_err() {
-            if started.elapsed() > PATIENCE {
+            let ended = self.processes.iter_mut().any(|process| !matches!(process.try_wait(), Ok(None)));
+            if ended || started.elapsed() > PATIENCE {
                 return Err(io::Error::other(format!("{} did not start", self.name)));
             }
             std::thread::sleep(Duration::from_millis(50));
@@ -209,6 +210,13 @@ fn etcd_member(dir: &Path, port: u16, n: u16) -> io::Result<Child> {
         .spawn()
 }
 
+/// Ends every process that this one has started, each in the way that it does itself when it is told to.
+pub fn end_all() {
+    for pid in children(std::process::id()) {
+        Pid::from_raw(pid as i32).map(|pid| kill_process(pid, Signal::TERM));
+    }
+}
+
 /// Is there such a program?
 pub fn installed(program: &str) -> bool {
     let path = std::env::var_os("PATH").unwrap_or_default();
@@ -229,7 +237,7 @@ fn free_ports(count: u16) -> io::Result<u16> {
         .ok_or_else(|| io::Error::other("there are no free ports"))
 }
 
-/// The children of a process; Linux tells them.
+/// The processes that a process's first thread has started; Linux tells them.
 fn children(pid: u32) -> Vec<u32> {
     let text = std::fs::read_to_string(format!("/proc/{pid}/task/{pid}/children")).unwrap_or_default();
     text.split_whitespace().filter_map(|pid| pid.parse().ok()).collect()
