@@ -116,10 +116,9 @@ impl Bench {
 fn with_processes(measure: impl FnOnce() -> Result) -> Result {
     let runtime =
         tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(Failure::error)?;
-    let signals = {
-        let _entered = runtime.enter();
-        signal(SignalKind::interrupt()).and_then(|one| Ok((one, signal(SignalKind::terminate())?)))
-    };
+    let signals = runtime.block_on(async {
+        Ok::<_, std::io::Error>((signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?))
+    });
     let (mut interrupt, mut terminate) = signals.map_err(Failure::error)?;
     std::thread::spawn(move || {
         runtime.block_on(async {

@@ -221,3 +221,74 @@ fn command(out: &mut Vec<u8>, words: &[&[u8]]) {
         out.extend_from_slice(b"\r\n");
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tokio::net::TcpListener;
+    use tokio::task::LocalSet;
+
+    /// Gives each key back as its value, refuses the key `bad`, and counts one replica. Returns the names of all commands
+    /// that it was sent.
+    async fn serve(listener: TcpListener) -> Vec<String> {
+        let (stream, _) = listener.accept().await.unwrap();
+        let mut stream = BufReader::new(stream);
+        let (mut names, mut line) = (Vec::new(), String::new());
+        let mut next = async |stream: &mut BufReader<TcpStream>| {
+            line.clear();
+            stream.read_line(&mut line).await.unwrap();
+            line.trim_end().to_string()
+        };
+        loop {
+            let Some(words) = next(&mut stream).await.strip_prefix('*').map(|n| n.parse().unwrap()) else {
+                return names;
+            };
+            let mut command = Vec::new();
+            for _ in 0..words {
+                next(&mut stream).await;
+                command.push(next(&mut stream).await);
+            }
+            let reply = match (command[0].as_str(), command[1].as_str()) {
+                (_, "bad") => "-ERR no\r\n".into(),
+                ("SET", _) => "+OK\r\n".into(),
+                ("GET", key) => format!("${}\r\n{key}\r\n", key.len()),
+                _ => ":1\r\n".into(),
+            };
+            names.push(command.swap_remove(0));
+            stream.get_mut().write_all(reply.as_bytes()).await.unwrap();
+        }
+    }
+
+    #[test]
+    fn clients_that_share_a_connection_get_each_their_own_answer_and_wait_together() {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        LocalSet::new().block_on(&runtime, async {
+            let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
+            let port = listener.local_addr().unwrap().port();
+            let server = tokio::task::spawn_local(serve(listener));
+            let shared = Shared::open(port, 1).await.unwrap();
+            let (put, a, b) =
+                tokio::join!(shared.put(b"x", b"1"), shared.get(b"a key"), shared.get(b"another"));
+            put.unwrap();
+            assert_eq!(a.unwrap().unwrap(), b"a key");
+            assert_eq!(b.unwrap().unwrap(), b"another");
+            assert_eq!(shared.get(b"c").await.unwrap().unwrap(), b"c", "a read waits for no replica");
+            drop(shared);
+            assert_eq!(server.await.unwrap(), ["SET", "GET", "GET", "WAIT", "GET"]);
+        });
+    }
+
+    #[test]
+    fn a_refusal_ends_a_shared_connection_and_says_why() {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        LocalSet::new().block_on(&runtime, async {
+            let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
+            let port = listener.local_addr().unwrap().port();
+            tokio::task::spawn_local(serve(listener));
+            let shared = Shared::open(port, 0).await.unwrap();
+            let refused = shared.put(b"bad", b"1").await.unwrap_err();
+            assert!(refused.to_string().contains("ERR no"), "{refused}");
+            assert!(shared.put(b"good", b"1").await.is_err(), "nobody reads its answers any more");
+        });
+    }
+}
