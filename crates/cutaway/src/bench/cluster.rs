@@ -167,7 +167,9 @@ fn table(title: &str, load: &Load, measured: &[Measured]) -> String {
         "written/user",
         "MiB",
     ];
-    let mut text = format!("{title}\n  {:<12}", "");
+    let shared = load.connections.filter(|connections| *connections < load.clients);
+    let shared = shared.map_or(String::new(), |n| format!(", who share {n} connections"));
+    let mut text = format!("{title}{shared}\n  {:<12}", "");
     head.iter().for_each(|name| text += &format!("{name:>13}"));
     for m in measured {
         let millis = |micros: u64| format!("{:.2}", micros as f64 / 1e3);
@@ -265,8 +267,8 @@ impl Cluster {
             say(line);
         } else {
             let title = format!(
-                "{} clients, values of {} bytes, {} % reads",
-                load.clients, load.value_bytes, load.reads
+                "{} % reads, values of {} bytes, {} clients",
+                load.reads, load.value_bytes, load.clients
             );
             say(table(&title, &load, &[measured]));
             say(memory_table(&memory));
