@@ -18,8 +18,7 @@ pub struct Connection {
 
 impl Connection {
     pub(super) async fn open(port: u16, wait: u32) -> io::Result<Connection> {
-        let stream = TcpStream::connect(("127.0.0.1", port)).await?;
-        stream.set_nodelay(true)?;
+        let stream = connect(port).await?;
         Ok(Connection { answers: Answers::new(stream), wait, out: Vec::new() })
     }
 
@@ -58,9 +57,7 @@ struct Call {
 
 impl Shared {
     pub(super) async fn open(port: u16, wait: u32) -> io::Result<Shared> {
-        let stream = TcpStream::connect(("127.0.0.1", port)).await?;
-        stream.set_nodelay(true)?;
-        let (read, write) = stream.into_split();
+        let (read, write) = connect(port).await?.into_split();
         let (calls, to_ask) = mpsc::unbounded_channel();
         let (asked, to_answer) = mpsc::unbounded_channel();
         // Both end with the last client.
@@ -209,6 +206,12 @@ impl<R: AsyncRead + Unpin> Answers<R> {
     }
 }
 
+async fn connect(port: u16) -> io::Result<TcpStream> {
+    let stream = TcpStream::connect(("127.0.0.1", port)).await?;
+    stream.set_nodelay(true)?;
+    Ok(stream)
+}
+
 fn wait_command(out: &mut Vec<u8>, wait: u32) {
     command(out, &[b"WAIT", wait.to_string().as_bytes(), b"0"]);
 }
@@ -226,7 +229,7 @@ fn command(out: &mut Vec<u8>, words: &[&[u8]]) {
 mod tests {
     use super::*;
     use tokio::net::TcpListener;
-    use tokio::task::LocalSet;
+    use tokio::task::{JoinHandle, LocalSet};
 
     /// Gives each key back as its value, refuses the key `bad`, and counts one replica. Returns the names of all commands
     /// that it was sent.
@@ -259,14 +262,23 @@ mod tests {
         }
     }
 
+    /// A shared connection, and what its server was sent once it has ended.
+    async fn shared(wait: u32) -> (Shared, JoinHandle<Vec<String>>) {
+        let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let server = tokio::task::spawn_local(serve(listener));
+        (Shared::open(port, wait).await.unwrap(), server)
+    }
+
+    fn run(test: impl Future<Output = ()>) {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        LocalSet::new().block_on(&runtime, test);
+    }
+
     #[test]
     fn clients_that_share_a_connection_get_each_their_own_answer_and_wait_together() {
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-        LocalSet::new().block_on(&runtime, async {
-            let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
-            let port = listener.local_addr().unwrap().port();
-            let server = tokio::task::spawn_local(serve(listener));
-            let shared = Shared::open(port, 1).await.unwrap();
+        run(async {
+            let (shared, server) = shared(1).await;
             let (put, a, b) =
                 tokio::join!(shared.put(b"x", b"1"), shared.get(b"a key"), shared.get(b"another"));
             put.unwrap();
@@ -280,12 +292,8 @@ mod tests {
 
     #[test]
     fn a_refusal_ends_a_shared_connection_and_says_why() {
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-        LocalSet::new().block_on(&runtime, async {
-            let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
-            let port = listener.local_addr().unwrap().port();
-            tokio::task::spawn_local(serve(listener));
-            let shared = Shared::open(port, 0).await.unwrap();
+        run(async {
+            let (shared, _server) = shared(0).await;
             let refused = shared.put(b"bad", b"1").await.unwrap_err();
             assert!(refused.to_string().contains("ERR no"), "{refused}");
             assert!(shared.put(b"good", b"1").await.is_err(), "nobody reads its answers any more");

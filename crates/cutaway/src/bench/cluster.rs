@@ -214,10 +214,10 @@ pub fn fill(peer: &Peer, load: &Load) -> Result<()> {
 }
 
 /// Waits until nobody computes and nobody writes: what one store has put off (a log to be rewritten, a checkpoint) is
-/// not to be paid in the next one's turn. Heartbeats go on for ever, and so does patience not.
+/// not to be paid in the next one's turn. Heartbeats never end, so a little is quiet enough.
 fn come_to_rest(peers: &[Peer]) {
-    let used = || peers.iter().map(Peer::used).map(|used| (used.cpu, used.written));
-    let used = || used().fold((0.0, 0), |sum, (cpu, written)| (sum.0 + cpu, written));
+    // Seconds of CPU of all together; bytes written by anybody.
+    let used = || peers.iter().map(Peer::used).fold((0.0, 0), |sum, used| (sum.0 + used.cpu, used.written));
     let begun = Instant::now();
     while begun.elapsed() < REST_PATIENCE {
         let before = used();
