@@ -12,7 +12,7 @@ use crate::failure::{Failure, Result, me};
 
 /// Longer than a gateway takes to answer, even when its answer is that it does not know.
 const PATIENCE: Duration = Duration::from_secs(20);
-/// A reply is a value of at most 16 MiB, or a page of keys.
+/// A reply is a value of at most 1 MiB, or a page of keys.
 const BODY_BYTES_MAX: u64 = 64 << 20;
 
 /// Which gateway to talk to.

@@ -21,7 +21,7 @@ pub const EXPLAIN: (&str, &str) = ("x-cutaway-explain", "1");
 pub struct Put {
     /// Up to 1 KiB of any bytes
     key: OsString,
-    /// Up to 16 MiB of any bytes
+    /// Up to 1 MiB of any bytes
     #[arg(required_unless_present = "file")]
     value: Option<OsString>,
     /// Take the value from a file; - is standard input

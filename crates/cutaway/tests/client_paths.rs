@@ -158,7 +158,7 @@ fn http_lists_page_by_page_and_takes_any_bytes_as_key() {
 #[test]
 fn http_takes_the_longest_value_and_refuses_a_longer_one() {
     let cluster = Cluster::new(&["--image-size", "128M"]);
-    let longest = vec![7u8; 16 << 20];
+    let longest = vec![7u8; dataplane::VALUE_BYTES_MAX];
     assert_eq!(http(&cluster, "PUT", "/v1/kv/big", &[], &longest).0, 200);
     assert!(http(&cluster, "GET", "/v1/kv/big", &[], b"").2 == longest);
     let mut longer = longest;

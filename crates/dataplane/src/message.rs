@@ -102,6 +102,8 @@ pub struct Chunk {
 pub enum Query {
     /// The value of a key.
     Get(Arc<[u8]>),
+    /// The value of a key if it has at most so many bytes, or how many it has: nobody is sent more than there is room for.
+    GetUpTo(Arc<[u8]>, u32),
     /// The keys that begin with `prefix` and come after `after`, at most `limit` of them.
     Scan {
         /// What they begin with.
@@ -120,6 +122,8 @@ pub enum Query {
 pub enum ReadResult {
     /// The key's version and value.
     Value(Seq, Arc<[u8]>),
+    /// The key's value has so many bytes, more than were asked for.
+    Long(u32),
     /// The key has no value.
     Missing,
     /// Keys with versions and value lengths in bytes, in key order.

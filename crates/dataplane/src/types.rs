@@ -79,7 +79,7 @@ pub enum Op {
     Put {
         /// 1 byte to 1 KiB.
         key: Arc<[u8]>,
-        /// Up to 16 MiB.
+        /// Up to 1 MiB.
         value: Arc<[u8]>,
         /// Decided when the entry is applied, in log order.
         condition: Condition,
@@ -98,7 +98,7 @@ pub enum Op {
 /// Longest key in bytes; the shortest has one byte.
 pub const KEY_BYTES_MAX: usize = 1024;
 /// Longest value in bytes.
-pub const VALUE_BYTES_MAX: usize = 16 << 20;
+pub const VALUE_BYTES_MAX: usize = 1 << 20;
 
 /// A key with its version and value, as a state transfer carries it.
 pub type Item = (Arc<[u8]>, Seq, Arc<[u8]>);

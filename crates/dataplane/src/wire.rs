@@ -18,8 +18,9 @@ use trace::{Actor, EventId};
 use crate::message::*;
 use crate::types::*;
 
-/// Longest frame, without its length field: one value of the greatest size and room for the rest.
-pub const FRAME_BYTES_MAX: usize = VALUE_BYTES_MAX + (1 << 20);
+/// Longest frame, without its length field: a page of the most and longest keys, or one value beside what a checkpoint
+/// carries of sessions.
+pub const FRAME_BYTES_MAX: usize = 16 << 20;
 
 /// Items of a list for which there is room at once.
 const ITEMS_AT_ONCE: usize = 512;
@@ -270,8 +271,8 @@ code_enum! {
     Condition { 0 Always; 1 Absent; 2 Present; 3 Version(seq); }
     Op { 1 Put { key, value, condition }; 2 Delete { key, condition }; 3 Nop; }
     Outcome { 1 Written(seq); 2 Deleted { existed }; 3 ConditionFailed { current }; 4 Nothing; }
-    Query { 1 Get(key); 2 Scan { prefix, after, limit }; 3 Count; }
-    ReadResult { 1 Value(seq, value); 2 Missing; 3 Keys(keys); 4 Count(n); 5 Damaged; }
+    Query { 1 Get(key); 2 Scan { prefix, after, limit }; 3 Count; 4 GetUpTo(key, most); }
+    ReadResult { 1 Value(seq, value); 2 Missing; 3 Keys(keys); 4 Count(n); 5 Damaged; 6 Long(bytes); }
     WriteResult { 1 Done(outcome); 2 SessionUnknown; }
     Refusable { 1 Write(id); 2 OpenSession; 3 Read(id); }
     Refusal { 1 NotPrimary { primary }; 2 NotServing; 3 Busy; 4 Invalid; }

@@ -3,7 +3,7 @@
 use dataplane::{
     Address, Condition, Config, Effect, Epoch, Event, GatewayId, Message, Micros, NodeId, Op, Origin,
     Outcome, Proof, Query, ReadResult, Refusable, Refusal, Replica, RequestId, Restored, RoleName, Tail,
-    Timing, guard,
+    Timing, VALUE_BYTES_MAX, guard,
 };
 use trace::{Mechanisms, Tracer};
 
@@ -142,11 +142,11 @@ fn a_request_out_of_bounds_is_refused_and_leaves_no_trace() {
     let mut host = Host::new(3);
     host.serve();
     let before = host.last;
-    for (key, value) in [(0, 1), (1025, 1), (1, (16 << 20) + 1)] {
+    for (key, value) in [(0, 1), (1025, 1), (1, VALUE_BYTES_MAX + 1)] {
         assert_eq!(refusal(&host.asks(write(key, value))), Some(Refusal::Invalid), "{key} and {value} bytes");
     }
     assert_eq!(host.last, before);
-    for (key, value) in [(1, 0), (1024, 16 << 20)] {
+    for (key, value) in [(1, 0), (1024, VALUE_BYTES_MAX)] {
         assert_eq!(refusal(&host.asks(write(key, value))), None, "{key} and {value} bytes");
     }
 }

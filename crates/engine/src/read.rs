@@ -37,6 +37,11 @@ impl<D: Device> Engine<D> {
         Ok(Some(Found { version: slot.version, value }))
     }
 
+    /// How many bytes the value of `key` has, as of `applied_seq`.
+    pub fn value_bytes(&self, key: &[u8]) -> Option<u32> {
+        self.index.get(key).map(|slot| slot.value_bytes)
+    }
+
     /// The value of `key` as of `applied_seq`, from the device, checked against its checksum.
     pub fn get(&self, key: &[u8]) -> Result<Option<Found>, ReadError> {
         self.readable()?;

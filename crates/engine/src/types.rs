@@ -20,7 +20,7 @@ pub const UNIT: u64 = 512;
 /// Longest key, in bytes. The shortest is 1.
 pub const KEY_BYTES_MAX: usize = 1024;
 /// Longest value, in bytes. An empty value is a value.
-pub const VALUE_BYTES_MAX: usize = 16 << 20;
+pub const VALUE_BYTES_MAX: usize = 1 << 20;
 /// Longest tag, in bytes.
 pub const TAG_BYTES_MAX: usize = 64;
 
@@ -93,7 +93,7 @@ pub enum Op {
     Put {
         /// 1 to 1024 bytes.
         key: Arc<[u8]>,
-        /// 0 bytes to 16 MiB.
+        /// 0 bytes to 1 MiB.
         value: Arc<[u8]>,
         /// Decided when the entry is applied.
         condition: Condition,

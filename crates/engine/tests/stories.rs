@@ -571,10 +571,11 @@ fn sizes_out_of_bounds_are_refused_and_the_bounds_themselves_are_not() {
     };
     assert!(matches!(refuse(&mut e, b"", 1, 1), AppendError::KeyEmpty));
     assert!(matches!(refuse(&mut e, &long, 1, 1), AppendError::KeyTooLong { bytes: 1025 }));
-    assert!(matches!(refuse(&mut e, b"k", (16 << 20) + 1, 1), AppendError::ValueTooLong { .. }));
+    assert!(matches!(refuse(&mut e, b"k", engine::VALUE_BYTES_MAX + 1, 1), AppendError::ValueTooLong { .. }));
     assert!(matches!(refuse(&mut e, b"k", 1, 65), AppendError::TagTooLong { bytes: 65 }));
     assert_eq!(e.last_seq(), 0);
-    let big: std::sync::Arc<[u8]> = (0..16 << 20).map(|n: u32| (n / 7) as u8).collect::<Vec<u8>>().into();
+    let big: std::sync::Arc<[u8]> =
+        (0..engine::VALUE_BYTES_MAX).map(|n| (n / 7) as u8).collect::<Vec<u8>>().into();
     let key: std::sync::Arc<[u8]> = long[..1024].into();
     e.append(
         Op::Put { key: key.clone(), value: big.clone(), condition: Condition::Always },

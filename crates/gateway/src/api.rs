@@ -14,7 +14,7 @@ pub enum Request {
     Put {
         /// 1 byte to 1 KiB.
         key: Arc<[u8]>,
-        /// Up to 16 MiB.
+        /// Up to 1 MiB.
         value: Arc<[u8]>,
         /// What must hold of the current value.
         condition: Condition,
@@ -30,6 +30,13 @@ pub enum Request {
     Get {
         /// 1 byte to 1 KiB.
         key: Arc<[u8]>,
+    },
+    /// Reads a value if it has at most so many bytes, or how many it has.
+    GetUpTo {
+        /// 1 byte to 1 KiB.
+        key: Arc<[u8]>,
+        /// At most this many.
+        most: u32,
     },
     /// Lists keys over all shards, in key order. Each shard answers as of one moment; the shards' moments differ.
     Scan {
@@ -51,6 +58,8 @@ pub enum Reply {
     Done(Outcome),
     /// A value with its version.
     Value(Seq, Arc<[u8]>),
+    /// The value of this key has so many bytes, more than were asked for.
+    Long(Arc<[u8]>, u32),
     /// The key has no value.
     Missing,
     /// Keys with versions and value lengths, in key order.

@@ -135,6 +135,7 @@ impl Gateway {
                 (of(key), What::Write(Op::Delete { key: key.clone(), condition: *condition }))
             }
             Request::Get { key } => (of(key), What::Read(Query::Get(key.clone()))),
+            Request::GetUpTo { key, most } => (of(key), What::Read(Query::GetUpTo(key.clone(), *most))),
             Request::Scan { prefix, after, limit } => {
                 let (prefix, after, limit) = (prefix.clone(), after.clone(), *limit);
                 (all, What::Read(Query::Scan { prefix, after, limit }))
@@ -271,12 +272,14 @@ fn merge(request: &Request, mut parts: Vec<ReadResult>) -> Reply {
         _ => 0,
     };
     if parts.len() == 1 {
-        return match parts.remove(0) {
-            ReadResult::Value(version, value) => Reply::Value(version, value),
-            ReadResult::Missing => Reply::Missing,
-            ReadResult::Keys(keys) => Reply::Keys(keys),
-            ReadResult::Count(n) => Reply::Count(n),
-            ReadResult::Damaged => Reply::Damaged,
+        return match (parts.remove(0), request) {
+            (ReadResult::Value(version, value), _) => Reply::Value(version, value),
+            (ReadResult::Long(bytes), Request::GetUpTo { key, .. }) => Reply::Long(key.clone(), bytes),
+            (ReadResult::Missing, _) => Reply::Missing,
+            (ReadResult::Keys(keys), _) => Reply::Keys(keys),
+            (ReadResult::Count(n), _) => Reply::Count(n),
+            // Nobody else asked how long it is.
+            (ReadResult::Damaged | ReadResult::Long(_), _) => Reply::Damaged,
         };
     }
     let (mut keys, mut count) = (Vec::new(), 0);
@@ -284,7 +287,7 @@ fn merge(request: &Request, mut parts: Vec<ReadResult>) -> Reply {
         match part {
             ReadResult::Keys(more) => keys.extend(more),
             ReadResult::Count(n) => count += n,
-            ReadResult::Value(..) | ReadResult::Missing | ReadResult::Damaged => {}
+            _ => {}
         }
     }
     if matches!(request, Request::Count) {
@@ -299,7 +302,7 @@ fn merge(request: &Request, mut parts: Vec<ReadResult>) -> Reply {
 fn invalid(request: &Request) -> Option<String> {
     let (key, value) = match request {
         Request::Put { key, value, .. } => (key, value.len()),
-        Request::Delete { key, .. } | Request::Get { key } => (key, 0),
+        Request::Delete { key, .. } | Request::Get { key } | Request::GetUpTo { key, .. } => (key, 0),
         Request::Scan { limit, .. } if !(1..=SCAN_LIMIT_MAX).contains(limit) => {
             return Some(format!("limit is {limit}; it must be from 1 to {SCAN_LIMIT_MAX}"));
         }
@@ -319,7 +322,7 @@ fn describe(request: &Request) -> String {
     match request {
         Request::Put { key, value, .. } => format!("put {} ({} bytes)", show(key), value.len()),
         Request::Delete { key, .. } => format!("delete {}", show(key)),
-        Request::Get { key } => format!("get {}", show(key)),
+        Request::Get { key } | Request::GetUpTo { key, .. } => format!("get {}", show(key)),
         Request::Scan { prefix, .. } => format!("list {}*", show(prefix)),
         Request::Count => "count".into(),
     }
@@ -329,6 +332,7 @@ fn summary(reply: &Reply) -> String {
     match reply {
         Reply::Done(outcome) => outcome.to_string(),
         Reply::Value(version, value) => format!("version {version}, {} bytes", value.len()),
+        Reply::Long(_, bytes) => format!("{bytes} bytes, more than asked for"),
         Reply::Missing => "no such key".into(),
         Reply::Keys(keys) => format!("{} keys", keys.len()),
         Reply::Count(n) => format!("{n} keys in all"),

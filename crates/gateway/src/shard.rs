@@ -39,6 +39,14 @@ pub(crate) struct Call {
     pub since: Micros,
 }
 
+impl Call {
+    /// When it is sent again. Each attempt waits twice as long as the one before: an answer that is slow to come, or a
+    /// large value that is slow to arrive, would only come later behind the same bytes once more.
+    fn again_at(&self, retry_after: Micros) -> Micros {
+        self.sent_at + (retry_after << self.attempts.saturating_sub(1).min(3))
+    }
+}
+
 /// How a call ended.
 #[derive(Clone, Debug)]
 pub(crate) enum Ended {
@@ -161,7 +169,7 @@ impl Shard {
         let What::Write(op) = call.what.clone() else { return };
         call.attempts += 1;
         call.sent_at = now;
-        self.calls_due = self.calls_due.min(now + self.config.timing.retry_after);
+        self.calls_due = self.calls_due.min(call.again_at(self.config.timing.retry_after));
         follow(t, call);
         let (attempt, node, shard) = (call.attempts, primary.0, self.shard);
         if attempt == 1 {
@@ -179,7 +187,7 @@ impl Shard {
         let What::Read(query) = call.what.clone() else { return };
         call.attempts += 1;
         call.sent_at = now;
-        self.calls_due = self.calls_due.min(now + self.config.timing.retry_after);
+        self.calls_due = self.calls_due.min(call.again_at(self.config.timing.retry_after));
         follow(t, call);
         emit!(t, Kind::ReadRouted { id, shard: self.shard, node: primary.0, attempt: call.attempts });
         let cause = call.cause.and(t.cause());
@@ -276,8 +284,10 @@ impl Shard {
             Refusable::OpenSession => None,
         };
         if let Some(call) = call {
+            // It was not taken: nothing of it is on its way.
+            call.attempts = 1;
             call.sent_at = (now + BUSY_PAUSE).saturating_sub(self.config.timing.retry_after);
-            self.calls_due = self.calls_due.min(call.sent_at + self.config.timing.retry_after);
+            self.calls_due = self.calls_due.min(call.again_at(self.config.timing.retry_after));
         }
     }
 
@@ -309,14 +319,14 @@ impl Shard {
             self.search.suspect(now, "it answers probes but no requests", t);
         }
         self.search_on(now, t);
-        let due = |call: &Call| now >= call.sent_at + timing.retry_after;
+        let due = |call: &Call| now >= call.again_at(timing.retry_after);
         let writes: Vec<u64> = self.writes.iter().filter(|(_, call)| due(call)).map(|(n, _)| *n).collect();
         writes.into_iter().for_each(|number| self.send_write(now, number, t));
         let reads: Vec<u64> = self.reads.iter().filter(|(_, call)| due(call)).map(|(id, _)| *id).collect();
         reads.into_iter().for_each(|id| self.send_read(now, id, t));
         self.send_queued(now, t);
         let calls = self.writes.values().chain(self.reads.values());
-        self.calls_due = calls.map(|call| call.sent_at + timing.retry_after).min().unwrap_or(Micros::MAX);
+        self.calls_due = calls.map(|call| call.again_at(timing.retry_after)).min().unwrap_or(Micros::MAX);
     }
 
     /// Sends what the search for a primary wants sent.

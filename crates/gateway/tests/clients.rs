@@ -49,7 +49,7 @@ fn a_key_has_the_shard_that_fnv_1a_gives_it() {
 #[test]
 fn what_is_out_of_bounds_is_refused_at_once_and_the_bounds_themselves_are_not() {
     let mut g = gateway();
-    let max = 16 << 20;
+    let max = dataplane::VALUE_BYTES_MAX;
     let refused = [put_of(0, 1), put_of(1025, 1), put_of(1, max + 1), scan(0), scan(SCAN_LIMIT_MAX + 1)];
     for (token, request) in (1..).zip(refused) {
         let answer = replies(&ask(&mut g, token, request));

@@ -96,6 +96,7 @@ pub(crate) fn outcome_from_engine(outcome: engine::Outcome) -> Outcome {
 pub(crate) fn describe(result: &ReadResult) -> String {
     match result {
         ReadResult::Value(version, value) => format!("version {version}, {} bytes", value.len()),
+        ReadResult::Long(bytes) => format!("{bytes} bytes, more than asked for"),
         ReadResult::Missing => "no such key".into(),
         ReadResult::Keys(keys) => format!("{} keys", keys.len()),
         ReadResult::Count(n) => format!("{n} keys in all"),

@@ -129,7 +129,10 @@ impl<D: Device> Node<D> {
 
     fn answer_read(&mut self, now: Micros, gateway: GatewayId, id: u64, query: Query, t: &mut Tracer) {
         let result = match query {
-            Query::Get(key) => match self.engine.get_cached(&key) {
+            Query::GetUpTo(key, most) if self.engine.value_bytes(&key).is_some_and(|bytes| bytes > most) => {
+                ReadResult::Long(self.engine.value_bytes(&key).unwrap_or_default())
+            }
+            Query::Get(key) | Query::GetUpTo(key, _) => match self.engine.get_cached(&key) {
                 Ok(Some(found)) => ReadResult::Value(found.version, found.value),
                 Ok(None) => ReadResult::Missing,
                 Err(_) => ReadResult::Damaged,

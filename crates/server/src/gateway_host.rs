@@ -18,12 +18,14 @@ use tokio::net::TcpListener;
 use tokio::sync::{Notify, mpsc, oneshot};
 use trace::{Actor, EventId, Mechanisms, Tracer};
 
+use crate::board::NO_SHARD;
 use crate::child::{Cut, Stop, announce, stopped};
 use crate::clock::{Clock, sleep_until};
+use crate::flow::Budget;
 use crate::manifest::random;
 use crate::metrics::Metrics;
 use crate::ring::Ring;
-use crate::transport::Link;
+use crate::transport::{Link, greeting};
 use crate::{http, resp};
 
 /// After being told to stop, requests under way get this long.
@@ -82,6 +84,8 @@ pub struct Core {
     /// What this process was told at its start.
     pub options: GatewayOptions,
     links: BTreeMap<(NodeId, ShardId), Rc<Link>>,
+    /// Probes and their answers travel apart from requests, so that neither waits for the other.
+    probes: BTreeMap<NodeId, Rc<Link>>,
     waiting: BTreeMap<Token, Waiting>,
     next_token: Token,
     wake: Rc<Notify>,
@@ -91,6 +95,8 @@ pub struct Core {
     pub metrics: Metrics,
     /// Redis connections now open.
     pub resp_clients: resp::Clients,
+    /// The memory that clients may hold.
+    pub budget: Budget,
 }
 
 /// How the tasks of the gateway's thread share the core. No borrow is ever held over an await.
@@ -119,7 +125,7 @@ impl Core {
         let kind = match &request {
             Request::Put { .. } => "put",
             Request::Delete { .. } => "delete",
-            Request::Get { .. } => "get",
+            Request::Get { .. } | Request::GetUpTo { .. } => "get",
             Request::Scan { .. } => "scan",
             Request::Count => "count",
         };
@@ -185,7 +191,11 @@ impl Core {
             match output {
                 Output::Send(frame) => {
                     let Address::Node(node) = frame.to else { continue };
-                    if let Some(link) = self.links.get(&(node, frame.shard)) {
+                    let link = match frame.message {
+                        Message::Probe { .. } => self.probes.get(&node),
+                        _ => self.links.get(&(node, frame.shard)),
+                    };
+                    if let Some(link) = link {
                         link.push(&frame);
                     }
                 }
@@ -198,7 +208,7 @@ impl Core {
                 }
             }
         }
-        self.links.values().for_each(|link| link.flush());
+        self.links.values().chain(self.probes.values()).for_each(|link| link.flush());
         self.gateway.next_deadline()
     }
 }
@@ -260,11 +270,14 @@ fn found(options: GatewayOptions, cut: Cut) -> Handle {
     };
     let ring = Ring::default();
     let tracer = ring.tracer(Actor::Gateway(id.gateway), id.life);
-    let mut links = BTreeMap::new();
+    let (mut links, mut probes) = (BTreeMap::new(), BTreeMap::new());
     for (&node, &address) in &options.nodes {
-        for shard in 0..options.shards {
-            links.insert((node, shard), Link::new(address, true, cut.clone()));
-        }
+        let dial = |shard| {
+            let greeting = greeting(options.cluster, shard, Address::Gateway(id), node);
+            Link::new(address, true, cut.clone(), greeting)
+        };
+        probes.insert(node, dial(NO_SHARD));
+        links.extend((0..options.shards).map(|shard| ((node, shard), dial(shard))));
     }
     let core = Rc::new(RefCell::new(Core {
         gateway: Gateway::new(config, clock.now()),
@@ -274,12 +287,14 @@ fn found(options: GatewayOptions, cut: Cut) -> Handle {
         id,
         options,
         links,
+        probes,
         waiting: BTreeMap::new(),
         next_token: 1,
         wake: Rc::new(Notify::new()),
         trace_replies: None,
         metrics: Metrics::default(),
         resp_clients: resp::Clients::default(),
+        budget: Budget::default(),
     }));
     for (&(node, shard), link) in &core.borrow().links {
         let (link, arriving, down) = (link.clone(), core.clone(), core.clone());
@@ -292,6 +307,12 @@ fn found(options: GatewayOptions, cut: Cut) -> Handle {
                 core.wake.notify_one();
             };
             link.run(on_frame, on_down).await
+        });
+    }
+    for link in core.borrow().probes.values() {
+        let (link, arriving) = (link.clone(), core.clone());
+        tokio::task::spawn_local(async move {
+            link.run(|frame| arriving.borrow_mut().arrive(frame), |_| ()).await
         });
     }
     core

@@ -38,6 +38,7 @@ use tokio::sync::{Semaphore, mpsc, oneshot};
 use trace::Event;
 
 use crate::explain;
+use crate::flow::{self, Held};
 use crate::gateway_host::{GatewayOptions, Handle};
 use crate::status;
 
@@ -45,7 +46,7 @@ use crate::status;
 pub const EXPLAIN: &str = "x-cutaway-explain";
 /// The core answers a question about itself at once, or it hangs.
 const CORE_PATIENCE: Duration = Duration::from_secs(2);
-/// Requests under way at a time; further ones wait. Each may hold a value of 16 MiB.
+/// Requests under way at a time; further ones wait. Each may hold a value of 1 MiB.
 const REQUESTS_MAX: usize = 256;
 /// A request whose body has not arrived by then is given up, so that slow senders cannot keep others out.
 const REQUEST_PATIENCE: Duration = Duration::from_secs(60);
@@ -55,7 +56,7 @@ const LIMIT: (u32, u32) = (1000, 10_000);
 /// A question from a handler to the core.
 pub enum Call {
     /// A client's request.
-    Request(Request, oneshot::Sender<Option<Reply>>),
+    Request(Request, oneshot::Sender<(Option<Reply>, Option<Held>)>),
     /// A client's request with its story.
     Explained(Request, oneshot::Sender<(Option<Reply>, Vec<Event>)>),
     /// The cluster as it is seen; with what only loopback clients are told, if `true`.
@@ -79,8 +80,12 @@ pub async fn answer(core: Handle, mut inbox: mpsc::Receiver<Call>) {
         // Handlers that went away need no answer.
         match call {
             Call::Request(request, reply) => {
-                let answer = core.borrow_mut().submit(request);
-                tokio::task::spawn_local(async move { drop(reply.send(answer.await.ok())) });
+                let (core, answer) = (core.clone(), core.borrow_mut().submit(request));
+                tokio::task::spawn_local(async move {
+                    let mut replies: Vec<_> = answer.await.into_iter().collect();
+                    let held = flow::whole(&core, &mut replies).await;
+                    drop(reply.send((replies.pop(), held)))
+                });
             }
             Call::Explained(request, reply) => {
                 let (core, turn) = (core.clone(), one_story_at_a_time.clone());
@@ -219,7 +224,16 @@ async fn delete(State(app): State<App>, uri: Uri, headers: HeaderMap) -> Respons
 }
 
 async fn read(State(app): State<App>, uri: Uri, headers: HeaderMap) -> Response {
-    app.run(Request::Get { key: key_of(&uri) }, &headers).await
+    let key = key_of(&uri);
+    let request = match explains(&headers) {
+        true => Request::Get { key }, // One at a time: it needs no room to be made.
+        false => Request::GetUpTo { key, most: flow::SHORT_BYTES },
+    };
+    app.run(request, &headers).await
+}
+
+fn explains(headers: &HeaderMap) -> bool {
+    headers.get(EXPLAIN).is_some_and(|v| v == "1")
 }
 
 async fn list(State(app): State<App>, uri: Uri, headers: HeaderMap) -> Response {
@@ -261,22 +275,33 @@ impl App {
             Request::Scan { limit, .. } => *limit,
             _ => 0,
         };
-        if headers.get(EXPLAIN).is_some_and(|v| v == "1") {
+        if explains(headers) {
             let answer = self.ask(|tx| Call::Explained(request, tx)).await;
             let (reply, events) = answer.unwrap_or_default();
             return explained(reply, &events);
         }
-        match self.ask(|tx| Call::Request(request, tx)).await.flatten() {
+        let (reply, held) = self.ask(|tx| Call::Request(request, tx)).await.unwrap_or_default();
+        match reply {
             Some(Reply::Value(version, value)) => {
                 let tag = format!("\"{version}\"");
                 if headers.get(header::IF_NONE_MATCH).is_some_and(|v| v.as_bytes() == tag.as_bytes()) {
                     return (StatusCode::NOT_MODIFIED, [(header::ETAG, tag)]).into_response();
                 }
                 let kind = (header::CONTENT_TYPE, "application/octet-stream".to_string());
-                (StatusCode::OK, [kind, (header::ETAG, tag)], Bytes::from_owner(value)).into_response()
+                (StatusCode::OK, [kind, (header::ETAG, tag)], Bytes::from_owner(Body(value, held)))
+                    .into_response()
             }
             reply => plain(reply, limit),
         }
+    }
+}
+
+/// A value on its way to a client; its room is given back with its last byte.
+struct Body(Arc<[u8]>, #[allow(dead_code)] Option<Held>);
+
+impl AsRef<[u8]> for Body {
+    fn as_ref(&self) -> &[u8] {
+        &self.0
     }
 }
 
@@ -313,6 +338,7 @@ fn describe(reply: Option<Reply>, limit: u32) -> (StatusCode, Value) {
             S::OK,
             json!({ "outcome": "value", "version": version, "value_hex": crate::manifest::hex(&value) }),
         ),
+        Some(Reply::Long(_, bytes)) => (S::OK, json!({ "outcome": "value", "bytes": bytes })),
         Some(Reply::Missing) => {
             (S::NOT_FOUND, json!({ "outcome": "missing", "error": "the key has no value" }))
         }

@@ -8,9 +8,10 @@
 //! |---|---|
 //! | [`clock`] | monotonic time for rules, wall time for people |
 //! | [`transport`] | frames over TCP |
-//! | [`node_host`] | one storage node |
+//! | [`node_host`], [`board`] | one storage node; its answers to probes |
 //! | [`gateway_host`] | one gateway |
 //! | [`resp`] | its Redis protocol |
+//! | [`flow`] | how much of its memory clients hold |
 //! | [`http`], [`status`], [`metrics`] | its HTTP interface |
 //! | [`ring`], [`explain`] | the story of one request |
 //! | [`manifest`], [`founding`] | what a data directory was founded as |
@@ -19,10 +20,12 @@
 
 #![forbid(unsafe_code)]
 
+pub mod board;
 pub mod child;
 pub mod clock;
 pub mod control;
 pub mod explain;
+pub mod flow;
 pub mod founding;
 pub mod gateway_host;
 pub mod http;

@@ -112,6 +112,8 @@ impl Metrics {
                 self.value_bytes.get_or_create(&Kind { kind: "get" }).inc_by(value.len() as u64);
                 "ok"
             }
+            // Its value is asked for next, and counted then.
+            Reply::Long(..) => "long",
             Reply::Missing => "missing",
             Reply::Unknown(_) => "unknown",
             Reply::Unavailable(_) => "unavailable",

@@ -2,14 +2,15 @@
 //!
 //! ```text
 //!               listener ── first frame names the shard ──┐
-//!                                                         ▼
+//!                  ⇅ probes                               ▼
 //!   peers, gateways ⇄ connections of shard 0 ⇄ [thread: Node on shard-0.img]
 //!                     connections of shard 1 ⇄ [thread: Node on shard-1.img]
 //! ```
 //!
 //! Everything about one replica happens on one thread: its sockets, its rules, its device. No request is handed from
 //! thread to thread. The sync of the device blocks that thread, and that is right: whatever could be done meanwhile
-//! belongs to the next batch, and is waiting in the sockets when the sync returns. So group commit needs no timer.
+//! belongs to the next batch, and is waiting in the sockets when the sync returns. So group commit needs no timer. Only
+//! probes are answered meanwhile, by the listener's thread, from what the replica last said of itself ([`Board`]).
 //!
 //! One round of a replica:
 //! 1. handle every frame that has arrived, and settle: one batch for the backups;
@@ -18,28 +19,36 @@
 //! 4. wait for frames or for the next deadline.
 
 use std::cell::RefCell;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::io;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::rc::Rc;
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::BytesMut;
 use dataplane::{Address, ClusterId, Frame, GatewayId, Message, NodeId, ShardId, Usage};
 use engine::file::{FileDevice, FileError};
 use node::{Config, Node, OpenError, StopError};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{Notify, Semaphore, mpsc, oneshot};
+use tokio::sync::{Notify, mpsc, oneshot};
+use tokio::task::AbortHandle;
 use trace::{Actor, Mechanisms};
 
+use crate::board::{Board, NO_SHARD};
 use crate::child::{Cut, Stop, announce, stopped};
 use crate::clock::{Clock, sleep_until};
 use crate::ring::Ring;
-use crate::transport::{Link, Wire, first_frame};
+use crate::transport::{Link, Wire, first_frame, greeting};
 
-/// Most connections that have not sent their first frame yet.
+/// Most connections that have not sent their first frame yet. One more, and the oldest of them is closed: whoever says
+/// nothing never keeps out a member, which speaks at once.
 const NAMELESS_MAX: usize = 256;
+/// A connection that has not sent its first frame by then is closed.
+const NAMELESS_PATIENCE: Duration = Duration::from_secs(5);
+/// Longest first frame: a greeting.
+const GREETING_BYTES_MAX: usize = 4096;
 
 /// What a node process is told at its start.
 #[derive(Clone, Debug)]
@@ -99,11 +108,12 @@ enum ToReplica {
     Stop,
 }
 
-/// Runs the node until it is told to stop or a device fails. Call it from within a current-thread tokio runtime.
+/// Runs the node until it is told to stop or a device fails. Call it within a `LocalSet` on a current-thread runtime.
 pub async fn run(options: NodeOptions, mut stop: Stop, cut: Cut) -> Result<(), NodeFailure> {
     // The port comes first: a second start of the same node fails here and never comes near the devices.
     let listener =
         TcpListener::bind(options.listen).await.map_err(|e| NodeFailure::Listen(options.listen, e))?;
+    let board = Board::new(options.images.len());
     let (over, mut any_over) = mpsc::unbounded_channel();
     let mut replicas = Vec::new();
     let mut openings = Vec::new();
@@ -116,6 +126,7 @@ pub async fn run(options: NodeOptions, mut stop: Stop, cut: Cut) -> Result<(), N
             options: options.clone(),
             clock: Clock::start(),
             cut: cut.clone(),
+            board: board.clone(),
         };
         let over = over.clone();
         std::thread::Builder::new().name(format!("shard-{shard}")).spawn(move || {
@@ -136,29 +147,30 @@ pub async fn run(options: NodeOptions, mut stop: Stop, cut: Cut) -> Result<(), N
     }
     announce("ready", serde_json::json!({ "node": options.node.to_string(), "pid": std::process::id() }));
 
-    let nameless = Arc::new(Semaphore::new(NAMELESS_MAX));
+    let doors = Doors { replicas: replicas.clone(), board, options: Arc::new(options), cut };
+    let mut nameless: VecDeque<AbortHandle> = VecDeque::new();
     let result = loop {
         tokio::select! {
             () = stopped(&mut stop) => break Ok(()),
             Some(Err(failure)) = any_over.recv() => break Err(failure),
             connection = listener.accept() => match connection {
                 Ok((stream, from)) => {
-                    let Ok(permit) = nameless.clone().try_acquire_owned() else {
-                        tracing::warn!("{from} is turned away: too many connections say nothing");
-                        continue;
-                    };
-                    let replicas = replicas.clone();
-                    tokio::spawn(async move {
-                        if let Err(why) = hand_over(stream, &replicas).await {
+                    nameless.retain(|task| !task.is_finished());
+                    if nameless.len() == NAMELESS_MAX {
+                        nameless.pop_front().expect("it is not empty").abort();
+                    }
+                    let doors = doors.clone();
+                    let greeted = tokio::task::spawn_local(async move {
+                        if let Err(why) = doors.greet(stream).await {
                             tracing::info!("connection from {from}: {why}");
                         }
-                        drop(permit);
                     });
+                    nameless.push_back(greeted.abort_handle());
                 }
                 Err(e) => {
                     // Out of file descriptors, most likely: others must close first.
                     tracing::warn!("cannot accept a connection: {e}");
-                    tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+                    tokio::time::sleep(Duration::from_millis(50)).await;
                 }
             }
         }
@@ -171,24 +183,46 @@ pub async fn run(options: NodeOptions, mut stop: Stop, cut: Cut) -> Result<(), N
     result
 }
 
-/// Reads up to the first whole frame, and gives the connection to the thread of the shard that the frame names.
-async fn hand_over(stream: TcpStream, replicas: &[mpsc::UnboundedSender<ToReplica>]) -> Result<(), String> {
-    use tokio::io::AsyncReadExt;
-    let mut stream = stream;
-    let mut read = BytesMut::with_capacity(4096);
-    let shard = loop {
-        match first_frame(&read)? {
-            Some(frame) => break frame.shard,
-            None if stream.read_buf(&mut read).await.map_err(|e| e.to_string())? == 0 => {
-                return Err("closed before its first frame".into());
+/// Where connections are led.
+#[derive(Clone)]
+struct Doors {
+    replicas: Vec<mpsc::UnboundedSender<ToReplica>>,
+    board: Board,
+    options: Arc<NodeOptions>,
+    cut: Cut,
+}
+
+impl Doors {
+    /// Reads the first frame, and gives the connection to the thread of the shard that it names, or to the board.
+    async fn greet(self, mut stream: TcpStream) -> Result<(), String> {
+        use tokio::io::AsyncReadExt;
+        let mut read = BytesMut::with_capacity(GREETING_BYTES_MAX);
+        let first = async {
+            loop {
+                match first_frame(&read)? {
+                    Some(frame) => return Ok(frame),
+                    None if read.len() >= GREETING_BYTES_MAX => return Err("it does not greet".into()),
+                    None if stream.read_buf(&mut read).await.map_err(|e| e.to_string())? == 0 => {
+                        return Err("closed before its first frame".to_string());
+                    }
+                    None => (),
+                }
             }
-            None => (),
+        };
+        let late = |_| format!("nothing that is a frame within {NAMELESS_PATIENCE:?}");
+        let first = tokio::time::timeout(NAMELESS_PATIENCE, first).await.map_err(late)??;
+        if first.cluster != self.options.cluster {
+            return Err("it is of another cluster".into());
         }
-    };
-    let replica =
-        replicas.get(shard as usize).ok_or(format!("it is about shard {shard}, which is not here"))?;
-    let stream = stream.into_std().map_err(|e| e.to_string())?;
-    replica.send(ToReplica::Connection(stream, read)).map_err(|_| "the replica has ended".to_string())
+        if first.shard == NO_SHARD {
+            tokio::task::spawn_local(self.board.serve(stream, read, self.options, self.cut));
+            return Ok(());
+        }
+        let replica = self.replicas.get(first.shard as usize);
+        let replica = replica.ok_or(format!("it is about shard {}, which is not here", first.shard))?;
+        let stream = stream.into_std().map_err(|e| e.to_string())?;
+        replica.send(ToReplica::Connection(stream, read)).map_err(|_| "the replica has ended".to_string())
+    }
 }
 
 /// What a replica's thread is built from.
@@ -198,6 +232,7 @@ struct Seat {
     options: NodeOptions,
     clock: Clock,
     cut: Cut,
+    board: Board,
 }
 
 impl Seat {
@@ -219,7 +254,7 @@ impl Seat {
         mut inbox: mpsc::UnboundedReceiver<ToReplica>,
         opened: oneshot::Sender<()>,
     ) -> Result<(), NodeFailure> {
-        let Seat { shard, image, options, clock, cut } = self;
+        let Seat { shard, image, options, clock, cut, board } = self;
         let config = Config {
             cluster: options.cluster,
             shard,
@@ -246,9 +281,10 @@ impl Seat {
                 "; {damage}; it does not vote until it is filled again"
             )),
         );
+        board.leave(shard, replica.status(clock.now()), usage(&replica));
         let _ = opened.send(());
 
-        let ports = Ports::new(&options, cut);
+        let ports = Ports::new(&options, shard, cut);
         let stopped = |e: StopError| NodeFailure::Device(image.clone(), e.to_string());
         let mut handled = Vec::new();
         loop {
@@ -269,10 +305,12 @@ impl Seat {
             replica.settle(clock.now(), &mut t).map_err(stopped)?;
             // 2. Send what may leave now.
             ports.send_all(&mut replica);
+            board.leave(shard, replica.status(clock.now()), usage(&replica));
             // 3. Make the batch durable, and send what waited for that.
             if replica.needs_flush() {
                 replica.flush(clock.now(), &mut t).map_err(stopped)?;
                 ports.send_all(&mut replica);
+                board.leave(shard, replica.status(clock.now()), usage(&replica));
             }
             // 4. Wait. Work that is due at once must not keep the sockets from being read.
             if replica.next_deadline().is_some_and(|at| at <= clock.now()) {
@@ -301,10 +339,12 @@ struct Ports {
 }
 
 impl Ports {
-    fn new(options: &NodeOptions, cut: Cut) -> Rc<Ports> {
+    fn new(options: &NodeOptions, shard: ShardId, cut: Cut) -> Rc<Ports> {
         let mut peers = BTreeMap::new();
+        let me = Address::Node(options.node);
         for (&node, &address) in options.nodes.iter().filter(|(node, _)| **node != options.node) {
-            peers.insert(node, Link::new(address, false, cut.clone()));
+            let greeting = greeting(options.cluster, shard, me, node);
+            peers.insert(node, Link::new(address, false, cut.clone(), greeting));
         }
         let ports = Rc::new(Ports {
             peers,
@@ -340,7 +380,10 @@ impl Ports {
                         known = Some(id);
                         ports.gateways.borrow_mut().insert(id, wire.clone());
                     }
-                    ports.arrive(frame);
+                    // The greeting has said all it has to say.
+                    if !matches!(frame.message, Message::Usage(_)) {
+                        ports.arrive(frame);
+                    }
                 })
                 .await;
             tracing::debug!("a connection ended: {why}");
@@ -355,18 +398,10 @@ impl Ports {
 
     /// All frames of a round, one write per connection.
     fn send_all(&self, replica: &mut Node<FileDevice>) {
-        let (mut any, mut told) = (false, Vec::new());
+        let mut any = false;
         for frame in replica.outbox() {
             self.push(&frame);
             any = true;
-            if matches!(frame.message, Message::Status { .. }) {
-                told.push(frame);
-            }
-        }
-        // Whoever is told how a replica stands is told what it has used as well.
-        for frame in told {
-            let message = Message::Usage(usage(replica));
-            self.push(&Frame { message, ..frame });
         }
         if any {
             self.flush();

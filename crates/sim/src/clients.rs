@@ -167,7 +167,11 @@ impl World<'_> {
                 }
                 Told::Nothing
             }
-            Reply::Done(Outcome::Nothing) | Reply::Invalid(_) | Reply::Keys(_) | Reply::Count(_) => {
+            Reply::Done(Outcome::Nothing)
+            | Reply::Invalid(_)
+            | Reply::Keys(_)
+            | Reply::Count(_)
+            | Reply::Long(..) => {
                 self.complain("P2", 2, format!("a client gets {reply:?} for {}", self.history[at].tell()));
                 Told::Nothing
             }

@@ -13,6 +13,7 @@ use gateway::{Reply, Request};
 use super::glob;
 use super::reply::Value;
 use super::server::{self, Asked};
+use crate::flow;
 
 /// Keys of one `SCAN` step when the client does not say, and at most.
 const SCAN_KEYS: (u32, u32) = (10, 10_000);
@@ -126,7 +127,8 @@ impl Command {
     /// What to ask the gateway, in order. `cursors` are the scans under way.
     pub fn requests(&self, cursors: &BTreeMap<u64, Arc<[u8]>>) -> Result<Vec<Request>, String> {
         let bytes = |key: &Bytes| Arc::from(&key[..]);
-        let get = |key: &Bytes| Request::Get { key: bytes(key) };
+        let most = flow::short(self.values());
+        let get = |key: &Bytes| Request::GetUpTo { key: bytes(key), most };
         Ok(match self {
             Command::Get(key) | Command::StrLen(key) => key.iter().map(get).collect(),
             Command::Exists(keys) | Command::MGet(keys) => keys.iter().map(get).collect(),
@@ -154,6 +156,15 @@ impl Command {
         })
     }
 
+    /// How many values it asks for. The others need no more than to know how long they are.
+    pub fn values(&self) -> usize {
+        match self {
+            Command::Get(_) => 1,
+            Command::MGet(keys) => keys.len(),
+            _ => 0,
+        }
+    }
+
     /// The reply, from the gateway's answers. `remember` keeps where a scan goes on and returns its cursor.
     pub fn reply(&self, replies: Vec<Reply>, remember: impl FnOnce(Arc<[u8]>) -> u64) -> Value {
         // A command fails with its first failure, the worst first: unknown, then everything else.
@@ -171,9 +182,10 @@ impl Command {
             Command::MGet(_) => Value::List(replies.map(found).collect()),
             Command::StrLen(_) => match replies.next() {
                 Some(Reply::Value(_, value)) => Value::Integer(value.len() as i64),
+                Some(Reply::Long(_, bytes)) => Value::Integer(bytes.into()),
                 _ => Value::Integer(0),
             },
-            Command::Exists(_) => count(replies.filter(|r| matches!(r, Reply::Value(..)))),
+            Command::Exists(_) => count(replies.filter(|r| matches!(r, Reply::Value(..) | Reply::Long(..)))),
             Command::Del(_) => {
                 count(replies.filter(|r| matches!(r, Reply::Done(Outcome::Deleted { existed: true }))))
             }

@@ -27,12 +27,13 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use bytes::{Bytes, BytesMut};
-use gateway::Reply;
+use gateway::{Reply, Request};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::oneshot;
 
 use crate::child::{Stop, stopped};
+use crate::flow::{self, Held};
 use crate::gateway_host::Handle;
 use command::{Command, Touch};
 use reply::Value;
@@ -42,7 +43,7 @@ const CONNECTIONS_MAX: usize = 10_000;
 /// Most requests of one connection under way at a time.
 const PIPELINE_MAX: usize = 128;
 /// Encoded replies are written once there are this many bytes of them.
-const WRITE_BYTES: usize = 256 << 10;
+const WRITE_BYTES: usize = 64 << 10;
 /// Most scans that are remembered between two `SCAN` calls; the oldest is forgotten first.
 const CURSORS_MAX: usize = 4096;
 
@@ -120,10 +121,14 @@ pub async fn listen(core: Handle, listener: TcpListener, mut stop: Stop) {
     }
 }
 
+/// Room did not come about.
+struct NoRoom;
+
 /// One request under way.
 enum Pending {
     Ready(Value),
-    Waiting(Command, Vec<oneshot::Receiver<Reply>>),
+    /// With the room that request and reply take.
+    Waiting(Command, Vec<oneshot::Receiver<Reply>>, Option<Held>),
 }
 
 /// One client.
@@ -218,9 +223,18 @@ impl Connection {
             }
         }
         self.finish(stream).await?;
+        self.write(stream).await
+    }
+
+    /// Writes the replies that are encoded, as long as the client takes them.
+    async fn write(&mut self, stream: &mut TcpStream) -> std::io::Result<()> {
         if !self.out.is_empty() {
-            stream.write_all(&self.out).await?;
+            let budget = self.core.borrow().budget.clone();
+            budget.write(stream, &self.out).await?;
             self.out.clear();
+            if self.out.capacity() > 2 * WRITE_BYTES {
+                self.out = BytesMut::new();
+            }
         }
         Ok(())
     }
@@ -256,7 +270,12 @@ impl Connection {
             _ => (),
         }
         let pending = match command {
-            Command::Server(asked) => Pending::Ready(self.answer(asked)),
+            Command::Server(asked) => {
+                let value = self.answer(asked);
+                let large = value.bytes() > flow::SHORT_BYTES as usize;
+                self.pending.push_back(Pending::Ready(value));
+                return if large { self.finish(stream).await } else { Ok(()) };
+            }
             command => {
                 let requests = match command.requests(&self.core.borrow().resp_clients.cursors) {
                     Ok(requests) => requests,
@@ -265,33 +284,85 @@ impl Connection {
                         return Ok(());
                     }
                 };
+                let Ok(room) = self.room(stream, &command, &requests).await? else {
+                    let why =
+                        "UNAVAILABLE it had no effect: other clients' values take all the room there is";
+                    self.pending.push_back(Pending::Ready(Value::Error(why.into())));
+                    return Ok(());
+                };
                 let mut core = self.core.borrow_mut();
-                Pending::Waiting(command, requests.into_iter().map(|request| core.submit(request)).collect())
+                let answers = requests.into_iter().map(|request| core.submit(request)).collect();
+                Pending::Waiting(command, answers, room)
             }
         };
         self.pending.push_back(pending);
         Ok(())
     }
 
+    /// Room for the values of a command on their way in, and for what its reply takes before anybody reads it. Whoever
+    /// has to wait for it first gives back what it holds.
+    async fn room(
+        &mut self,
+        stream: &mut TcpStream,
+        command: &Command,
+        requests: &[Request],
+    ) -> std::io::Result<Result<Option<Held>, NoRoom>> {
+        let short = flow::SHORT_BYTES as usize;
+        let budget = self.core.borrow().budget.clone();
+        let value = |request: &Request| match request {
+            Request::Put { value, .. } => value.len(),
+            _ => 0,
+        };
+        let taken: usize = requests.iter().map(value).sum();
+        if taken > short {
+            if let Some(held) = budget.put_at_once(taken) {
+                return Ok(Ok(Some(held)));
+            }
+            self.finish(stream).await?;
+            return Ok(budget.put(taken).await.map(Some).ok_or(NoRoom));
+        }
+        let given = match command {
+            Command::Scan(..) => flow::PAGE_BYTES,
+            command => command.values() * flow::short(command.values()) as usize,
+        };
+        if given > short || !self.pending.is_empty() {
+            if let Some(held) = budget.ahead_at_once(given) {
+                return Ok(Ok(Some(held)));
+            }
+            self.finish(stream).await?;
+        }
+        match given > short {
+            true => Ok(budget.ahead(given).await.map(Some).ok_or(NoRoom)),
+            false => Ok(Ok(None)),
+        }
+    }
+
     /// Waits for everything under way, in order, and encodes the replies.
     async fn finish(&mut self, stream: &mut TcpStream) -> std::io::Result<()> {
         while let Some(pending) = self.pending.pop_front() {
-            let value = match pending {
-                Pending::Ready(value) => value,
-                Pending::Waiting(command, receivers) => {
+            let (value, held) = match pending {
+                Pending::Ready(value) => (value, None),
+                Pending::Waiting(command, receivers, room) => {
                     let mut replies = Vec::with_capacity(receivers.len());
                     for receiver in receivers {
                         let gone = || Reply::Unknown("the gateway is stopping".into());
                         replies.push(receiver.await.unwrap_or_else(|_| gone()));
                     }
-                    command.reply(replies, |after| self.core.borrow_mut().resp_clients.remember(after))
+                    let long = match command.values() {
+                        0 => None,
+                        _ => flow::whole(&self.core, &mut replies).await,
+                    };
+                    let value =
+                        command.reply(replies, |after| self.core.borrow_mut().resp_clients.remember(after));
+                    (value, long.or(room))
                 }
             };
             value.encode(self.version, &mut self.out);
             if self.out.len() >= WRITE_BYTES {
-                stream.write_all(&self.out).await?;
-                self.out.clear();
+                drop(value);
+                self.write(stream).await?;
             }
+            drop(held);
         }
         self.writes.clear();
         self.reads.clear();

@@ -46,6 +46,17 @@ impl Value {
         Value::Bulk(Bytes::from_owner(value))
     }
 
+    /// About how many bytes it takes.
+    pub fn bytes(&self) -> usize {
+        match self {
+            Value::Error(text) => text.len(),
+            Value::Bulk(bytes) => bytes.len(),
+            Value::List(items) => items.iter().map(|item| 16 + item.bytes()).sum(),
+            Value::Map(pairs) => pairs.iter().map(|(key, value)| 16 + key.bytes() + value.bytes()).sum(),
+            Value::Simple(_) | Value::Integer(_) | Value::Nothing => 16,
+        }
+    }
+
     /// Appends the reply to `out` in protocol version `version` (2 or 3).
     pub fn encode(&self, version: u8, out: &mut BytesMut) {
         let mut line = |mark: char, text: std::fmt::Arguments| {

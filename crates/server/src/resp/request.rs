@@ -55,11 +55,11 @@ fn array(buf: &mut BytesMut) -> Result<Option<Vec<Bytes>>, Malformed> {
         let Some((bytes, start)) = header(buf, at, "invalid bulk length")? else { return Ok(None) };
         let bytes = usize::try_from(bytes).map_err(|_| Malformed("invalid bulk length"))?;
         if bytes > ARGUMENT_BYTES_MAX {
-            return Err(Malformed("argument longer than 16 MiB"));
+            return Err(Malformed("argument longer than 1 MiB"));
         }
         let end = start + bytes;
         if end + 2 > REQUEST_BYTES_MAX {
-            return Err(Malformed("request longer than 17 MiB"));
+            return Err(Malformed("request longer than 2 MiB"));
         }
         if buf.len() < end + 2 {
             return Ok(None);

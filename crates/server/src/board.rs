@@ -1,0 +1,63 @@
+//! What each replica of a node last said of itself, for gateways that ask while it works.
+//!
+//! A sync of the device blocks the replica's thread: for a second, on a slow disk. A probe that waited behind it, or
+//! behind megabytes of values, would make a healthy replica look dead, and cost a takeover. So each replica leaves its
+//! status here in every round, and the listener's thread, which never touches a device, answers probes from it, over
+//! connections that carry nothing else.
+//!
+//! A status from here may be as old as the sync that is under way. No rule is broken by that: what it says was true, and
+//! durable, when it was left here. A replica whose device never returns is found out by its unanswered requests.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use bytes::BytesMut;
+use dataplane::{Address, Frame, Message, NodeStatus, ShardId, Usage, guard};
+use tokio::net::TcpStream;
+use trace::Mechanisms;
+
+use crate::child::Cut;
+use crate::node_host::NodeOptions;
+use crate::transport::Wire;
+
+/// In place of a shard: the connection is about the process, and carries probes of all its replicas.
+pub const NO_SHARD: ShardId = ShardId::MAX;
+
+/// The status of each replica of this process.
+#[derive(Clone)]
+pub struct Board(Arc<[Mutex<Option<(NodeStatus, Usage)>>]>);
+
+impl Board {
+    /// A board on which nobody has said anything.
+    pub fn new(shards: usize) -> Board {
+        Board((0..shards).map(|_| Mutex::default()).collect())
+    }
+
+    /// Leaves what a replica says of itself.
+    pub fn leave(&self, shard: ShardId, status: NodeStatus, usage: Usage) {
+        *self.0[shard as usize].lock().unwrap_or_else(PoisonError::into_inner) = Some((status, usage));
+    }
+
+    fn read(&self, shard: ShardId) -> Option<(NodeStatus, Usage)> {
+        self.0.get(shard as usize)?.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Answers the probes of one connection until it ends. `read` holds what was read of the stream already.
+    pub async fn serve(self, stream: TcpStream, read: BytesMut, options: Arc<NodeOptions>, cut: Cut) {
+        let Ok(wire) = Wire::new(stream, cut) else { return };
+        let me = Address::Node(options.node);
+        let answer = |frame: Frame| {
+            let Message::Probe { attempt } = frame.message else { return };
+            if !guard::frame_identity(Mechanisms::all(), &frame, &options.cluster, frame.shard, me) {
+                return;
+            }
+            if let Some((status, usage)) = self.read(frame.shard) {
+                for message in [Message::Status { attempt, status }, Message::Usage(usage)] {
+                    wire.push(&Frame { from: me, to: frame.from, message, ..frame });
+                }
+                wire.flush();
+            }
+        };
+        let why = wire.run(read, answer).await;
+        tracing::debug!("a connection for probes ended: {why}");
+    }
+}
