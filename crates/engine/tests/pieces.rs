@@ -89,9 +89,9 @@ fn value_of(op: &Op) -> &[u8] {
 
 #[test]
 fn the_longest_value_on_a_device_whose_free_space_is_in_small_pieces() {
-    let disk = Disk::formatted(12 << 20, Layout { wal_bytes: 1 << 20 });
+    let disk = Disk::formatted(5 << 20, Layout { wal_bytes: 1 << 20 });
     let (mut e, _) = open(&disk);
-    riddled(&mut e, 8 << 10, 3);
+    riddled(&mut e, 2 << 10, 3);
     let free = e.space().free;
     let longest = e.owners().windows(2).map(|w| w[1].0.unit - w[0].0.unit - w[0].0.units).max().unwrap();
     assert!(longest < data_record::units(VALUE_BYTES_MAX) / 4, "{longest} units are in one piece");
@@ -114,7 +114,7 @@ fn the_longest_value_on_a_device_whose_free_space_is_in_small_pieces() {
     assert!(*e.get(b"big").unwrap().unwrap().value == *value_of(&op));
 
     // To another device, in one piece there; and every piece of it here is given back once.
-    let (mut other, _) = open(&Disk::formatted(12 << 20, Layout { wal_bytes: 1 << 20 }));
+    let (mut other, _) = open(&Disk::formatted(5 << 20, Layout { wal_bytes: 1 << 20 }));
     other.install_begin(&mut off()).unwrap();
     let mut next = None;
     loop {

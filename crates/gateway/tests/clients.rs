@@ -311,7 +311,7 @@ fn a_gateway_wants_to_be_woken_when_a_call_has_waited_for_long_enough() {
             let status = Message::Status { attempt: now, status: primary(1, 1) };
             hear_at(&mut g, now, 0, 1, status);
         }
-        assert_eq!(asked_at, [due, due + every], "{now}");
+        assert_eq!(asked_at, [due, due + 2 * every], "each wait is twice the one before");
     }
 }
 
