@@ -15,6 +15,7 @@
 //! | `guard` | every mechanism as one function that can be switched off |
 //! | `log` | the shape of the log: which epoch wrote which entries |
 //! | `durable` | what may leave only after a sync |
+//! | `patience` | how long to wait: as measured |
 //! | `sessions` | each request takes effect once |
 //! | `replica` | the state, and who handles which message |
 //! | `takeover` | candidate: epoch, promises, most complete log |
@@ -41,6 +42,7 @@ pub mod durable;
 pub mod guard;
 mod log;
 pub mod message;
+pub mod patience;
 mod primary;
 mod reads;
 mod replica;

@@ -5,6 +5,7 @@
 //! | `Prepare` | primary → backup | append these entries behind that one; this much is committed |
 //! | `PrepareOk` | backup → primary | everything up to here is durable and matches yours |
 //! | `PrepareRefused` | backup → primary | my log does not match there; it ends here |
+//! | `Contradicted` | primary → backup | you acknowledged more than your log has |
 //! | `PromiseRequest` | candidate → node | promise me this epoch |
 //! | `Promised` | node → candidate | promised, durably; my log ends here |
 //! | `Fenced` | node → node | your epoch is over: I promised a greater one |
@@ -14,7 +15,7 @@
 //! | `Write`, `OpenSession`, `Read` | gateway → primary | a client's request |
 //! | `Answer`, `ReadAnswer`, `Refused` | node → gateway | its result, or why it was not taken |
 //! | `Probe`, `Status` | gateway ↔ node | who are you, and how complete is your log? |
-//! | `TakeOver` | gateway → node | become primary, in an epoch above this one |
+//! | `TakeOver` | gateway → node | become primary, in an epoch above this one; give up after so long |
 //! | `TraceRequest`, `TraceReply` | gateway ↔ node | the events of followed requests; the hosts answer, the rules never see them |
 //! | `Usage` | node → gateway | what the replica has used, behind each `Status`; from host to host as well |
 
@@ -46,6 +47,7 @@ pub enum Message {
     Prepare { epoch: Epoch, prev: Tail, entries: Vec<Entry>, commit: Seq },
     PrepareOk { epoch: Epoch, matched: Seq },
     PrepareRefused { epoch: Epoch, prev: Seq, last: Seq },
+    Contradicted { epoch: Epoch, acknowledged: Seq },
     PromiseRequest { epoch: Epoch },
     Promised { epoch: Epoch, tail: Tail },
     Fenced { promised: Epoch },
@@ -64,7 +66,7 @@ pub enum Message {
     Refused { what: Refusable, why: Refusal },
     Probe { attempt: u64 },
     Status { attempt: u64, status: NodeStatus },
-    TakeOver { above: Epoch },
+    TakeOver { above: Epoch, patience: Micros },
 
     TraceRequest,
     TraceReply { lines: Vec<u8> },
@@ -216,9 +218,31 @@ pub struct NodeStatus {
     pub committed: Seq,
     /// A primary that could not reach a majority for this long, in microseconds.
     pub cut_off_micros: u64,
+    /// What a sync of its device usually takes, in microseconds; 0 if none was measured yet.
+    pub sync_micros: u64,
 }
 
 impl Message {
+    /// The epoch that somebody speaks in, or asks for.
+    pub fn epoch(&self) -> Option<Epoch> {
+        match self {
+            Message::Prepare { epoch, .. }
+            | Message::PrepareOk { epoch, .. }
+            | Message::PrepareRefused { epoch, .. }
+            | Message::Contradicted { epoch, .. }
+            | Message::PromiseRequest { epoch }
+            | Message::Promised { epoch, .. }
+            | Message::Fenced { promised: epoch }
+            | Message::Confirm { epoch, .. }
+            | Message::Confirmed { epoch, .. }
+            | Message::Behind { epoch, .. }
+            | Message::Pull { epoch, .. }
+            | Message::Chunk { epoch, .. }
+            | Message::TakeOver { above: epoch, .. } => Some(*epoch),
+            _ => None,
+        }
+    }
+
     /// The message's name.
     pub fn name(&self) -> &'static str {
         match self {
@@ -226,6 +250,7 @@ impl Message {
             Message::Prepare { .. } => "Prepare",
             Message::PrepareOk { .. } => "PrepareOk",
             Message::PrepareRefused { .. } => "PrepareRefused",
+            Message::Contradicted { .. } => "Contradicted",
             Message::PromiseRequest { .. } => "PromiseRequest",
             Message::Promised { .. } => "Promised",
             Message::Fenced { .. } => "Fenced",

@@ -13,6 +13,7 @@ use trace::{Kind, Tracer, emit};
 use crate::Durable;
 use crate::guard;
 use crate::message::*;
+use crate::patience::{Measured, patience};
 use crate::reads::Reads;
 use crate::replica::{Effect, Replica, Role, Timing};
 use crate::sessions::Verdict;
@@ -29,6 +30,7 @@ struct InFlight {
     from: Seq,
     upto: Seq,
     bytes: u64,
+    sent_at: Micros,
 }
 
 /// What the primary knows of one backup.
@@ -47,6 +49,9 @@ struct Peer {
     heard_at: Micros,
     /// When it last acknowledged something new, or had nothing to acknowledge.
     progress_at: Micros,
+    /// What an acknowledgement takes, and how often in a row none came in time.
+    answers: Measured,
+    failures: u32,
 }
 
 /// A primary's knowledge.
@@ -87,6 +92,8 @@ impl Primary {
             sent_at: 0,
             heard_at: now,
             progress_at: now,
+            answers: Measured::default(),
+            failures: 0,
         };
         Primary {
             epoch: candidate.epoch,
@@ -199,7 +206,9 @@ impl Replica {
         let Some(peer) = primary.peers.get_mut(&to) else { return };
         if peer.in_flight.is_empty() {
             peer.progress_at = now;
-        } else if now >= peer.progress_at + timing.resend_after {
+        } else if now
+            >= peer.progress_at + patience(timing.resend_after, peer.answers.usually(), peer.failures)
+        {
             // Nothing was acknowledged for long: frames were lost. Go back to what is certain, but not behind the
             // retained log: what was lost may be the acknowledgement.
             let from = peer.in_flight.front().map_or(peer.next, |frame| frame.from);
@@ -207,6 +216,7 @@ impl Replica {
             peer.in_flight.clear();
             peer.probing = true;
             peer.progress_at = now;
+            peer.failures += 1;
         }
         let room = if peer.probing {
             peer.in_flight.is_empty()
@@ -241,7 +251,7 @@ impl Replica {
         if upto < peer.next {
             return;
         }
-        peer.in_flight.push_back(InFlight { from: peer.next, upto, bytes });
+        peer.in_flight.push_back(InFlight { from: peer.next, upto, bytes, sent_at: now });
         peer.next = upto + 1;
         // What did not fit one frame goes out in the next, while the window has room. To this backup: the frame of another
         // one may be queued, and would be queued again.
@@ -265,9 +275,10 @@ impl Replica {
         let Some(peer) = primary.peers.get_mut(&from) else { return };
         peer.heard_at = now;
         peer.probing = false;
-        while peer.in_flight.front().is_some_and(|frame| frame.upto <= matched) {
+        while let Some(frame) = peer.in_flight.front().filter(|frame| frame.upto <= matched) {
+            peer.answers.note(now.saturating_sub(frame.sent_at));
             peer.in_flight.pop_front();
-            peer.progress_at = now;
+            (peer.progress_at, peer.failures) = (now, 0);
         }
         peer.next = peer.next.max(matched + 1);
         if matched > peer.matched {
@@ -288,16 +299,22 @@ impl Replica {
         let Role::Primary(primary) = &mut self.role else { return };
         let Some(peer) = primary.peers.get_mut(&from).filter(|_| epoch == primary.epoch) else { return };
         peer.heard_at = now;
+        let acknowledged = peer.matched;
         // Of several frames in flight each is refused; only the first refusal says something new.
-        if prev < peer.matched || (peer.probing && prev >= peer.next) {
+        if prev < acknowledged || (peer.probing && prev >= peer.next) {
             return;
         }
         // A hint may lead behind the retained log although the two match where it begins: a backup that forgot its commit
         // point over a restart gives up a whole run. So the beginning is tried before a transfer is called for.
         let retained = if prev > self.log.base() { self.log.base() + 1 } else { 0 };
-        peer.next = (last + 1).min(prev).max(peer.matched + 1).max(retained);
+        peer.next = (last + 1).min(prev).max(acknowledged + 1).max(retained);
         peer.in_flight.clear();
         peer.probing = true;
+        if last < acknowledged {
+            // It lacks what it acknowledged in this epoch. Unless this is a late frame, its device has lost it, and what
+            // comes behind would be refused for ever.
+            self.send(Address::Node(from), Message::Contradicted { epoch, acknowledged });
+        }
     }
 
     /// The primary's own log is durable up to here.

@@ -20,6 +20,7 @@ use trace::{Kind, Mechanisms, Tracer, emit};
 use crate::guard;
 use crate::log::LogShape;
 use crate::message::*;
+use crate::patience::Measured;
 use crate::primary::Primary;
 use crate::sessions::{Sessions, Verdict};
 use crate::takeover::Candidate;
@@ -40,6 +41,8 @@ pub struct Config {
     pub timing: Timing,
     /// The host's process id, shown in status.
     pub pid: u32,
+    /// A random number of this life of the replica: names what must not be taken for an earlier life's.
+    pub life: u64,
 }
 
 /// How long a replica waits, in microseconds, and how much it keeps in flight.
@@ -49,7 +52,7 @@ pub struct Timing {
     pub heartbeat_every: Micros,
     /// Entries, confirmations and pulls that are not answered for this long are sent again.
     pub resend_after: Micros,
-    /// A candidate without a majority after this long gives up.
+    /// A candidate without a majority after this long gives up; later, if whoever called it says so.
     pub candidate_patience: Micros,
     /// Bytes on their way to one backup.
     pub window_bytes: u64,
@@ -105,6 +108,8 @@ pub enum Event {
     Installed(bool),
     /// A value or log entry on the device is damaged.
     Damaged,
+    /// A sync of the device took so long.
+    SyncTook(Micros),
     /// Of the next `Prepare`'s entries only the first so many have room on the device.
     Room(usize),
 }
@@ -218,6 +223,10 @@ pub struct Replica {
     pub(crate) reported: Tail,
     /// How many of the next `Prepare`'s entries have room on the device.
     pub(crate) room: usize,
+    /// What a sync of the device takes.
+    sync: Measured,
+    /// Transfers begun in this life.
+    pub(crate) transfers_begun: u64,
     effects: VecDeque<Effect>,
 }
 
@@ -240,6 +249,8 @@ impl Replica {
             receiving: None,
             reported: log.tail(),
             room: usize::MAX,
+            sync: Measured::default(),
+            transfers_begun: 0,
             durable: log.tail().seq,
             applying: false,
             unapplied: restored.entries.into_iter().map(|(_, origin)| origin).collect(),
@@ -259,6 +270,14 @@ impl Replica {
     /// Handles one event at time `now`.
     pub fn step(&mut self, now: Micros, event: Event, t: &mut Tracer) {
         match event {
+            Event::Message(from, message) if !self.is_believable(&message) => {
+                emit!(
+                    t,
+                    Kind::FrameRefused {
+                        why: format!("{} of {from} names an epoch that cannot be", message.name())
+                    }
+                );
+            }
             Event::Message(Address::Gateway(gateway), message) => self.on_gateway(now, gateway, message, t),
             Event::Message(Address::Node(peer), message) => {
                 if peer != self.config.me && self.config.members.contains(&peer) {
@@ -283,8 +302,15 @@ impl Replica {
             Event::Compacted(seq) => self.log.compact(seq),
             Event::Installed(done) => self.on_installed(done, t),
             Event::Damaged => self.unprove("its device is damaged; it waits for a transfer", t),
+            Event::SyncTook(micros) => self.sync.note(micros),
             Event::Room(entries) => self.room = entries,
         }
+    }
+
+    /// Whether the epoch of a message can be true. It may become durable here, and no promise is ever taken back.
+    fn is_believable(&self, message: &Message) -> bool {
+        let most = self.seen.0.saturating_add(EPOCH_JUMP_MAX).min(COUNTER_MAX);
+        message.epoch().is_none_or(|epoch| epoch.0 <= most)
     }
 
     /// Messages of other replicas. Each handler first refuses what is stale, foreign or repeated.
@@ -296,6 +322,9 @@ impl Replica {
             Message::PrepareOk { epoch, matched } => self.on_prepare_ok(now, from, epoch, matched, t),
             Message::PrepareRefused { epoch, prev, last } => {
                 self.on_prepare_refused(now, from, epoch, prev, last)
+            }
+            Message::Contradicted { epoch, acknowledged } => {
+                self.on_contradicted(from, epoch, acknowledged, t)
             }
             Message::PromiseRequest { epoch } => self.on_promise_request(from, epoch, t),
             Message::Promised { epoch, tail } => self.on_promised(now, from, epoch, tail, t),
@@ -322,7 +351,7 @@ impl Replica {
             Message::OpenSession => self.on_open_session(from, t),
             Message::Read { id, query } => self.on_read(from, id, query, t),
             Message::Probe { attempt } => self.tell_status(now, from, attempt),
-            Message::TakeOver { above } => self.on_take_over(now, from, above, t),
+            Message::TakeOver { above, patience } => self.on_take_over(now, from, above, patience, t),
             other => {
                 emit!(t, Kind::FrameRefused { why: format!("{} from a gateway", other.name()) });
             }
@@ -464,10 +493,10 @@ impl Replica {
         let timing = &self.config.timing;
         let role = match &self.role {
             Role::Backup => None,
-            Role::Candidate(candidate) => Some(candidate.since + timing.candidate_patience),
+            Role::Candidate(candidate) => Some(candidate.gives_up_at),
             Role::Primary(primary) => primary.next_deadline(timing),
         };
-        let transfer = self.receiving.as_ref().map(|receiving| receiving.asked_at + timing.resend_after);
+        let transfer = self.receiving.as_ref().map(|receiving| receiving.pull_again_at(timing.resend_after));
         role.into_iter().chain(transfer).min()
     }
 
@@ -491,6 +520,7 @@ impl Replica {
             durable: self.durable,
             committed: self.commit,
             cut_off_micros,
+            sync_micros: self.sync.usually(),
         }
     }
 
@@ -517,6 +547,11 @@ impl Replica {
     /// Does it lead?
     pub fn is_primary(&self) -> bool {
         matches!(self.role, Role::Primary(_))
+    }
+
+    /// Does it stand?
+    pub fn is_candidate(&self) -> bool {
+        matches!(self.role, Role::Candidate(_))
     }
 
     /// Is its log proven?

@@ -19,6 +19,7 @@ use trace::{Kind, Tracer, emit};
 
 use crate::guard;
 use crate::message::*;
+use crate::patience::PATIENCE_MAX;
 use crate::primary::Primary;
 use crate::replica::{Effect, Replica, Role};
 use crate::types::*;
@@ -27,15 +28,23 @@ use crate::types::*;
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Candidate {
     pub epoch: Epoch,
-    pub since: Micros,
+    pub gives_up_at: Micros,
     pub asked_by: GatewayId,
     /// Who promised, and where their logs end; the candidate included.
     promises: BTreeMap<NodeId, Tail>,
 }
 
 impl Replica {
-    /// `above` is the greatest epoch that the gateway has heard of: an attempt below it would only be fenced.
-    pub(crate) fn on_take_over(&mut self, now: Micros, gateway: GatewayId, above: Epoch, t: &mut Tracer) {
+    /// `above` is the greatest epoch that the gateway has heard of: an attempt below it would only be fenced. `patience` is
+    /// how long the gateway will wait, which knows what syncs and round trips take in this cluster.
+    pub(crate) fn on_take_over(
+        &mut self,
+        now: Micros,
+        gateway: GatewayId,
+        above: Epoch,
+        patience: Micros,
+        t: &mut Tracer,
+    ) {
         if above > self.promised {
             // Whatever it leads is over: somebody promised more.
             self.step_down(above, t);
@@ -44,14 +53,19 @@ impl Replica {
         if self.vote_withheld() || !matches!(self.role, Role::Backup) {
             return self.tell_status(now, gateway, 0);
         }
-        let epoch = Epoch(self.seen.max(above).0.saturating_add(1));
+        let epoch = Epoch(self.seen.max(above).0 + 1);
         emit!(t, Kind::TakeoverStarted { epoch_before: self.promised.0, epoch: epoch.0 });
+        // The others are asked before the own promise is durable, so that all sync at the same time. If the candidate dies
+        // in between and forgets, nothing is lost: it has counted no answer yet, since the effects behind this one wait for
+        // the sync. A promise that was given to it and arrives in its next life was given to the same node for the same
+        // epoch, by a log that cannot have grown meanwhile: it may count.
+        for peer in self.peers() {
+            self.send(Address::Node(peer), Message::PromiseRequest { epoch });
+        }
         self.raise_promise(epoch);
         let promises = BTreeMap::from([(self.config.me, self.log.tail())]);
-        self.role = Role::Candidate(Candidate { epoch, since: now, asked_by: gateway, promises });
-        for peer in self.peers() {
-            self.effect(Effect::Hold(Address::Node(peer), Message::PromiseRequest { epoch }));
-        }
+        let gives_up_at = now + self.config.timing.candidate_patience.max(patience.min(PATIENCE_MAX));
+        self.role = Role::Candidate(Candidate { epoch, gives_up_at, asked_by: gateway, promises });
         self.lead_if_supported(now, t);
     }
 
@@ -157,7 +171,7 @@ impl Replica {
 
     pub(crate) fn candidate_tick(&mut self, now: Micros, t: &mut Tracer) {
         if let Role::Candidate(candidate) = &self.role
-            && now >= candidate.since + self.config.timing.candidate_patience
+            && now >= candidate.gives_up_at
         {
             self.abandon(now, "no majority answered in time".into(), t);
         }

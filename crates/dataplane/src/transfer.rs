@@ -31,6 +31,7 @@ use trace::{Kind, Tracer, emit};
 use crate::LogShape;
 use crate::guard;
 use crate::message::*;
+use crate::patience::{Measured, patience};
 use crate::replica::{Effect, Replica, Role};
 use crate::sessions::Sessions;
 use crate::types::*;
@@ -78,11 +79,21 @@ pub(crate) struct Receiving {
     /// Names this attempt, so that pieces of an earlier one are not taken for this one's.
     transfer: u64,
     cursor: Vec<u8>,
+    /// What an answer to a pull takes, and how often in a row none came in time.
+    pub answers: Measured,
+    pub failures: u32,
     /// The seq of the state; all pieces must be of the same.
     seq: Option<Seq>,
     pub asked_at: Micros,
     /// All pieces are here, and are being made the replica's own.
     complete: Option<HostState>,
+}
+
+impl Receiving {
+    /// When the same piece is asked for again. A large piece on a slow link is on its way for long.
+    pub fn pull_again_at(&self, least: Micros) -> Micros {
+        self.asked_at + patience(least, self.answers.usually(), self.failures)
+    }
 }
 
 impl Replica {
@@ -121,9 +132,23 @@ impl Replica {
             return;
         }
         emit!(t, Kind::TransferStarted { from: from.0, epoch: epoch.0, why: why.to_string() });
-        // Time names the attempt: attempts of one replica never share a moment.
-        let (cursor, seq, complete) = (Vec::new(), None, None);
-        self.receiving = Some(Receiving { from, epoch, transfer: now, cursor, seq, asked_at: now, complete });
+        // A random number of this life, and a count within it. A clock would not do, nor a count alone: (1) a transfer to
+        // a disk that was replaced begins at 1 on the clock of its process; (2) entries are acknowledged, the disk is
+        // replaced again, and the next process begins its transfer at 1 as well; (3) the primary takes it for the one that
+        // it knows, and sends a checkpoint from before those entries; (4) the replica votes without them.
+        self.transfers_begun += 1;
+        let transfer = self.config.life ^ self.transfers_begun;
+        self.receiving = Some(Receiving {
+            from,
+            epoch,
+            transfer,
+            cursor: Vec::new(),
+            answers: Measured::default(),
+            failures: 0,
+            seq: None,
+            asked_at: now,
+            complete: None,
+        });
         self.effect(Effect::InstallBegin);
         self.pull(now);
     }
@@ -143,11 +168,13 @@ impl Replica {
     }
 
     pub(crate) fn transfer_tick(&mut self, now: Micros, t: &mut Tracer) {
-        let Some(receiving) = &self.receiving else { return };
+        let again = self.config.timing.resend_after;
+        let Some(receiving) = &mut self.receiving else { return };
         if receiving.epoch < self.promised {
             // Its primary is deposed; the next one will be heard.
             self.cancel_transfer();
-        } else if now >= receiving.asked_at + self.config.timing.resend_after {
+        } else if now >= receiving.pull_again_at(again) {
+            receiving.failures += 1;
             emit!(
                 t,
                 Kind::TransferStarted {
@@ -211,11 +238,17 @@ impl Replica {
         {
             return;
         }
+        if chunk.seq > COUNTER_MAX {
+            emit!(t, Kind::FrameRefused { why: format!("a state of {from} as of entry {}", chunk.seq) });
+            return;
+        }
         if *receiving.seq.get_or_insert(chunk.seq) != chunk.seq {
             // The sender has a newer checkpoint: two halves of different states are no state. Start over.
             self.receiving = None;
             return self.start_transfer(now, from, epoch, "the primary made a newer checkpoint", t);
         }
+        receiving.answers.note(now.saturating_sub(receiving.asked_at));
+        receiving.failures = 0;
         self.effect(Effect::InstallItems(chunk.items));
         if guard::atomic_state_transfer(on, chunk.next.is_none()) {
             self.finish_transfer(from, epoch, chunk.seq, chunk.host_state, t);
@@ -262,6 +295,20 @@ impl Replica {
         self.sessions = state.sessions;
         (self.commit, self.applied, self.durable) = (seq, seq, seq);
         self.effect(Effect::Hold(Address::Node(from), Message::PrepareOk { epoch, matched: seq }));
+    }
+
+    /// The primary counted this replica's acknowledgement of entries that its log does not have. Frames overtake one
+    /// another, so the primary cannot tell a late refusal from a loss; the own log can: in the epoch in which entries were
+    /// acknowledged nothing removes them. The device has lost what it had made durable (its last batch has rotted, or an
+    /// older image was put back), and a replica that votes with such a log could elect a primary without them.
+    pub(crate) fn on_contradicted(&mut self, from: NodeId, epoch: Epoch, acknowledged: Seq, t: &mut Tracer) {
+        if self.proven && self.follow(from, epoch, t) && self.log.tail().seq < acknowledged {
+            let last = self.log.tail().seq;
+            self.unprove(
+                &format!("it acknowledged entries up to {acknowledged} and its log ends at {last}: its device lost them"),
+                t,
+            );
+        }
     }
 
     /// Does an unproven receiver wait for a checkpoint as of what is applied by now?

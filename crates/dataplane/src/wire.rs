@@ -261,7 +261,7 @@ code_struct! {
     Frame { cluster, shard, from, to, cause, message }
     Chunk { seq, items, next, host_state }
     Usage { syncs, written_bytes, cache_hits, cache_misses }
-    NodeStatus { pid, role, serving, proof, promised, primary, tail, durable, committed, cut_off_micros }
+    NodeStatus { pid, role, serving, proof, promised, primary, tail, durable, committed, cut_off_micros, sync_micros }
 }
 
 code_enum! {
@@ -282,6 +282,7 @@ code_enum! {
         1 Prepare { epoch, prev, entries, commit };
         2 PrepareOk { epoch, matched };
         3 PrepareRefused { epoch, prev, last };
+        12 Contradicted { epoch, acknowledged };
         4 PromiseRequest { epoch };
         5 Promised { epoch, tail };
         6 Fenced { promised };
@@ -299,7 +300,7 @@ code_enum! {
         26 Refused { what, why };
         27 Probe { attempt };
         28 Status { attempt, status };
-        29 TakeOver { above };
+        29 TakeOver { above, patience };
         40 TraceRequest;
         41 TraceReply { lines };
         42 Usage(usage);

@@ -105,7 +105,7 @@ impl Host {
 
     /// Stands for an epoch, and leads in it with n2's promise.
     fn lead(&mut self) {
-        self.asks(Message::TakeOver { above: Epoch(0) });
+        self.asks(Message::TakeOver { above: Epoch(0), patience: 0 });
         let epoch = self.replica.status(self.now).promised;
         self.peer(2, Message::Promised { epoch, tail: Tail::default() });
         assert!(self.replica.is_primary());
@@ -229,7 +229,7 @@ fn a_confirmation_of_another_epoch_or_of_a_round_not_begun_counts_for_nothing() 
 #[test]
 fn who_is_no_member_is_not_listened_to_and_nobody_votes_for_himself_twice() {
     let mut host = Host::new(3);
-    host.asks(Message::TakeOver { above: Epoch(0) });
+    host.asks(Message::TakeOver { above: Epoch(0), patience: 0 });
     let epoch = host.replica.status(host.now).promised;
     for stranger in [1, 9] {
         host.peer(stranger, Message::Promised { epoch, tail: Tail::default() });
@@ -335,7 +335,7 @@ fn a_primary_wants_to_be_woken_for_its_next_heartbeat_or_for_a_read_that_nobody_
 #[test]
 fn a_candidate_that_nobody_supports_gives_up_when_its_patience_ends() {
     let mut host = Host::new(3);
-    host.asks(Message::TakeOver { above: Epoch(0) });
+    host.asks(Message::TakeOver { above: Epoch(0), patience: 0 });
     let due = host.now + Timing::default().candidate_patience;
     assert_eq!(host.replica.next_deadline(), Some(due));
     let role = |host: &mut Host, now| {
@@ -444,7 +444,7 @@ fn answers(messages: &[Message]) -> usize {
 #[test]
 fn a_replica_that_is_alone_is_its_own_majority() {
     let mut host = Host::new(1);
-    host.asks(Message::TakeOver { above: Epoch(0) });
+    host.asks(Message::TakeOver { above: Epoch(0), patience: 0 });
     host.sync();
     assert!(host.replica.status(host.now).serving);
     host.now += 1_000_000;
@@ -455,7 +455,7 @@ fn a_replica_that_is_alone_is_its_own_majority() {
 #[test]
 fn of_two_candidates_of_one_epoch_one_is_elected_and_the_other_follows() {
     let mut host = Host::new(3);
-    host.asks(Message::TakeOver { above: Epoch(0) });
+    host.asks(Message::TakeOver { above: Epoch(0), patience: 0 });
     let epoch = host.replica.status(host.now).promised;
     let prev = Tail::default();
     let said = host.peer(3, Message::Prepare { epoch, prev, entries: Vec::new(), commit: 0 });
@@ -469,11 +469,11 @@ fn who_leads_has_nothing_to_take_over_unless_a_greater_epoch_was_heard_of() {
     let mut host = Host::new(3);
     host.serve();
     let epoch = host.replica.status(host.now).promised;
-    let said = host.asks(Message::TakeOver { above: epoch });
+    let said = host.asks(Message::TakeOver { above: epoch, patience: 0 });
     assert!(host.replica.is_primary());
     let status = host.replica.status(host.now);
     assert!(said.contains(&Message::Status { attempt: 0, status }), "{said:?}");
-    host.asks(Message::TakeOver { above: Epoch(epoch.0 + 4) });
+    host.asks(Message::TakeOver { above: Epoch(epoch.0 + 4), patience: 0 });
     let status = host.replica.status(host.now);
     assert_eq!((status.role, status.promised), (RoleName::Candidate, Epoch(epoch.0 + 5)));
 }
@@ -481,7 +481,7 @@ fn who_leads_has_nothing_to_take_over_unless_a_greater_epoch_was_heard_of() {
 #[test]
 fn a_candidate_gives_up_when_too_many_logs_are_more_complete_for_a_majority_to_remain() {
     let mut host = Host::new(5);
-    host.asks(Message::TakeOver { above: Epoch(0) });
+    host.asks(Message::TakeOver { above: Epoch(0), patience: 0 });
     let epoch = host.replica.status(host.now).promised;
     let tail = Tail { epoch: Epoch(0), seq: 7 };
     for (node, role) in [(2, RoleName::Candidate), (3, RoleName::Candidate), (4, RoleName::Backup)] {

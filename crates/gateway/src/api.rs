@@ -95,7 +95,8 @@ pub struct Config {
     pub timing: Timing,
 }
 
-/// How long a gateway waits, in microseconds.
+/// How long a gateway waits, in microseconds: at least, since it waits longer where syncs and round trips are found to
+/// take longer.
 #[derive(Clone, Debug)]
 pub struct Timing {
     /// Between two probes of a node.

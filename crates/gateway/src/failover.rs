@@ -7,14 +7,16 @@
 //! |---|---|
 //! | known | the primary is unreachable, silent, cut off from its majority, stuck, or says it is none |
 //! | asking around | a majority, or whoever answered in [`ASK_AROUND`], told how complete their logs are |
-//! | called | the called node serves; or patience ends: back off, ask around again |
+//! | called | the called node serves; or gives up, is unreachable, or patience ends: back off, ask around again |
 //!
 //! Every answer to a probe is heard in every state: if some node serves in an epoch at least as great as any heard of,
 //! it is the primary, whoever called for it.
 
 use std::collections::BTreeMap;
 
-use dataplane::{Epoch, Message, Micros, NodeId, NodeStatus, Proof, RoleName, ShardId, guard::majority};
+use dataplane::guard::majority;
+use dataplane::patience::{Measured, PATIENCE_MAX, patience};
+use dataplane::{Epoch, Message, Micros, NodeId, NodeStatus, Proof, RoleName, ShardId};
 use trace::{Kind, Tracer, emit};
 
 use crate::api::{Config, Failover};
@@ -22,12 +24,18 @@ use crate::guard;
 
 /// How long to wait for the logs of more than the first nodes, in microseconds.
 const ASK_AROUND: Micros = 60_000;
+/// A takeover takes no more answers in a row: two syncs of a promise, one of the marker, and the ways there and back.
+const STEPS_TAKEOVER: Micros = 4;
+/// A primary is silent for no more answers in a row: a promise or a checkpoint takes several syncs.
+const STEPS_SILENT: Micros = 3;
+/// A patience that nothing was measured for grows to no more than this many doublings: a few seconds.
+const DOUBLINGS_MAX: u32 = 6;
 
 #[derive(Clone, Debug)]
 enum State {
     Known { node: NodeId, since: Micros },
     AskingAround { since: Micros },
-    Called { since: Micros },
+    Called { node: NodeId, above: Epoch, since: Micros },
 }
 
 #[derive(Clone, Debug, Default)]
@@ -36,6 +44,17 @@ struct Heard {
     /// When the probe that the status answers was sent; 0 if it came unasked.
     asked_at: Micros,
     status: Option<NodeStatus>,
+    /// What a probe and its answer take.
+    trip: Measured,
+    /// What a sync takes there, as last told.
+    sync: Micros,
+}
+
+impl Heard {
+    /// What the node usually takes for an answer that waits for its device; `None` if it was never heard.
+    fn takes(&self) -> Option<Micros> {
+        Some(self.trip.usually() + self.sync).filter(|takes| *takes > 0)
+    }
 }
 
 /// The search for a shard's primary.
@@ -51,7 +70,11 @@ pub(crate) struct Search {
     look_at: Option<Micros>,
     /// The primary that was lost, and why; not the first to be called again.
     lost: Option<(NodeId, String)>,
+    /// A primary that answered probes and no requests: not believed again in this epoch, until somebody else was called.
+    stuck: Option<(NodeId, Epoch)>,
     attempt: u32,
+    /// The node that was called has not heard it.
+    call_lost: bool,
     random: u64,
     last_failover: Option<Failover>,
 }
@@ -67,7 +90,9 @@ impl Search {
             probed_at: None,
             look_at: None,
             lost: None,
+            stuck: None,
             attempt: 0,
+            call_lost: false,
             random: config.seed ^ u64::from(shard).wrapping_mul(0x9e37_79b9_7f4a_7c15),
             last_failover: None,
         }
@@ -87,7 +112,7 @@ impl Search {
     /// When the present primary was learned.
     pub fn learned_at(&self) -> Micros {
         match self.state {
-            State::Known { since, .. } | State::AskingAround { since } | State::Called { since } => since,
+            State::Known { since, .. } | State::AskingAround { since } | State::Called { since, .. } => since,
         }
     }
 
@@ -116,13 +141,33 @@ impl Search {
             // A late frame: a node's promise never goes back.
             return false;
         }
-        *heard = Heard { at: now, asked_at, status: Some(status.clone()) };
+        if asked_at > 0 {
+            heard.trip.note(now.saturating_sub(asked_at));
+        }
+        (heard.at, heard.asked_at) = (now, asked_at);
+        (heard.sync, heard.status) = (status.sync_micros.min(PATIENCE_MAX), Some(status.clone()));
         let serves = status.role == RoleName::Primary && status.serving;
+        if let State::Called { node, above, since } = self.state
+            && node == from
+            && status.role == RoleName::Backup
+        {
+            if status.promised > above {
+                // It stood, and is no candidate any more.
+                self.call_failed(now);
+            } else if asked_at > since {
+                // It was asked how it is after it was called, and has not stood: the call was lost.
+                self.call_lost = true;
+            }
+        }
         if !serves {
             self.not_primary(now, from, "it says that it is not", t);
             return false;
         }
-        if status.promised < self.epoch || status.cut_off_micros > self.config.timing.silence {
+        if self.stuck == Some((from, status.promised)) {
+            return false;
+        }
+        let cut_off_max = patience(self.config.timing.silence, STEPS_SILENT * self.majority_takes(), 0);
+        if status.promised < self.epoch || status.cut_off_micros > cut_off_max {
             // A primary of the past, or one that cannot commit.
             if self.primary() == Some(from) {
                 self.suspect(now, "it is cut off from a majority", t);
@@ -141,18 +186,19 @@ impl Search {
                 epoch: status.promised.0
             }
         );
-        self.note_failover(now, from);
+        self.note_failover(now, from, status.promised);
+        self.stuck = None;
         self.epoch = status.promised;
         self.state = State::Known { node: from, since: now };
         self.attempt = 0;
         true
     }
 
-    fn note_failover(&mut self, now: Micros, to: NodeId) {
+    fn note_failover(&mut self, now: Micros, to: NodeId, epoch: Epoch) {
         let before = self.primary();
         let (from, why) = match self.lost.take() {
             // A false alarm: it leads still.
-            Some((node, _)) if node == to => return,
+            Some((node, _)) if node == to && epoch == self.epoch => return,
             Some((node, why)) => (Some(node), why),
             None if before.is_some() => (before, "another gateway called for a takeover".into()),
             None => (None, "no primary was known when this gateway started".into()),
@@ -171,6 +217,52 @@ impl Search {
             heard.status = None;
         }
         self.not_primary(now, node, "its connection broke", t);
+        if matches!(self.state, State::Called { node: called, .. } if called == node) {
+            self.call_failed(now);
+        }
+    }
+
+    /// Backs off, and asks around again.
+    fn call_failed(&mut self, now: Micros) {
+        self.attempt += 1;
+        self.stuck = None;
+        self.random = splitmix(self.random);
+        let (on, takes) = (self.config.mechanisms, self.takeover_takes());
+        let max = self.config.timing.backoff_max.max(2 * takes);
+        let wait = guard::failover_backoff(on, self.attempt, self.random, takes, max);
+        self.state = State::AskingAround { since: now + wait };
+    }
+
+    /// The primary answers probes, and has left a request unanswered for too long.
+    pub fn stuck(&mut self, now: Micros, t: &mut Tracer) {
+        self.stuck = self.primary().map(|node| (node, self.epoch));
+        self.suspect(now, "it answers probes but no requests", t);
+    }
+
+    /// What one step of a takeover takes: the answer of a majority, each node's after a sync. 0 if that is not known.
+    fn majority_takes(&self) -> Micros {
+        let mut takes: Vec<Micros> = self.heard.values().filter_map(Heard::takes).collect();
+        takes.sort_unstable();
+        takes.get(majority(self.config.nodes.len()) - 1).copied().unwrap_or(0)
+    }
+
+    /// How long the primary may say nothing.
+    pub fn silence_max(&self) -> Micros {
+        let takes = self.primary().and_then(|node| self.heard.get(&node)?.takes());
+        patience(self.config.timing.silence, STEPS_SILENT * takes.unwrap_or(0), 0)
+    }
+
+    /// How long a takeover may take, if all goes well.
+    fn takeover_takes(&self) -> Micros {
+        self.config.timing.takeover_patience.max(STEPS_TAKEOVER * self.majority_takes())
+    }
+
+    fn takeover_patience(&self) -> Micros {
+        patience(self.config.timing.takeover_patience, self.takeover_takes(), self.attempt.min(DOUBLINGS_MAX))
+    }
+
+    fn ask_around(&self) -> Micros {
+        patience(ASK_AROUND, 2 * self.majority_takes(), self.attempt.min(DOUBLINGS_MAX))
     }
 
     /// Gives the primary up and asks around.
@@ -187,18 +279,14 @@ impl Search {
         let timing = self.config.timing.clone();
         if let State::Known { node, since } = self.state {
             let heard = self.heard.get(&node).map_or(0, |heard| heard.at).max(since);
-            if now >= heard + timing.silence {
+            if now >= heard + self.silence_max() {
                 self.suspect(now, "it has been silent for too long", t);
             }
         }
-        if let State::Called { since } = self.state
-            && now >= since + timing.takeover_patience
+        if let State::Called { since, .. } = self.state
+            && now >= since + self.takeover_patience()
         {
-            self.attempt += 1;
-            self.random = splitmix(self.random);
-            let (on, patience, max) = (self.config.mechanisms, timing.takeover_patience, timing.backoff_max);
-            let wait = guard::failover_backoff(on, self.attempt, self.random, patience, max);
-            self.state = State::AskingAround { since: now + wait };
+            self.call_failed(now);
         }
         let mut out = Vec::new();
         let stale = |at: Micros| match self.state {
@@ -207,21 +295,31 @@ impl Search {
         };
         if self.probed_at.is_none_or(|at| now >= at + timing.probe_every || stale(at)) {
             self.probed_at = Some(now);
-            out.extend(self.config.nodes.iter().map(|node| (*node, Message::Probe { attempt: now })));
+            out.extend(self.config.nodes.iter().map(|node| (*node, Message::Probe { attempt: now.max(1) })));
         }
         self.look_at = match self.state {
             State::AskingAround { since } if now < since => Some(since),
-            State::AskingAround { since } if now < since + ASK_AROUND => Some(since + ASK_AROUND),
+            State::AskingAround { since } if now < since + self.ask_around() => {
+                Some(since + self.ask_around())
+            }
             _ => None,
         };
         if let State::AskingAround { since } = self.state
             && let Some(node) = self.choose(now, since)
         {
             emit!(t, Kind::TakeoverAsked { shard: self.shard, node: node.0, attempt: self.attempt });
-            self.state = State::Called { since: now };
             let promised =
                 self.heard.values().filter_map(|heard| Some(heard.status.as_ref()?.promised)).max();
-            out.push((node, Message::TakeOver { above: promised.unwrap_or_default() }));
+            let above = promised.unwrap_or_default();
+            self.state = State::Called { node, above, since: now };
+            self.call_lost = true;
+        }
+        if let State::Called { node, above, .. } = self.state
+            && std::mem::take(&mut self.call_lost)
+        {
+            // The candidate gives up first, so that it does not stand in the way of the next one.
+            let patience = self.takeover_patience() / 5 * 4;
+            out.push((node, Message::TakeOver { above, patience }));
         }
         out
     }
@@ -239,7 +337,7 @@ impl Search {
             .filter(|(_, status)| status.proof == Proof::Proven)
             .collect();
         let enough = fresh.len() == nodes || (self.lost.is_some() && fresh.len() >= majority(nodes));
-        if now < since || fresh.is_empty() || (!enough && now < since + ASK_AROUND) {
+        if now < since || fresh.is_empty() || (!enough && now < since + self.ask_around()) {
             return None;
         }
         // Only every other attempt avoids the lost primary: nobody else can lead if its log is the most complete one of
@@ -260,10 +358,10 @@ impl Search {
         let probe = self.probed_at.map_or(0, |at| at + timing.probe_every);
         let state = match self.state {
             State::Known { node, since } => {
-                Some(self.heard.get(&node).map_or(0, |heard| heard.at).max(since) + timing.silence)
+                Some(self.heard.get(&node).map_or(0, |heard| heard.at).max(since) + self.silence_max())
             }
             State::AskingAround { .. } => self.look_at,
-            State::Called { since } => Some(since + timing.takeover_patience),
+            State::Called { since, .. } => Some(since + self.takeover_patience()),
         };
         state.map_or(probe, |state| state.min(probe))
     }

@@ -114,7 +114,7 @@ impl Gateway {
         let open = Open { request, parts: Vec::new(), awaited, deadline };
         self.open.insert(token, Box::new(open));
         for (shard, what) in shards.zip(std::iter::repeat_n(what, awaited)) {
-            let call = Call { token, what, cause: t.cause(), attempts: 0, sent_at: 0, since: now };
+            let call = Call { token, what, cause: t.cause(), attempts: 0, sent_at: 0, due: 0, since: now };
             self.shards[shard as usize].call(now, Box::new(call), t);
         }
     }
@@ -171,7 +171,7 @@ impl Gateway {
         match frame.message {
             Message::Answer { request, result } => state.on_answer(now, from, request, result, t),
             Message::SessionOpened { session } => state.on_session_opened(now, session, t),
-            Message::ReadAnswer { id, result } => state.on_read_answer(id, result),
+            Message::ReadAnswer { id, result } => state.on_read_answer(now, id, result),
             Message::Refused { what, why } => state.on_refused(now, from, what, why, t),
             Message::Status { attempt, status } => state.on_status(now, from, attempt, status, t),
             _ => {}

@@ -6,6 +6,7 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
+use dataplane::patience::{Measured, patience};
 use dataplane::{
     Address, Frame, Message, Micros, NodeId, NodeStatus, Op, Query, ReadResult, Refusable, Refusal,
     RequestId, Seq, ShardId, WriteResult, sessions::WINDOW,
@@ -19,6 +20,9 @@ use crate::failover::Search;
 const BUSY_PAUSE: Micros = 20_000;
 /// An unanswered call makes a primary suspect after this many periods of silence, even if it answers probes.
 const STUCK_AFTER: u64 = 6;
+
+/// The wait for an answer doubles no more often than this: an answer may be lost many times in a row.
+const RETRY_DOUBLINGS_MAX: u32 = 3;
 
 /// What a call asks of the shard.
 #[derive(Clone, Debug)]
@@ -36,14 +40,17 @@ pub(crate) struct Call {
     pub cause: Option<EventId>,
     pub attempts: u32,
     pub sent_at: Micros,
+    /// When it is sent again.
+    pub due: Micros,
     pub since: Micros,
 }
 
 impl Call {
-    /// When it is sent again. Each attempt waits twice as long as the one before: an answer that is slow to come, or a
-    /// large value that is slow to arrive, would only come later behind the same bytes once more.
-    fn again_at(&self, retry_after: Micros) -> Micros {
-        self.sent_at + (retry_after << self.attempts.saturating_sub(1).min(3))
+    /// It is sent once more. Each time it is given longer: what takes long is not made quicker by a copy.
+    fn sent(&mut self, now: Micros, least: Micros, answers: &Measured) {
+        (self.sent_at, self.due) =
+            (now, now + patience(least, answers.usually(), self.attempts.min(RETRY_DOUBLINGS_MAX)));
+        self.attempts += 1;
     }
 }
 
@@ -79,6 +86,8 @@ pub(crate) struct Shard {
     queue: VecDeque<Box<Call>>,
     writes: BTreeMap<u64, Box<Call>>,
     reads: BTreeMap<u64, Box<Call>>,
+    /// What the answer to a call takes.
+    answers: Measured,
     /// No call has to be sent again before this; looked up anew at each tick, not at each answer.
     calls_due: Micros,
 }
@@ -99,6 +108,7 @@ impl Shard {
             queue: VecDeque::new(),
             writes: BTreeMap::new(),
             reads: BTreeMap::new(),
+            answers: Measured::default(),
             calls_due: Micros::MAX,
         }
     }
@@ -167,9 +177,8 @@ impl Shard {
         let (Some(primary), Some(session)) = (self.search.primary(), self.session) else { return };
         let Some(call) = self.writes.get_mut(&number) else { return };
         let What::Write(op) = call.what.clone() else { return };
-        call.attempts += 1;
-        call.sent_at = now;
-        self.calls_due = self.calls_due.min(call.again_at(self.config.timing.retry_after));
+        call.sent(now, self.config.timing.retry_after, &self.answers);
+        self.calls_due = self.calls_due.min(call.due);
         follow(t, call);
         let (attempt, node, shard) = (call.attempts, primary.0, self.shard);
         if attempt == 1 {
@@ -185,9 +194,8 @@ impl Shard {
         let Some(primary) = self.search.primary() else { return };
         let Some(call) = self.reads.get_mut(&id) else { return };
         let What::Read(query) = call.what.clone() else { return };
-        call.attempts += 1;
-        call.sent_at = now;
-        self.calls_due = self.calls_due.min(call.again_at(self.config.timing.retry_after));
+        call.sent(now, self.config.timing.retry_after, &self.answers);
+        self.calls_due = self.calls_due.min(call.due);
         follow(t, call);
         emit!(t, Kind::ReadRouted { id, shard: self.shard, node: primary.0, attempt: call.attempts });
         let cause = call.cause.and(t.cause());
@@ -222,8 +230,13 @@ impl Shard {
             }
             return;
         }
-        let ended = self.writes.remove(&request.number).map(|call| (call.token, Ended::Write(result)));
-        self.ended.extend(ended);
+        if let Some(call) = self.writes.remove(&request.number) {
+            if call.attempts == 1 {
+                // Of a call that was sent again nobody knows which copy was answered (Karn and Partridge, 1987).
+                self.answers.note(now.saturating_sub(call.sent_at));
+            }
+            self.ended.push_back((call.token, Ended::Write(result)));
+        }
         self.send_queued(now, t);
     }
 
@@ -251,8 +264,13 @@ impl Shard {
         }
     }
 
-    pub fn on_read_answer(&mut self, id: u64, result: ReadResult) {
-        self.ended.extend(self.reads.remove(&id).map(|call| (call.token, Ended::Read(result))));
+    pub fn on_read_answer(&mut self, now: Micros, id: u64, result: ReadResult) {
+        if let Some(call) = self.reads.remove(&id) {
+            if call.attempts == 1 {
+                self.answers.note(now.saturating_sub(call.sent_at));
+            }
+            self.ended.push_back((call.token, Ended::Read(result)));
+        }
     }
 
     /// A node did not take a call. That says nothing about earlier attempts, so a write that was sent before stays in
@@ -284,10 +302,8 @@ impl Shard {
             Refusable::OpenSession => None,
         };
         if let Some(call) = call {
-            // It was not taken: nothing of it is on its way.
-            call.attempts = 1;
-            call.sent_at = (now + BUSY_PAUSE).saturating_sub(self.config.timing.retry_after);
-            self.calls_due = self.calls_due.min(call.again_at(self.config.timing.retry_after));
+            call.due = now + BUSY_PAUSE;
+            self.calls_due = self.calls_due.min(call.due);
         }
     }
 
@@ -311,22 +327,22 @@ impl Shard {
     }
 
     pub fn tick(&mut self, now: Micros, t: &mut Tracer) {
-        let timing = self.config.timing.clone();
-        let stuck = timing.silence * STUCK_AFTER;
+        let stuck = self.search.silence_max() * STUCK_AFTER;
         let oldest = self.writes.values().chain(self.reads.values()).map(|call| call.since).min();
         let learned_at = self.search.learned_at();
         if oldest.is_some_and(|since| now >= since.max(learned_at) + stuck) {
-            self.search.suspect(now, "it answers probes but no requests", t);
+            self.search.stuck(now, t);
         }
         self.search_on(now, t);
-        let due = |call: &Call| now >= call.again_at(timing.retry_after);
-        let writes: Vec<u64> = self.writes.iter().filter(|(_, call)| due(call)).map(|(n, _)| *n).collect();
+        let writes: Vec<u64> =
+            self.writes.iter().filter(|(_, call)| now >= call.due).map(|(n, _)| *n).collect();
         writes.into_iter().for_each(|number| self.send_write(now, number, t));
-        let reads: Vec<u64> = self.reads.iter().filter(|(_, call)| due(call)).map(|(id, _)| *id).collect();
+        let reads: Vec<u64> =
+            self.reads.iter().filter(|(_, call)| now >= call.due).map(|(id, _)| *id).collect();
         reads.into_iter().for_each(|id| self.send_read(now, id, t));
         self.send_queued(now, t);
         let calls = self.writes.values().chain(self.reads.values());
-        self.calls_due = calls.map(|call| call.again_at(timing.retry_after)).min().unwrap_or(Micros::MAX);
+        self.calls_due = calls.map(|call| call.due).min().unwrap_or(Micros::MAX);
     }
 
     /// Sends what the search for a primary wants sent.

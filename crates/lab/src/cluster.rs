@@ -282,7 +282,7 @@ impl Stage {
         match step {
             Step::TakeOver { to, above } => {
                 self.known(*to)?;
-                self.world.gateway_says(*to, Message::TakeOver { above: Epoch(*above) });
+                self.world.gateway_says(*to, Message::TakeOver { above: Epoch(*above), patience: 0 });
             }
             Step::Write { number, to } => {
                 self.known(*to)?;

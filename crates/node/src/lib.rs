@@ -5,11 +5,13 @@
 //!
 //! # The host's loop
 //!
-//! 1. [`Node::handle`] each frame that has arrived, [`Node::tick`] if [`Node::next_deadline`] has passed.
+//! 1. [`Node::handle`] each frame that has arrived, [`Node::tick`] if [`Node::next_deadline`] has passed. If it is then
+//!    [`Node::parked`], go on with 3.
 //! 2. [`Node::settle`] once: what arrived goes to the backups as one batch, all waiting reads share one round.
 //! 3. Send [`Node::outbox`]. Nothing in it waits for the own disk.
 //! 4. If [`Node::needs_flush`], [`Node::flush`]: one pass of writes and **one** sync for the whole batch. Then send the
-//!    outbox again: the acknowledgements that waited for it.
+//!    outbox again: the acknowledgements that waited for it. Tell the node what it took ([`Node::sync_took`]).
+//! 5. [`Node::background`]: one bounded step of a checkpoint, when one is due. Nobody waits for it.
 //!
 //! Frames that arrive during the sync are the next batch. So a busy node syncs once per batch, a lonely write waits for
 //! nothing but its own sync, and no timer is involved.
@@ -28,8 +30,8 @@ mod effects;
 use std::fmt;
 
 use dataplane::{
-    Address, ClusterId, Durable, Event, Frame, Held, Message, Micros, NodeId, NodeStatus, Op, Refusable,
-    Refusal, Replica, Restored, ShardId, Timing, guard, wire,
+    Address, ClusterId, Durable, Effect, Event, Frame, Held, Message, Micros, NodeId, NodeStatus, Op,
+    Refusable, Refusal, Replica, Restored, ShardId, Timing, guard, wire,
 };
 use engine::{CheckpointProgress, Device, Engine, RecoveryReport, Standing};
 use trace::{EventId, Kind, Mechanisms, Tracer, emit};
@@ -53,6 +55,8 @@ pub struct Config {
     pub members: Vec<NodeId>,
     /// The process, shown in status.
     pub pid: u32,
+    /// A random number, another one in each life of the replica.
+    pub life: u64,
     /// Which mechanisms are on.
     pub mechanisms: Mechanisms,
     /// How long it waits for what.
@@ -122,6 +126,10 @@ pub struct Node<D> {
     held: Vec<Held>,
     /// What the last sync made durable.
     proof: Durable,
+    /// A candidate's own promise, which is made durable as soon as its requests have left.
+    parked: Option<(Effect, Option<EventId>)>,
+    /// It was asked to settle while it was parked.
+    unsettled: bool,
     /// The followed requests in the batch that the next sync completes.
     causes: Vec<EventId>,
     /// When a piece of the checkpoint was last sent to somebody.
@@ -164,6 +172,7 @@ impl<D: Device> Node<D> {
             mechanisms: config.mechanisms,
             timing: config.timing.clone(),
             pid: config.pid,
+            life: config.life,
         };
         let replica = Replica::restore(rules, restored).map_err(OpenError::HostState)?;
         // Opening has synced the device (`sync-on-recovery`): what was recovered is durable.
@@ -176,6 +185,8 @@ impl<D: Device> Node<D> {
             outbox: Vec::new(),
             held: Vec::new(),
             proof,
+            parked: None,
+            unsettled: false,
             causes: Vec::new(),
             chunk_sent_at: None,
             tag: Vec::new(),
@@ -246,25 +257,47 @@ impl<D: Device> Node<D> {
         self.step(now, Event::Tick, t)
     }
 
-    /// Everything that had arrived has been handled: replicate it, confirm reads, work a little on a checkpoint.
+    /// Everything that had arrived has been handled: replicate it, confirm reads.
     pub fn settle(&mut self, now: Micros, t: &mut Tracer) -> Result<(), StopError> {
+        self.unsettled = self.parked();
+        if self.unsettled {
+            return Ok(());
+        }
         self.begin_batch(now, t);
         self.step(now, Event::Settle, t)?;
-        self.checkpoint_work(now, t)?;
         if !self.needs_flush() {
             self.causes.clear();
         }
         Ok(())
     }
 
+    /// Does the node wait for its outbox to leave, before it blocks? A candidate does: the others make their promises
+    /// durable while it does so with its own. Whatever the node is asked next, it syncs first.
+    pub fn parked(&self) -> bool {
+        self.parked.is_some()
+    }
+
+    /// A sync took so long. The node has no clock of its own to find out.
+    pub fn sync_took(&mut self, micros: Micros) {
+        self.replica.step(0, Event::SyncTook(micros), &mut Tracer::off());
+    }
+
     /// Is there anything that waits for a sync?
     pub fn needs_flush(&self) -> bool {
-        self.engine.has_unsynced()
+        self.parked() || self.engine.has_unsynced()
     }
 
     /// Writes the batch and syncs the device once; then what waited for it may leave. Blocks for as long as the device
     /// does.
     pub fn flush(&mut self, now: Micros, t: &mut Tracer) -> Result<(), StopError> {
+        if let Some((_, cause)) = &self.parked {
+            t.begin(now, *cause);
+            self.resume(now, t)?;
+            self.release(t);
+        }
+        if self.unsettled {
+            self.settle(now, t)?;
+        }
         self.begin_batch(now, t);
         let Some(batch) = self.engine.begin_sync() else { return Ok(()) };
         let begun = t.wall();
@@ -309,6 +342,7 @@ impl<D: Device> Node<D> {
 
     fn step(&mut self, now: Micros, event: Event, t: &mut Tracer) -> Result<(), StopError> {
         assert!(!self.stopped, "a node that failed is not used again");
+        self.resume(now, t)?;
         self.replica.step(now, event, t);
         self.carry_out(now, t)?;
         let appended = (self.engine.appended_lsn().0, self.engine.last_seq());
@@ -332,7 +366,21 @@ impl<D: Device> Node<D> {
 
     fn carry_out(&mut self, now: Micros, t: &mut Tracer) -> Result<(), StopError> {
         while let Some(effect) = self.replica.next_effect() {
+            if matches!(effect, Effect::Promise(_)) && self.replica.is_candidate() && !self.outbox.is_empty()
+            {
+                self.parked = Some((effect, t.cause()));
+                return Ok(());
+            }
             self.stop_on(|node, t| node.perform(now, effect, t), t)?;
+        }
+        Ok(())
+    }
+
+    /// Carries out what it was parked at, and what comes behind: no other event is handled before.
+    fn resume(&mut self, now: Micros, t: &mut Tracer) -> Result<(), StopError> {
+        while let Some((effect, _)) = self.parked.take() {
+            self.stop_on(|node, t| node.perform(now, effect, t), t)?;
+            self.carry_out(now, t)?;
         }
         Ok(())
     }
@@ -396,11 +444,13 @@ impl<D: Device> Node<D> {
         self.causes.iter().for_each(|cause| t.also(Some(*cause)));
     }
 
-    /// One bounded step of a running checkpoint, or the beginning of one that is due.
-    fn checkpoint_work(&mut self, now: Micros, t: &mut Tracer) -> Result<(), StopError> {
-        if self.engine.damage().is_some() {
+    /// One bounded step of a running checkpoint, or the beginning of one that is due. It may sync several times: call it
+    /// when everything that could leave has left.
+    pub fn background(&mut self, now: Micros, t: &mut Tracer) -> Result<(), StopError> {
+        if self.engine.damage().is_some() || self.parked() {
             return Ok(());
         }
+        t.begin(now, None);
         let space = self.engine.space();
         let pinned = self.chunk_sent_at.is_some_and(|at| now < at + TRANSFER_PIN)
             && space.wal_used < space.wal_bytes / 4 * 3;

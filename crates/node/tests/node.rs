@@ -69,7 +69,7 @@ impl Host {
 
     fn serves(self) -> Host {
         let mut host = self;
-        host.gateway(Message::TakeOver { above: Epoch(0) });
+        host.gateway(Message::TakeOver { above: Epoch(0), patience: 0 });
         host.batch();
         let epoch = host.epoch();
         host.peer(2, Message::Promised { epoch, tail: Tail::default() });
@@ -139,6 +139,7 @@ fn config(node: u32, members: u32) -> Config {
         node: NodeId(node),
         members: (1..=members).map(NodeId).collect(),
         pid: 1,
+        life: 1,
         mechanisms: Mechanisms::all(),
         timing: Timing::default(),
         cache_bytes: 0,

@@ -16,7 +16,8 @@
 //! 1. handle every frame that has arrived, and settle: one batch for the backups;
 //! 2. send what may leave now (among it those entries, so that the backups sync while we do);
 //! 3. if something waits for durability: one write, one sync, and send what that released;
-//! 4. wait for frames or for the next deadline.
+//! 4. one step of a checkpoint, if one is due;
+//! 5. wait for frames or for the next deadline.
 
 use std::cell::RefCell;
 use std::collections::{BTreeMap, VecDeque};
@@ -261,6 +262,7 @@ impl Seat {
             node: options.node,
             members: options.nodes.keys().copied().collect(),
             pid: std::process::id(),
+            life: u64::from_le_bytes(crate::manifest::random()),
             mechanisms: Mechanisms::all(),
             timing: dataplane::Timing::default(),
             cache_bytes: options.cache_bytes,
@@ -297,6 +299,10 @@ impl Seat {
                     ports.flush();
                 } else {
                     replica.handle(clock.now(), frame, &mut t).map_err(stopped)?;
+                    if replica.parked() {
+                        // It is about to block in a sync of its own, while the others should do theirs.
+                        ports.send_all(&mut replica);
+                    }
                 }
             }
             if replica.next_deadline().is_some_and(|at| at <= clock.now()) {
@@ -308,11 +314,16 @@ impl Seat {
             board.leave(shard, replica.status(clock.now()), usage(&replica));
             // 3. Make the batch durable, and send what waited for that.
             if replica.needs_flush() {
-                replica.flush(clock.now(), &mut t).map_err(stopped)?;
+                let begun = clock.now();
+                replica.flush(begun, &mut t).map_err(stopped)?;
+                replica.sync_took(clock.now() - begun);
                 ports.send_all(&mut replica);
                 board.leave(shard, replica.status(clock.now()), usage(&replica));
             }
-            // 4. Wait. Work that is due at once must not keep the sockets from being read.
+            // 4. Work on a checkpoint, now that nobody waits for this replica.
+            replica.background(clock.now(), &mut t).map_err(stopped)?;
+            ports.send_all(&mut replica);
+            // 5. Wait. Work that is due at once must not keep the sockets from being read.
             if replica.next_deadline().is_some_and(|at| at <= clock.now()) {
                 tokio::task::yield_now().await;
             }

@@ -131,7 +131,7 @@ impl World<'_> {
         self.history.push(operation);
         let gateway = &mut self.gates[gate];
         if let Some(running) = &mut gateway.running {
-            running.submit(now, token, request, self.options.trace, &mut gateway.tracer);
+            running.submit(gateway.clock.read(now), token, request, self.options.trace, &mut gateway.tracer);
         }
         self.gateway_outputs(gate);
     }

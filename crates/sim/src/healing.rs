@@ -7,8 +7,10 @@ use trace::Kind;
 use crate::checkers::{Finding, broken};
 use crate::world::{Event, World};
 
-/// After healing, everything must be well within this time: many times what the slowest recovery takes.
-const RECOVERY_MAX: Micros = 30_000_000;
+/// After healing, every shard must have a primary within this time, and so many more syncs of the slowest disk.
+const SERVICE_MAX: (Micros, Micros) = (10_000_000, 30);
+/// And everything must be well: many times what the slowest recovery takes, and what is left of the clients' requests.
+const RECOVERY_MAX: (Micros, Micros) = (30_000_000, 300);
 /// How often it is looked whether all is well.
 const LOOK_EVERY: Micros = 20_000;
 
@@ -18,7 +20,7 @@ impl World<'_> {
         self.network.heal();
         self.tell(Kind::NetworkChanged { what: "all faults end".into() });
         for host in 0..self.hosts.len() {
-            self.hosts[host].slow = None;
+            // A slow disk is no fault that ends: service must return with it.
             self.hosts[host].armed = None;
             self.hosts[host].paused_until = 0;
             self.unswap_host(host);
@@ -40,16 +42,26 @@ impl World<'_> {
 
     /// P4: with everything healed, everything ends well.
     pub fn look(&mut self) -> Finding {
+        self.served |= (0..self.options.shards).all(|shard| self.serves(shard));
+        if !self.served && self.is_late(SERVICE_MAX) {
+            let seconds = (self.queue.now() - self.schedule.heal_at) / 1_000_000;
+            return broken(
+                "liveness",
+                "P4",
+                4,
+                format!("{seconds} s after all faults ended, nobody serves yet"),
+            );
+        }
         let waiting = self.waiting_for();
         match waiting {
             None => {
                 self.done = true;
                 self.settle_accounts()
             }
-            Some(what) if self.queue.now() > self.schedule.heal_at + RECOVERY_MAX => {
+            Some(what) if self.is_late(RECOVERY_MAX) => {
                 // A wrong answer weighs more than a missing one.
                 self.judge()?;
-                let seconds = RECOVERY_MAX / 1_000_000;
+                let seconds = (self.queue.now() - self.schedule.heal_at) / 1_000_000;
                 broken("liveness", "P4", 4, format!("{seconds} s after all faults ended, {what}"))
             }
             Some(_) => {
@@ -57,6 +69,18 @@ impl World<'_> {
                 Ok(())
             }
         }
+    }
+
+    /// Is it later than so many microseconds, and so many syncs of the slowest disk, after the healing?
+    fn is_late(&self, (micros, syncs): (Micros, Micros)) -> bool {
+        let sync = self.hosts.iter().filter_map(|host| host.slow).max().unwrap_or(0);
+        self.queue.now() > self.schedule.heal_at + micros + syncs * sync
+    }
+
+    /// Does a primary of the shard serve?
+    fn serves(&self, shard: u32) -> bool {
+        let mut of_shard = self.seats.iter().filter(|seat| seat.shard == shard);
+        of_shard.any(|seat| seat.running.as_ref().is_some_and(|node| node.status(0).serving))
     }
 
     /// What is not well yet.

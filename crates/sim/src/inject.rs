@@ -67,11 +67,21 @@ impl World<'_> {
                 self.queue.at(until, Event::Resume(host));
                 Some("pause")
             }
-            Fault::ClockJump { node, ahead } => {
-                let host = node as usize - 1;
-                self.hosts[host].clock += ahead;
-                self.resume(host);
-                Some("clock jump")
+            Fault::ClockJump { peer, ahead } => {
+                match peer {
+                    Peer::Node(node) => {
+                        let host = node as usize - 1;
+                        self.hosts[host].clock.jump(now, ahead);
+                        self.resume(host);
+                    }
+                    Peer::Gateway(gateway) => {
+                        let gate = &mut self.gates[gateway as usize - 1];
+                        gate.clock.jump(now, ahead);
+                        gate.wake = None;
+                        self.queue.at(now, Event::Tick(gateway as usize - 1, gate.life));
+                    }
+                }
+                Some(if ahead > 0 { "clock jump" } else { "clock jump back" })
             }
             Fault::Cut { from, to, length } => {
                 self.cut(vec![(from, to)], length);
@@ -177,15 +187,17 @@ impl World<'_> {
                     from: Address::Gateway(id),
                     to: Address::Node(NodeId(node)),
                     cause: None,
-                    message: Message::TakeOver { above: Epoch(0) },
+                    message: Message::TakeOver { above: Epoch(0), patience: 0 },
                 };
                 self.queue.at(now, Event::Arrives(Peer::Node(node), frame));
                 Some("needless takeover")
             }
             Fault::SlowDisk { node, sync, length } => {
                 self.hosts[node as usize - 1].slow = Some(sync);
-                self.queue.after(length, Event::Fast(node as usize - 1));
-                Some("slow disk")
+                if let Some(length) = length {
+                    self.queue.after(length, Event::Fast(node as usize - 1));
+                }
+                Some(if length.is_some() { "slow disk" } else { "slow disk for good" })
             }
         }
     }

@@ -11,7 +11,7 @@
 //! |---|---|
 //! | `schedule` | what goes wrong, as data; the swarm that draws it from a seed |
 //! | `rng`, `queue` | independent streams of random numbers; virtual time |
-//! | `disk`, `network` | the two things that fail |
+//! | `disk`, `network`, `clock` | the things that fail |
 //! | `clients`, `history` | who asks, and what they were told |
 //! | `world` | the event loop: who acts when |
 //! | `process` | nodes: work, sync, death, restart |
@@ -24,6 +24,7 @@
 
 pub mod checkers;
 mod clients;
+mod clock;
 pub mod disk;
 mod healing;
 pub mod history;

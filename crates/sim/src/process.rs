@@ -12,7 +12,9 @@ use node::{Node, OpenError, StopError};
 use trace::{Actor, Kind};
 
 use crate::checkers::{Finding, Sight, broken};
+use crate::clock::Clock;
 use crate::disk::Disk;
+use crate::rng::Rng;
 use crate::schedule::Death;
 use crate::world::{CLUSTER, Event, Seat, WORK, World};
 
@@ -51,6 +53,22 @@ fn node_timing(window_bytes: u64) -> dataplane::Timing {
     }
 }
 
+/// What a replica does when what it said has left.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Then {
+    /// A step of a checkpoint, if no batch waits.
+    Work,
+    /// It waits for frames and time.
+    Wait,
+}
+
+impl Seat {
+    /// Does it wait for its disk?
+    pub(crate) fn is_busy(&self) -> bool {
+        self.flushing || self.departing.is_some()
+    }
+}
+
 /// Looks at a replica.
 fn sight<'a>(seat: &Seat, place: usize, node: &'a Node<Disk>) -> Sight<'a> {
     let (role, promised, commit, applied, _) = node.replica().observe();
@@ -81,7 +99,7 @@ impl World<'_> {
         let host = self.host_of(seat);
         let at = at.max(self.queue.now());
         let (life, replica) = (self.hosts[host].life, &mut self.seats[seat]);
-        if !replica.flushing && replica.wake.is_none_or(|wake| at < wake) {
+        if !replica.is_busy() && replica.wake.is_none_or(|wake| at < wake) {
             replica.wake = Some(at);
             self.queue.at(at, Event::Work(seat, life));
         }
@@ -93,39 +111,40 @@ impl World<'_> {
         host.life != life || !host.up || host.paused_until > self.queue.now()
     }
 
+    /// What the next sync of a replica's disk takes.
+    fn sync_time(&mut self, seat: usize) -> Micros {
+        let (least, most) = self.network.weather.sync;
+        let host = self.host_of(seat);
+        self.hosts[host].slow.unwrap_or_else(|| self.rng_clock.between(least, most))
+    }
+
     /// One round of a node's loop up to the flush.
     pub(crate) fn work(&mut self, seat: usize, life: u32) -> Finding {
         let now = self.queue.now();
-        if self.stale(seat, life) || self.seats[seat].flushing || self.seats[seat].wake != Some(now) {
+        if self.stale(seat, life) || self.seats[seat].is_busy() || self.seats[seat].wake != Some(now) {
             return Ok(());
         }
-        let local = now + self.hosts[self.host_of(seat)].clock;
+        let local = self.hosts[self.host_of(seat)].clock.read(now);
         let replica = &mut self.seats[seat];
         replica.wake = None;
         let frames: Vec<Frame> = replica.inbox.drain(..).collect();
         let Some(node) = &mut replica.running else { return Ok(()) };
         let t = &mut replica.tracer;
         let result = (|| {
-            for frame in frames {
+            let mut frames = frames.into_iter();
+            for frame in frames.by_ref() {
                 node.handle(local, frame, t)?;
+                if node.parked() {
+                    replica.inbox.extend(frames);
+                    return Ok(());
+                }
             }
             if node.next_deadline().is_some_and(|at| at <= local) {
                 node.tick(local, t)?;
             }
             node.settle(local, t)
         })();
-        self.stepped(seat, result)?;
-        let sync = self.network.weather.sync;
-        let host = self.host_of(seat);
-        let Some(node) = &self.seats[seat].running else { return Ok(()) };
-        if node.needs_flush() {
-            let wait = self.hosts[host].slow.unwrap_or_else(|| self.rng_clock.between(sync.0, sync.1));
-            self.seats[seat].flushing = true;
-            self.queue.after(wait, Event::Flush(seat, life));
-        } else {
-            self.set_timer(seat);
-        }
-        Ok(())
+        self.stepped(seat, result, Then::Work)
     }
 
     /// The disk has had its time.
@@ -133,31 +152,56 @@ impl World<'_> {
         if self.stale(seat, life) || !self.seats[seat].flushing {
             return Ok(());
         }
-        let local = self.queue.now() + self.hosts[self.host_of(seat)].clock;
+        let local = self.hosts[self.host_of(seat)].clock.read(self.queue.now());
         let replica = &mut self.seats[seat];
         replica.flushing = false;
+        replica.syncs_charged += 1;
+        let took = std::mem::take(&mut replica.sync_took);
         let Some(node) = &mut replica.running else { return Ok(()) };
+        node.sync_took(took);
         let result = node.flush(local, &mut replica.tracer);
-        self.stepped(seat, result)?;
-        if self.seats[seat].inbox.is_empty() {
-            self.set_timer(seat);
+        self.stepped(seat, result, Then::Work)
+    }
+
+    /// What a replica said in its last step leaves; it goes on.
+    pub(crate) fn depart(&mut self, seat: usize, life: u32) -> Finding {
+        if self.stale(seat, life) {
+            return Ok(());
+        }
+        let Some((frames, then)) = self.seats[seat].departing.take() else { return Ok(()) };
+        self.send(frames);
+        self.go_on(seat, then)
+    }
+
+    /// What comes after a step: a flush, then a step of a checkpoint, then a wait.
+    fn go_on(&mut self, seat: usize, then: Then) -> Finding {
+        let (host, now) = (self.host_of(seat), self.queue.now());
+        let replica = &mut self.seats[seat];
+        let Some(node) = &mut replica.running else { return Ok(()) };
+        if then == Then::Work && !node.needs_flush() {
+            let result = node.background(self.hosts[host].clock.read(now), &mut replica.tracer);
+            return self.stepped(seat, result, Then::Wait);
+        }
+        let waits_for = if node.needs_flush() {
+            None
+        } else if !replica.inbox.is_empty() {
+            Some(now)
         } else {
-            self.wake(seat, self.queue.now() + WORK);
+            Some(self.hosts[host].clock.when(node.next_deadline().unwrap_or(Micros::MAX)))
+        };
+        if let Some(at) = waits_for {
+            self.wake(seat, at.max(now + WORK));
+        } else {
+            let wait = self.sync_time(seat);
+            let replica = &mut self.seats[seat];
+            (replica.flushing, replica.sync_took) = (true, wait);
+            self.queue.after(wait, Event::Flush(seat, self.hosts[host].life));
         }
         Ok(())
     }
 
-    fn set_timer(&mut self, seat: usize) {
-        let host = self.host_of(seat);
-        let Some(node) = &self.seats[seat].running else { return };
-        if let Some(deadline) = node.next_deadline() {
-            let at = deadline.saturating_sub(self.hosts[host].clock);
-            self.wake(seat, at.max(self.queue.now() + WORK));
-        }
-    }
-
     /// After a step: the checkers look, then the frames leave. A node that failed dies.
-    fn stepped(&mut self, seat: usize, result: Result<(), StopError>) -> Finding {
+    fn stepped(&mut self, seat: usize, result: Result<(), StopError>, then: Then) -> Finding {
         let host = self.host_of(seat);
         if let Err(error) = result {
             let (death, down) = match self.hosts[host].armed.take_if(|_| self.seats[seat].disk.has_failed()) {
@@ -194,7 +238,24 @@ impl World<'_> {
             (replica.suspect, replica.unproven) = (false, false);
             replica.disk.fail_reads(0);
         }
-        self.send(frames);
+        self.take_time(seat, frames, then)
+    }
+
+    /// A step has taken as long as the syncs within it. Only then does what it said leave.
+    fn take_time(&mut self, seat: usize, frames: Vec<Frame>, then: Then) -> Finding {
+        let syncs = self.seats[seat].disk.work().1;
+        let within = syncs.saturating_sub(std::mem::replace(&mut self.seats[seat].syncs_charged, syncs));
+        if within == 0 {
+            self.send(frames);
+            return self.go_on(seat, then);
+        }
+        let wait: Micros = (0..within).map(|_| self.sync_time(seat)).sum();
+        if let Some(node) = &mut self.seats[seat].running {
+            node.sync_took(wait / within);
+        }
+        let life = self.hosts[self.host_of(seat)].life;
+        self.seats[seat].departing = Some((frames, then));
+        self.queue.after(wait, Event::Depart(seat, life));
         Ok(())
     }
 
@@ -215,7 +276,7 @@ impl World<'_> {
         for seat in self.seats_of(host) {
             let replica = &mut self.seats[seat];
             replica.inbox.clear();
-            (replica.wake, replica.flushing) = (None, false);
+            (replica.wake, replica.flushing, replica.departing) = (None, false, None);
             if let Some(node) = replica.running.take() {
                 self.watches[replica.shard as usize].died(host, node.engine(), node.replica().is_proven());
             }
@@ -242,8 +303,7 @@ impl World<'_> {
         machine.life += 1;
         machine.up = true;
         machine.paused_until = 0;
-        // A monotonic clock begins anywhere when a machine boots.
-        machine.clock = self.rng_clock.below(1 << 30);
+        machine.clock = Clock::start(self.queue.now(), &mut self.rng_clock);
         for seat in self.seats_of(host) {
             self.open(seat)?;
             if !self.hosts[host].up {
@@ -264,12 +324,14 @@ impl World<'_> {
             node: node_id,
             members: (1..=self.options.nodes).map(NodeId).collect(),
             pid: life,
+            life: Rng::stream(self.schedule.seed, "life", u64::from(life) << 32 | seat as u64).bits(),
             mechanisms: self.mechanisms,
             timing: node_timing(self.schedule.weather.window_bytes),
             cache_bytes: self.schedule.weather.cache_bytes,
         };
         self.tell(Kind::Restarted {});
         let disk = self.seats[seat].disk.share();
+        self.seats[seat].syncs_charged = disk.work().1;
         match Node::open(disk, config, &mut tracer) {
             Ok((node, report)) => {
                 let replica = &mut self.seats[seat];
@@ -289,6 +351,7 @@ impl World<'_> {
                 replica.applied = applied;
                 replica.led = 0;
                 replica.running = Some(node);
+                self.take_time(seat, Vec::new(), Then::Wait)?;
                 self.wake(seat, now + WORK);
                 Ok(())
             }
@@ -314,6 +377,8 @@ impl World<'_> {
         for seat in self.seats_of(host) {
             if self.seats[seat].flushing {
                 self.queue.at(now, Event::Flush(seat, life));
+            } else if self.seats[seat].departing.is_some() {
+                self.queue.at(now, Event::Depart(seat, life));
             } else {
                 self.seats[seat].wake = None;
                 self.wake(seat, now);

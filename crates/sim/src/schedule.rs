@@ -69,13 +69,12 @@ pub enum Fault {
         /// For how long.
         length: Micros,
     },
-    /// A node's clock jumps ahead. (It is a monotonic clock, so it never jumps back; over a restart it may begin
-    /// anywhere.)
+    /// A process's clock jumps, ahead or back.
     ClockJump {
-        /// Which.
-        node: u32,
+        /// Whose.
+        peer: Peer,
         /// By how much.
-        ahead: Micros,
+        ahead: i64,
     },
     /// No message of `from` reaches `to`.
     Cut {
@@ -191,8 +190,8 @@ pub enum Fault {
         node: u32,
         /// What each sync takes.
         sync: Micros,
-        /// For how long.
-        length: Micros,
+        /// For how long; `None` for ever, also when everything else has healed.
+        length: Option<Micros>,
     },
 }
 
@@ -405,7 +404,11 @@ fn fault(kind: &str, rng: &mut Rng, options: &Options) -> Fault {
         "crash at an I/O" => Fault::CrashAtIo { node, shard, death, ios: rng.below(30), down },
         "power cut of all" => Fault::PowerCutAll { down },
         "pause" => Fault::Pause { node, length },
-        "clock jump" => Fault::ClockJump { node, ahead: rng.between(10_000, 5_000_000) },
+        "clock jump" => {
+            let far = rng.between(10_000, 5_000_000) as i64;
+            let peer = if rng.chance(700_000) { Peer::Node(node) } else { Peer::Gateway(gateway) };
+            Fault::ClockJump { peer, ahead: if rng.chance(500_000) { far } else { -far } }
+        }
         "cut" => {
             let from = rng.below(peers);
             let to = (from + rng.between(1, peers - 1)) % peers;
@@ -433,7 +436,10 @@ fn fault(kind: &str, rng: &mut Rng, options: &Options) -> Fault {
         "damage" => Fault::BitRot { node, shard, place, restart },
         "read errors" => Fault::ReadErrors { node, shard, reads: rng.between(1, 4) as u32 },
         "needless takeover" => Fault::TakeOver { node, shard },
-        "slow disk" => Fault::SlowDisk { node, sync: rng.between(10_000, 150_000), length },
+        "slow disk" => {
+            let sync = if rng.chance(800_000) { rng.between(10_000, 150_000) } else { 1_000_000 };
+            Fault::SlowDisk { node, sync, length: (!rng.chance(300_000)).then_some(length) }
+        }
         _ => Fault::Crash { node, death: Death::Kill, down },
     }
 }

@@ -10,9 +10,11 @@ use trace::{Actor, Kind, Mechanisms, Tracer, emit};
 
 use crate::checkers::{Broken, Finding, Violation, Watch, broken};
 use crate::clients::Client;
+use crate::clock::Clock;
 use crate::disk::Disk;
 use crate::history::Operation;
 use crate::network::Network;
+use crate::process::Then;
 use crate::queue::Queue;
 use crate::rng::Rng;
 use crate::schedule::{Peer, Schedule};
@@ -31,6 +33,8 @@ pub(crate) enum Event {
     Work(usize, u32),
     /// A replica's disk has had the time that a sync takes.
     Flush(usize, u32),
+    /// The syncs within a replica's step have had their time: what the step sent leaves.
+    Depart(usize, u32),
     /// A gateway's timer.
     Tick(usize, u32),
     /// A client goes on.
@@ -67,8 +71,7 @@ pub(crate) struct Host {
     /// It died and left nobody to answer: connections are refused (kill), or hang (power cut).
     pub refuses: bool,
     pub paused_until: Micros,
-    /// Its clock is ahead of virtual time by this much.
-    pub clock: Micros,
+    pub clock: Clock,
     pub slow: Option<Micros>,
     /// Its disks are in another host.
     pub swapped: bool,
@@ -85,6 +88,12 @@ pub(crate) struct Seat {
     pub inbox: VecDeque<Frame>,
     pub wake: Option<Micros>,
     pub flushing: bool,
+    /// What it says when the syncs within its last step have had their time.
+    pub departing: Option<(Vec<Frame>, Then)>,
+    /// Syncs of its disk that took their time.
+    pub syncs_charged: u64,
+    /// What the sync takes that it waits for.
+    pub sync_took: Micros,
     pub tracer: Tracer,
     pub applied: u64,
     /// Its disk was wiped or damaged, and no transfer has finished since.
@@ -99,6 +108,7 @@ pub(crate) struct Seat {
 pub(crate) struct Gate {
     pub running: Option<Gateway>,
     pub life: u32,
+    pub clock: Clock,
     pub wake: Option<Micros>,
     pub tracer: Tracer,
     /// Whose requests it has.
@@ -122,6 +132,8 @@ pub(crate) struct World<'a> {
     pub rng_disk: Rng,
     pub rng_clock: Rng,
     pub healed: bool,
+    /// Since everything healed, each shard had a primary that serves.
+    pub served: bool,
     pub report: Report,
     pub tracer: Tracer,
     trace: Arc<Mutex<Vec<u8>>>,
@@ -155,6 +167,7 @@ impl<'a> World<'a> {
             rng_disk: stream("disk", 0),
             rng_clock: stream("clock", 0),
             healed: false,
+            served: false,
             report: Report { seed: schedule.seed, ..Report::default() },
             tracer: Tracer::off(),
             trace,
@@ -170,13 +183,12 @@ impl<'a> World<'a> {
     /// Builds the cluster: formatted disks, nodes and gateways that start at once, clients.
     fn found(&mut self, mut rng: Rng) {
         for node in 1..=self.options.nodes {
-            let clock = self.rng_clock.below(1 << 30);
             self.hosts.push(Host {
                 up: false,
                 life: 0,
                 refuses: true,
                 paused_until: 0,
-                clock,
+                clock: Clock::default(),
                 slow: None,
                 swapped: false,
                 armed: None,
@@ -194,6 +206,9 @@ impl<'a> World<'a> {
                     inbox: VecDeque::new(),
                     wake: None,
                     flushing: false,
+                    departing: None,
+                    syncs_charged: 0,
+                    sync_took: 0,
                     tracer: Tracer::off(),
                     applied: 0,
                     suspect: false,
@@ -208,6 +223,7 @@ impl<'a> World<'a> {
             self.gates.push(Gate {
                 running: None,
                 life: 0,
+                clock: Clock::default(),
                 wake: None,
                 tracer: Tracer::off(),
                 tokens: BTreeMap::new(),
@@ -246,6 +262,7 @@ impl<'a> World<'a> {
             Event::Arrives(to, frame) => self.arrive(to, frame),
             Event::Work(seat, life) => return self.work(seat, life),
             Event::Flush(seat, life) => return self.flush(seat, life),
+            Event::Depart(seat, life) => return self.depart(seat, life),
             Event::Tick(gateway, life) => self.tick(gateway, life),
             Event::Client(client) => self.client_next(client),
             Event::Refused(gateway, life, node, shard) => self.refused(gateway, life, node, shard),
@@ -374,7 +391,7 @@ impl<'a> World<'a> {
             Peer::Gateway(gateway) => {
                 let gate = &mut self.gates[gateway as usize - 1];
                 if let Some(running) = &mut gate.running {
-                    running.handle(now, frame, &mut gate.tracer);
+                    running.handle(gate.clock.read(now), frame, &mut gate.tracer);
                     self.gateway_outputs(gateway as usize - 1);
                 }
             }
@@ -399,9 +416,10 @@ impl<'a> World<'a> {
         };
         let gate = &mut self.gates[index];
         gate.life = life;
+        gate.clock = Clock::start(now, &mut self.rng_clock);
         gate.tracer = tracer;
         gate.wake = None;
-        gate.running = Some(Gateway::new(config, now));
+        gate.running = Some(Gateway::new(config, gate.clock.read(now)));
         self.queue.at(now, Event::Tick(index, life));
     }
 
@@ -413,7 +431,7 @@ impl<'a> World<'a> {
         }
         gate.wake = None;
         if let Some(running) = &mut gate.running {
-            running.tick(now, &mut gate.tracer);
+            running.tick(gate.clock.read(now), &mut gate.tracer);
             self.gateway_outputs(index);
         }
     }
@@ -422,7 +440,7 @@ impl<'a> World<'a> {
         let now = self.queue.now();
         let gate = &mut self.gates[index];
         if let Some(running) = gate.running.as_mut().filter(|_| gate.life == life) {
-            running.unreachable(now, node, shard, &mut gate.tracer);
+            running.unreachable(gate.clock.read(now), node, shard, &mut gate.tracer);
             self.gateway_outputs(index);
         }
     }
@@ -432,7 +450,7 @@ impl<'a> World<'a> {
         let gate = &mut self.gates[index];
         let Some(running) = &mut gate.running else { return };
         let outputs: Vec<Output> = running.outputs().collect();
-        let deadline = running.next_deadline();
+        let deadline = running.next_deadline().map(|at| gate.clock.when(at));
         let mut frames = Vec::new();
         for output in outputs {
             match output {

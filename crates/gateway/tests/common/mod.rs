@@ -65,6 +65,7 @@ pub fn backup(promised: u64, seq: u64) -> NodeStatus {
         durable: seq,
         committed: 0,
         cut_off_micros: 0,
+        sync_micros: 0,
     }
 }
 
@@ -99,7 +100,10 @@ pub fn writes(outputs: &[Output]) -> Vec<RequestId> {
 pub fn called(outputs: &[Output]) -> Vec<(ShardId, u32, u64)> {
     let call = |output: &Output| match output {
         Output::Send(Frame {
-            message: Message::TakeOver { above }, to: Address::Node(to), shard, ..
+            message: Message::TakeOver { above, .. },
+            to: Address::Node(to),
+            shard,
+            ..
         }) => Some((*shard, to.0, above.0)),
         _ => None,
     };

@@ -104,6 +104,7 @@ impl Seat {
                 waiting_max: 64,
             },
             pid: 0,
+            life: 0,
         };
         Seat::open(config, disk)
     }
@@ -137,12 +138,18 @@ impl Seat {
             }
         }
         let disk = Disk { synced: log.clone(), log, unsynced: Vec::new(), ..self.disk.clone() };
-        *self = Seat::open(self.replica.config().clone(), disk);
+        *self = Seat::open(self.next_life(), disk);
     }
 
     pub fn wipe(&mut self) {
         let disk = Disk::empty(Epoch(0), false, self.disk.position);
-        *self = Seat::open(self.replica.config().clone(), disk);
+        *self = Seat::open(self.next_life(), disk);
+    }
+
+    /// What names the attempts of one life differs in the next.
+    fn next_life(&self) -> Config {
+        let config = self.replica.config().clone();
+        Config { life: config.life + (1 << 32), ..config }
     }
 
     pub fn perform(

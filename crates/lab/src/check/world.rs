@@ -159,7 +159,7 @@ impl World {
 
     /// A takeover by n1 and the opening of a session, without faults; then nothing is on its way.
     fn establish(&mut self) {
-        self.gateway_says(1, Message::TakeOver { above: Epoch(0) });
+        self.gateway_says(1, Message::TakeOver { above: Epoch(0), patience: 0 });
         self.calm();
         self.gateway_says(1, Message::OpenSession);
         self.calm();
@@ -241,7 +241,7 @@ impl World {
             Action::TakeOver(node) => {
                 next.left.takeovers -= 1;
                 let above = next.greatest_promise(scope);
-                next.gateway_says(node, Message::TakeOver { above });
+                next.gateway_says(node, Message::TakeOver { above, patience: 0 });
             }
             Action::Send(write, node) => {
                 next.sent[write as usize] += 1;

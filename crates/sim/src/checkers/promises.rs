@@ -1,6 +1,7 @@
 //! D3: a promise never goes back, over any restart.
 //!
-//! A promise counts from the moment that a frame speaks of it: then somebody may rely on it.
+//! A promise counts from the moment that a frame speaks of it: then somebody may rely on it. A candidate's request does not
+//! speak of its own promise, which it is still making durable; a primary's entries do.
 
 use dataplane::{Epoch, Message};
 
@@ -19,7 +20,7 @@ impl Promises {
     pub fn spoken(&mut self, seat: usize, message: &Message) {
         let epoch = match message {
             Message::Promised { epoch, .. }
-            | Message::PromiseRequest { epoch }
+            | Message::Prepare { epoch, .. }
             | Message::PrepareOk { epoch, .. }
             | Message::Confirmed { epoch, .. } => *epoch,
             _ => return,

@@ -1,0 +1,74 @@
+//! How long to wait: never a constant, because silence is not slowness.
+//!
+//! A fixed patience meets a slower disk one day, and from then on every attempt is given up just before it succeeds: no
+//! primary for ever. So a wait follows what was measured (Jacobson, "Congestion avoidance and control", SIGCOMM 1988;
+//! RFC 6298), and doubles with each failure: what was never measured is found by doubling, in bounded time.
+
+use crate::types::Micros;
+
+/// Nothing within the fault model takes longer; a clock that jumps shows more.
+const MEASURED_MAX: Micros = 10_000_000;
+/// Longest wait: a few syncs and round trips of the slowest kind.
+pub const PATIENCE_MAX: Micros = 30_000_000;
+
+/// How long something takes, as measured so far.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub struct Measured {
+    mean: Micros,
+    deviation: Micros,
+}
+
+impl Measured {
+    /// It took so long this time.
+    pub fn note(&mut self, took: Micros) {
+        let took = took.min(MEASURED_MAX);
+        if self.mean == 0 {
+            (self.mean, self.deviation) = (took, took / 4);
+            return;
+        }
+        let off = took.abs_diff(self.mean);
+        self.deviation = (3 * self.deviation + off) / 4;
+        self.mean = (7 * self.mean + took) / 8;
+    }
+
+    /// It hardly ever takes longer than this; 0 if it was never measured.
+    pub fn usually(&self) -> Micros {
+        self.mean + 4 * self.deviation
+    }
+}
+
+/// How long to wait for something that `usually` takes so long, after `failures` waits in vain; at least `least`, which
+/// doubles with each failure: what was measured too small, or never, is overtaken.
+pub fn patience(least: Micros, usually: Micros, failures: u32) -> Micros {
+    (least << failures.min(16)).max(usually).min(PATIENCE_MAX.max(least))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_disk_that_turns_slow_is_waited_for_from_its_first_slow_sync_on() {
+        let mut sync = Measured::default();
+        assert_eq!(sync.usually(), 0);
+        (0..100).for_each(|_| sync.note(1_000));
+        assert!((1_000..1_100).contains(&sync.usually()), "{sync:?}");
+        sync.note(1_000_000);
+        assert!(sync.usually() >= 1_000_000, "{sync:?}");
+        (0..100).for_each(|_| sync.note(1_000));
+        assert!(sync.usually() < 2_000, "a disk that is quick again is known to be: {sync:?}");
+    }
+
+    #[test]
+    fn a_wait_in_vain_doubles_the_next_one_up_to_the_longest() {
+        assert_eq!((patience(100, 0, 0), patience(100, 250, 0), patience(100, 250, 2)), (100, 250, 400));
+        assert_eq!((patience(100, 250, 1), patience(100_000, 0, 99)), (250, PATIENCE_MAX));
+    }
+
+    #[test]
+    fn a_clock_that_jumped_makes_nobody_wait_for_ever() {
+        let mut trip = Measured::default();
+        trip.note(u64::MAX);
+        assert!(patience(100, trip.usually(), u32::MAX) <= PATIENCE_MAX);
+    }
+}
