@@ -8,7 +8,7 @@
 //! | `Contradicted` | primary → backup | you acknowledged more than your log has |
 //! | `PromiseRequest` | candidate → node | promise me this epoch |
 //! | `Promised` | node → candidate | promised, durably; my log ends here |
-//! | `Fenced` | node → node | your epoch is over: I promised a greater one |
+//! | `Fenced` | node → node | not in this epoch: I promised it, or a greater one, elsewhere; or my log is unproven |
 //! | `Confirm`, `Confirmed` | primary ↔ backup | am I still primary? (for reads) |
 //! | `Behind` | primary → backup | what you lack is no longer in my log: fetch my state |
 //! | `Pull`, `Chunk` | receiver ↔ primary | state transfer, in pieces |

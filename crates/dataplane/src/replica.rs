@@ -328,7 +328,7 @@ impl Replica {
             }
             Message::PromiseRequest { epoch } => self.on_promise_request(from, epoch, t),
             Message::Promised { epoch, tail } => self.on_promised(now, from, epoch, tail, t),
-            Message::Fenced { promised } => self.on_fenced(promised, t),
+            Message::Fenced { promised } => self.on_fenced(now, from, promised, t),
             Message::Confirm { epoch, round } => self.on_confirm(from, epoch, round, t),
             Message::Confirmed { epoch, round } => self.on_confirmed(now, from, epoch, round, t),
             Message::Behind { epoch, retained_from } => self.on_behind(now, from, epoch, retained_from, t),

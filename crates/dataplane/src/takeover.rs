@@ -13,7 +13,7 @@
 //! 5. It appends a marker in its own epoch, and serves once that is committed: only then does it know which of its older
 //!    entries are.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use trace::{Kind, Tracer, emit};
 
@@ -32,6 +32,8 @@ pub(crate) struct Candidate {
     pub asked_by: GatewayId,
     /// Who promised, and where their logs end; the candidate included.
     promises: BTreeMap<NodeId, Tail>,
+    /// Who will not promise this epoch.
+    refusals: BTreeSet<NodeId>,
 }
 
 impl Replica {
@@ -65,14 +67,15 @@ impl Replica {
         self.raise_promise(epoch);
         let promises = BTreeMap::from([(self.config.me, self.log.tail())]);
         let gives_up_at = now + self.config.timing.candidate_patience.max(patience.min(PATIENCE_MAX));
-        self.role = Role::Candidate(Candidate { epoch, gives_up_at, asked_by: gateway, promises });
+        let refusals = BTreeSet::new();
+        self.role = Role::Candidate(Candidate { epoch, gives_up_at, asked_by: gateway, promises, refusals });
         self.lead_if_supported(now, t);
     }
 
     pub(crate) fn on_promise_request(&mut self, from: NodeId, epoch: Epoch, t: &mut Tracer) {
         if self.vote_withheld() {
             emit!(t, Kind::VoteWithheld { to: from.0, why: "its log is unproven".into() });
-            return;
+            return self.send(Address::Node(from), Message::Fenced { promised: epoch });
         }
         if !guard::one_candidate_per_epoch(self.config.mechanisms, self.promised, epoch) {
             emit!(
@@ -116,6 +119,8 @@ impl Replica {
         if candidate.epoch != epoch {
             return;
         }
+        // A copy of the request may have been refused before.
+        candidate.refusals.remove(&from);
         candidate.promises.insert(from, tail);
         emit!(
             t,
@@ -135,11 +140,13 @@ impl Replica {
         let (on, members, own) = (self.config.mechanisms, self.config.members.len(), self.log.tail());
         let supports = |tail: &&Tail| guard::most_complete_log(on, own, **tail);
         let supporters = candidate.promises.values().filter(supports).count();
-        let refusers = candidate.promises.len() - supporters;
+        let more_complete = candidate.promises.len() - supporters;
+        let lost = more_complete + candidate.refusals.len();
         if guard::promise_majority(on, supporters, members) {
             self.lead(now, t);
-        } else if refusers > members - guard::majority(members) {
-            self.abandon(now, "another log is more complete".into(), t);
+        } else if lost > members - guard::majority(members) {
+            let why = if more_complete > 0 { "another log is more complete" } else { "too many refused" };
+            self.abandon(now, why.into(), t);
         }
     }
 
@@ -178,16 +185,24 @@ impl Replica {
     }
 
     /// Somebody promised a greater epoch. A primary or candidate of a lower one cannot go on: that replica would refuse
-    /// it for ever. The next takeover picks an epoch above.
-    pub(crate) fn on_fenced(&mut self, promised: Epoch, t: &mut Tracer) {
+    /// it for ever. The next takeover picks an epoch above. A candidate that too many refuse in its very epoch need not
+    /// wait for its patience to end: two that collided with each other would stand in the way of a third.
+    pub(crate) fn on_fenced(&mut self, now: Micros, from: NodeId, promised: Epoch, t: &mut Tracer) {
         self.seen = self.seen.max(promised);
-        let own = match &self.role {
+        let own = match &mut self.role {
             Role::Backup => return,
-            Role::Candidate(candidate) => candidate.epoch,
+            Role::Candidate(candidate) => {
+                if candidate.epoch == promised && !candidate.promises.contains_key(&from) {
+                    candidate.refusals.insert(from);
+                }
+                candidate.epoch
+            }
             Role::Primary(primary) => primary.epoch,
         };
         if promised > own {
             self.step_down(promised, t);
+        } else {
+            self.lead_if_supported(now, t);
         }
     }
 }

@@ -24,8 +24,8 @@ use crate::guard;
 
 /// How long to wait for the logs of more than the first nodes, in microseconds.
 const ASK_AROUND: Micros = 60_000;
-/// A takeover takes no more answers in a row: two syncs of a promise, one of the marker, and the ways there and back.
-const STEPS_TAKEOVER: Micros = 4;
+/// A takeover takes no more in a row: two syncs of a promise, one of the marker, and the ways there and back.
+const STEPS_TAKEOVER: Micros = 3;
 /// A primary is silent for no more answers in a row: a promise or a checkpoint takes several syncs.
 const STEPS_SILENT: Micros = 3;
 /// A patience that nothing was measured for grows to no more than this many doublings: a few seconds.
@@ -46,14 +46,17 @@ struct Heard {
     status: Option<NodeStatus>,
     /// What a probe and its answer take.
     trip: Measured,
-    /// What a sync takes there, as last told.
-    sync: Micros,
 }
 
 impl Heard {
-    /// What the node usually takes for an answer that waits for its device; `None` if it was never heard.
+    /// What the node usually takes for an answer that waits for its device; `None` if it is not heard.
     fn takes(&self) -> Option<Micros> {
-        Some(self.trip.usually() + self.sync).filter(|takes| *takes > 0)
+        Some(self.trip.usually() + self.status.as_ref()?.sync_micros.min(PATIENCE_MAX))
+    }
+
+    /// May it vote?
+    fn is_proven(&self) -> bool {
+        self.status.as_ref().is_some_and(|status| status.proof == Proof::Proven)
     }
 }
 
@@ -144,8 +147,7 @@ impl Search {
         if asked_at > 0 {
             heard.trip.note(now.saturating_sub(asked_at));
         }
-        (heard.at, heard.asked_at) = (now, asked_at);
-        (heard.sync, heard.status) = (status.sync_micros.min(PATIENCE_MAX), Some(status.clone()));
+        (heard.at, heard.asked_at, heard.status) = (now, asked_at, Some(status.clone()));
         let serves = status.role == RoleName::Primary && status.serving;
         if let State::Called { node, above, since } = self.state
             && node == from
@@ -239,9 +241,11 @@ impl Search {
         self.suspect(now, "it answers probes but no requests", t);
     }
 
-    /// What one step of a takeover takes: the answer of a majority, each node's after a sync. 0 if that is not known.
+    /// What one step of a takeover takes: the answer of a majority of those that vote, each after a sync. 0 if that is not
+    /// known.
     fn majority_takes(&self) -> Micros {
-        let mut takes: Vec<Micros> = self.heard.values().filter_map(Heard::takes).collect();
+        let voters = self.heard.values().filter(|heard| heard.is_proven());
+        let mut takes: Vec<Micros> = voters.filter_map(Heard::takes).collect();
         takes.sort_unstable();
         takes.get(majority(self.config.nodes.len()) - 1).copied().unwrap_or(0)
     }
