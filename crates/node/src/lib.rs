@@ -5,7 +5,7 @@
 //!
 //! # The host's loop
 //!
-//! 1. [`Node::handle`] each frame that has arrived, [`Node::tick`] if [`Node::next_deadline`] has passed. If it is then
+//! 1. [`drop_superseded`] requests, [`Node::handle`] each frame that has arrived, [`Node::tick`] if [`Node::next_deadline`] has passed. If it is then
 //!    [`Node::parked`], go on with 3.
 //! 2. [`Node::settle`] once: what arrived goes to the backups as one batch, all waiting reads share one round.
 //! 3. Send [`Node::outbox`]. Nothing in it waits for the own disk.
@@ -473,6 +473,23 @@ impl<D: Device> Node<D> {
             }
         }
         Ok(())
+    }
+}
+
+/// Drops from a batch of frames the requests for a promise that a later one of the same candidate makes pointless: each
+/// would cost syncs, and a replica that has been slow finds one of every attempt. A dropped frame is a lost one, which the
+/// rules allow at any time.
+pub fn drop_superseded(frames: &mut Vec<Frame>) {
+    let asked = |frame: &Frame| match frame.message {
+        Message::PromiseRequest { epoch } => Some((frame.from, epoch)),
+        _ => None,
+    };
+    let all: Vec<(Address, dataplane::Epoch)> = frames.iter().filter_map(asked).collect();
+    if all.len() > 1 {
+        frames.retain(|frame| {
+            asked(frame)
+                .is_none_or(|(from, epoch)| !all.iter().any(|other| other.0 == from && other.1 > epoch))
+        });
     }
 }
 

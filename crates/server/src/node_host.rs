@@ -292,6 +292,7 @@ impl Seat {
         loop {
             // 1. Handle what has arrived. Two lists take turns, so that neither has to grow anew.
             std::mem::swap(&mut *ports.arrived.borrow_mut(), &mut handled);
+            node::drop_superseded(&mut handled);
             for frame in handled.drain(..) {
                 if frame.message == Message::TraceRequest {
                     let reply = Message::TraceReply { lines: ring.lines() };

@@ -73,8 +73,7 @@ impl World<'_> {
 
     /// Is it later than so many microseconds, and so many syncs of the slowest disk, after the healing?
     fn is_late(&self, (micros, syncs): (Micros, Micros)) -> bool {
-        let sync = self.hosts.iter().filter_map(|host| host.slow).max().unwrap_or(0);
-        self.queue.now() > self.schedule.heal_at + micros + syncs * sync
+        self.queue.now() > self.schedule.heal_at + micros + syncs * self.schedule.slowest_sync()
     }
 
     /// Does a primary of the shard serve?

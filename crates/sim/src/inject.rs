@@ -20,6 +20,15 @@ impl Schedule {
     pub(crate) fn misdirects(&self) -> bool {
         self.steps.iter().any(|step| matches!(step.fault, Fault::Misdirect { .. }))
     }
+
+    /// What a sync of the slowest disk takes: what it has begun it has to end, even if it is quick again.
+    pub(crate) fn slowest_sync(&self) -> Micros {
+        let slow = |step: &crate::schedule::Step| match step.fault {
+            Fault::SlowDisk { sync, .. } => Some(sync),
+            _ => None,
+        };
+        self.steps.iter().filter_map(slow).max().unwrap_or(0)
+    }
 }
 
 impl World<'_> {

@@ -127,7 +127,8 @@ impl World<'_> {
         let local = self.hosts[self.host_of(seat)].clock.read(now);
         let replica = &mut self.seats[seat];
         replica.wake = None;
-        let frames: Vec<Frame> = replica.inbox.drain(..).collect();
+        let mut frames: Vec<Frame> = replica.inbox.drain(..).collect();
+        node::drop_superseded(&mut frames);
         let Some(node) = &mut replica.running else { return Ok(()) };
         let t = &mut replica.tracer;
         let result = (|| {
