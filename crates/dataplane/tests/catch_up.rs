@@ -23,6 +23,7 @@ impl Backup {
             mechanisms: Mechanisms::all(),
             timing: Timing::default(),
             pid: 7,
+            life: 7,
         };
         let restored = Restored {
             promised: Epoch(0),

@@ -25,7 +25,7 @@ use crate::format::checkpoint_chunk::{ChunkHeader, ItemHeader, Slot, StreamHead}
 use crate::format::data_record::{self, units_max};
 use crate::format::wal_record::{WalRecord, record_bytes};
 use crate::guard;
-use crate::types::{Extent, Sizes, Space, UNIT};
+use crate::types::{Extent, Reserve, Sizes, Space, UNIT};
 
 /// Of a large device, so many bytes are kept free for the owner's state in a checkpoint; of a small one, a sixteenth. The
 /// same on every device of a size, whatever the owner's state is now.
@@ -92,12 +92,22 @@ impl<D: Device> Engine<D> {
     /// Would all of these be appended, with tags of this length? For an owner that has to know before it decides. Never
     /// says yes and then refuses.
     pub fn has_room(&mut self, ops: impl Iterator<Item: Into<Sizes>>, tag_bytes: usize) -> bool {
+        self.has_room_beside(ops, tag_bytes, Reserve::Truncations)
+    }
+
+    /// The same, with more or less of the log kept for others.
+    pub fn has_room_beside(
+        &mut self,
+        ops: impl Iterator<Item: Into<Sizes>>,
+        tag_bytes: usize,
+        reserve: Reserve,
+    ) -> bool {
         let (mut log_bytes, mut more) = (0, Claim::default());
         for sizes in ops.map(Into::into) {
             more += sizes.value_bytes.map_or(Claim::default(), |bytes| Claim::of(sizes.key_bytes, bytes));
             log_bytes += record_bytes(sizes.key_bytes, tag_bytes);
         }
-        let log_fits = self.log.room(log_bytes, false).is_ok();
+        let log_fits = self.log.room(log_bytes, reserve).is_ok();
         self.starved |= !log_fits;
         log_fits && self.room(more).is_ok()
     }

@@ -29,8 +29,8 @@ use crate::recent::Recent;
 use crate::recovery::{RecoveryReport, recover};
 use crate::transfer::Install;
 use crate::types::{
-    Condition, Entry, Extent, Identity, KEY_BYTES_MAX, Layout, Lsn, Op, Outcome, Seq, Standing, Synced,
-    TAG_BYTES_MAX, UNIT, VALUE_BYTES_MAX,
+    Condition, Entry, Extent, Identity, KEY_BYTES_MAX, Layout, Lsn, Op, Outcome, Reserve, Seq, Standing,
+    Synced, TAG_BYTES_MAX, UNIT, VALUE_BYTES_MAX,
 };
 
 /// One device, open.
@@ -143,7 +143,7 @@ impl<D: Device> Engine<D> {
         };
         let key = op.key().cloned().unwrap_or_default();
         check_sizes(&op, &key, tag)?;
-        if let Err((needed, free)) = self.log.room(record_bytes(key.len(), tag.len()), false) {
+        if let Err((needed, free)) = self.log.room(record_bytes(key.len(), tag.len()), Reserve::Truncations) {
             self.starved = true;
             return Err(AppendError::WalFull { needed, free });
         }
@@ -179,7 +179,7 @@ impl<D: Device> Engine<D> {
         if from > self.last_seq() {
             return Ok(());
         }
-        if let Err((needed, free)) = self.log.room(record_bytes(0, 0), true) {
+        if let Err((needed, free)) = self.log.room(record_bytes(0, 0), Reserve::Nothing) {
             self.starved = true;
             return Err(WriteError::WalFull { needed, free });
         }

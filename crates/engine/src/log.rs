@@ -20,11 +20,13 @@ use crate::device::Device;
 use crate::format::data_record::{self, DataHeader};
 use crate::format::wal_record::{WalHeader, WalRecord, record_bytes};
 use crate::guard;
-use crate::types::{Lsn, Seq, UNIT};
+use crate::types::{Lsn, Reserve, Seq, UNIT};
 
 /// Kept free by appends, so that truncations find room in a log that is full of entries: eight of them (four in the
 /// smallest rings), each in a batch of its own.
 const TRUNCATION_BYTES_MAX: u64 = 8 * UNIT;
+/// Kept free by [`Reserve::Progress`].
+const ENTRIES_BYTES: u64 = 128 * UNIT;
 /// Memory of a batch beyond this is given back with it, and not kept for the next ones.
 const KEPT_BYTES: usize = 1 << 20;
 
@@ -210,10 +212,16 @@ impl Log {
         next_sector(self.end).0 - self.start.0
     }
 
-    /// Is there room for a record? Else the bytes needed and free.
-    pub(crate) fn room(&self, bytes: u32, truncation: bool) -> Result<(), (u64, u64)> {
-        let reserve = if truncation { 0 } else { TRUNCATION_BYTES_MAX.min(self.ring.bytes / 8) };
-        let free = (self.ring.bytes - self.used()).saturating_sub(reserve);
+    /// Is there room for a record beside the reserve? Else the bytes needed and free.
+    pub(crate) fn room(&self, bytes: u32, reserve: Reserve) -> Result<(), (u64, u64)> {
+        let (truncations, entries) =
+            (TRUNCATION_BYTES_MAX.min(self.ring.bytes / 8), ENTRIES_BYTES.min(self.ring.bytes / 8));
+        let kept = match reserve {
+            Reserve::Nothing => 0,
+            Reserve::Truncations => truncations,
+            Reserve::Progress => truncations + entries,
+        };
+        let free = (self.ring.bytes - self.used()).saturating_sub(kept);
         let needed = next_sector(Lsn(self.end.0 + u64::from(bytes))).0 - next_sector(self.end).0;
         if needed <= free { Ok(()) } else { Err((needed, free)) }
     }

@@ -268,3 +268,16 @@ pub struct Space {
     /// Bytes the index would take in a checkpoint.
     pub index_bytes: u64,
 }
+
+/// Room in the log that is not for everybody.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reserve {
+    /// All of it may be used: for truncations, which give room.
+    Nothing,
+    /// What truncations need is kept.
+    Truncations,
+    /// Beside that, room is kept for entries with which what is in the log can be committed, and then leave it. Without it
+    /// (1) a log is full of entries of an old epoch; (2) each new primary finds no room for its marker; (3) nothing is
+    /// ever committed again, so nothing ever leaves the log.
+    Progress,
+}

@@ -33,7 +33,7 @@ use dataplane::{
     Address, ClusterId, Durable, Effect, Event, Frame, Held, Message, Micros, NodeId, NodeStatus, Op,
     Refusable, Refusal, Replica, Restored, ShardId, Timing, guard, wire,
 };
-use engine::{CheckpointProgress, Device, Engine, RecoveryReport, Standing};
+use engine::{CheckpointProgress, Device, Engine, RecoveryReport, Reserve, Standing};
 use trace::{EventId, Kind, Mechanisms, Tracer, emit};
 
 /// A transfer in progress delays the next checkpoint by this long, in microseconds: a new checkpoint makes the receiver
@@ -218,16 +218,32 @@ impl<D: Device> Node<D> {
             // log would say "no effect" while another copy of the request is in the log already, or comes later, when
             // there is room.
             Message::Write { request, op }
-                if self.replica.is_primary() && !has_room(&mut self.engine, [&*op]) =>
+                if self.replica.is_primary() && !has_room(&mut self.engine, [&*op], Reserve::Progress) =>
             {
                 // Where a checkpoint is about to give room, or to show that there is none, it is waited for.
                 let later = self.engine.checkpoint_due() || self.engine.checkpoint_running();
                 *op = Op::Nop;
-                if later || !has_room(&mut self.engine, [&*op]) {
+                if later || !has_room(&mut self.engine, [&*op], Reserve::Progress) {
                     let what = Refusable::Write(*request);
                     self.post(frame.from, Message::Refused { what, why: Refusal::Busy }, t);
                     return Ok(());
                 }
+            }
+            Message::OpenSession
+                if self.replica.is_primary()
+                    && !has_room(&mut self.engine, [&Op::Nop], Reserve::Progress) =>
+            {
+                let refused = Message::Refused { what: Refusable::OpenSession, why: Refusal::Busy };
+                self.post(frame.from, refused, t);
+                return Ok(());
+            }
+            // Both would append a marker. Whoever asks, asks again, or asks somebody else.
+            Message::TakeOver { .. } | Message::Pull { unproven: true, .. }
+                if !has_room(&mut self.engine, [&Op::Nop], Reserve::Truncations) =>
+            {
+                let why = format!("{} while the log has no room for a marker", frame.message.name());
+                emit!(t, Kind::FrameRefused { why });
+                return Ok(());
             }
             // A backup takes the entries that fit, and acknowledges no more than it took. What it has it need not take.
             Message::Prepare { entries, .. } => {
@@ -235,7 +251,7 @@ impl<D: Device> Node<D> {
                 let new =
                     |fit| entries[..fit].iter().filter(|entry| !replica.has(entry)).map(|entry| &entry.op);
                 let mut fit = entries.len();
-                while fit > 0 && !has_room(engine, new(fit)) {
+                while fit > 0 && !has_room(engine, new(fit), Reserve::Truncations) {
                     fit -= 1;
                 }
                 if fit < entries.len() {
@@ -493,6 +509,10 @@ pub fn drop_superseded(frames: &mut Vec<Frame>) {
     }
 }
 
-fn has_room<'a, D: Device>(engine: &mut Engine<D>, ops: impl IntoIterator<Item = &'a Op>) -> bool {
-    engine.has_room(ops.into_iter().map(convert::sizes), convert::TAG_BYTES_MAX)
+fn has_room<'a, D: Device>(
+    engine: &mut Engine<D>,
+    ops: impl IntoIterator<Item = &'a Op>,
+    beside: Reserve,
+) -> bool {
+    engine.has_room_beside(ops.into_iter().map(convert::sizes), convert::TAG_BYTES_MAX, beside)
 }
