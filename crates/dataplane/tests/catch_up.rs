@@ -1,8 +1,8 @@
 //! What a backup says to whoever leads, driven without a device: every effect succeeds at once.
 
 use dataplane::{
-    Address, Chunk, Config, Effect, Entry, Epoch, Event, Held, Message, Micros, NodeId, Op, Origin, Outcome,
-    Proof, Replica, Restored, Tail, Timing, guard, wire,
+    Address, Chunk, Config, Effect, Entry, Epoch, Event, GatewayId, Held, Message, Micros, NodeId, Op,
+    Origin, Outcome, Proof, Replica, Restored, Tail, Timing, guard, wire,
 };
 use trace::{Mechanisms, Tracer};
 
@@ -17,13 +17,17 @@ struct Backup {
 impl Backup {
     /// n2 of three, with a log of entries of these epochs behind a checkpoint.
     fn with(checkpoint: u64, epochs: &[u64], proven: bool) -> Backup {
+        Backup::life(checkpoint, epochs, proven, 7)
+    }
+
+    fn life(checkpoint: u64, epochs: &[u64], proven: bool, life: u64) -> Backup {
         let config = Config {
             me: NodeId(2),
             members: [1, 2, 3].map(NodeId).to_vec(),
             mechanisms: Mechanisms::all(),
             timing: Timing::default(),
             pid: 7,
-            life: 7,
+            life,
         };
         let restored = Restored {
             promised: Epoch(0),
@@ -34,6 +38,11 @@ impl Backup {
         };
         let replica = Replica::restore(config, restored).unwrap();
         Backup { replica, now: 1_000, sent: Vec::new(), done: Vec::new() }
+    }
+
+    /// What its n-th transfer is called.
+    fn transfer(&self, n: u64) -> u64 {
+        self.replica.config().life ^ n
     }
 
     fn step(&mut self, event: Event) -> Vec<Message> {
@@ -124,22 +133,24 @@ fn a_piece_of_a_state_that_does_not_come_is_asked_for_again() {
         messages.into_iter().filter_map(pull).collect()
     };
     assert_eq!(b.replica.next_deadline(), None);
-    assert_eq!(pulls(b.hears(1, prepare(3, (0, 0), &[3], 0))), [(1_000, vec![])]);
+    let first = b.transfer(1);
+    assert_eq!(pulls(b.hears(1, prepare(3, (0, 0), &[3], 0))), [(first, vec![])]);
     assert_eq!(b.replica.status(b.now).proof, Proof::Transferring);
     let wait = Timing::default().resend_after;
     assert_eq!(b.replica.next_deadline(), Some(1_000 + wait));
     b.now += wait - 1;
     assert_eq!(pulls(b.step(Event::Tick)), []);
     b.now += 1;
-    assert_eq!(pulls(b.step(Event::Tick)), [(1_000, vec![])], "under the name that the transfer has");
+    assert_eq!(pulls(b.step(Event::Tick)), [(first, vec![])], "under the name that the transfer has");
+    assert_eq!(b.replica.next_deadline(), Some(b.now + 2 * wait), "what was asked in vain gets more time");
     // A piece comes, and the next one is asked for.
     let chunk = Chunk { seq: 8, items: Vec::new(), next: Some(vec![9]), host_state: Vec::new() };
-    let (epoch, transfer, cursor) = (Epoch(3), 1_000, Vec::new());
+    let (epoch, transfer, cursor) = (Epoch(3), first, Vec::new());
     b.now += 10;
-    assert_eq!(pulls(b.hears(1, Message::Chunk { epoch, transfer, cursor, chunk })), [(1_000, vec![9])]);
+    assert_eq!(pulls(b.hears(1, Message::Chunk { epoch, transfer, cursor, chunk })), [(first, vec![9])]);
     assert_eq!(b.replica.next_deadline(), Some(b.now + wait));
     // A greater epoch is promised elsewhere: its primary is heard, and the transfer begins anew from there.
-    assert_eq!(pulls(b.hears(3, prepare(4, (0, 0), &[4], 0))), [(b.now, vec![])]);
+    assert_eq!(pulls(b.hears(3, prepare(4, (0, 0), &[4], 0))), [(b.transfer(2), vec![])]);
 }
 
 #[test]
@@ -155,7 +166,7 @@ fn state_comes(b: &mut Backup, seq: u64, epoch: u64) -> Vec<Message> {
     b.hears(1, Message::Behind { epoch: Epoch(3), retained_from: 7 });
     let host_state = wire::encode_value(&(Epoch(epoch), 0_u32));
     let chunk = Chunk { seq, items: Vec::new(), next: None, host_state };
-    let (epoch, transfer, cursor) = (Epoch(3), b.now, Vec::new());
+    let (epoch, transfer, cursor) = (Epoch(3), b.transfer(1), Vec::new());
     b.hears(1, Message::Chunk { epoch, transfer, cursor, chunk })
 }
 
@@ -174,4 +185,56 @@ fn a_state_that_tells_nothing_new_does_not_replace_a_log_that_has_more() {
     let mut b = Backup::with(0, &[1, 1, 1, 1], true);
     assert_eq!(state_comes(&mut b, 4, 2), []);
     assert!(installs(&b), "{:?}", b.done);
+}
+
+/// The clocks of both processes begin anew, and show the same when their transfers begin. The primary would take the second
+/// for the first, and send a checkpoint from before what was acknowledged in between.
+#[test]
+fn a_disk_replaced_twice_is_filled_by_two_transfers_with_two_names() {
+    let name = |life: u64| {
+        let mut b = Backup::life(0, &[], false, life);
+        match b.hears(1, prepare(3, (0, 0), &[3], 0))[..] {
+            [Message::Pull { transfer, .. }] => transfer,
+            _ => panic!("it asks for a state"),
+        }
+    };
+    assert_ne!(name(0x1234_5678_9abc_def0), name(0x0fed_cba9_8765_4321));
+}
+
+/// A last record that has rotted is taken for a torn tail: nothing on the device tells the difference. The primary knows.
+#[test]
+fn a_backup_that_lost_what_it_acknowledged_stops_voting_and_asks_for_a_state() {
+    let mut b = Backup::with(0, &[3, 3, 3], true);
+    let prepared = b.hears(1, prepare(3, (3, 4), &[3], 4));
+    assert_eq!(prepared, [Message::PrepareRefused { epoch: Epoch(3), prev: 4, last: 3 }]);
+    // A late frame tells of no more than the log has.
+    assert_eq!(b.hears(1, Message::Contradicted { epoch: Epoch(3), acknowledged: 3 }), []);
+    assert!(b.replica.is_proven());
+    b.hears(1, Message::Contradicted { epoch: Epoch(3), acknowledged: 4 });
+    assert_eq!(b.done, [Effect::Unprove]);
+    assert!(matches!(b.hears(1, prepare(3, (3, 4), &[3], 4))[..], [Message::Pull { unproven: true, .. }]));
+}
+
+/// One frame would be the last that the cluster ever heeds: no epoch is greater than the greatest.
+#[test]
+fn an_epoch_that_cannot_be_is_no_epoch() {
+    let greatest = Epoch(u64::MAX);
+    for (from, message) in [
+        (
+            Address::Gateway(GatewayId { gateway: 1, life: 1 }),
+            Message::TakeOver { above: greatest, patience: 0 },
+        ),
+        (Address::Node(NodeId(1)), Message::PromiseRequest { epoch: greatest }),
+        (Address::Node(NodeId(1)), Message::Fenced { promised: greatest }),
+        (Address::Node(NodeId(1)), Message::Confirm { epoch: greatest, round: 1 }),
+        (Address::Node(NodeId(1)), prepare(u64::MAX, (3, 1), &[], 0)),
+    ] {
+        let mut b = Backup::with(0, &[3], true);
+        assert_eq!(b.step(Event::Message(from, message.clone())), [], "{}", message.name());
+        assert_eq!((b.done.len(), b.replica.status(b.now).promised), (0, Epoch(3)), "{}", message.name());
+        // And somebody may still lead.
+        let call = Message::TakeOver { above: Epoch(3), patience: 0 };
+        b.step(Event::Message(Address::Gateway(GatewayId { gateway: 1, life: 1 }), call));
+        assert_eq!(b.replica.status(b.now).promised, Epoch(4), "{}", message.name());
+    }
 }

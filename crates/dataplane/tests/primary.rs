@@ -42,6 +42,7 @@ impl Host {
             mechanisms: Mechanisms::all(),
             timing,
             pid: 7,
+            life: 7,
         };
         let restored = Restored {
             promised: Epoch(0),
@@ -498,5 +499,6 @@ fn a_primary_whose_device_is_damaged_leads_no_more_and_votes_no_more() {
     host.step(Event::Damaged);
     let status = host.replica.status(host.now);
     assert_eq!((status.role, status.proof), (RoleName::Backup, Proof::Unproven));
-    assert_eq!(host.peer(2, Message::PromiseRequest { epoch: Epoch(epoch.0 + 1) }), []);
+    let epoch = Epoch(epoch.0 + 1);
+    assert_eq!(host.peer(2, Message::PromiseRequest { epoch }), [Message::Fenced { promised: epoch }]);
 }

@@ -344,17 +344,20 @@ impl Search {
         if now < since || fresh.is_empty() || (!enough && now < since + self.ask_around()) {
             return None;
         }
-        // Only every other attempt avoids the lost primary: nobody else can lead if its log is the most complete one of
-        // those that may vote.
+        // Only every other attempt avoids the lost primary, and none for somebody whom no majority can support.
         let lost = self.lost.as_ref().map(|(node, _)| *node).filter(|_| self.attempt.is_multiple_of(2));
+        let opposes = |heard: &Heard, tail| {
+            heard.status.as_ref().is_some_and(|other| other.proof != Proof::Proven || other.tail > tail)
+        };
+        let supported =
+            |tail| self.heard.values().filter(|heard| !opposes(heard, tail)).count() >= majority(nodes);
         let preference =
             |node: NodeId| (nodes as u32 + node.0 - 1 - self.shard % nodes as u32) % nodes as u32;
-        fresh
-            .into_iter()
-            .max_by_key(|(node, status)| {
-                (Some(*node) != lost, status.tail, std::cmp::Reverse(preference(*node)))
-            })
-            .map(|(node, _)| node)
+        let best = fresh.iter().max_by_key(|(node, status)| {
+            let preference = std::cmp::Reverse(preference(*node));
+            (supported(status.tail), Some(*node) != lost, status.tail, preference)
+        });
+        best.map(|(node, _)| *node)
     }
 
     pub fn next_deadline(&self) -> Micros {

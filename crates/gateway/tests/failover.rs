@@ -3,7 +3,7 @@
 mod common;
 
 use common::*;
-use dataplane::{Epoch, Message, Micros, NodeId, NodeStatus, Proof};
+use dataplane::{Epoch, Message, Micros, NodeId, NodeStatus, Proof, RoleName};
 use gateway::{Failover, Gateway, Output, Timing};
 use trace::Tracer;
 
@@ -213,9 +213,9 @@ fn a_called_node_has_all_of_its_time_and_the_next_attempt_waits_from_its_end_on(
     let mut called_at = Vec::new();
     for now in (2_201..failed + 3 * patience).step_by(1_000) {
         let mut outputs = tick(&mut g, now);
-        for node in 2..=3 {
-            outputs.extend(says(&mut g, now, now, node, backup(1, 5)));
-        }
+        let stands = NodeStatus { role: RoleName::Candidate, ..backup(2, 5) };
+        outputs.extend(says(&mut g, now, now, 2, if now < failed { stands } else { backup(2, 5) }));
+        outputs.extend(says(&mut g, now, now, 3, backup(1, 5)));
         called_at.extend(called(&outputs).iter().map(|_| now));
     }
     let again = called_at[0];
@@ -252,7 +252,7 @@ fn a_gateway_wants_to_be_woken_when_a_silence_a_call_or_a_wait_has_lasted_long_e
     // All are asked again at once when the wait is over, and not only when it is time for the next probe.
     let early = probed.windows(2).find(|pair| pair[1] - pair[0] != timing.probe_every).unwrap()[1];
     assert!((failed + timing.takeover_patience..=failed + 2 * timing.takeover_patience).contains(&early));
-    assert_eq!(others, [failed, early + 60_000]);
+    assert_eq!(others, [failed, early + 2 * 60_000], "and more time is given to those who answer late");
 }
 
 #[test]
@@ -263,4 +263,83 @@ fn all_are_asked_once_when_a_primary_is_lost() {
     assert_eq!(probes(&g.outputs().collect::<Vec<_>>()), 3);
     assert_eq!(probes(&says(&mut g, 2_000, 2_000, 2, backup(1, 5))), 0, "not once more for each answer");
     assert_eq!(probes(&tick(&mut g, 2_000)), 0);
+}
+
+/// Syncs of a second, round trips of half a second: an attempt that is given as long as on a quick disk never succeeds.
+#[test]
+fn a_takeover_is_waited_for_as_long_as_syncs_and_round_trips_take() {
+    let (trip, sync) = (500_000, 1_000_000);
+    let slow = |promised| NodeStatus { sync_micros: sync, ..backup(promised, 5) };
+    let mut g = gateway();
+    serves(&mut g, 1, 1);
+    let mut now = 1_000;
+    for node in 2..=3 {
+        says(&mut g, trip + 1_000, 1_000, node, slow(1));
+    }
+    g.unreachable(2_000, NodeId(1), 0, &mut Tracer::off());
+    let mut calls = Vec::new();
+    while calls.is_empty() {
+        now += 10_000;
+        let mut outputs = tick(&mut g, now);
+        for node in 2..=3 {
+            if now > 2_000 + trip {
+                outputs.extend(says(&mut g, now, now - trip, node, slow(1)));
+            }
+        }
+        calls = patiences(&outputs);
+        assert!(now < 10_000_000, "nobody is called");
+    }
+    // Two syncs of a promise, one of the marker; to the candidate, to the others and back, twice.
+    let needs = 3 * sync + 2 * trip + trip / 2;
+    assert!(calls[0] >= 2 * sync + trip, "the candidate has {} µs", calls[0]);
+    let called_at = now;
+    while now < called_at + needs {
+        now += 10_000;
+        let stands = NodeStatus { role: RoleName::Candidate, ..slow(2) };
+        let mut outputs = tick(&mut g, now);
+        outputs.extend(says(&mut g, now, now - trip, 2, stands));
+        outputs.extend(says(&mut g, now, now - trip, 3, slow(1)));
+        assert_eq!(called(&outputs), [], "{} µs after the call", now - called_at);
+    }
+    says(&mut g, now, 0, 2, primary(2, 2));
+    assert_eq!(leader(&g), Some(2));
+}
+
+#[test]
+fn a_call_that_was_not_heard_is_repeated_and_one_that_was_given_up_ends_at_once() {
+    let mut g = gateway();
+    serves(&mut g, 1, 1);
+    g.unreachable(2_000, NodeId(1), 0, &mut Tracer::off());
+    g.outputs().for_each(drop);
+    says(&mut g, 2_100, 2_000, 3, backup(1, 4));
+    assert_eq!(called(&says(&mut g, 2_200, 2_000, 2, backup(1, 5))), [(0, 2, 1)]);
+    assert_eq!(called(&says(&mut g, 2_300, 2_100, 2, backup(1, 5))), [], "it was asked before it was called");
+    assert_eq!(called(&says(&mut g, 2_500, 2_400, 2, backup(1, 5))), [(0, 2, 1)]);
+    // It stood in epoch 2, and is a backup again: the wait for the next attempt begins now.
+    says(&mut g, 2_600, 0, 2, backup(2, 5));
+    let patience = Timing::default().takeover_patience;
+    let again = 2_600 + 2 * patience;
+    let said = [2, 3].map(|node| says(&mut g, again, again, node, backup(2, 5))).concat();
+    assert_eq!(called(&said).len(), 1);
+}
+
+#[test]
+fn a_primary_that_answers_probes_and_no_requests_is_not_believed_again_before_somebody_else_was_called() {
+    let mut g = gateway();
+    serves(&mut g, 1, 1);
+    hear(&mut g, 1, Message::SessionOpened { session: 5 });
+    put(&mut g, 1);
+    let mut now = 1_000;
+    while leader(&g).is_some() {
+        now += 50_000;
+        tick(&mut g, now);
+        if leader(&g).is_some() {
+            says(&mut g, now, now, 1, primary(1, 1));
+        }
+        assert!(now < 9_000_000, "it is never suspected");
+    }
+    says(&mut g, now + 10, now + 5, 1, primary(1, 1));
+    assert_eq!(leader(&g), None, "its status says what it said before");
+    says(&mut g, now + 20, 0, 2, primary(2, 2));
+    assert_eq!(failover(&g), Some((Some(1), 2, "it answers probes but no requests".into())));
 }

@@ -104,6 +104,7 @@ impl Host {
     fn batch(&mut self) -> Vec<Message> {
         self.node.settle(self.now, &mut self.t).unwrap();
         self.node.flush(self.now, &mut self.t).unwrap();
+        self.node.background(self.now, &mut self.t).unwrap();
         let mut said = self.said();
         if self.node.replica().is_primary() && self.node.replica().config().members.len() > 1 {
             let matched = self.node.engine().last_seq();
@@ -243,13 +244,13 @@ fn a_checkpoint_is_put_off_for_a_receiver_until_that_is_silent_or_the_log_is_thr
     host.batch();
     assert!(!host.node.engine().checkpoint_running() && host.node.engine().checkpoint_seq() == 0);
     host.now = sent_at + 1_000_000;
-    host.node.settle(host.now, &mut host.t).unwrap();
+    host.node.background(host.now, &mut host.t).unwrap();
     assert!(host.node.engine().checkpoint_running());
     assert_eq!(host.node.next_deadline(), Some(0), "there is more to do at once");
 
     let (mut host, session, mut number) = prepared();
     while host.node.engine().space().wal_used < 12 << 10 {
-        host.node.settle(host.now, &mut host.t).unwrap();
+        host.node.background(host.now, &mut host.t).unwrap();
         let engine = host.node.engine();
         assert!(!engine.checkpoint_running(), "{} bytes are used", engine.space().wal_used);
         number += 1;
@@ -259,7 +260,7 @@ fn a_checkpoint_is_put_off_for_a_receiver_until_that_is_silent_or_the_log_is_thr
         host.peer(2, Message::PrepareOk { epoch: host.epoch(), matched: host.node.engine().last_seq() });
     }
     assert_eq!(host.node.engine().space().wal_used, 12 << 10);
-    host.node.settle(host.now, &mut host.t).unwrap();
+    host.node.background(host.now, &mut host.t).unwrap();
     assert!(host.node.engine().checkpoint_running());
 }
 
@@ -431,4 +432,33 @@ fn a_node_that_found_a_value_damaged_makes_no_checkpoint_of_its_state() {
     host.batch();
     let engine = host.node.engine();
     assert!(!host.node.replica().is_proven() && engine.checkpoint_due() && !engine.checkpoint_running());
+}
+
+/// The others sync while the candidate does: one after the other, a takeover would take twice as long.
+#[test]
+fn a_candidate_asks_for_promises_before_it_syncs_its_own() {
+    let mut host = Host::new(3);
+    host.gateway(Message::TakeOver { above: Epoch(0), patience: 0 });
+    let asked = |message: &Message| matches!(message, Message::PromiseRequest { epoch: Epoch(1) });
+    assert!(host.node.parked() && host.node.needs_flush());
+    assert_eq!(host.node.engine().promised(), 0, "nothing is durable yet");
+    assert_eq!(host.said().iter().filter(|said| asked(said)).count(), 2);
+    host.node.flush(host.now, &mut host.t).unwrap();
+    assert_eq!((host.node.engine().promised(), host.node.parked()), (1, false));
+}
+
+/// Whoever was slow finds one request of each attempt, and each would cost it two syncs.
+#[test]
+fn of_several_requests_for_a_promise_only_the_last_of_each_candidate_is_heeded() {
+    let frame = |from: u32, epoch: u64| Frame {
+        cluster: [1; 16],
+        shard: 0,
+        from: Address::Node(NodeId(from)),
+        to: Address::Node(NodeId(1)),
+        cause: None,
+        message: Message::PromiseRequest { epoch: Epoch(epoch) },
+    };
+    let mut frames = vec![frame(2, 4), frame(3, 5), frame(2, 6), frame(2, 5)];
+    node::drop_superseded(&mut frames);
+    assert_eq!(frames, [frame(3, 5), frame(2, 6)]);
 }

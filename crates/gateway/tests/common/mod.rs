@@ -110,6 +110,15 @@ pub fn called(outputs: &[Output]) -> Vec<(ShardId, u32, u64)> {
     outputs.iter().filter_map(call).collect()
 }
 
+/// How long those who are called may take.
+pub fn patiences(outputs: &[Output]) -> Vec<Micros> {
+    let patience = |output: &Output| match output {
+        Output::Send(Frame { message: Message::TakeOver { patience, .. }, .. }) => Some(*patience),
+        _ => None,
+    };
+    outputs.iter().filter_map(patience).collect()
+}
+
 /// How many nodes are asked how they are.
 pub fn probes(outputs: &[Output]) -> usize {
     let probe =
