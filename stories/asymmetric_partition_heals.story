@@ -54,6 +54,10 @@
     on its way n1 → n3: Prepare in epoch 1: entries 3..=3 behind 2@1, committed 2
     on its way n2 → n3: Prepare in epoch 2: nothing behind 3@2, committed 3
 > tick n2
+    n2/0 tells n1 that epoch 2 goes on behind entry 3, commit point 3
+    n2/0 tells n3 that epoch 2 goes on behind entry 3, commit point 3
+> lose n2 n1
+> tick n2
     n2/0 sends n1 entries 3 to 3 of epoch 2, commit point 3
     n2/0 tells n3 that epoch 2 goes on behind entry 3, commit point 3
 > calm
@@ -62,6 +66,7 @@
     n3/0 refuses n1, which speaks for epoch 1: 2 is promised here [epoch-fence]
     n3/0 moves the commit point from 2 to 3 [majority-commit]
     n3/0 applies entry 3: no key changes [apply-only-committed]
+    n3/0 acknowledges to n2 that everything up to 3 is durable here [durable-ack]
     n3/0 acknowledges to n2 that everything up to 3 is durable here [durable-ack]
     n1/0 already has the entries up to 3 that n2 sent, and keeps them [truncate-only-on-conflict]
     n1/0 acknowledges to n2 that everything up to 3 is durable here [durable-ack]

@@ -37,8 +37,13 @@
 > sync n1
 > lose n1 n3
 > tick n1
-    n1/0 sends n2 entries 3 to 4 of epoch 1, commit point 3
+    n1/0 tells n2 that epoch 1 goes on behind entry 3, commit point 3
     n1/0 sends n3 entries 4 to 4 of epoch 1, commit point 3
+> lose n1 n2
+> lose n1 n3
+> tick n1
+    n1/0 sends n2 entries 3 to 4 of epoch 1, commit point 3
+    n1/0 tells n3 that epoch 1 goes on behind entry 4, commit point 3
 > deliver n1 n2
     n2/0 appends entry 3 of epoch 1 to its log
     n2/0 appends entry 4 of epoch 1 to its log

@@ -30,6 +30,7 @@
     n2: Backup in epoch 0, log [] (durable 0, committed 0, end 0)
     n3: Candidate in epoch 2, log [1@1 2@1] (durable 2, committed 2, end 2)
     on its way n3 → n1: PromiseRequest for epoch 2
+    on its way n2 → n3: Fenced by epoch 2
 # n3 cannot lead with n2's help: service waits for n1, which has the entry.
 > tick n3
     n3/0 gives up epoch 2: no majority answered in time

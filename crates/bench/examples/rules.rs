@@ -83,8 +83,8 @@ impl World {
             engine::format(&device, &identity, Standing::Member, Layout::default()).expect("it is new");
             let (members, timing) = (members.clone(), dataplane::Timing::default());
             let cache_bytes = 64 << 20;
-            let (cluster, shard, pid) = (CLUSTER, 0, 1);
-            let config = Config { cluster, shard, node, members, pid, mechanisms, timing, cache_bytes };
+            let (cluster, shard, pid, life) = (CLUSTER, 0, 1, 1);
+            let config = Config { cluster, shard, node, members, pid, life, mechanisms, timing, cache_bytes };
             Node::open(device, config, &mut t).expect("it is formatted").0
         };
         let nodes = members.iter().map(|node| open(*node)).collect();
