@@ -77,6 +77,8 @@ fn main() -> ExitCode {
         .with_writer(std::io::stderr)
         .with_target(false)
         .with_ansi(false)
+        // What cannot be written to the log cannot be complained about there: on a full file system the attempt panics.
+        .log_internal_errors(false)
         .init();
     let result = match command {
         Command::Up(up) => up.run(),

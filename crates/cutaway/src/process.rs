@@ -88,6 +88,7 @@ impl NodeArgs {
             images: self.images,
             cache_bytes: usize::try_from(self.cache).unwrap_or(usize::MAX),
         };
+        child::end_with_panics();
         local_runtime(async move {
             let (stop, cut) = child::listen(self.supervised).map_err(Failure::error)?;
             node_host::run(options, stop, cut).await.map_err(|failure| advise(&failure))
@@ -177,6 +178,7 @@ impl GatewayArgs {
             host_names: self.hosts,
             dir: self.dir,
         };
+        child::end_with_panics();
         local_runtime(async move {
             let (stop, cut) = child::listen(self.supervised).map_err(Failure::error)?;
             let run = gateway_host::run(options, stop, cut).await;

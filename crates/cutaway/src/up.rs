@@ -88,6 +88,7 @@ impl Up {
             host_names: self.hosts,
             cache_bytes: self.cache,
         };
+        child::end_with_panics();
         local_runtime(async move {
             let (mut stop, _) = child::listen(false).map_err(Failure::error)?;
             let mut early = stop.clone();

@@ -137,6 +137,8 @@ pub struct ShardView {
     pub primary: Option<NodeId>,
     /// Per node, what it last said, and when (microseconds of the host's clock).
     pub nodes: Vec<(NodeId, Option<(Micros, NodeStatus)>)>,
+    /// The primary that was given up, and why, while there is no other.
+    pub suspected: Option<(NodeId, String)>,
     /// The last change of primary that this gateway saw.
     pub last_failover: Option<Failover>,
 }

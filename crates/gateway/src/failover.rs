@@ -119,6 +119,10 @@ impl Search {
         }
     }
 
+    pub fn suspected(&self) -> Option<&(NodeId, String)> {
+        self.lost.as_ref()
+    }
+
     pub fn last_failover(&self) -> Option<&Failover> {
         self.last_failover.as_ref()
     }

@@ -373,6 +373,7 @@ impl Shard {
             epoch: self.search.epoch(),
             primary: self.search.primary(),
             nodes: self.search.nodes(),
+            suspected: self.search.suspected().cloned(),
             last_failover: failover,
         }
     }

@@ -299,11 +299,10 @@ fn a_gateway_wants_to_be_woken_when_a_call_has_waited_for_long_enough() {
         hear(&mut g, 1, Message::SessionOpened { session: 5 });
         ask(&mut g, 1, request);
         let due = 1_000 + every;
-        let mut now = 1_000;
         // It is woken for probes as well, and the primary answers them.
         let mut asked_at = Vec::new();
         while asked_at.len() < 2 {
-            now = g.next_deadline().unwrap();
+            let now = g.next_deadline().unwrap();
             let outputs = tick(&mut g, now);
             if writes(&outputs).len() + reads(&outputs).len() > 0 {
                 asked_at.push(now);

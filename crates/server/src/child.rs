@@ -42,6 +42,19 @@ pub async fn stopped(stop: &mut Stop) {
     let _ = stop.wait_for(|stop| *stop).await;
 }
 
+/// From now on a panic, in whatever thread or task, ends the process with its message.
+///
+/// Without it: (1) an assertion fails in the thread of a replica, and that thread is gone; (2) the process lives on, holds
+/// its port and its device, and answers nobody; (3) whoever waits for it waits for ever. And no line after a failed
+/// assertion may write to a device.
+pub fn end_with_panics() {
+    let tell = std::panic::take_hook();
+    std::panic::set_hook(Box::new(move |panic| {
+        tell(panic);
+        std::process::abort();
+    }));
+}
+
 /// Listens for what may stop this process: SIGINT and SIGTERM, and when `supervised` the orders of `up`.
 ///
 /// Must be called within a tokio runtime, from the main thread.

@@ -40,7 +40,9 @@ pub const PAGE_BYTES: usize = 1 << 20;
 const MANY_BYTES: usize = 1 << 20;
 /// Bytes of replies that pipelines are ahead of their clients.
 pub const AHEAD_BYTES_MAX: usize = 64 << 20;
-/// Bytes of one command that are on their way at a time: between them, others have their turn.
+/// Bytes of long values that are on their way from nodes at a time, for all clients, and for one command. Between them,
+/// everybody else has a turn: a gateway that takes over a hundred values in a row answers nobody meanwhile.
+const FETCHED_BYTES_MAX: usize = 8 << 20;
 const AT_ONCE_BYTES: usize = 2 << 20;
 /// Bytes a second that a client must take while others wait.
 pub const PACE: u64 = 64 << 10;
@@ -62,6 +64,7 @@ pub type Held = OwnedSemaphorePermit;
 #[derive(Clone)]
 pub struct Budget {
     long: Arc<Semaphore>,
+    fetched: Arc<Semaphore>,
     puts: Arc<Semaphore>,
     ahead: Arc<Semaphore>,
     waiting: Arc<AtomicUsize>,
@@ -71,6 +74,7 @@ impl Default for Budget {
     fn default() -> Budget {
         Budget {
             long: Arc::new(Semaphore::new(LONG_BYTES_MAX / UNIT)),
+            fetched: Arc::new(Semaphore::new(FETCHED_BYTES_MAX / UNIT)),
             puts: Arc::new(Semaphore::new(PUT_BYTES_MAX / UNIT)),
             ahead: Arc::new(Semaphore::new(AHEAD_BYTES_MAX / UNIT)),
             waiting: Arc::default(),
@@ -106,7 +110,10 @@ impl Budget {
 
     /// Room for a value on its way in; `None` if none came about.
     pub async fn put(&self, bytes: usize) -> Option<Held> {
-        timeout(ROOM_PATIENCE, self.puts.clone().acquire_many_owned(units(bytes))).await.ok()?.ok()
+        self.waiting.fetch_add(1, Relaxed);
+        let room = timeout(ROOM_PATIENCE, self.puts.clone().acquire_many_owned(units(bytes))).await;
+        self.waiting.fetch_sub(1, Relaxed);
+        room.ok()?.ok()
     }
 
     /// Room for a reply of so many bytes, if it is there at once.
@@ -148,6 +155,43 @@ impl Budget {
     }
 }
 
+/// Collects a body of at most `most` bytes, as long as it comes on.
+pub async fn collect<B>(mut body: B, budget: &Budget, most: usize) -> Result<Vec<u8>, NoBody>
+where
+    B: axum::body::HttpBody<Data = bytes::Bytes> + Unpin,
+{
+    let (first, mut last, mut all) = (Instant::now(), Instant::now(), Vec::new());
+    loop {
+        let frame = std::future::poll_fn(|cx| std::pin::Pin::new(&mut body).poll_frame(cx));
+        match timeout(GRACE / 2, frame).await {
+            Ok(None) => return Ok(all),
+            Ok(Some(Err(_))) => return Err(NoBody::Broken),
+            Ok(Some(Ok(frame))) => {
+                all.extend_from_slice(frame.data_ref().map_or(&[][..], |data| data));
+                last = Instant::now();
+                if all.len() > most {
+                    return Err(NoBody::TooLong);
+                }
+            }
+            Err(_) if budget.hurried(all.len() as u64, first.elapsed(), last.elapsed()) => {
+                return Err(NoBody::Stalled);
+            }
+            Err(_) => (),
+        }
+    }
+}
+
+/// Why there is no body.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NoBody {
+    /// It is longer than allowed.
+    TooLong,
+    /// It did not come on, and its room was needed, or its time was up.
+    Stalled,
+    /// The connection ended, or what came is no body.
+    Broken,
+}
+
 /// Fetches the values that were too long to be sent unasked. They take room until what is returned is dropped: when the
 /// last byte is written.
 pub async fn whole(core: &Handle, replies: &mut [Reply]) -> Option<Held> {
@@ -187,6 +231,7 @@ pub async fn whole(core: &Handle, replies: &mut [Reply]) -> Option<Held> {
 
 /// Fetches these values, a few at a time; true if one is longer than it was.
 async fn fetch(core: &Handle, long: &mut [(usize, Arc<[u8]>, u32)], replies: &mut [Reply]) -> bool {
+    let fetched = core.borrow().budget.fetched.clone();
     let mut grown = false;
     let mut from = 0;
     while from < long.len() {
@@ -195,6 +240,7 @@ async fn fetch(core: &Handle, long: &mut [(usize, Arc<[u8]>, u32)], replies: &mu
             bytes += long[upto].2 as usize;
             upto += 1;
         }
+        let _turn = fetched.clone().acquire_many_owned(units(bytes)).await;
         let ask = |(_, key, most): &(usize, Arc<[u8]>, u32)| {
             core.borrow_mut().submit(Request::GetUpTo { key: key.clone(), most: *most })
         };

@@ -20,7 +20,9 @@ use trace::{Actor, EventId, Mechanisms, Tracer};
 
 use crate::board::NO_SHARD;
 use crate::child::{Cut, Stop, announce, stopped};
+use crate::chronicle::OfShards;
 use crate::clock::{Clock, sleep_until};
+use crate::doors::{self, Doors};
 use crate::flow::Budget;
 use crate::manifest::random;
 use crate::metrics::Metrics;
@@ -28,6 +30,8 @@ use crate::ring::Ring;
 use crate::transport::{Link, greeting};
 use crate::{http, resp};
 
+/// A deadline missed by more than this, in microseconds, was missed because this process had no time.
+const LATE: Micros = 20_000;
 /// After being told to stop, requests under way get this long.
 const DRAIN_PATIENCE: Duration = Duration::from_secs(2);
 
@@ -95,6 +99,9 @@ pub struct Core {
     pub metrics: Metrics,
     /// Redis connections now open.
     pub resp_clients: resp::Clients,
+    chronicle: OfShards,
+    /// Most connections of clients.
+    pub doors: Doors,
     /// The memory that clients may hold.
     pub budget: Budget,
 }
@@ -178,7 +185,11 @@ impl Core {
             let _ = self.trace_replies.as_ref().map(|waiting| waiting.send(lines));
             return;
         }
+        let tells = matches!(frame.message, Message::Status { .. } | Message::Refused { .. });
         self.gateway.handle(self.clock.now(), frame, &mut self.tracer);
+        if tells {
+            self.chronicle.note(&self.gateway.view());
+        }
         self.wake.notify_one();
     }
 
@@ -186,6 +197,7 @@ impl Core {
         let now = self.clock.now();
         if self.gateway.next_deadline().is_some_and(|at| at <= now) {
             self.gateway.tick(now, &mut self.tracer);
+            self.chronicle.note(&self.gateway.view());
         }
         for output in self.gateway.outputs() {
             match output {
@@ -230,7 +242,7 @@ pub async fn run(options: GatewayOptions, mut stop: Stop, cut: Cut) -> Result<()
 
     let (calls, inbox) = mpsc::channel(1024);
     tokio::task::spawn_local(http::answer(core.clone(), inbox));
-    let app = http::app(calls, &core.borrow().options);
+    let app = http::app(calls, &core.borrow().options, core.borrow().budget.clone());
     let until_stop = {
         let mut stop = stop.clone();
         async move { stopped(&mut stop).await }
@@ -257,6 +269,7 @@ pub async fn run(options: GatewayOptions, mut stop: Stop, cut: Cut) -> Result<()
 }
 
 fn found(options: GatewayOptions, cut: Cut) -> Handle {
+    let doors = Doors::new(doors::descriptors(), options.nodes.len() * (options.shards as usize + 1));
     let clock = Clock::start();
     let id = GatewayId { gateway: options.gateway, life: u32::from_le_bytes(random()) };
     let config = Config {
@@ -294,6 +307,8 @@ fn found(options: GatewayOptions, cut: Cut) -> Handle {
         trace_replies: None,
         metrics: Metrics::default(),
         resp_clients: resp::Clients::default(),
+        chronicle: OfShards::default(),
+        doors,
         budget: Budget::default(),
     }));
     for (&(node, shard), link) in &core.borrow().links {
@@ -304,6 +319,7 @@ fn found(options: GatewayOptions, cut: Cut) -> Handle {
             let on_down = |_: &str| {
                 let core = &mut *down.borrow_mut();
                 core.gateway.unreachable(core.clock.now(), node, shard, &mut core.tracer);
+                core.chronicle.note(&core.gateway.view());
                 core.wake.notify_one();
             };
             link.run(on_frame, on_down).await
@@ -325,6 +341,11 @@ async fn pump(core: Handle) {
         tokio::select! {
             () = wake.notified() => (),
             () = sleep_until(clock, deadline) => (),
+        }
+        // Whoever comes late himself does not call others silent before he has heard what they said meanwhile.
+        if deadline.is_some_and(|at| clock.now() > at + LATE) {
+            tokio::task::yield_now().await;
+            tokio::task::yield_now().await;
         }
     }
 }

@@ -25,7 +25,7 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::body::Bytes;
-use axum::extract::{ConnectInfo, DefaultBodyLimit, Request as HttpRequest, State};
+use axum::extract::{ConnectInfo, Request as HttpRequest, State};
 use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, Uri, header};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
@@ -38,7 +38,7 @@ use tokio::sync::{Semaphore, mpsc, oneshot};
 use trace::Event;
 
 use crate::explain;
-use crate::flow::{self, Held};
+use crate::flow::{self, Budget, Held, NoBody};
 use crate::gateway_host::{GatewayOptions, Handle};
 use crate::status;
 
@@ -46,10 +46,8 @@ use crate::status;
 pub const EXPLAIN: &str = "x-cutaway-explain";
 /// The core answers a question about itself at once, or it hangs.
 const CORE_PATIENCE: Duration = Duration::from_secs(2);
-/// Requests under way at a time; further ones wait. Each may hold a value of 1 MiB.
-const REQUESTS_MAX: usize = 256;
-/// A request whose body has not arrived by then is given up, so that slow senders cannot keep others out.
-const REQUEST_PATIENCE: Duration = Duration::from_secs(60);
+/// Listings under way at a time; further ones wait.
+const LISTINGS_MAX: usize = 16;
 /// Keys of one listing when the client names no limit, and at most.
 const LIMIT: (u32, u32) = (1000, 10_000);
 
@@ -70,7 +68,8 @@ pub enum Call {
 struct App {
     calls: mpsc::Sender<Call>,
     host_names: Arc<Vec<String>>,
-    slots: Arc<Semaphore>,
+    listings: Arc<Semaphore>,
+    budget: Budget,
 }
 
 /// Answers the handlers' questions, on the core's thread.
@@ -104,11 +103,12 @@ pub async fn answer(core: Handle, mut inbox: mpsc::Receiver<Call>) {
 }
 
 /// The routes.
-pub fn app(calls: mpsc::Sender<Call>, options: &GatewayOptions) -> Router {
+pub fn app(calls: mpsc::Sender<Call>, options: &GatewayOptions, budget: Budget) -> Router {
     let app = App {
         calls,
         host_names: Arc::new(options.host_names.clone()),
-        slots: Arc::new(Semaphore::new(REQUESTS_MAX)),
+        listings: Arc::new(Semaphore::new(LISTINGS_MAX)),
+        budget,
     };
     Router::new()
         .route("/v1/kv", get(list))
@@ -119,7 +119,6 @@ pub fn app(calls: mpsc::Sender<Call>, options: &GatewayOptions) -> Router {
         .route("/readyz", get(readyz))
         .route("/metrics", get(metrics))
         .fallback(async || problem(StatusCode::NOT_FOUND, "no such path; see /v1/kv/{key} and /v1/status"))
-        .layer(DefaultBodyLimit::max(VALUE_BYTES_MAX))
         .layer(middleware::from_fn_with_state(app.clone(), guard))
         .with_state(app)
 }
@@ -132,20 +131,12 @@ fn reply_json(status: StatusCode, body: Value) -> Response {
     (status, [(header::CONTENT_TYPE, "application/json")], format!("{body}\n")).into_response()
 }
 
-/// Refuses what a web page could have sent, and bounds what is under way.
+/// Refuses what a web page could have sent.
 async fn guard(State(app): State<App>, request: HttpRequest, next: Next) -> Response {
     if let Some(why) = foreign(request.method(), request.headers(), &app.host_names) {
         return problem(StatusCode::FORBIDDEN, why);
     }
-    if !request.uri().path().starts_with("/v1/kv") {
-        return next.run(request).await; // Health must be told even when everybody waits.
-    }
-    let _slot = app.slots.acquire().await;
-    match tokio::time::timeout(REQUEST_PATIENCE, next.run(request)).await {
-        Ok(response) => response,
-        // The core answers long before; only a body takes this long. To the client it is the same as any lost answer.
-        Err(_) => plain(Some(Reply::Unknown("the request took too long to arrive".into())), 0),
-    }
+    next.run(request).await
 }
 
 /// Why a request may come from a web page of somebody else; `None` if it cannot.
@@ -206,12 +197,15 @@ fn version(tag: &HeaderValue) -> Option<Seq> {
     tag.to_str().ok()?.strip_prefix('"')?.strip_suffix('"')?.parse().ok()
 }
 
-async fn put(State(app): State<App>, uri: Uri, headers: HeaderMap, body: Bytes) -> Response {
+async fn put(State(app): State<App>, uri: Uri, headers: HeaderMap, request: HttpRequest) -> Response {
     match condition(&headers) {
-        Ok(condition) => {
-            let value = Arc::from(&body[..]);
-            app.run(Request::Put { key: key_of(&uri), value, condition }, &headers).await
-        }
+        Ok(condition) => match app.body_of(request).await {
+            // The room is held until the value is stored.
+            Ok((value, _room)) => {
+                app.run(Request::Put { key: key_of(&uri), value, condition }, &headers).await
+            }
+            Err(refusal) => refusal,
+        },
         Err(why) => problem(StatusCode::BAD_REQUEST, why),
     }
 }
@@ -259,6 +253,7 @@ async fn list(State(app): State<App>, uri: Uri, headers: HeaderMap) -> Response 
             }
         }
     }
+    let _turn = app.listings.acquire().await;
     app.run(Request::Scan { prefix: prefix.into(), after, limit }, &headers).await
 }
 
@@ -268,6 +263,35 @@ impl App {
         let (tx, rx) = oneshot::channel();
         self.calls.send(call(tx)).await.ok()?;
         rx.await.ok()
+    }
+
+    /// The body of a request, and the room that it takes. Only the value that is really sent takes any.
+    async fn body_of(&self, request: HttpRequest) -> Result<(Arc<[u8]>, Option<Held>), Response> {
+        use axum::body::HttpBody;
+        let body = request.into_body();
+        let announced =
+            body.size_hint().upper().map_or(VALUE_BYTES_MAX, |n| (n as usize).min(VALUE_BYTES_MAX));
+        let room = match announced > flow::SHORT_BYTES as usize {
+            true => match self.budget.put(announced).await {
+                Some(room) => Some(room),
+                None => {
+                    return Err(plain(
+                        Some(Reply::Unavailable("other values take all the room there is".into())),
+                        0,
+                    ));
+                }
+            },
+            false => None,
+        };
+        match flow::collect(body, &self.budget, VALUE_BYTES_MAX).await {
+            Ok(value) => Ok((value.into(), room)),
+            Err(NoBody::TooLong) => {
+                let why = format!("a value has at most {VALUE_BYTES_MAX} bytes");
+                Err(problem(StatusCode::PAYLOAD_TOO_LARGE, why))
+            }
+            Err(NoBody::Stalled) => Err(problem(StatusCode::REQUEST_TIMEOUT, "the body did not come on")),
+            Err(NoBody::Broken) => Err(problem(StatusCode::BAD_REQUEST, "the body did not come to its end")),
+        }
     }
 
     async fn run(&self, request: Request, headers: &HeaderMap) -> Response {

@@ -11,6 +11,7 @@
 //! | [`node_host`], [`board`] | one storage node; its answers to probes |
 //! | [`gateway_host`] | one gateway |
 //! | [`resp`] | its Redis protocol |
+//! | [`doors`], [`chronicle`] | how many connections there may be; what the log tells |
 //! | [`flow`] | how much of its memory clients hold |
 //! | [`http`], [`status`], [`metrics`] | its HTTP interface |
 //! | [`ring`], [`explain`] | the story of one request |
@@ -22,8 +23,10 @@
 
 pub mod board;
 pub mod child;
+pub mod chronicle;
 pub mod clock;
 pub mod control;
+pub mod doors;
 pub mod explain;
 pub mod flow;
 pub mod founding;

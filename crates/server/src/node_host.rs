@@ -19,7 +19,7 @@
 //! 4. one step of a checkpoint, if one is due;
 //! 5. wait for frames or for the next deadline.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, VecDeque};
 use std::io;
 use std::net::SocketAddr;
@@ -39,13 +39,17 @@ use trace::{Actor, Mechanisms};
 
 use crate::board::{Board, NO_SHARD};
 use crate::child::{Cut, Stop, announce, stopped};
+use crate::chronicle::OfReplica;
 use crate::clock::{Clock, sleep_until};
+use crate::doors;
 use crate::ring::Ring;
 use crate::transport::{Link, Wire, first_frame, greeting};
 
 /// Most connections that have not sent their first frame yet. One more, and the oldest of them is closed: whoever says
 /// nothing never keeps out a member, which speaks at once.
 const NAMELESS_MAX: usize = 256;
+/// Most connections of one replica that have greeted.
+const NAMED_MAX: usize = 1024;
 /// A connection that has not sent its first frame by then is closed.
 const NAMELESS_PATIENCE: Duration = Duration::from_secs(5);
 /// Longest first frame: a greeting.
@@ -111,6 +115,7 @@ enum ToReplica {
 
 /// Runs the node until it is told to stop or a device fails. Call it within a `LocalSet` on a current-thread runtime.
 pub async fn run(options: NodeOptions, mut stop: Stop, cut: Cut) -> Result<(), NodeFailure> {
+    doors::descriptors();
     // The port comes first: a second start of the same node fails here and never comes near the devices.
     let listener =
         TcpListener::bind(options.listen).await.map_err(|e| NodeFailure::Listen(options.listen, e))?;
@@ -284,6 +289,7 @@ impl Seat {
             )),
         );
         board.leave(shard, replica.status(clock.now()), usage(&replica));
+        let mut chronicle = OfReplica::new(shard, replica.status(clock.now()));
         let _ = opened.send(());
 
         let ports = Ports::new(&options, shard, cut);
@@ -312,7 +318,9 @@ impl Seat {
             replica.settle(clock.now(), &mut t).map_err(stopped)?;
             // 2. Send what may leave now.
             ports.send_all(&mut replica);
-            board.leave(shard, replica.status(clock.now()), usage(&replica));
+            let status = replica.status(clock.now());
+            chronicle.note(&status, || replica.engine().damage().map(|damage| damage.to_string()));
+            board.leave(shard, status, usage(&replica));
             // 3. Make the batch durable, and send what waited for that.
             if replica.needs_flush() {
                 let begun = clock.now();
@@ -347,6 +355,7 @@ struct Ports {
     gateways: RefCell<BTreeMap<GatewayId, Rc<Wire>>>,
     arrived: RefCell<Vec<Frame>>,
     wake: Notify,
+    open: Cell<usize>,
     cut: Cut,
 }
 
@@ -363,6 +372,7 @@ impl Ports {
             gateways: RefCell::default(),
             arrived: RefCell::default(),
             wake: Notify::new(),
+            open: Cell::new(0),
             cut,
         });
         for link in ports.peers.values() {
@@ -378,34 +388,43 @@ impl Ports {
     }
 
     fn serve(self: &Rc<Ports>, stream: std::net::TcpStream, read: BytesMut) {
+        if self.open.get() == NAMED_MAX {
+            return tracing::warn!("a connection is closed: {NAMED_MAX} are open already");
+        }
+        self.open.set(self.open.get() + 1);
         let ports = self.clone();
         tokio::task::spawn_local(async move {
-            let wire =
-                match TcpStream::from_std(stream).and_then(|stream| Wire::new(stream, ports.cut.clone())) {
-                    Ok(wire) => wire,
-                    Err(e) => return tracing::warn!("a connection cannot be used: {e}"),
-                };
-            let mut known = None;
-            let why = wire
-                .run(read, |frame| {
-                    if let (Address::Gateway(id), true) = (frame.from, known.is_none()) {
-                        known = Some(id);
-                        ports.gateways.borrow_mut().insert(id, wire.clone());
-                    }
-                    // The greeting has said all it has to say.
-                    if !matches!(frame.message, Message::Usage(_)) {
-                        ports.arrive(frame);
-                    }
-                })
-                .await;
-            tracing::debug!("a connection ended: {why}");
-            if let Some(id) = known {
-                let mut gateways = ports.gateways.borrow_mut();
-                if gateways.get(&id).is_some_and(|current| Rc::ptr_eq(current, &wire)) {
-                    gateways.remove(&id);
-                }
-            }
+            ports.serve_one(stream, read).await;
+            ports.open.set(ports.open.get() - 1);
         });
+    }
+
+    async fn serve_one(self: &Rc<Ports>, stream: std::net::TcpStream, read: BytesMut) {
+        let ports = self;
+        let wire = match TcpStream::from_std(stream).and_then(|stream| Wire::new(stream, ports.cut.clone())) {
+            Ok(wire) => wire,
+            Err(e) => return tracing::warn!("a connection cannot be used: {e}"),
+        };
+        let mut known = None;
+        let why = wire
+            .run(read, |frame| {
+                if let (Address::Gateway(id), true) = (frame.from, known.is_none()) {
+                    known = Some(id);
+                    ports.gateways.borrow_mut().insert(id, wire.clone());
+                }
+                // The greeting has said all it has to say.
+                if !matches!(frame.message, Message::Usage(_)) {
+                    ports.arrive(frame);
+                }
+            })
+            .await;
+        tracing::debug!("a connection ended: {why}");
+        if let Some(id) = known {
+            let mut gateways = ports.gateways.borrow_mut();
+            if gateways.get(&id).is_some_and(|current| Rc::ptr_eq(current, &wire)) {
+                gateways.remove(&id);
+            }
+        }
     }
 
     /// All frames of a round, one write per connection.

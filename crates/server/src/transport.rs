@@ -19,7 +19,7 @@ use std::collections::VecDeque;
 use std::io;
 use std::net::SocketAddr;
 use std::rc::Rc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bytes::{Buf, BytesMut};
 use dataplane::{Address, ClusterId, Epoch, Frame, Message, NodeId, RequestId, Seq, ShardId, Usage, wire};
@@ -28,7 +28,9 @@ use tokio::net::TcpStream;
 use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::sync::Notify;
 
+use crate::board::NO_SHARD;
 use crate::child::Cut;
+use crate::doors::keep_alive;
 
 /// Most bytes waiting to be sent on one connection; frames beyond are dropped. It holds the largest frame twice.
 pub const UNSENT_BYTES_MAX: usize = 2 * wire::FRAME_BYTES_MAX;
@@ -40,6 +42,8 @@ const KEPT_BYTES: usize = 1 << 20;
 const BACKLOG_BYTES: usize = 64 << 10;
 /// Wait between two attempts to connect.
 const RECONNECT_AFTER: Duration = Duration::from_millis(50);
+/// A connection that lasted for this long was none that comes and goes: its end is told.
+const STEADY_AFTER: Duration = Duration::from_secs(2);
 /// A connection not established after this long is given up.
 const CONNECT_PATIENCE: Duration = Duration::from_secs(1);
 #[cfg(target_os = "linux")]
@@ -172,6 +176,7 @@ impl Wire {
     /// Takes over a connected stream.
     pub fn new(stream: TcpStream, cut: Cut) -> io::Result<Rc<Wire>> {
         stream.set_nodelay(true)?;
+        keep_alive(&stream)?;
         #[cfg(target_os = "linux")]
         {
             let socket = socket2::SockRef::from(&stream);
@@ -294,8 +299,8 @@ pub struct Link {
     wanted: Notify,
     /// Dial although nothing is to be sent.
     eager: bool,
-    /// Told once per outage.
-    silent: Cell<bool>,
+    /// The loss of a connection has been told, and that there is one.
+    told: Cell<(bool, bool)>,
 }
 
 impl Link {
@@ -310,7 +315,7 @@ impl Link {
             early: RefCell::default(),
             wanted: Notify::new(),
             eager,
-            silent: Cell::new(false),
+            told: Cell::default(),
         })
     }
 
@@ -343,14 +348,27 @@ impl Link {
             if !self.eager && self.early.borrow().is_empty() {
                 self.wanted.notified().await;
             }
+            let begun = Instant::now();
             let why = self.once(&mut on_frame).await;
+            if begun.elapsed() > STEADY_AFTER {
+                self.told.set((false, false));
+            }
             *self.wire.borrow_mut() = None;
             *self.early.borrow_mut() = Unsent::default();
-            if !self.silent.replace(true) {
-                tracing::info!("{} is not reachable: {why}", self.to);
+            if !self.told.get().0 {
+                self.told.set((true, self.told.get().1));
+                self.tell(format!("{} at {} is not reachable: {why}", self.greeting.to, self.to));
             }
             on_down(&why);
             tokio::time::sleep(RECONNECT_AFTER).await;
+        }
+    }
+
+    /// A gateway has many links to a node, which come and go together: one of them tells.
+    fn tell(&self, line: String) {
+        match self.greeting.from {
+            Address::Gateway(_) if self.greeting.shard != NO_SHARD => tracing::debug!("{line}"),
+            _ => tracing::info!("{line}"),
         }
     }
 
@@ -370,8 +388,10 @@ impl Link {
         }
         *wire.unsent.borrow_mut() = early;
         *self.wire.borrow_mut() = Some(wire.clone());
-        self.silent.set(false);
-        tracing::info!("connected to {}", self.to);
+        if !self.told.get().1 {
+            self.told.set((self.told.get().0, true));
+            self.tell(format!("connected to {} at {}", self.greeting.to, self.to));
+        }
         wire.flush();
         wire.run(BytesMut::new(), on_frame).await
     }

@@ -24,22 +24,25 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use bytes::{Bytes, BytesMut};
 use gateway::{Reply, Request};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::oneshot;
+use tokio::sync::{Notify, oneshot};
 
 use crate::child::{Stop, stopped};
+use crate::doors::keep_alive;
 use crate::flow::{self, Held};
 use crate::gateway_host::Handle;
 use command::{Command, Touch};
 use reply::Value;
 
-/// Most connections at a time.
-const CONNECTIONS_MAX: usize = 10_000;
+/// A client that has not sent its first command by then is turned out.
+const FIRST_PATIENCE: Duration = Duration::from_secs(60);
+/// A command whose rest has not come by then never comes. Between commands a client may be silent for as long as it likes.
+const REST_PATIENCE: Duration = Duration::from_secs(30);
 /// Most requests of one connection under way at a time.
 const PIPELINE_MAX: usize = 128;
 /// Encoded replies are written once there are this many bytes of them.
@@ -90,6 +93,8 @@ struct Info {
     library: String,
     library_version: String,
     last_command: Rc<Cell<&'static str>>,
+    /// It is to make room for others.
+    leave: Rc<Notify>,
 }
 
 /// Accepts connections until it is told to stop.
@@ -106,8 +111,20 @@ pub async fn listen(core: Handle, listener: TcpListener, mut stop: Stop) {
                 }
             },
         };
-        if core.borrow().resp_clients.open() >= CONNECTIONS_MAX {
-            let _ = stream.try_write(b"-ERR max number of clients reached\r\n");
+        if core.borrow().resp_clients.open() >= core.borrow().doors.redis {
+            let core = core.borrow();
+            // Whoever has said nothing makes room for whoever may.
+            let silent = core.resp_clients.infos.values().find(|info| info.last_command.get().is_empty());
+            match silent {
+                Some(silent) => silent.leave.notify_one(),
+                None => {
+                    let _ = stream.try_write(b"-ERR max number of clients reached\r\n");
+                    continue;
+                }
+            }
+        }
+        if let Err(e) = keep_alive(&stream) {
+            tracing::debug!("a connection is gone before it began: {e}");
             continue;
         }
         let connection = Connection::new(core.clone(), &stream);
@@ -119,6 +136,14 @@ pub async fn listen(core: Handle, listener: TcpListener, mut stop: Stop) {
             }
         });
     }
+}
+
+/// Does this begin like HTTP? `POST` and `Host:` are what Redis looks for; a request line ends in its version.
+fn is_http(arguments: &[Bytes]) -> bool {
+    let first = arguments[0].to_ascii_lowercase();
+    let method = || [&b"get"[..], b"put", b"head", b"delete", b"options", b"patch"].contains(&&first[..]);
+    let line = || arguments.len() == 3 && arguments[2].starts_with(b"HTTP/") && method();
+    first == b"post"[..] || first.starts_with(b"host:") || line()
 }
 
 /// Room did not come about.
@@ -167,6 +192,7 @@ impl Connection {
                 library: String::new(),
                 library_version: String::new(),
                 last_command: last_command.clone(),
+                leave: Rc::default(),
             };
             clients.infos.insert(clients.next_id, info);
             clients.next_id
@@ -186,6 +212,7 @@ impl Connection {
 
     async fn serve(mut self, mut stream: TcpStream, mut stop: Stop) -> std::io::Result<()> {
         stream.set_nodelay(true)?;
+        let leave = self.core.borrow().resp_clients.infos[&self.id].leave.clone();
         let mut buf = BytesMut::new();
         let mut stopped = std::pin::pin!(stopped(&mut stop));
         loop {
@@ -196,13 +223,25 @@ impl Connection {
             if self.closing {
                 return stream.shutdown().await;
             }
+            let begun = !buf.is_empty();
             buf.reserve(16 << 10);
             tokio::select! {
                 biased;
                 read = stream.read_buf(&mut buf) => if read? == 0 { return Ok(()) },
+                () = self.patience(begun) => return Ok(()),
+                () = leave.notified() => return Ok(()),
                 // What was taken has been answered; nothing more is taken.
                 () = stopped.as_mut() => return stream.shutdown().await,
             }
+        }
+    }
+
+    /// Ends when the client has taken too long: to begin, or to finish a command.
+    async fn patience(&self, begun: bool) {
+        match (begun, self.last_command.get()) {
+            (true, _) => tokio::time::sleep(REST_PATIENCE).await,
+            (false, "") => tokio::time::sleep(FIRST_PATIENCE).await,
+            (false, _) => std::future::pending().await,
         }
     }
 
@@ -211,6 +250,14 @@ impl Connection {
         while !self.closing {
             match request::next(buf) {
                 Ok(None) => break,
+                // A web page can have a browser send anything behind a head that it does not choose, and so write here.
+                Ok(Some(arguments)) if is_http(&arguments) => {
+                    tracing::warn!(
+                        "a redis connection speaks HTTP, as a web page would have a browser do, and is closed"
+                    );
+                    self.closing = true;
+                    self.pending.clear();
+                }
                 Ok(Some(arguments)) => self.take(stream, arguments, !buf.is_empty()).await?,
                 Err(request::Malformed(why)) => {
                     self.pending

@@ -168,7 +168,7 @@ impl Connection {
             }
             Asked::CommandDocs => Value::Map(Vec::new()),
             Asked::CommandList => Value::List(TABLE.iter().map(|row| Value::text(row.0)).collect()),
-            Asked::ConfigGet(patterns) => config(&patterns),
+            Asked::ConfigGet(patterns) => config(&patterns, self.core.borrow().doors.redis),
             Asked::Info => self.info(),
             Asked::Role => {
                 let seq = self.core.borrow().view().iter().map(committed).max().unwrap_or(0);
@@ -224,7 +224,7 @@ impl Connection {
             core.options.redis.port(),
             core.clock().now() / 1_000_000,
             core.resp_clients.open(),
-            super::CONNECTIONS_MAX,
+            core.doors.redis,
             view.iter().map(committed).max().unwrap_or(0),
         );
         for shard in &view {
@@ -267,8 +267,8 @@ fn describe((name, arity, flags, positions): &Row) -> Value {
     Value::List(parts)
 }
 
-fn config(patterns: &[Bytes]) -> Value {
-    let connections = super::CONNECTIONS_MAX.to_string();
+fn config(patterns: &[Bytes], connections: usize) -> Value {
+    let connections = connections.to_string();
     let settings = [
         ("appendonly", "yes"),
         ("appendfsync", "always"),
