@@ -100,6 +100,8 @@ pub struct Report {
     pub committed: u64,
     /// Takeovers that succeeded.
     pub failovers: u64,
+    /// When a primary began to serve, in microseconds of virtual time.
+    pub served_at: Vec<u64>,
     /// How long it took, in microseconds of virtual time.
     pub micros: u64,
     /// The trace as JSON Lines, if it was asked for.

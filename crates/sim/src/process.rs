@@ -221,12 +221,19 @@ impl World<'_> {
         let Some(node) = &replica.running else { return Ok(()) };
         let sight = sight(replica, host, node);
         let (applied, proven) = (sight.applied.1, sight.proven);
+        let served =
+            sight.role == RoleName::Primary && replica.served != sight.promised.0 && node.status(0).serving;
+        let epoch = sight.promised.0;
         let leads = if sight.role == RoleName::Primary { sight.promised.0 } else { replica.led };
         self.watches[replica.shard as usize].step(&sight, &frames)?;
         let replica = &mut self.seats[seat];
         replica.applied = applied;
         self.report.failovers += u64::from(leads != replica.led);
         replica.led = leads;
+        if served {
+            replica.served = epoch;
+            self.report.served_at.push(self.queue.now());
+        }
         if !proven {
             // A full replica may give up its state to make room for a newer one.
             replica.suspect |= self.schedule.load.floods;
@@ -350,7 +357,7 @@ impl World<'_> {
                 }
                 self.watches[shard as usize].opened(&sight)?;
                 replica.applied = applied;
-                replica.led = 0;
+                (replica.led, replica.served) = (0, 0);
                 replica.running = Some(node);
                 self.take_time(seat, Vec::new(), Then::Wait)?;
                 self.wake(seat, now + WORK);

@@ -102,6 +102,8 @@ pub(crate) struct Seat {
     pub unproven: bool,
     pub superblock_hit: bool,
     pub led: u64,
+    /// The epoch in which it was seen to serve.
+    pub served: u64,
 }
 
 /// A gateway process.
@@ -215,6 +217,7 @@ impl<'a> World<'a> {
                     unproven: false,
                     superblock_hit: false,
                     led: 0,
+                    served: 0,
                 });
             }
             self.queue.at(0, Event::Start(node as usize - 1, 0));

@@ -1,0 +1,67 @@
+//! Service on slow disks and slow networks: how long it takes until somebody serves, from a cold start and after a kill.
+//!
+//! `cargo test -p sim --test slow -- --nocapture` prints the table of docs/performance.md.
+
+use sim::schedule::{Death, Fault, Load, Schedule, Step, Weather};
+use sim::{Options, execute};
+
+const MS: u64 = 1_000;
+/// When the primary is killed, and for how long everything goes on after that.
+const KILL_AT: u64 = 60_000 * MS;
+
+/// Milliseconds until somebody serves: after a cold start, and after the primary was killed.
+fn time_to_serve(sync: u64, trip: u64, seed: u64) -> (u64, u64) {
+    let options = Options { operations: 8, ..Options::default() };
+    let half = trip * MS / 2;
+    let weather =
+        Weather { sync: (sync * MS, sync * MS), delay_min: half, delay_max: half + 1, ..Weather::fair() };
+    let load = Load {
+        operations: options.operations,
+        keys: 2,
+        think_max: 1_000,
+        reads: 50,
+        deletes: 0,
+        conditional: 0,
+        value_max: 16,
+        floods: false,
+    };
+    let slow = |node| Step { at: 0, fault: Fault::SlowDisk { node, sync: sync * MS, length: None } };
+    let run = |kill: Option<u32>| {
+        let crash =
+            |node| Step { at: KILL_AT, fault: Fault::Crash { node, death: Death::Kill, down: 120_000 * MS } };
+        let steps = (1..=3).map(slow).chain(kill.map(crash)).collect();
+        // The network stays as it is: what heals is whatever broke.
+        let schedule =
+            Schedule { seed, weather: weather.clone(), load: load.clone(), steps, heal_at: 2 * KILL_AT };
+        let report = execute(&schedule, &options);
+        assert_eq!(report.violation, None, "syncs of {sync} ms, round trips of {trip} ms, seed {seed}");
+        report.served_at
+    };
+    let calm = run(None);
+    let cold = *calm.first().unwrap_or_else(|| panic!("nobody ever serves: {sync} ms, {trip} ms"));
+    // Whoever leads is killed: of three, one is.
+    let after = (1..=3).find_map(|node| run(Some(node)).into_iter().find(|at| *at > KILL_AT));
+    let after = after.unwrap_or_else(|| panic!("nobody serves after a kill: {sync} ms, {trip} ms"));
+    (cold / MS, (after - KILL_AT) / MS)
+}
+
+#[test]
+fn somebody_serves_whatever_syncs_and_round_trips_take() {
+    let trips = [1, 20, 125, 250, 500];
+    print!("| sync |");
+    trips.iter().for_each(|trip| print!(" round trip {trip} ms |"));
+    println!();
+    for sync in [1, 10, 30, 100, 300, 1_000] {
+        print!("| {sync} ms |");
+        for trip in trips {
+            let (cold, killed) = time_to_serve(sync, trip, 7);
+            print!(" {cold} / {killed} |");
+            let steps = 40 * (sync + trip) + 5_000;
+            assert!(
+                cold < steps && killed < steps,
+                "syncs of {sync} ms, round trips of {trip} ms: {cold}, {killed}"
+            );
+        }
+        println!();
+    }
+}
