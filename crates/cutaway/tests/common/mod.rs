@@ -86,10 +86,24 @@ impl Cluster {
         cluster
     }
 
+    /// A new cluster whose processes have these variables in their environment.
+    pub fn with_variables(variables: &[(&str, &str)]) -> Cluster {
+        let home = tempfile::tempdir().unwrap();
+        let mut program = program();
+        program.envs(variables.iter().copied());
+        let mut cluster = Cluster::start(program, &home.path().join("data"), &["--image-size", "8M"]);
+        cluster._home = Some(home);
+        cluster
+    }
+
     /// `up` in `dir`, on free ports.
     pub fn start_in(dir: &Path, options: &[&str]) -> Cluster {
+        Cluster::start(program(), dir, options)
+    }
+
+    fn start(mut program: Command, dir: &Path, options: &[&str]) -> Cluster {
         let port = free_port();
-        let mut up = program()
+        let mut up = program
             .args(["up", "--json", "--dir"])
             .arg(dir)
             .args(["--port", &port.to_string()])
