@@ -7,7 +7,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 use engine::format::superblock::SLOTS;
-use engine::{Damage, OpenError, Owner, ReadError, Zone};
+use engine::{Damage, DecodeError, OpenError, Owner, ReadError, Zone};
 use serde_json::json;
 
 use crate::failure::{Failure, me};
@@ -122,6 +122,16 @@ fn superblocks(seen: &Seen, checked: &mut Checked) {
         seen.slots.iter().filter_map(|s| Some(s.decoded.as_ref().ok()?.generation)).collect();
     if seen.opened.as_ref().is_err_and(|error| matches!(error, OpenError::NotFormatted)) {
         return;
+    }
+    let saturated = |slot: &crate::image::SlotSeen| {
+        matches!(&slot.decoded, Err(DecodeError::Field { name: "promise", .. }))
+    };
+    if seen.slots.iter().any(saturated) {
+        checked.notes.push(
+            "the promised epoch is one that cannot be, so no greater one is left to lead in; while a majority of the \
+             replicas is well, `format --joining` this one and let it be filled from them"
+                .into(),
+        );
     }
     for (slot, offset) in seen.slots.iter().zip(SLOTS) {
         if let Err(error) = &slot.decoded {

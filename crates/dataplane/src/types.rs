@@ -107,6 +107,14 @@ pub const KEY_BYTES_MAX: usize = 1024;
 /// Longest value in bytes.
 pub const VALUE_BYTES_MAX: usize = 1 << 20;
 
+/// Bytes of events in one answer to a `TraceRequest`; the latest are kept.
+pub const TRACE_BYTES_MAX: usize = 8 << 20;
+/// Most keys in one answer to a scan, whatever its limit says.
+pub const SCAN_KEYS_MAX: u32 = 10_000;
+/// Bytes of entries or of state in one frame, or one entry or key and value: large enough to amortise a frame, small enough
+/// that a frame does not hold up the next heartbeat.
+pub const PAYLOAD_BYTES_MAX: usize = 1 << 20;
+
 /// A key with its version and value, as a state transfer carries it.
 pub type Item = (Arc<[u8]>, Seq, Arc<[u8]>);
 

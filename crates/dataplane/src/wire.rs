@@ -16,11 +16,24 @@ use std::sync::Arc;
 use trace::{Actor, EventId};
 
 use crate::message::*;
+use crate::sessions::{SESSIONS_MAX, WINDOW};
 use crate::types::*;
 
-/// Longest frame, without its length field: a page of the most and longest keys, or one value beside what a checkpoint
-/// carries of sessions.
+/// Longest frame, without its length field. Each part of a frame is bounded, and so is their sum: a page of the most and
+/// longest keys, or the payload, one item beyond it, and the sessions of a state.
 pub const FRAME_BYTES_MAX: usize = 16 << 20;
+
+/// More than everything around a key, an entry, a result or a message takes.
+const AROUND_BYTES: usize = 128;
+const _: () = {
+    let keys = SCAN_KEYS_MAX as usize * (KEY_BYTES_MAX + AROUND_BYTES);
+    let item = KEY_BYTES_MAX + VALUE_BYTES_MAX + AROUND_BYTES;
+    let sessions = SESSIONS_MAX * (AROUND_BYTES + WINDOW as usize * 32);
+    assert!(keys + AROUND_BYTES <= FRAME_BYTES_MAX);
+    // Of small items nearly all is what stands around them.
+    assert!(2 * PAYLOAD_BYTES_MAX + item + sessions + AROUND_BYTES <= FRAME_BYTES_MAX);
+    assert!(TRACE_BYTES_MAX + AROUND_BYTES <= FRAME_BYTES_MAX);
+};
 
 /// Items of a list for which there is room at once.
 const ITEMS_AT_ONCE: usize = 512;
@@ -64,7 +77,10 @@ pub fn encode(frame: &Frame, out: &mut Vec<u8>) {
     out.extend_from_slice(&[0; 8]);
     frame.put(out);
     let crc = crc32c::crc32c(&out[start + 8..]);
-    let len = (out.len() - start - 4) as u32;
+    let len = out.len() - start - 4;
+    // The receiver would close the connection, and be sent the same again. What makes it hold is said at the constant.
+    assert!(len <= FRAME_BYTES_MAX, "a {} of {len} bytes", frame.message.name());
+    let len = len as u32;
     out[start..start + 4].copy_from_slice(&len.to_le_bytes());
     out[start + 4..start + 8].copy_from_slice(&crc.to_le_bytes());
 }

@@ -1,8 +1,12 @@
 //! Frames at their bounds.
 
-use dataplane::wire::{FRAME_BYTES_MAX, WireError, decode, encode, frame_bytes};
+use std::sync::Arc;
+
+use dataplane::sessions::{SESSIONS_MAX, Sessions, WINDOW};
+use dataplane::wire::{FRAME_BYTES_MAX, WireError, decode, encode, encode_value, frame_bytes};
 use dataplane::{
-    Address, Condition, Frame, GatewayId, KEY_BYTES_MAX, Message, NodeId, Op, RequestId, VALUE_BYTES_MAX,
+    Address, Chunk, Condition, Epoch, Frame, GatewayId, KEY_BYTES_MAX, Message, NodeId, Op, Outcome,
+    PAYLOAD_BYTES_MAX, ReadResult, RequestId, SCAN_KEYS_MAX, VALUE_BYTES_MAX,
 };
 
 fn frame(message: Message) -> Frame {
@@ -25,6 +29,35 @@ fn the_greatest_value_fits_into_a_frame() {
     let bytes = bytes(&greatest);
     assert_eq!(frame_bytes(&bytes), Ok(Some(bytes.len())));
     assert_eq!(decode(&bytes), Ok(greatest));
+}
+
+/// Each part is bounded; together they must be as well. A last piece with full sessions beside a large value was closed as
+/// too long, and asked for again for ever.
+#[test]
+fn the_greatest_piece_of_a_state_and_the_greatest_page_of_keys_fit_into_a_frame() {
+    let mut sessions = Sessions::default();
+    for session in 1..=SESSIONS_MAX as u64 {
+        sessions.open(session, GatewayId { gateway: 1, life: 1 });
+        for number in 1..=WINDOW {
+            let outcome = Outcome::ConditionFailed { current: Some(u64::MAX) };
+            sessions.record(RequestId { session, number }, outcome, number);
+        }
+    }
+    let host_state = encode_value(&(Epoch(1), sessions));
+    let (key, value): (Arc<[u8]>, Arc<[u8]>) =
+        (vec![1; KEY_BYTES_MAX].into(), vec![2; VALUE_BYTES_MAX].into());
+    let small = PAYLOAD_BYTES_MAX / 2;
+    let items = std::iter::once((key.clone(), 7, value));
+    let items = items.chain((0..small as u64).map(|n| (Arc::from([1]), n, Arc::from([2])))).take(small / 16);
+    let chunk = Chunk { seq: 9, items: items.collect(), next: None, host_state };
+    let (epoch, transfer, cursor) = (Epoch(1), 1, vec![0; 64]);
+    let piece = frame(Message::Chunk { epoch, transfer, cursor, chunk });
+    let keys = vec![(key, u64::MAX, u32::MAX); SCAN_KEYS_MAX as usize];
+    let page = frame(Message::ReadAnswer { id: 1, result: ReadResult::Keys(keys) });
+    for greatest in [piece, page] {
+        let bytes = bytes(&greatest);
+        assert_eq!(frame_bytes(&bytes), Ok(Some(bytes.len())), "{}", greatest.message.name());
+    }
 }
 
 #[test]

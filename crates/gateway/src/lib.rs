@@ -35,7 +35,7 @@ pub use api::*;
 use shard::{Call, Ended, Shard, What};
 
 /// Most keys in one page of a scan.
-pub const SCAN_LIMIT_MAX: u32 = 10_000;
+pub const SCAN_LIMIT_MAX: u32 = dataplane::SCAN_KEYS_MAX;
 /// Why a put is [`Reply::Unavailable`] for which there is no room.
 pub const DEVICE_FULL: &str = "the primary's device is full; delete something";
 /// Requests in flight before further ones are turned away.

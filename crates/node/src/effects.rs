@@ -1,17 +1,13 @@
 //! Carrying out the rules' effects on the engine, each before the next.
 
 use dataplane::{
-    Address, Chunk, Effect, Epoch, Event, GatewayId, Message, Micros, NodeId, Query, ReadResult, Seq, Tail,
-    guard,
+    Address, Chunk, Effect, Epoch, Event, GatewayId, Message, Micros, NodeId, PAYLOAD_BYTES_MAX, Query,
+    ReadResult, SCAN_KEYS_MAX, Seq, Tail, guard,
 };
 use engine::{Device, Standing, WriteError};
 use trace::Tracer;
 
 use crate::{Node, StopError, convert};
-
-/// Bytes of entries or state in one frame, at least one item: large enough to amortise a frame, small enough that a
-/// frame does not hold up the next heartbeat.
-const FRAME_PAYLOAD_MAX: usize = 1 << 20;
 
 impl<D: Device> Node<D> {
     pub(crate) fn perform(&mut self, now: Micros, effect: Effect, t: &mut Tracer) -> Result<(), StopError> {
@@ -90,7 +86,7 @@ impl<D: Device> Node<D> {
     /// A frame never takes more than the window that it has to fit into.
     fn frame_payload_max(&self) -> usize {
         usize::try_from(self.config.timing.window_bytes)
-            .map_or(FRAME_PAYLOAD_MAX, |w| w.min(FRAME_PAYLOAD_MAX))
+            .map_or(PAYLOAD_BYTES_MAX, |w| w.min(PAYLOAD_BYTES_MAX))
     }
 
     #[allow(clippy::too_many_arguments)]
@@ -137,9 +133,11 @@ impl<D: Device> Node<D> {
                 Ok(None) => ReadResult::Missing,
                 Err(_) => ReadResult::Damaged,
             },
-            Query::Scan { prefix, after, limit } => {
-                ReadResult::Keys(self.engine.scan(&prefix, after.as_deref(), limit as usize))
-            }
+            Query::Scan { prefix, after, limit } => ReadResult::Keys(self.engine.scan(
+                &prefix,
+                after.as_deref(),
+                limit.min(SCAN_KEYS_MAX) as usize,
+            )),
             Query::Count => ReadResult::Count(self.engine.key_count()),
         };
         let damaged = result == ReadResult::Damaged;

@@ -6,6 +6,7 @@
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, PoisonError};
 
+use dataplane::TRACE_BYTES_MAX;
 use trace::{Actor, Event, EventId, Tracer};
 
 use crate::clock::wall_micros;
@@ -31,14 +32,18 @@ impl Ring {
         Tracer::followed(actor, life, wall_micros, Box::new(sink))
     }
 
-    /// The events as JSON Lines.
+    /// The latest events as JSON Lines, as many as one frame holds.
     pub fn lines(&self) -> Vec<u8> {
-        let mut lines = Vec::new();
-        for event in self.events() {
-            lines.extend_from_slice(trace::json::to_line(&event).as_bytes());
-            lines.push(b'\n');
-        }
-        lines
+        let lines: Vec<String> =
+            self.events().iter().map(|event| trace::json::to_line(event) + "\n").collect();
+        let mut room = TRACE_BYTES_MAX;
+        let fits = lines.iter().rev().take_while(|line| {
+            let fits = line.len() <= room;
+            room = room.saturating_sub(line.len());
+            fits
+        });
+        let kept = fits.count();
+        lines[lines.len() - kept..].concat().into_bytes()
     }
 
     /// The events.

@@ -79,7 +79,9 @@ impl Superblock {
             check_field(lsn.is_multiple_of(UNIT) && lsn < 1 << 62, name, lsn)?;
         }
         let counters = [("generation", s.generation), ("life", s.life), ("replay_batch", s.replay_batch)];
-        for (name, counter) in counters.into_iter().chain([("checkpoint_seq", s.checkpoint_seq)]) {
+        for (name, counter) in
+            counters.into_iter().chain([("checkpoint_seq", s.checkpoint_seq), ("promise", s.promise)])
+        {
             check_field(counter < 1 << 62, name, counter)?;
         }
         Ok(s)
