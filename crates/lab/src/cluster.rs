@@ -76,18 +76,37 @@ pub struct Which {
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[allow(missing_docs)]
 pub enum Step {
-    TakeOver { to: u32, above: u64 },
-    Write { number: u64, to: u32 },
-    Read { from: u32 },
+    TakeOver {
+        to: u32,
+        above: u64,
+    },
+    /// It asks for promises, and crashes before its own is durable.
+    StandAndCrash {
+        at: u32,
+        above: u64,
+        keep: usize,
+    },
+    Write {
+        number: u64,
+        to: u32,
+    },
+    Read {
+        from: u32,
+    },
     Deliver(Which),
     Again(Which),
     Lose(Which),
     Stray(Which, u32),
     Sync(u32),
-    Crash { at: u32, keep: usize },
+    Crash {
+        at: u32,
+        keep: usize,
+    },
     Wipe(u32),
     Tick(Option<u32>),
-    Calm { without: Vec<u32> },
+    Calm {
+        without: Vec<u32>,
+    },
     State,
 }
 
@@ -180,6 +199,9 @@ impl FromStr for Step {
         Ok(match &words[..] {
             ["takeover", to] => Step::TakeOver { to: node(to)?, above: 0 },
             ["takeover", to, "above", epoch] => Step::TakeOver { to: node(to)?, above: number(epoch)? },
+            ["takeover", to, "above", epoch, "crash", "keep", keep] => {
+                Step::StandAndCrash { at: node(to)?, above: number(epoch)?, keep: number(keep)? }
+            }
             ["write", k, "to", to] => Step::Write { number: number(k)?, to: node(to)? },
             ["read", "from", from] => Step::Read { from: node(from)? },
             ["deliver", rest @ ..] => Step::Deliver(which(rest)?),
@@ -215,6 +237,9 @@ impl fmt::Display for Step {
         match self {
             Step::TakeOver { to, above: 0 } => write!(f, "takeover n{to}"),
             Step::TakeOver { to, above } => write!(f, "takeover n{to} above {above}"),
+            Step::StandAndCrash { at, above, keep } => {
+                write!(f, "takeover n{at} above {above} crash keep {keep}")
+            }
             Step::Write { number, to } => write!(f, "write {number} to n{to}"),
             Step::Read { from } => write!(f, "read from n{from}"),
             Step::Deliver(which) => write!(f, "deliver {which}"),
@@ -283,6 +308,13 @@ impl Stage {
             Step::TakeOver { to, above } => {
                 self.known(*to)?;
                 self.world.gateway_says(*to, Message::TakeOver { above: Epoch(*above), patience: 0 });
+            }
+            Step::StandAndCrash { at, above, keep } => {
+                self.known(*at)?;
+                if *keep > self.world.unsynced(*at) {
+                    return Err(format!("n{at} has {} unsynced records", self.world.unsynced(*at)));
+                }
+                self.world.stand_and_crash(*at, Epoch(*above), *keep);
             }
             Step::Write { number, to } => {
                 self.known(*to)?;

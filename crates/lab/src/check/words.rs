@@ -13,6 +13,10 @@ impl World {
     pub fn describe(&self, action: Action) -> String {
         match action {
             Action::TakeOver(node) => format!("a gateway asks n{node} to take over"),
+            Action::StandAndCrash(node, keep) => format!(
+                "a gateway asks n{node} to take over; it asks for promises, crashes before its own is durable, and \
+                 restarts with {keep} of its unsynced records"
+            ),
             Action::Send(write, node) => format!("a gateway sends write {} to n{node}", write + 1),
             Action::Read(node) => format!("a gateway sends a read to n{node}"),
             Action::Deliver(at, keep) => {
@@ -39,6 +43,9 @@ impl World {
         let mut which = |at: usize| stage.naming(&self.network[at]).expect("the stage has every message");
         match action {
             Action::TakeOver(to) => Step::TakeOver { to, above: self.greatest_promise(scope).0 },
+            Action::StandAndCrash(at, keep) => {
+                Step::StandAndCrash { at, above: self.greatest_promise(scope).0, keep }
+            }
             Action::Send(write, to) => Step::Write { number: u64::from(write) + 1, to },
             Action::Read(from) => Step::Read { from },
             Action::Deliver(at, false) => Step::Deliver(which(at)),

@@ -5,7 +5,7 @@ use std::fmt;
 use std::sync::{Arc, Mutex};
 
 use dataplane::{
-    Address, Condition, Epoch, Event, Frame, GatewayId, Message, NodeId, Op, Origin, Outcome, Query,
+    Address, Condition, Effect, Epoch, Event, Frame, GatewayId, Message, NodeId, Op, Origin, Outcome, Query,
     RequestId, RoleName, Seq, WriteResult, guard,
 };
 use trace::{Actor, Kind, Tracer, emit};
@@ -24,6 +24,9 @@ const GATEWAY: GatewayId = GatewayId { gateway: 1, life: 1 };
 pub enum Action {
     /// A gateway asks a node to take over.
     TakeOver(u32),
+    /// A gateway asks a node to take over, which asks for promises, crashes before its own is durable, and keeps this many
+    /// of its unsynced log records.
+    StandAndCrash(u32, usize),
     /// A gateway sends a write to a node.
     Send(u8, u32),
     /// A gateway sends a read to a node.
@@ -208,6 +211,10 @@ impl World {
             let first = !scope.established && self.left.takeovers == scope.takeovers;
             if self.left.takeovers > 0 && role == RoleName::Backup && (!first || node == 1) {
                 actions.push(Action::TakeOver(node));
+                if self.left.crashes > 0 {
+                    let unsynced = seat.disk.unsynced.len();
+                    actions.extend((0..=unsynced).map(|keep| Action::StandAndCrash(node, keep)));
+                }
             }
             if seat.replica.status(0).serving {
                 for write in 0..self.sent.len() as u8 {
@@ -242,6 +249,12 @@ impl World {
                 next.left.takeovers -= 1;
                 let above = next.greatest_promise(scope);
                 next.gateway_says(node, Message::TakeOver { above, patience: 0 });
+            }
+            Action::StandAndCrash(node, keep) => {
+                next.left.takeovers -= 1;
+                next.left.crashes -= 1;
+                let above = next.greatest_promise(scope);
+                next.stand_and_crash(node, above, keep);
             }
             Action::Send(write, node) => {
                 next.sent[write as usize] += 1;
@@ -350,6 +363,23 @@ impl World {
 
     pub(crate) fn crash(&mut self, node: u32, keep: usize) {
         self.seat(node).crash(keep);
+    }
+
+    /// A candidacy that ends before the candidate's own promise is durable: its requests are on their way.
+    pub(crate) fn stand_and_crash(&mut self, node: u32, above: Epoch, keep: usize) {
+        let (now, limits) = (self.now, self.limits);
+        let t = &mut self.listener.tracer(node);
+        let mut out = Vec::new();
+        let seat = self.seat(node);
+        let call = Message::TakeOver { above, patience: 0 };
+        seat.replica.step(now, Event::Message(Address::Gateway(GATEWAY), call), t);
+        while let Some(effect) =
+            seat.replica.next_effect().filter(|effect| !matches!(effect, Effect::Promise(_)))
+        {
+            seat.perform(now, effect, limits, &mut out, t);
+        }
+        seat.crash(keep);
+        out.into_iter().for_each(|(to, message)| self.said(NodeId(node), to, message));
     }
 
     pub(crate) fn wipe(&mut self, node: u32) {

@@ -241,6 +241,7 @@ fn mark(step: &cluster::Step) -> Mark {
     let lanes = |which: &cluster::Which| (which.from as usize, which.to as usize);
     match step {
         TakeOver { to, .. } | Write { to, .. } => Mark::Arrow(0, *to as usize),
+        StandAndCrash { at, .. } => Mark::Arrow(0, *at as usize),
         Read { from } => Mark::Arrow(0, *from as usize),
         Deliver(which) | Again(which) => Mark::Arrow(lanes(which).0, lanes(which).1),
         Stray(which, at) => Mark::Arrow(lanes(which).0, *at as usize),
@@ -259,6 +260,10 @@ fn words(step: &cluster::Step, moved: &[String]) -> String {
     let what = if moved.is_empty() { "a message".to_string() } else { moved.join(", then ") };
     match step {
         TakeOver { to, .. } => format!("a gateway asks n{to} to take over"),
+        StandAndCrash { at, keep, .. } => format!(
+            "a gateway asks n{at} to take over, which asks for promises, crashes before its own is durable, and keeps \
+             {keep} of its unsynced records"
+        ),
         Write { number, to } => format!("a client's write {number} reaches n{to}"),
         Read { from } => format!("a client's read reaches n{from}"),
         Deliver(which) => format!("n{} → n{}: {what}", which.from, which.to),
