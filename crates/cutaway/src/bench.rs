@@ -17,9 +17,9 @@ use ::bench::{large, table};
 use clap::{Args, Subcommand};
 use indicatif::ProgressBar;
 use serde_json::{Value, json};
-use tokio::signal::unix::{SignalKind, signal};
+use server::child;
 
-use crate::failure::{Failure, Result, say};
+use crate::failure::{Failure, Result, note, say};
 
 /// Measures speed, in ratios to something measured in the same run
 #[derive(Debug, Args)]
@@ -116,15 +116,10 @@ impl Bench {
 fn with_processes(measure: impl FnOnce() -> Result) -> Result {
     let runtime =
         tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(Failure::error)?;
-    let signals = runtime.block_on(async {
-        Ok::<_, std::io::Error>((signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?))
-    });
-    let (mut interrupt, mut terminate) = signals.map_err(Failure::error)?;
+    let mut ended = runtime.block_on(async { child::signals() }).map_err(Failure::error)?;
     std::thread::spawn(move || {
-        runtime.block_on(async {
-            tokio::select! { _ = interrupt.recv() => (), _ = terminate.recv() => () }
-        });
-        eprintln!("ending what was started");
+        runtime.block_on(ended.recv());
+        note("ending what was started\n");
         end_all();
         std::thread::sleep(END_PATIENCE);
         std::process::exit(1);

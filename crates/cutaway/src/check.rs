@@ -9,7 +9,7 @@ use lab::device::{self, Bounds, Recoveries, explore_device};
 use serde_json::{Value, json};
 use trace::Mechanisms;
 
-use crate::failure::{Failure, me};
+use crate::failure::{Failure, me, say};
 
 /// Visits every state that the replication rules, or one device and its crashes, can reach within a scope
 ///
@@ -57,7 +57,7 @@ impl Check {
     pub fn run(self) -> Result<(), Failure> {
         let Some(name) = &self.scope else {
             let scopes = SCOPES.iter().map(|scope| (scope.name, scope.about)).chain([DEVICE]);
-            scopes.for_each(|(name, about)| println!("{name:<10} {about}"));
+            scopes.for_each(|(name, about)| say(format!("{name:<10} {about}")));
             return Ok(());
         };
         let mechanisms = lab::all_but(&self.without).map_err(Failure::usage)?;
@@ -81,22 +81,22 @@ impl Check {
             if let (Value::Object(result), Value::Object(more)) = (&mut result, told.more) {
                 result.extend(more);
             }
-            println!("{result}");
+            say(result);
         } else {
-            println!("{}\nscope {name}: {}", told.line, told.bounds);
+            say(format!("{}\nscope {name}: {}", told.line, told.bounds));
         }
         let Some(found) = told.found else {
             if !self.json {
                 let all = if told.complete { "every state within these bounds" } else { "the states above" };
-                println!("no violation in {all}");
+                say(format!("no violation in {all}"));
             }
             return Ok(());
         };
         if !self.json {
-            println!("\nbroken: {}\n", found.broken);
-            found.steps.iter().enumerate().for_each(|(n, step)| println!("{:3}. {step}", n + 1));
-            println!();
-            found.end.iter().for_each(|line| println!("     {line}"));
+            say(format!("\nbroken: {}\n", found.broken));
+            found.steps.iter().enumerate().for_each(|(n, step)| say(format!("{:3}. {step}", n + 1)));
+            say("");
+            found.end.iter().for_each(|line| say(format!("     {line}")));
         }
         let without: String = self.without.iter().map(|id| format!(" --without {id}")).collect();
         let again = format!("{} check --scope {name}{without}", me());

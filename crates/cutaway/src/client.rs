@@ -1,17 +1,22 @@
 //! Talking to a gateway over HTTP.
 
-use std::io;
+use std::ffi::OsStr;
+use std::net::{IpAddr, TcpStream, ToSocketAddrs};
 use std::time::Duration;
 
 use percent_encoding::{NON_ALPHANUMERIC, percent_encode};
 use serde_json::Value;
 use ureq::http::{Method, Request, Response};
-use ureq::{Agent, Body, Timeout};
+use ureq::{Agent, Body};
 
-use crate::failure::{Failure, Result, me};
+use crate::failure::{Failure, Result, me, quote};
 
 /// Longer than a gateway takes to answer, even when its answer is that it does not know.
 const PATIENCE: Duration = Duration::from_secs(20);
+/// A gateway that takes no connection by then is not reached.
+const CONNECT_PATIENCE: Duration = Duration::from_secs(3);
+/// Where `up` serves HTTP unless told otherwise.
+const USUAL: &str = "127.0.0.1:7401";
 /// A reply is a value of at most 1 MiB, or a page of keys.
 const BODY_BYTES_MAX: u64 = 64 << 20;
 
@@ -19,8 +24,24 @@ const BODY_BYTES_MAX: u64 = 64 << 20;
 #[derive(Clone, Debug, clap::Args)]
 pub struct GatewayArgs {
     /// HTTP address of a gateway
-    #[arg(long, value_name = "HOST:PORT", default_value = "127.0.0.1:7401", global = false)]
+    #[arg(long, value_name = "HOST:PORT", default_value = USUAL, global = false, value_parser = address)]
     pub gateway: String,
+}
+
+/// A host and a port; an IPv6 address stands in brackets.
+fn address(text: &str) -> std::result::Result<String, String> {
+    let (host, port) = text.rsplit_once(':').ok_or("it is given as HOST:PORT")?;
+    if host.contains(':') && !(host.starts_with('[') && host.ends_with(']')) {
+        return Err(match text.parse::<IpAddr>() {
+            Ok(_) => format!("an IPv6 address stands in brackets, with a port behind: [{text}]:7401"),
+            Err(_) => "it is given as HOST:PORT, without http:// and without a path".into(),
+        });
+    }
+    let port = port.parse::<u16>().ok().filter(|port| *port > 0);
+    if host.is_empty() || host.contains('/') || port.is_none() {
+        return Err("it is given as HOST:PORT, with a port from 1 to 65535".into());
+    }
+    Ok(text.into())
 }
 
 /// A gateway's answer.
@@ -52,7 +73,7 @@ impl GatewayArgs {
     pub fn ask(&self, method: Method, path: &str, headers: &[(&str, &str)], body: &[u8]) -> Result<Answer> {
         let agent: Agent = Agent::config_builder()
             .http_status_as_error(false)
-            .timeout_connect(Some(Duration::from_secs(3)))
+            .timeout_connect(Some(CONNECT_PATIENCE))
             .timeout_global(Some(PATIENCE))
             .proxy(None)
             .build()
@@ -63,6 +84,8 @@ impl GatewayArgs {
             request = request.header(*name, *value);
         }
         let usage = |e: &dyn std::fmt::Display| Failure::usage(format!("--gateway {}: {e}", self.gateway));
+        // Whatever goes wrong before somebody is there was certainly not sent.
+        self.reach()?;
         let answer = if method == Method::PUT {
             agent.run(request.body(body).map_err(|e| usage(&e))?)
         } else {
@@ -77,32 +100,44 @@ impl GatewayArgs {
         heard.map_err(|e| self.failed(&method, e))
     }
 
-    fn failed(&self, method: &Method, e: ureq::Error) -> Failure {
-        let never_connected = match &e {
-            ureq::Error::Io(e) => {
-                use io::ErrorKind::*;
-                matches!(
-                    e.kind(),
-                    ConnectionRefused | HostUnreachable | NetworkUnreachable | AddrNotAvailable
-                )
+    /// Finds out whether anybody takes connections there.
+    fn reach(&self) -> Result {
+        let mut why = "the name has no address".to_string();
+        match self.gateway.to_socket_addrs() {
+            Err(e) => why = e.to_string(),
+            Ok(addresses) => {
+                for address in addresses {
+                    match TcpStream::connect_timeout(&address, CONNECT_PATIENCE) {
+                        Ok(_) => return Ok(()),
+                        Err(e) => why = e.to_string(),
+                    }
+                }
             }
-            ureq::Error::HostNotFound | ureq::Error::ConnectionFailed | ureq::Error::BadUri(_) => true,
-            ureq::Error::Timeout(Timeout::Connect | Timeout::Resolve) => true,
-            _ => false,
-        };
-        let what = format!("the gateway at {} does not answer: {e}", self.gateway);
-        if never_connected {
-            Failure::error(what)
-                .next(format!("{} up, or name another gateway with --gateway HOST:PORT", me()))
-        } else if *method == Method::GET {
-            Failure::error(what).next(format!("{} status --gateway {}", me(), self.gateway))
-        } else {
-            Failure::unknown(format!("{what}; the write may have taken effect, and may yet")).next(format!(
-                "{} get KEY --gateway {}, to see whether it did",
-                me(),
-                self.gateway
-            ))
         }
+        let next = format!("{} up, or name another gateway with --gateway HOST:PORT", me());
+        Err(Failure::error(format!("nobody can be reached at {}: {why}", self.gateway)).next(next))
+    }
+
+    fn failed(&self, method: &Method, e: ureq::Error) -> Failure {
+        let what = format!("the gateway at {} does not answer: {e}", self.gateway);
+        if *method == Method::GET {
+            Failure::error(what).next(format!("{} status{}", me(), self.flag()))
+        } else {
+            let what = format!("{what}; the write may have taken effect, and may yet");
+            Failure::unknown(what).next(format!("{} list{}, to see whether it did", me(), self.flag()))
+        }
+    }
+
+    /// The option that names this gateway, where it has to be named.
+    pub fn flag(&self) -> String {
+        if self.gateway == USUAL { String::new() } else { format!(" --gateway {}", quote(&self.gateway)) }
+    }
+
+    /// An answer to a write that cannot be read says nothing about the write.
+    pub fn unclear(&self, failure: Failure, key: &OsStr) -> Failure {
+        let what = format!("{failure}; the write may have taken effect, and may yet");
+        let get = format!("{} get {}{}", me(), quote(key.to_string_lossy()), self.flag());
+        Failure::unknown(what).next(format!("{get}, to see whether it did"))
     }
 
     /// The cluster as the gateway sees it.

@@ -3,7 +3,6 @@
 //! Names, offsets and meanings come from the engine's field tables, decoding from its decoders, and the judgement from
 //! its recovery (see `image.rs`).
 
-use std::io::Write;
 use std::path::PathBuf;
 
 use clap::Args;
@@ -42,12 +41,10 @@ pub struct Inspect {
     json: bool,
 }
 
-/// Prints a line. A reader who has seen enough, such as `head`, ends the program.
+/// Prints a line.
 macro_rules! say {
     ($($line:tt)*) => {
-        if writeln!(std::io::stdout(), $($line)*).is_err() {
-            std::process::exit(0);
-        }
+        crate::failure::say(format_args!($($line)*))
     };
 }
 

@@ -1,25 +1,26 @@
 //! `put`, `get`, `del`, `list`: the client's commands.
 
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::fs;
-use std::io::{self, IsTerminal, Read, Write};
+use std::io::{self, IsTerminal, Read};
 use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
 
 use clap::Args;
+use percent_encoding::percent_decode_str;
 use serde_json::{Value, json};
 use ureq::http::Method;
 
 use crate::client::{Answer, GatewayArgs, encode};
-use crate::failure::{Failure, Result, me, say};
-use crate::story;
+use crate::failure::{Failure, Result, me, note, quote, say, say_bytes};
+use crate::{key, story};
 
 pub const EXPLAIN: (&str, &str) = ("x-cutaway-explain", "1");
 
 /// Stores a value under a key
 #[derive(Debug, Args)]
 pub struct Put {
-    /// Up to 1 KiB of any bytes
+    /// Up to 1 KiB of any bytes; \\\\, \\n, \\r, \\t and \\xHH are escapes
     key: OsString,
     /// Up to 1 MiB of any bytes
     #[arg(required_unless_present = "file")]
@@ -46,9 +47,9 @@ pub struct Put {
 /// Prints the value of a key; nothing is added to it unless standard output is a terminal
 #[derive(Debug, Args)]
 pub struct Get {
-    /// The key
+    /// The key, as `list` prints it
     key: OsString,
-    /// Write the value to this file
+    /// Write the value to this file; - is standard output, and nothing is added then
     #[arg(long, value_name = "FILE")]
     out: Option<PathBuf>,
     /// Tell what every process did for this request, and why
@@ -64,7 +65,7 @@ pub struct Get {
 /// Removes a key
 #[derive(Debug, Args)]
 pub struct Del {
-    /// The key
+    /// The key, as `list` prints it
     key: OsString,
     /// Only if the key's value is still of this version
     #[arg(long, value_name = "VERSION")]
@@ -77,9 +78,12 @@ pub struct Del {
 }
 
 /// Lists keys in order, with the version and size of their values
+///
+/// A key is printed as the other commands take it: bytes that cannot be seen are escapes, such as \\n and \\xff, and a
+/// backslash is \\\\.
 #[derive(Debug, Args)]
 pub struct List {
-    /// What the keys begin with
+    /// What the keys begin with, as in a key
     #[arg(default_value = "")]
     prefix: OsString,
     /// At most this many
@@ -92,12 +96,17 @@ pub struct List {
     gateway: GatewayArgs,
 }
 
-fn path(key: &OsString) -> Result<String> {
-    let key = key.as_bytes();
+fn path(typed: &OsStr) -> Result<String> {
+    let key = key::typed(typed)?;
     if key.is_empty() || key.len() > dataplane::KEY_BYTES_MAX {
         return Err(Failure::usage(format!("a key has 1 to {} bytes", dataplane::KEY_BYTES_MAX)));
     }
-    Ok(format!("/v1/kv/{}", encode(key)))
+    Ok(format!("/v1/kv/{}", encode(&key)))
+}
+
+/// The command that reads this key, for a suggestion.
+fn get(typed: &OsStr, more: &str, gateway: &GatewayArgs) -> String {
+    format!("{} get {}{more}{}", me(), quote(typed.to_string_lossy()), gateway.flag())
 }
 
 fn version_tag(version: u64) -> String {
@@ -119,9 +128,9 @@ impl Put {
         headers.extend(self.if_absent.then_some(("if-none-match", "*")));
         headers.extend(self.explain.then_some(EXPLAIN));
         let answer = self.gateway.ask(Method::PUT, &path(&self.key)?, &headers, &value)?;
-        let (reply, story) = unfold(&answer, self.explain)?;
+        let (reply, story) = unfold(&answer, self.explain).map_err(|e| self.gateway.unclear(e, &self.key))?;
         tell_story(story, self.json, &reply)?;
-        check(&reply, &self.gateway)?;
+        check(&reply, &self.key, &self.gateway)?;
         if self.json {
             say(reply.body);
         } else {
@@ -134,6 +143,12 @@ impl Put {
 impl Get {
     /// Runs the command.
     pub fn run(self) -> Result {
+        let to_stdout = self.out.as_ref().is_none_or(|out| out.as_os_str() == "-");
+        if self.json && self.out.is_some() && to_stdout {
+            return Err(Failure::usage(
+                "standard output cannot take the value and JSON: give one of --out - and --json",
+            ));
+        }
         let headers: &[_] = if self.explain { &[EXPLAIN] } else { &[] };
         let answer = self.gateway.ask(Method::GET, &path(&self.key)?, headers, b"")?;
         let (reply, story) = match (self.explain, answer.status) {
@@ -145,27 +160,32 @@ impl Get {
         };
         tell_story(story, self.json, &reply)?;
         if reply.status == 404 {
-            let what = format!("{} has no value", show(self.key.as_bytes()));
-            return Err(Failure::error(what).next(format!("{} list, to see the keys there are", me())));
+            let what = format!("{} has no value", self.key.to_string_lossy());
+            let list = format!("{} list{}, to see the keys there are", me(), self.gateway.flag());
+            return Err(Failure::error(what).next(list));
         }
-        check(&reply, &self.gateway)?;
-        if let Some(out) = &self.out {
+        check(&reply, &self.key, &self.gateway)?;
+        let file = self.out.as_ref().filter(|_| !to_stdout);
+        if let Some(out) = file {
             fs::write(out, &reply.value).map_err(|e| Failure::error(format!("{}: {e}", out.display())))?;
         }
         let bytes = reply.value.len();
         if self.json {
             let mut body = json!({ "version": reply.body["version"], "bytes": bytes });
-            if self.out.is_none() {
+            if file.is_none() {
                 match String::from_utf8(reply.value) {
                     Ok(text) => body["value"] = text.into(),
                     Err(e) => body["value_hex"] = server::manifest::hex(e.as_bytes()).into(),
                 }
             }
             say(body);
-        } else if let Some(out) = self.out {
+        } else if let Some(out) = file {
             say(format!("{bytes} bytes, version {}, written to {}", reply.body["version"], out.display()));
         } else {
-            print_value(&reply.value)?;
+            // Nothing follows in a terminal's line, and nothing is added for a program.
+            let newline = self.out.is_none() && io::stdout().is_terminal();
+            say_bytes(&reply.value);
+            newline.then(|| say_bytes(b"\n"));
         }
         Ok(())
     }
@@ -177,8 +197,8 @@ impl Del {
         let tag = self.if_version.map(version_tag);
         let headers: Vec<(&str, &str)> = tag.iter().map(|tag| ("if-match", tag.as_str())).collect();
         let answer = self.gateway.ask(Method::DELETE, &path(&self.key)?, &headers, b"")?;
-        let (reply, _) = unfold(&answer, false)?;
-        check(&reply, &self.gateway)?;
+        let (reply, _) = unfold(&answer, false).map_err(|e| self.gateway.unclear(e, &self.key))?;
+        check(&reply, &self.key, &self.gateway)?;
         if self.json {
             say(reply.body);
         } else if reply.body["existed"] == true {
@@ -195,32 +215,21 @@ impl List {
     pub fn run(self) -> Result {
         let (mut listed, mut after) = (Vec::new(), None::<String>);
         let mut left = self.limit;
+        let prefix = key::typed(&self.prefix)?;
         while left > 0 {
-            let mut path =
-                format!("/v1/kv?prefix={}&limit={}", encode(self.prefix.as_bytes()), left.min(1000));
+            let mut path = format!("/v1/kv?prefix={}&limit={}", encode(&prefix), left.min(1000));
             if let Some(after) = &after {
                 path += &format!("&after={after}");
             }
             let answer = self.gateway.ask(Method::GET, &path, &[], b"")?;
             let (reply, _) = unfold(&answer, false)?;
-            check(&reply, &self.gateway)?;
+            check(&reply, &self.prefix, &self.gateway)?;
             let keys = reply.body["keys"].as_array().cloned().unwrap_or_default();
             left -= keys.len() as u64;
             if self.json {
                 listed.extend(keys);
-            } else {
-                let mut out = io::stdout().lock();
-                for key in &keys {
-                    let line = format!(
-                        "{}\t{}\t{}",
-                        key["key"].as_str().unwrap_or("?").escape_debug(),
-                        key["version"],
-                        key["bytes"]
-                    );
-                    if writeln!(out, "{line}").is_err() {
-                        return Ok(()); // Whoever read this has enough.
-                    }
-                }
+            } else if !say_lines(&keys) {
+                return Ok(());
             }
             after = reply.body["after"].as_str().map(String::from);
             if after.is_none() {
@@ -232,6 +241,15 @@ impl List {
         }
         Ok(())
     }
+}
+
+/// Prints a page of keys; false if nobody reads them.
+fn say_lines(keys: &[Value]) -> bool {
+    let line = |key: &Value| {
+        let bytes: Vec<u8> = percent_decode_str(key["key_encoded"].as_str().unwrap_or("")).collect();
+        format!("{}\t{}\t{}\n", key::shown(&bytes), key["version"], key["bytes"])
+    };
+    say_bytes(keys.iter().map(line).collect::<String>().as_bytes())
 }
 
 /// A gateway's reply to a request about a key.
@@ -262,15 +280,15 @@ fn tell_story(story: Option<Vec<Value>>, json: bool, reply: &Reply) -> Result {
         events.iter().for_each(say);
     } else {
         // The result itself goes to standard output as always; the story goes beside it.
-        eprint!("{}", story::render(&events, reply.body["outcome"].as_str().unwrap_or("?"))?);
+        note(story::render(&events, reply.body["outcome"].as_str().unwrap_or("?"))?);
     }
     Ok(())
 }
 
 /// Turns a reply that is no success into a failure.
-fn check(reply: &Reply, gateway: &GatewayArgs) -> Result {
+fn check(reply: &Reply, key: &OsStr, gateway: &GatewayArgs) -> Result {
     let why = reply.body["error"].as_str().unwrap_or("no reason given").to_string();
-    let status = format!("{} status --gateway {}", me(), gateway.gateway);
+    let status = format!("{} status{}", me(), gateway.flag());
     Err(match reply.status {
         200 => return Ok(()),
         400 | 413 => Failure::usage(why),
@@ -280,11 +298,11 @@ fn check(reply: &Reply, gateway: &GatewayArgs) -> Result {
                 None => "the key has no value".into(),
             };
             Failure::error(format!("the condition does not hold: {now}; nothing was changed"))
-                .next(format!("{} get KEY --json, to see value and version", me()))
+                .next(format!("{}, to see value and version", get(key, " --json", gateway)))
         }
         503 => Failure::error(format!("it had no effect: {why}")).next(status),
         504 => Failure::unknown(format!("it may have taken effect, and may yet: {why}"))
-            .next(format!("{} get KEY, to see whether it did; then {status}", me())),
+            .next(format!("{}, to see whether it did; then {status}", get(key, "", gateway))),
         500 if reply.body["outcome"] == "damaged" => Failure::corruption(why).next(status),
         other => Failure::error(format!("{why} (HTTP {other})")).next(status),
     })
@@ -301,17 +319,4 @@ fn read_value(file: &PathBuf) -> Result<Vec<u8>> {
     };
     read.map_err(|e| Failure::error(format!("{}: {e}", file.display())))?;
     Ok(value)
-}
-
-fn print_value(value: &[u8]) -> Result {
-    let mut out = io::stdout().lock();
-    let newline: &[u8] = if out.is_terminal() { b"\n" } else { b"" };
-    out.write_all(value)
-        .and_then(|()| out.write_all(newline))
-        .and_then(|()| out.flush())
-        .map_err(|e| Failure::error(format!("standard output: {e}")))
-}
-
-fn show(bytes: &[u8]) -> String {
-    dataplane::show(bytes)
 }

@@ -6,8 +6,10 @@ mod bench;
 mod check;
 mod client;
 mod failure;
+mod files;
 mod image;
 mod inspect;
+mod key;
 mod kv;
 mod members;
 mod process;
@@ -69,7 +71,15 @@ enum Command {
 }
 
 fn main() -> ExitCode {
-    let command = Cli::parse().command;
+    let command = match Cli::try_parse() {
+        Ok(cli) => cli.command,
+        // What somebody asked for, such as --help, is a result; it has failed if it cannot be written.
+        Err(told) if !told.use_stderr() => {
+            failure::say_bytes(told.render().to_string().as_bytes());
+            return failure::all_written().map_or_else(failure::Failure::report, |()| ExitCode::SUCCESS);
+        }
+        Err(wrong) => wrong.exit(),
+    };
     // Processes of the cluster tell what happens to them; `RUST_LOG` chooses how much.
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
     tracing_subscriber::fmt()
@@ -105,5 +115,5 @@ fn main() -> ExitCode {
         Command::Why(why) => why.run(),
         Command::Bench(bench) => bench.run(),
     };
-    result.map_or_else(failure::Failure::report, |()| ExitCode::SUCCESS)
+    result.and_then(|()| failure::all_written()).map_or_else(failure::Failure::report, |()| ExitCode::SUCCESS)
 }

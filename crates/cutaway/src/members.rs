@@ -8,7 +8,10 @@ use server::control::{Control, TOKEN};
 use ureq::http::Method;
 
 use crate::client::GatewayArgs;
-use crate::failure::{Failure, Result, me, say};
+use crate::failure::{Failure, Result, me, quote, say};
+
+/// What `up` says is done, and what it proposes next, stand on both sides of this.
+const NEXT: &str = "; next: ";
 
 /// Whom to act on.
 #[derive(Debug, Args)]
@@ -44,7 +47,7 @@ impl Act {
         };
         let control = Control::read(&dir).map_err(|e| {
             Failure::error(format!("no cluster that `up` started runs in {}: {e}", dir.display()))
-                .next(format!("{} up --dir {}", me(), dir.display()))
+                .next(format!("{} up --dir {}", me(), quote(dir.display())))
         })?;
         let door = GatewayArgs { gateway: format!("127.0.0.1:{}", control.port) };
         let path = format!("/v1/members/{name}/{action}");
@@ -52,20 +55,32 @@ impl Act {
             door.ask(Method::POST, &path, &[(TOKEN, &control.token)], b"").map_err(|_| gone(&dir))?;
         let body: Value = answer.json()?;
         if answer.status != 200 {
-            let why = body["error"].as_str().unwrap_or("no reason given").to_string();
-            return Err(match why.split_once("; next: ") {
-                Some((why, next)) => Failure::error(why).next(next),
-                None => {
-                    Failure::error(why).next(format!("{} status --gateway {}", me(), self.gateway.gateway))
-                }
-            });
+            let why = body["error"].as_str().unwrap_or("no reason given");
+            let (why, next) = why.split_once(NEXT).unwrap_or((why, "status"));
+            return Err(Failure::error(why).next(self.commands(next)));
         }
         if self.json {
             say(json!({ "node": name, "action": action, "done": body["done"] }));
         } else {
-            say(body["done"].as_str().unwrap_or("done"));
+            let done = body["done"].as_str().unwrap_or("done");
+            match done.split_once(NEXT) {
+                Some((done, next)) => say(format!("{done}{NEXT}{}", self.commands(next))),
+                None => say(done),
+            }
         }
         Ok(())
+    }
+
+    /// The commands that `up` names, such as "status, then restart n1", as they are typed for this cluster.
+    fn commands(&self, next: &str) -> String {
+        let dir = self.dir.as_ref().map_or(String::new(), |dir| format!(" --dir {}", quote(dir.display())));
+        let typed = next.split(", then ").map(|command| {
+            let dir = if command == "status" { "" } else { &dir[..] };
+            // Whoever named the directory has not asked this gateway anything.
+            let gateway = if dir.is_empty() { self.gateway.flag() } else { String::new() };
+            format!("{} {command}{dir}{gateway}", me())
+        });
+        typed.collect::<Vec<_>>().join(", then ")
     }
 
     /// Who leads the shard now: asked, never assumed.
@@ -80,11 +95,8 @@ impl Act {
             )));
         };
         shard["primary"].as_str().map(String::from).ok_or_else(|| {
-            Failure::error(format!("shard {} has no primary at the moment", self.shard)).next(format!(
-                "{} status --gateway {}",
-                me(),
-                self.gateway.gateway
-            ))
+            Failure::error(format!("shard {} has no primary at the moment", self.shard))
+                .next(self.commands("status"))
         })
     }
 
@@ -104,9 +116,6 @@ impl Act {
 }
 
 fn gone(dir: &Path) -> Failure {
-    Failure::error(format!("the `up` of {} does not answer", dir.display())).next(format!(
-        "{} up --dir {}",
-        me(),
-        dir.display()
-    ))
+    let next = format!("{} up --dir {}", me(), quote(dir.display()));
+    Failure::error(format!("the `up` of {} does not answer", dir.display())).next(next)
 }

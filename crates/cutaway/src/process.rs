@@ -14,7 +14,7 @@ use server::manifest::{Manifest, unhex};
 use server::node_host::{self, NodeFailure, NodeOptions};
 use server::{child, manifest};
 
-use crate::failure::{Failure, Result, me, say};
+use crate::failure::{Failure, Result, me, quote, say};
 use crate::up::parse_size;
 
 /// Runs a future on this thread, together with tasks that must stay on it.
@@ -102,11 +102,11 @@ fn advise(failure: &NodeFailure) -> Failure {
         NodeFailure::Open(path, node::OpenError::Engine(engine::OpenError::Corrupt(_))) => {
             Failure::corruption(failure).next(format!(
                 "replace the device and let it be filled from its peers: {me} format --joining {}",
-                path.display()
+                quote(path.display())
             ))
         }
         NodeFailure::Open(path, node::OpenError::Engine(engine::OpenError::NotFormatted)) => {
-            Failure::error(failure).next(format!("{me} format --joining {}", path.display()))
+            Failure::error(failure).next(format!("{me} format --joining {}", quote(path.display())))
         }
         NodeFailure::Open(path, node::OpenError::Engine(engine::OpenError::WrongIdentity { .. })) => {
             Failure::error(failure).next(format!(
@@ -239,7 +239,7 @@ impl Format {
                 "{} belongs to a cluster that exists: formatting it as founding would let it vote on what it has forgotten",
                 self.image.display()
             ))
-            .next(format!("{} format --joining {}", me(), self.image.display())));
+            .next(format!("{} format --joining {}", me(), quote(self.image.display()))));
         }
         let identity = founding::identity(cluster, node, shard);
         let standing = if self.joining { Standing::Joining } else { Standing::Founding };

@@ -7,7 +7,7 @@ use clap::Args;
 use lab::why::quiz::{Question, is_right, question};
 use serde_json::json;
 
-use crate::failure::{Failure, me, say};
+use crate::failure::{Failure, me, note, say};
 
 /// Shows a schedule up to some step and asks what follows; the answer is computed by playing it
 #[derive(Debug, Args)]
@@ -28,7 +28,7 @@ impl Quiz {
         let clock = || SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
         let seed = self.seed.unwrap_or_else(clock);
         let (mut asked, mut right) = (0, 0);
-        for question in (seed..).filter_map(question).take(self.questions as usize) {
+        for question in (seed..=u64::MAX).chain(0..).filter_map(question).take(self.questions as usize) {
             if self.json {
                 say(json!({
                     "mechanism": question.mechanism.id(), "on": question.on, "so_far": question.so_far,
@@ -68,7 +68,7 @@ fn ask(question: &Question) {
 /// A number from standard input, from 0; `None` when it ends.
 fn answer(choices: usize) -> Result<Option<usize>, Failure> {
     loop {
-        eprint!("> ");
+        note("> ");
         let mut line = String::new();
         let read = stdin().lock().read_line(&mut line);
         if read.map_err(|error| Failure::error(format!("cannot read the answer: {error}")))? == 0 {
@@ -76,7 +76,7 @@ fn answer(choices: usize) -> Result<Option<usize>, Failure> {
         }
         match line.trim().parse::<usize>() {
             Ok(n) if (1..=choices).contains(&n) => return Ok(Some(n - 1)),
-            _ => eprintln!("a number from 1 to {choices}, please"),
+            _ => note(format!("a number from 1 to {choices}, please\n")),
         }
     }
 }

@@ -11,7 +11,8 @@ use serde_json::json;
 use sim::{Options, Report, Violation};
 use trace::Mechanism;
 
-use crate::failure::{Failure, me, say};
+use crate::failure::{Failure, me, quote, say};
+use crate::files;
 
 /// Runs whole clusters in simulated bad luck, and checks every promise made to their clients
 ///
@@ -61,17 +62,19 @@ impl Sim {
         };
         let without = self.without.iter().map(named).collect::<Result<Vec<_>, _>>()?;
         let options = Options { nodes: self.nodes, shards: self.shards, without, ..Options::default() };
-        let seeds = self.seed.map_or(0..self.seeds, |seed| seed..seed.saturating_add(1));
-        let bar = ProgressBar::new(seeds.end - seeds.start);
+        let bar = ProgressBar::new(if self.seed.is_some() { 1 } else { self.seeds });
         let style =
             ProgressStyle::with_template("{bar:30} {human_pos}/{human_len} {per_sec}, {eta} left {msg}");
         bar.set_style(style.expect("a template of this file"));
         bar.enable_steady_tick(Duration::from_millis(200));
         let started = Instant::now();
-        let summary = sim::run_many(seeds, &options, |progress| {
-            bar.set_position(progress.seeds);
-            bar.set_message(format!("{} faults", progress.faults.values().sum::<u64>()));
-        });
+        let summary = match self.seed {
+            Some(seed) => sim::run_one(seed, &options),
+            None => sim::run_many(0..self.seeds, &options, |progress| {
+                bar.set_position(progress.seeds);
+                bar.set_message(format!("{} faults", progress.faults.values().sum::<u64>()));
+            }),
+        };
         bar.finish_and_clear();
         let rate = (summary.seeds as f64 / started.elapsed().as_secs_f64()) as u64;
         let failed = summary.first.as_ref();
@@ -79,8 +82,7 @@ impl Sim {
             && let Some(seed) = self.seed.or(failed.map(|report| report.seed))
         {
             let traced = sim::run(seed, &Options { trace: true, ..options.clone() });
-            std::fs::write(file, &traced.trace)
-                .map_err(|e| Failure::error(format!("cannot write {}: {e}", file.display())))?;
+            files::write(file, traced.trace.as_ref(), files::TRACE)?;
         }
         let violation = failed.and_then(|report| Some((report.seed, report.violation.as_ref()?)));
         if self.json {
@@ -160,7 +162,8 @@ impl Sim {
             command += &format!(" --shards {}", self.shards);
         }
         self.without.iter().for_each(|id| command += &format!(" --without {id}"));
-        command + " --trace trace.jsonl"
+        let trace = self.trace.as_deref().unwrap_or("trace.jsonl".as_ref());
+        command + &format!(" --trace {}", quote(trace.display()))
     }
 }
 

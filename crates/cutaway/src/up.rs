@@ -1,6 +1,6 @@
 //! `up`: a cluster on this machine.
 
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener};
 use std::path::PathBuf;
 
 use clap::Args;
@@ -11,7 +11,8 @@ use server::founding::FoundingError;
 use server::plan::{UpFailure, UpOptions};
 use server::supervisor::Cluster;
 
-use crate::failure::{Failure, Result, me, say};
+use crate::client::GatewayArgs;
+use crate::failure::{Failure, Result, again, me, note, quote, say};
 use crate::process::local_runtime;
 use crate::status::table;
 
@@ -106,7 +107,7 @@ impl Up {
             stopped(&mut stop).await;
             control::withdraw(&cluster.dir);
             if !self.json {
-                eprintln!("stopping: gateways first, then nodes");
+                note("stopping: gateways first, then nodes\n");
             }
             cluster.stop().await;
             Ok(())
@@ -121,21 +122,22 @@ fn advise(failure: UpFailure) -> Failure {
         UpFailure::Locked(dir) => {
             format!("stop the other `up`, or choose another directory than {} with --dir", dir.display())
         }
-        UpFailure::Mismatch { what, founded, dir, .. } => match *what {
-            "nodes" | "shards" => format!(
-                "{me} up --dir {} --{what} {founded}, or found a new cluster with --dir OTHER",
-                dir.display()
-            ),
-            _ => format!("{me} up --dir {} without --image-size", dir.display()),
+        UpFailure::Mismatch { what, founded, .. } => match *what {
+            "nodes" | "shards" => {
+                let command = again(&[(&format!("--{what}"), Some(founded.to_string()))]);
+                format!("{command}, or found a new cluster with --dir OTHER")
+            }
+            _ => again(&[("--image-size", None)]),
         },
         UpFailure::Bounds(_) => format!("{me} up --help"),
         UpFailure::Port(address, _) => {
-            format!("{me} up --port {}, or stop who listens there", suggest_port(address.port()))
+            let port = suggest_port(*address).to_string();
+            format!("{}, or stop who listens there", again(&[("--port", Some(port))]))
         }
         UpFailure::Founding(FoundingError::Missing(path)) => {
             format!(
                 "put the file back, or let the replica be filled from its peers: {me} format --joining {}",
-                path.display()
+                quote(path.display())
             )
         }
         UpFailure::Founding(FoundingError::Foreign(path, _)) => {
@@ -143,11 +145,12 @@ fn advise(failure: UpFailure) -> Failure {
             format!("put back {}, or choose another directory with --dir", dir.join("cluster.json").display())
         }
         UpFailure::Founding(_) | UpFailure::Io(..) | UpFailure::Interrupted => {
-            format!("{me} up --dir OTHER, or mend the cause")
+            format!("mend the cause and run {} again, or choose another directory with --dir", again(&[]))
         }
         UpFailure::Child { name, .. } => {
             format!(
-                "mend the cause and run {me} up again; everything else has been stopped ({name}'s whole log is named above)"
+                "mend the cause and run {} again; everything else has been stopped ({name}'s whole log is named above)",
+                again(&[])
             )
         }
     };
@@ -155,8 +158,25 @@ fn advise(failure: UpFailure) -> Failure {
     if damaged { Failure::corruption(failure).next(next) } else { Failure::error(failure).next(next) }
 }
 
-fn suggest_port(busy: u16) -> u16 {
-    if busy < 60_000 { (busy / 100 + 1) * 100 } else { 7500 }
+/// A first port behind the busy one where nobody seems to be.
+fn suggest_port(busy: SocketAddr) -> u16 {
+    let free = |port: &u16| {
+        let all = (*port..port + 32).map(|port| SocketAddr::new(busy.ip(), port));
+        all.map(TcpListener::bind).all(|listener| listener.is_ok())
+    };
+    let candidates = (busy.port() / 100 + 1..650).chain(75..650).map(|hundred| hundred * 100);
+    candidates.take(700).find(free).unwrap_or(7500)
+}
+
+/// Where somebody on this machine reaches who listens there.
+fn reached_at(listens: &str) -> SocketAddr {
+    let mut address = listens.parse().unwrap_or_else(|_| SocketAddr::from(([127, 0, 0, 1], 7400)));
+    match address.ip() {
+        IpAddr::V4(ip) if ip.is_unspecified() => address.set_ip(Ipv4Addr::LOCALHOST.into()),
+        IpAddr::V6(ip) if ip.is_unspecified() => address.set_ip(std::net::Ipv6Addr::LOCALHOST.into()),
+        _ => (),
+    }
+    address
 }
 
 fn announce(cluster: &Cluster, as_json: bool) -> String {
@@ -185,17 +205,20 @@ fn announce(cluster: &Cluster, as_json: bool) -> String {
         rows.push([text(&gateway["name"]), text(&gateway["pid"]), listens]);
     }
     let me = me();
-    let at = if m.port == 7400 { String::new() } else { format!(" --gateway 127.0.0.1:{}", m.port + 1) };
+    let first = gateways.first().cloned().unwrap_or_default();
+    let http = GatewayArgs { gateway: reached_at(&text(&first["http"])).to_string() };
+    let (at, redis) = (http.flag(), reached_at(&text(&first["redis"])));
+    let host = if redis.ip() == Ipv4Addr::LOCALHOST { String::new() } else { format!(" -h {}", redis.ip()) };
     format!(
         "Cutaway is up: {} nodes, {} shard(s), {} gateway(s).\n\n{}\n  data: {}\n\n\
          Try, in another terminal:\n  {me} put greeting hello{at}\n  {me} kill primary{at}\n  {me} get greeting --explain{at}\n  \
-         {me} status{at}\n  redis-cli -p {} set greeting hi\n\nCtrl-C stops everything. Start it again, and nothing is lost.\n",
+         {me} status{at}\n  redis-cli{host} -p {} set greeting hi\n\nCtrl-C stops everything. Start it again, and nothing is lost.\n",
         m.nodes,
         m.shards,
         m.gateways,
         table(&rows),
         cluster.dir.display(),
-        m.port,
+        redis.port(),
     )
 }
 

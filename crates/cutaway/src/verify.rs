@@ -10,7 +10,7 @@ use engine::format::superblock::SLOTS;
 use engine::{Damage, DecodeError, OpenError, Owner, ReadError, Zone};
 use serde_json::json;
 
-use crate::failure::{Failure, me};
+use crate::failure::{Failure, me, quote, say};
 use crate::image::{Fate, RecordSeen, Seen, look};
 use crate::inspect::{cannot_read, damage_json};
 
@@ -43,28 +43,27 @@ impl Verify {
         let seen = look(&self.image).map_err(|e| cannot_read(&self.image, e))?;
         let checked = check(&seen).map_err(|e| {
             let failure = Failure::error(format!("{}: {e}", self.image.display()));
-            failure.next(format!("{} inspect {}", me(), self.image.display()))
+            failure.next(format!("{} inspect {}", me(), quote(self.image.display())))
         })?;
         let Checked { records, values, chunks, damage, notes } = &checked;
         if self.json {
             let damage: Vec<_> = damage.iter().map(damage_json).collect();
-            println!(
-                "{}",
-                json!({ "records": records, "values": values, "chunks": chunks, "damage": damage, "notes": notes })
+            say(
+                json!({ "records": records, "values": values, "chunks": chunks, "damage": damage, "notes": notes }),
             );
         } else {
-            println!("{records} log records, {values} values, {chunks} checkpoint chunks");
-            notes.iter().for_each(|note| println!("note: {note}"));
-            damage.iter().for_each(|damage| println!("{damage}"));
+            say(format!("{records} log records, {values} values, {chunks} checkpoint chunks"));
+            notes.iter().for_each(|note| say(format!("note: {note}")));
+            damage.iter().for_each(say);
             if damage.is_empty() {
-                println!("all checksums fit, and everything fits together");
+                say("all checksums fit, and everything fits together");
             }
         }
         if damage.is_empty() {
             return Ok(());
         }
         let failure = Failure::corruption(format!("{}: {} damaged", self.image.display(), damage.len()));
-        Err(failure.next(format!("{} inspect {}", me(), self.image.display())))
+        Err(failure.next(format!("{} inspect {}", me(), quote(self.image.display()))))
     }
 }
 

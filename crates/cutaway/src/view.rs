@@ -12,6 +12,7 @@ use serde_json::{Value, json};
 use trace::{Actor, Event, EventId, Kind, json};
 
 use crate::failure::{Failure, say};
+use crate::files;
 
 const PAGE: &str = include_str!("../../../viewer/page.html");
 const STYLE: &str = include_str!("../../../viewer/style.css");
@@ -80,8 +81,7 @@ fn write(file: &Path, data: &Value) -> Result<(), Failure> {
     // Within a script element no `<` of the data may end it.
     let data = data.to_string().replace('<', "\\u003c");
     let page = PAGE.replace("/*STYLE*/", STYLE).replace("/*SCRIPT*/", &script).replacen("/*DATA*/", &data, 1);
-    std::fs::write(file, page)
-        .map_err(|error| Failure::error(format!("cannot write {}: {error}", file.display())))
+    files::write(file, page.as_bytes(), files::PAGE)
 }
 
 /// Texts by number; 0 is no text.

@@ -8,7 +8,7 @@ use lab::why::{self, Case, Pair, Schedule, Verdict, registry};
 use serde_json::json;
 use trace::Mechanism;
 
-use crate::failure::{Failure, me, say};
+use crate::failure::{Failure, me, note, say};
 
 /// States that `--search` visits at most: some minutes.
 const STATES: u64 = 30_000_000;
@@ -106,12 +106,12 @@ fn tell(case: &Case) {
     let narration = why::narrate(case);
     narration.before.iter().for_each(say);
     if stdin().is_terminal() && stdout().is_terminal() {
-        eprint!("     (Enter for the answer) ");
+        note("     (Enter for the answer) ");
         let _ = stdin().lock().read_line(&mut String::new());
     }
     narration.after.iter().for_each(say);
     if stderr().is_terminal() {
-        eprintln!();
+        note("\n");
     }
 }
 

@@ -12,7 +12,7 @@ use std::io::{BufRead, Write};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use tokio::sync::watch;
+use tokio::sync::{mpsc, watch};
 
 /// Whether this process is cut off from all others. Only `up` can switch it, over the child's standard input.
 #[derive(Clone, Debug, Default)]
@@ -55,7 +55,36 @@ pub fn end_with_panics() {
     }));
 }
 
-/// Listens for what may stop this process: SIGINT and SIGTERM, and when `supervised` the orders of `up`.
+/// Listens for the signals that end a process in order: SIGINT, SIGTERM, and SIGHUP, which comes when a terminal is closed,
+/// unless whoever started this (`nohup`) wants it ignored. Each sends something over the channel.
+///
+/// Must be called within a tokio runtime.
+pub fn signals() -> std::io::Result<mpsc::Receiver<()>> {
+    use tokio::signal::unix::{SignalKind, signal};
+    let mut kinds = vec![SignalKind::interrupt(), SignalKind::terminate()];
+    if !hangup_is_ignored() {
+        kinds.push(SignalKind::hangup());
+    }
+    let (tx, rx) = mpsc::channel(1);
+    for kind in kinds {
+        let (mut signal, tx) = (signal(kind)?, tx.clone());
+        tokio::spawn(async move {
+            while signal.recv().await.is_some() {
+                let _ = tx.try_send(()); // One that waits says the same.
+            }
+        });
+    }
+    Ok(rx)
+}
+
+/// Linux tells it in a file; elsewhere `nohup` does not help.
+fn hangup_is_ignored() -> bool {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let ignored = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+    ignored.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok()).is_some_and(|mask| mask & 1 == 1)
+}
+
+/// Listens for what may stop this process: the [`signals`], and when `supervised` the orders of `up`.
 ///
 /// Must be called within a tokio runtime, from the main thread.
 pub fn listen(supervised: bool) -> std::io::Result<(Stop, Cut)> {
@@ -76,10 +105,9 @@ pub fn listen(supervised: bool) -> std::io::Result<(Stop, Cut)> {
             let _ = tx.send(true);
         })?;
     }
-    use tokio::signal::unix::{SignalKind, signal};
-    let (mut interrupt, mut terminate) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
+    let mut signals = signals()?;
     tokio::spawn(async move {
-        tokio::select! { _ = interrupt.recv() => (), _ = terminate.recv() => () }
+        signals.recv().await;
         let _ = tx.send(true);
     });
     Ok((rx, cut))

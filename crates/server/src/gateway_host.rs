@@ -26,6 +26,7 @@ use crate::doors::{self, Doors};
 use crate::flow::Budget;
 use crate::manifest::random;
 use crate::metrics::Metrics;
+use crate::partial::Partial;
 use crate::ring::Ring;
 use crate::transport::{Link, greeting};
 use crate::{http, resp};
@@ -104,6 +105,8 @@ pub struct Core {
     pub doors: Doors,
     /// The memory that clients may hold.
     pub budget: Budget,
+    /// The memory of requests that have not come whole.
+    pub partial: Partial,
 }
 
 /// How the tasks of the gateway's thread share the core. No borrow is ever held over an await.
@@ -310,6 +313,7 @@ fn found(options: GatewayOptions, cut: Cut) -> Handle {
         chronicle: OfShards::default(),
         doors,
         budget: Budget::default(),
+        partial: Partial::default(),
     }));
     for (&(node, shard), link) in &core.borrow().links {
         let (link, arriving, down) = (link.clone(), core.clone(), core.clone());

@@ -13,6 +13,7 @@
 //! | [`resp`] | its Redis protocol |
 //! | [`doors`], [`chronicle`] | how many connections there may be; what the log tells |
 //! | [`flow`] | how much of its memory clients hold |
+//! | [`partial`] | the memory of requests that have not come whole |
 //! | [`http`], [`status`], [`metrics`] | its HTTP interface |
 //! | [`ring`], [`explain`] | the story of one request |
 //! | [`manifest`], [`founding`] | what a data directory was founded as |
@@ -35,6 +36,7 @@ pub mod http;
 pub mod manifest;
 pub mod metrics;
 pub mod node_host;
+pub mod partial;
 pub mod plan;
 pub mod resp;
 pub mod ring;

@@ -265,18 +265,18 @@ impl Cluster {
             let members = self.members.borrow();
             let member = members.get(name).ok_or_else(|| self.nobody(name))?;
             let run = member.run.as_ref().filter(|run| run.pid.borrow().is_some());
-            let run = run.ok_or(format!("{name} is down; next: cutaway restart {name}"))?;
+            let run = run.ok_or(format!("{name} is down; next: restart {name}"))?;
             run.signal(signal).map_err(|e| format!("{name} cannot be signalled: {e}"))
         };
         match action {
             Action::Kill => {
                 signal(Signal::KILL)?;
                 self.ended(name).await;
-                Ok(format!("{name} is killed; next: cutaway status, then cutaway restart {name}"))
+                Ok(format!("{name} is killed; next: status, then restart {name}"))
             }
             Action::Pause => {
                 signal(Signal::STOP)?;
-                Ok(format!("{name} is paused; next: cutaway resume {name}"))
+                Ok(format!("{name} is paused; next: resume {name}"))
             }
             Action::Resume => {
                 signal(Signal::CONT)?;
@@ -289,7 +289,7 @@ impl Cluster {
                 signal(Signal::CONT)?; // A paused node could not obey.
                 if action == Action::Isolate {
                     self.order(name, "isolate");
-                    Ok(format!("{name} is cut off from everybody; next: cutaway heal {name}"))
+                    Ok(format!("{name} is cut off from everybody; next: heal {name}"))
                 } else {
                     self.order(name, "heal");
                     Ok(format!("{name} is connected again"))

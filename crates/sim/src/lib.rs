@@ -38,7 +38,7 @@ pub mod schedule;
 mod world;
 
 pub use checkers::Violation;
-pub use run::{Progress, Summary, execute, run, run_many};
+pub use run::{Progress, Summary, execute, run, run_many, run_one};
 pub use schedule::Schedule;
 
 use std::collections::BTreeMap;

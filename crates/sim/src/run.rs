@@ -141,6 +141,13 @@ impl Summary {
     }
 }
 
+/// Runs the schedule of one seed: of any, also of the last there is.
+pub fn run_one(seed: u64, options: &Options) -> Summary {
+    let mut summary = Summary::default();
+    summary.add(run(seed, options));
+    summary
+}
+
 /// Runs the schedules of `seeds` on all cores, up to the first violation. The violation reported is the one of the
 /// smallest seed: seeds are handed out in order, and those handed out before it are finished first.
 pub fn run_many(seeds: Range<u64>, options: &Options, mut progress: impl FnMut(&Progress)) -> Summary {

@@ -330,3 +330,13 @@ pub fn ok() -> Reply {
 pub fn bulk(text: &str) -> Reply {
     Reply::Bulk(text.as_bytes().to_vec())
 }
+
+/// Is this program installed? If not, the test says so loudly and passes.
+pub fn installed(program: &str) -> bool {
+    let found =
+        Command::new(program).arg("--version").stdout(Stdio::null()).stderr(Stdio::null()).status().is_ok();
+    if !found {
+        eprintln!("\n*** SKIPPED: {program} is not installed, so nothing was tested with it ***\n");
+    }
+    found
+}

@@ -1,44 +1,68 @@
 //! From arguments to what is asked of the gateway, and from its answers to a reply.
 //!
 //! A command over several keys is several requests; each is linearizable, the command as a whole is not atomic. (Redis
-//! Cluster refuses such commands when the keys lie in different slots; here they work, and this is the price.)
+//! Cluster refuses such commands when the keys lie in different slots; here they work, and this is the price.) All
+//! arguments are looked at before the first request leaves, and a failure half way says how far it came.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeSet, VecDeque};
 use std::sync::Arc;
 
 use bytes::Bytes;
-use dataplane::{Condition, Outcome};
+use dataplane::{Condition, KEY_BYTES_MAX, Outcome};
 use gateway::{Reply, Request};
 
-use super::glob;
 use super::reply::Value;
 use super::server::{self, Asked};
+use super::table::{self, Row};
+use super::walk::{PAGE_KEYS_MAX, Walk};
 use crate::flow;
 
-/// Keys of one `SCAN` step when the client does not say, and at most.
-const SCAN_KEYS: (u32, u32) = (10, 10_000);
+/// Keys of one `SCAN` step when the client does not say.
+const SCAN_KEYS: usize = 10;
 
 /// A command that is understood.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Command {
-    /// `GET key`
-    Get([Bytes; 1]),
-    /// `SET key value [NX|XX]`
-    Set([Bytes; 1], Bytes, Condition),
-    /// `DEL key…`
+    /// Reads one key.
+    Read([Bytes; 1], Read),
+    /// `SET key value [NX|XX|IFVER version]`, `SETNX key value`
+    Set([Bytes; 1], Bytes, Condition, Told),
+    /// `DEL key…`, `UNLINK key…`
     Del(Vec<Bytes>),
-    /// `EXISTS key…`
+    /// `DELEX key IFVER version`
+    DelEx([Bytes; 1], u64),
+    /// `EXISTS key…`, `TOUCH key…`
     Exists(Vec<Bytes>),
     /// `MGET key…`
     MGet(Vec<Bytes>),
-    /// `STRLEN key`
-    StrLen([Bytes; 1]),
-    /// `SCAN cursor [MATCH pattern] [COUNT n]`
-    Scan(u64, Option<Bytes>, u32),
     /// `DBSIZE`
     DbSize,
+    /// `INFO [section]…`
+    Info(Vec<Bytes>),
+    /// Goes over all keys.
+    Walk(Walk),
     /// About the server or the connection, not about keys.
     Server(Asked),
+}
+
+/// What is told of a key that is read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[allow(missing_docs)]
+pub enum Read {
+    Get,
+    GetVer,
+    StrLen,
+    Type,
+    MemoryUsage,
+}
+
+/// How a `SET` says whether its condition held.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Told {
+    /// `OK`, or nothing.
+    Ok,
+    /// 1 or 0.
+    Number,
 }
 
 /// What a command has to do with others of its pipeline.
@@ -55,160 +79,205 @@ pub enum Touch<'a> {
     Connection,
 }
 
-/// Name, arity as Redis counts it (with the name; negative: at least), flag, and where the keys stand: first, last, step.
-pub type Row = (&'static str, i64, &'static str, [i64; 3]);
-
-/// The commands there are.
-pub const TABLE: &[Row] = &[
-    ("client", -2, "", [0, 0, 0]),
-    ("command", -1, "", [0, 0, 0]),
-    ("config", -2, "admin", [0, 0, 0]),
-    ("dbsize", 1, "readonly", [0, 0, 0]),
-    ("del", -2, "write", [1, -1, 1]),
-    ("echo", 2, "fast", [0, 0, 0]),
-    ("exists", -2, "readonly", [1, -1, 1]),
-    ("get", 2, "readonly", [1, 1, 1]),
-    ("hello", -1, "fast", [0, 0, 0]),
-    ("info", -1, "", [0, 0, 0]),
-    ("mget", -2, "readonly", [1, -1, 1]),
-    ("ping", -1, "fast", [0, 0, 0]),
-    ("quit", -1, "fast", [0, 0, 0]),
-    ("reset", 1, "fast", [0, 0, 0]),
-    ("role", 1, "fast", [0, 0, 0]),
-    ("scan", -2, "readonly", [0, 0, 0]),
-    ("select", 2, "fast", [0, 0, 0]),
-    ("set", -3, "write", [1, 1, 1]),
-    ("strlen", 2, "readonly", [1, 1, 1]),
-];
-
-/// The command of this name, in whatever case.
-pub fn row(name: &[u8]) -> Option<&'static Row> {
-    TABLE.iter().find(|(known, ..)| known.as_bytes().eq_ignore_ascii_case(name))
-}
-
 impl Command {
     /// Understands a request, or says why not, as an error reply. With the name of the command.
     pub fn parse(arguments: &[Bytes]) -> Result<(&'static str, Command), String> {
         let rest = &arguments[1..];
-        let Some((name, arity, ..)) = row(&arguments[0]) else {
-            return Err(format!("ERR unknown command '{}'", arguments[0].escape_ascii()));
+        let Some(Row { name, arity, .. }) = table::row(&arguments[0]) else {
+            return Err(table::refusal(arguments));
         };
         let count = arguments.len() as i64;
         if (*arity >= 0 && count != *arity) || count < arity.abs() {
-            return Err(format!("ERR wrong number of arguments for '{name}' command"));
+            return Err(wrong_number(name));
         }
+        let read = |what| Command::Read([rest[0].clone()], what);
         let command = match *name {
-            "get" => Command::Get([rest[0].clone()]),
-            "set" => Command::Set([rest[0].clone()], rest[1].clone(), set_condition(&rest[2..])?),
-            "del" => Command::Del(rest.to_vec()),
-            "exists" => Command::Exists(rest.to_vec()),
+            "get" => read(Read::Get),
+            "getver" => read(Read::GetVer),
+            "strlen" => read(Read::StrLen),
+            "type" => read(Read::Type),
+            "memory" => Command::Read([memory_usage(rest)?], Read::MemoryUsage),
+            "set" => Command::Set([rest[0].clone()], rest[1].clone(), set_condition(&rest[2..])?, Told::Ok),
+            "setnx" => Command::Set([rest[0].clone()], rest[1].clone(), Condition::Absent, Told::Number),
+            "del" | "unlink" => {
+                // Naming a key twice deletes it once.
+                let mut seen = BTreeSet::new();
+                Command::Del(rest.iter().filter(|key| seen.insert(*key)).cloned().collect())
+            }
+            "delex" => match &rest[1].to_ascii_uppercase()[..] {
+                b"IFVER" => Command::DelEx([rest[0].clone()], number(&rest[2])?),
+                _ => return Err("ERR syntax error".into()),
+            },
+            "exists" | "touch" => Command::Exists(rest.to_vec()),
             "mget" => Command::MGet(rest.to_vec()),
-            "strlen" => Command::StrLen([rest[0].clone()]),
             "scan" => scan(rest)?,
+            "keys" => Command::Walk(Walk::Keys(rest[0].clone())),
+            "randomkey" => Command::Walk(Walk::Random),
             "dbsize" => Command::DbSize,
+            "info" => Command::Info(rest.iter().map(|section| section.to_ascii_lowercase().into()).collect()),
             _ => Command::Server(server::parse(name, rest)?),
         };
+        // Before the first effect, or it would be said of a half that it is the whole.
+        if let Some(key) = command.keys().iter().find(|key| !(1..=KEY_BYTES_MAX).contains(&key.len())) {
+            return Err(format!("ERR the key has {} bytes; it must have 1 to {KEY_BYTES_MAX}", key.len()));
+        }
         Ok((name, command))
+    }
+
+    fn keys(&self) -> &[Bytes] {
+        match self {
+            Command::Read(key, _) | Command::Set(key, ..) | Command::DelEx(key, _) => key,
+            Command::Exists(keys) | Command::MGet(keys) | Command::Del(keys) => keys,
+            Command::DbSize | Command::Info(_) | Command::Walk(_) | Command::Server(_) => &[],
+        }
     }
 
     /// What this command has to do with others of its pipeline.
     pub fn touches(&self) -> Touch<'_> {
         match self {
-            Command::Get(key) | Command::StrLen(key) => Touch::Reads(key),
-            Command::Exists(keys) | Command::MGet(keys) => Touch::Reads(keys),
-            Command::Set(key, ..) => Touch::Writes(key),
-            Command::Del(keys) => Touch::Writes(keys),
-            Command::Scan(..) | Command::DbSize => Touch::ReadsAll,
+            Command::Read(..) | Command::Exists(_) | Command::MGet(_) => Touch::Reads(self.keys()),
+            Command::Set(..) | Command::Del(_) | Command::DelEx(..) => Touch::Writes(self.keys()),
+            Command::DbSize | Command::Info(_) | Command::Walk(_) => Touch::ReadsAll,
             Command::Server(asked) if asked.changes_connection() => Touch::Connection,
             Command::Server(_) => Touch::Nothing,
         }
     }
 
-    /// What to ask the gateway, in order. `cursors` are the scans under way.
-    pub fn requests(&self, cursors: &BTreeMap<u64, Arc<[u8]>>) -> Result<Vec<Request>, String> {
+    /// What to ask the gateway, in order.
+    pub fn requests(&self) -> VecDeque<Request> {
         let bytes = |key: &Bytes| Arc::from(&key[..]);
         let most = flow::short(self.values());
         let get = |key: &Bytes| Request::GetUpTo { key: bytes(key), most };
-        Ok(match self {
-            Command::Get(key) | Command::StrLen(key) => key.iter().map(get).collect(),
-            Command::Exists(keys) | Command::MGet(keys) => keys.iter().map(get).collect(),
-            Command::Set([key], value, condition) => {
-                vec![Request::Put { key: bytes(key), value: bytes(value), condition: *condition }]
+        let delete = |key: &Bytes, condition| Request::Delete { key: bytes(key), condition };
+        match self {
+            Command::Read(..) | Command::Exists(_) | Command::MGet(_) => {
+                self.keys().iter().map(get).collect()
             }
-            Command::Del(keys) => {
-                let delete = |key| Request::Delete { key: bytes(key), condition: Condition::Always };
-                // Naming a key twice deletes it once.
-                let mut seen = std::collections::BTreeSet::new();
-                keys.iter().filter(|key| seen.insert(*key)).map(delete).collect()
+            Command::Set([key], value, condition, _) => {
+                [Request::Put { key: bytes(key), value: bytes(value), condition: *condition }].into()
             }
-            Command::Scan(cursor, pattern, limit) => {
-                let after = match cursor {
-                    0 => None,
-                    n => Some(cursors.get(n).cloned().ok_or(
-                        "ERR this gateway does not know the cursor (any more): start again with cursor 0",
-                    )?),
-                };
-                let prefix = pattern.as_deref().map_or(&b""[..], glob::literal_prefix);
-                vec![Request::Scan { prefix: prefix.into(), after, limit: *limit }]
-            }
-            Command::DbSize => vec![Request::Count],
-            Command::Server(_) => Vec::new(),
-        })
+            Command::Del(keys) => keys.iter().map(|key| delete(key, Condition::Always)).collect(),
+            Command::DelEx([key], version) => [delete(key, Condition::Version(*version))].into(),
+            Command::DbSize => [Request::Count].into(),
+            Command::Info(_) | Command::Walk(_) | Command::Server(_) => VecDeque::new(),
+        }
     }
 
     /// How many values it asks for. The others need no more than to know how long they are.
     pub fn values(&self) -> usize {
         match self {
-            Command::Get(_) => 1,
+            Command::Read(_, Read::Get | Read::GetVer) => 1,
             Command::MGet(keys) => keys.len(),
             _ => 0,
         }
     }
 
-    /// The reply, from the gateway's answers. `remember` keeps where a scan goes on and returns its cursor.
-    pub fn reply(&self, replies: Vec<Reply>, remember: impl FnOnce(Arc<[u8]>) -> u64) -> Value {
-        // A command fails with its first failure, the worst first: unknown, then everything else.
-        let unknown = replies.iter().find(|r| matches!(r, Reply::Unknown(_)));
-        if let Some(failure) = unknown.or(replies.iter().find(|r| failure(r).is_some())).and_then(failure) {
-            return Value::Error(failure);
-        }
-        let found = |reply: Reply| match reply {
-            Reply::Value(_, value) => Value::stored(value),
-            _ => Value::Nothing,
-        };
-        let mut replies = replies.into_iter();
+    /// How long the value is that it stores.
+    pub fn value_bytes(&self) -> usize {
         match self {
-            Command::Get(_) => replies.next().map_or(Value::Nothing, found),
-            Command::MGet(_) => Value::List(replies.map(found).collect()),
-            Command::StrLen(_) => match replies.next() {
-                Some(Reply::Value(_, value)) => Value::Integer(value.len() as i64),
-                Some(Reply::Long(_, bytes)) => Value::Integer(bytes.into()),
-                _ => Value::Integer(0),
-            },
-            Command::Exists(_) => count(replies.filter(|r| matches!(r, Reply::Value(..) | Reply::Long(..)))),
-            Command::Del(_) => {
-                count(replies.filter(|r| matches!(r, Reply::Done(Outcome::Deleted { existed: true }))))
-            }
-            Command::Set(..) => match replies.next() {
-                Some(Reply::Done(Outcome::ConditionFailed { .. })) => Value::Nothing,
-                _ => Value::OK,
-            },
-            Command::DbSize => match replies.next() {
-                Some(Reply::Count(count)) => Value::Integer(count as i64),
-                _ => Value::Integer(0),
-            },
-            Command::Scan(_, pattern, limit) => {
-                let Some(Reply::Keys(keys)) = replies.next() else { return Value::Nothing };
-                let cursor = match keys.last() {
-                    Some((last, ..)) if keys.len() as u32 >= *limit => remember(last.clone()),
-                    _ => 0,
-                };
-                let wanted = |key: &Arc<[u8]>| pattern.as_ref().is_none_or(|p| glob::matches(p, key));
-                let keys = keys.into_iter().map(|(key, ..)| key).filter(wanted).map(Value::stored).collect();
-                Value::List(vec![Value::text(cursor.to_string()), Value::List(keys)])
-            }
-            Command::Server(_) => Value::Nothing,
+            Command::Set(_, value, ..) => value.len(),
+            _ => 0,
         }
+    }
+
+    /// How much its reply may take before anybody knows how long it is.
+    pub fn reply_bytes(&self) -> usize {
+        match self {
+            Command::Walk(walk) => walk.reply_bytes(),
+            _ => self.values() * flow::short(self.values()) as usize,
+        }
+    }
+
+    /// The reply, from the gateway's answers: of each request, or up to the first that failed and of those that were under
+    /// way then.
+    pub fn reply(&self, replies: Vec<Reply>) -> Value {
+        if let Some(error) = self.failure(&replies) {
+            return Value::Error(error);
+        }
+        let deleted = |reply: &Reply| matches!(reply, Reply::Done(Outcome::Deleted { existed: true }));
+        let there = |reply: &Reply| matches!(reply, Reply::Value(..) | Reply::Long(..));
+        match self {
+            Command::MGet(_) => {
+                Value::List(replies.into_iter().map(|reply| told(reply, Read::Get, 0)).collect())
+            }
+            Command::Exists(_) => count(replies.iter().filter(|reply| there(reply))),
+            Command::Del(_) | Command::DelEx(..) => count(replies.iter().filter(|reply| deleted(reply))),
+            Command::Read([key], what) => {
+                replies.into_iter().next().map_or(Value::Nothing, |reply| told(reply, *what, key.len()))
+            }
+            Command::Set(_, _, _, how) => {
+                let held = matches!(replies[..], [Reply::Done(Outcome::Written(_))]);
+                match how {
+                    Told::Number => Value::Integer(held.into()),
+                    Told::Ok if held => Value::OK,
+                    Told::Ok => Value::Nothing,
+                }
+            }
+            Command::DbSize => match replies[..] {
+                [Reply::Count(count)] => Value::Integer(count as i64),
+                _ => Value::Nothing,
+            },
+            Command::Info(_) | Command::Walk(_) | Command::Server(_) => Value::Nothing,
+        }
+    }
+
+    /// The error that stands for the whole command, if a part of it failed. Of writes to several keys it says what became
+    /// of each part.
+    fn failure(&self, replies: &[Reply]) -> Option<String> {
+        let first = replies.iter().find(|reply| failed(reply).is_some())?;
+        let unknown: Vec<_> = replies.iter().filter(|reply| matches!(reply, Reply::Unknown(_))).collect();
+        // The worst first: unknown, then everything else.
+        let (code, why) = failed(unknown.first().copied().unwrap_or(first))?;
+        let total = self.keys().len();
+        let done = replies.iter().filter(|reply| matches!(reply, Reply::Done(_))).count();
+        let writes = matches!(self, Command::Set(..) | Command::Del(_) | Command::DelEx(..));
+        Some(match (code, unknown.len()) {
+            ("UNKNOWN", _) if total == 1 => format!("UNKNOWN it may have taken effect, and may yet: {why}"),
+            ("UNKNOWN", unknown) => format!(
+                "UNKNOWN {done} of {total} keys are done, {unknown} may be or may yet, the others had no effect: {why}"
+            ),
+            ("UNAVAILABLE", _) if writes && done > 0 => {
+                format!("PARTIAL {done} of {total} keys are done, the others had no effect: {why}")
+            }
+            ("UNAVAILABLE", _) if writes => format!("UNAVAILABLE it had no effect: {why}"),
+            _ => format!("{code} {why}"),
+        })
+    }
+}
+
+/// Code and reason of a request that failed.
+pub fn failed(reply: &Reply) -> Option<(&'static str, &str)> {
+    match reply {
+        Reply::Unknown(why) => Some(("UNKNOWN", why)),
+        Reply::Unavailable(why) => Some(("UNAVAILABLE", why)),
+        Reply::Invalid(why) => Some(("ERR", why)),
+        Reply::Damaged => Some(("CORRUPT", "the stored value is damaged and is not shown")),
+        _ => None,
+    }
+}
+
+/// What is told of a value that was read, under a key of so many bytes.
+fn told(reply: Reply, what: Read, key_bytes: usize) -> Value {
+    let (version, value) = match (reply, what) {
+        (Reply::Value(version, value), Read::Get | Read::GetVer) => (version, value),
+        (Reply::Value(_, value), _) => return measured(what, key_bytes, value.len()),
+        (Reply::Long(_, bytes), _) => return measured(what, key_bytes, bytes as usize),
+        (_, Read::StrLen) => return Value::Integer(0),
+        (_, Read::Type) => return Value::Simple("none"),
+        (_, Read::Get | Read::GetVer | Read::MemoryUsage) => return Value::Nothing,
+    };
+    match what {
+        Read::Get => Value::stored(value),
+        _ => Value::List(vec![Value::Integer(version as i64), Value::stored(value)]),
+    }
+}
+
+/// What is told of a value without showing it.
+fn measured(what: Read, key_bytes: usize, value_bytes: usize) -> Value {
+    match what {
+        Read::Type => Value::Simple("string"),
+        Read::MemoryUsage => Value::Integer((key_bytes + value_bytes) as i64),
+        _ => Value::Integer(value_bytes as i64),
     }
 }
 
@@ -216,26 +285,35 @@ fn count<T>(items: impl Iterator<Item = T>) -> Value {
     Value::Integer(items.count() as i64)
 }
 
-/// The error reply that stands for a failed request.
-fn failure(reply: &Reply) -> Option<String> {
-    match reply {
-        Reply::Unknown(why) => Some(format!("UNKNOWN it may have taken effect, and may yet: {why}")),
-        Reply::Unavailable(why) => Some(format!("UNAVAILABLE it had no effect: {why}")),
-        Reply::Invalid(why) => Some(format!("ERR {why}")),
-        Reply::Damaged => Some("CORRUPT the stored value is damaged and is not shown".into()),
-        _ => None,
-    }
+/// What Redis says of a command with too few arguments, or too many.
+pub fn wrong_number(name: &str) -> String {
+    format!("ERR wrong number of arguments for '{name}' command")
+}
+
+fn number<N: std::str::FromStr>(text: &Bytes) -> Result<N, String> {
+    let number = std::str::from_utf8(text).ok().and_then(|text| text.parse().ok());
+    number.ok_or("ERR value is not an integer or out of range".into())
 }
 
 fn set_condition(options: &[Bytes]) -> Result<Condition, String> {
     let mut condition = Condition::Always;
-    for option in options {
+    let mut options = options.iter();
+    while let Some(option) = options.next() {
         let wanted = match option.to_ascii_uppercase().as_slice() {
             b"NX" => Condition::Absent,
             b"XX" => Condition::Present,
-            b"EX" | b"PX" | b"EXAT" | b"PXAT" | b"KEEPTTL" | b"GET" | b"IFEQ" | b"IFNE" | b"IFDEQ"
-            | b"IFDNE" => {
-                return Err(format!("ERR option {} is not supported here", option.escape_ascii()));
+            b"IFVER" => Condition::Version(number(options.next().ok_or("ERR syntax error")?)?),
+            b"EX" | b"PX" | b"EXAT" | b"PXAT" | b"KEEPTTL" => {
+                let option = option.escape_ascii();
+                return Err(format!(
+                    "ERR option {option} is not supported: nothing expires here (docs/redis.md, Expiry)"
+                ));
+            }
+            b"GET" | b"IFEQ" | b"IFNE" | b"IFDEQ" | b"IFDNE" => {
+                let option = option.escape_ascii();
+                return Err(format!(
+                    "ERR option {option} is not supported: a condition is NX, XX or IFVER (docs/redis.md, Fencing tokens)"
+                ));
             }
             _ => return Err("ERR syntax error".into()),
         };
@@ -248,22 +326,32 @@ fn set_condition(options: &[Bytes]) -> Result<Condition, String> {
 }
 
 fn scan(arguments: &[Bytes]) -> Result<Command, String> {
-    let number = |text: &Bytes| std::str::from_utf8(text).ok().and_then(|t| t.parse::<u64>().ok());
-    let cursor = number(&arguments[0]).ok_or("ERR invalid cursor")?;
-    let (mut pattern, mut limit) = (None, SCAN_KEYS.0);
+    let cursor = number(&arguments[0]).map_err(|_| "ERR invalid cursor")?;
+    let (mut pattern, mut count) = (None, SCAN_KEYS);
     for pair in arguments[1..].chunks(2) {
         let [name, value] = pair else { return Err("ERR syntax error".into()) };
         match name.to_ascii_uppercase().as_slice() {
             b"MATCH" => pattern = Some(value.clone()),
-            b"COUNT" => match number(value) {
-                Some(n) if n > 0 => limit = n.min(u64::from(SCAN_KEYS.1)) as u32,
-                _ => return Err("ERR value is not an integer or out of range".into()),
+            b"COUNT" => match number::<i64>(value)? {
+                n if n > 0 => count = (n as usize).min(PAGE_KEYS_MAX),
+                _ => return Err("ERR syntax error".into()),
             },
-            b"TYPE" => return Err("ERR option TYPE is not supported here: every value is a string".into()),
+            // Every value is a string. Of other types there is nothing; a cursor behind all says so.
+            b"TYPE" if value.eq_ignore_ascii_case(b"string") => (),
+            b"TYPE" => return Ok(Command::Walk(Walk::Scan { cursor: u64::MAX, pattern, count })),
             _ => return Err("ERR syntax error".into()),
         }
     }
-    Ok(Command::Scan(cursor, pattern, limit))
+    Ok(Command::Walk(Walk::Scan { cursor, pattern, count }))
+}
+
+fn memory_usage(arguments: &[Bytes]) -> Result<Bytes, String> {
+    let is = |at: usize, word: &str| arguments[at].eq_ignore_ascii_case(word.as_bytes());
+    match arguments.len() {
+        2 if is(0, "usage") => Ok(arguments[1].clone()),
+        4 if is(0, "usage") && is(2, "samples") => number::<u32>(&arguments[3]).map(|_| arguments[1].clone()),
+        _ => Err("ERR only MEMORY USAGE key [SAMPLES count] is supported".into()),
+    }
 }
 
 #[cfg(test)]
@@ -275,8 +363,9 @@ mod tests {
         Command::parse(&words).map(|(_, command)| command)
     }
 
-    fn no_scan(_: Arc<[u8]>) -> u64 {
-        unreachable!("nothing is scanned")
+    fn error(line: &str, replies: Vec<Reply>) -> String {
+        let Value::Error(text) = parse(line).unwrap().reply(replies) else { panic!("an error was due") };
+        text
     }
 
     #[test]
@@ -288,50 +377,79 @@ mod tests {
             "SET k v KEEPTTL",
             "SET k v NX XX",
             "SET k v SOON",
+            "SET k v IFVER",
+            "SET k v IFVER x",
+            "SET k v NX IFVER 1",
+            "DELEX k IFEQ v",
         ] {
             assert!(parse(line).unwrap_err().starts_with("ERR"), "{line}");
         }
-        assert!(parse("SCAN 0 TYPE string").is_err());
         assert!(parse("SCAN 0 MATCH").is_err());
+        assert!(parse("SCAN 0 COUNT 0").is_err());
         assert!(parse("SCAN x").is_err());
+        assert!(parse("SCAN -1").is_err());
         assert!(parse("GET").unwrap_err().contains("wrong number"));
         assert!(parse("GET a b").unwrap_err().contains("wrong number"));
-        assert!(parse("EXPIRE k 1").unwrap_err().contains("unknown command"));
+        assert!(parse("EXPIRE k 1").unwrap_err().contains("nothing expires"));
+    }
+
+    #[test]
+    fn a_key_that_cannot_be_is_refused_before_the_others_are_touched() {
+        let long = "k".repeat(KEY_BYTES_MAX + 1);
+        for command in ["DEL", "UNLINK", "EXISTS", "TOUCH", "MGET"] {
+            assert!(parse(&format!("{command} a {long} b")).unwrap_err().contains("1025 bytes"), "{command}");
+        }
+        for line in ["GET ", "SET  v", "DELEX  IFVER 1", "DEL a ", &format!("TYPE {long}")] {
+            assert!(parse(line).unwrap_err().starts_with("ERR the key has"), "{line}");
+        }
     }
 
     #[test]
     fn an_unknown_outcome_is_told_even_beside_other_failures() {
-        let command = parse("DEL a b").unwrap();
         let replies = vec![Reply::Unavailable("no primary".into()), Reply::Unknown("too late".into())];
-        let Value::Error(text) = command.reply(replies, no_scan) else { panic!("an error was due") };
-        assert!(text.starts_with("UNKNOWN "), "{text}");
+        assert!(error("DEL a b", replies).starts_with("UNKNOWN 0 of 2 keys are done, 1 may be"));
+    }
+
+    #[test]
+    fn a_command_that_did_a_part_never_says_that_it_had_no_effect() {
+        let gone = || Reply::Done(Outcome::Deleted { existed: false });
+        let failed = || Reply::Unavailable("no primary".into());
+        assert_eq!(
+            error("DEL a b c", vec![gone(), failed()]),
+            "PARTIAL 1 of 3 keys are done, the others had no effect: no primary"
+        );
+        assert_eq!(error("DEL a b c", vec![failed(), failed()]), "UNAVAILABLE it had no effect: no primary");
+        assert_eq!(
+            error("DEL a b c", vec![gone(), Reply::Unknown("late".into())]),
+            "UNKNOWN 1 of 3 keys are done, 1 may be or may yet, the others had no effect: late"
+        );
+        assert_eq!(error("MGET a b", vec![Reply::Missing, failed()]), "UNAVAILABLE no primary");
     }
 
     #[test]
     fn set_nx_on_a_key_that_exists_is_a_null_and_no_error() {
         let command = parse("set k v nx").unwrap();
-        assert_eq!(command, Command::Set(["k".into()], "v".into(), Condition::Absent));
-        let failed = vec![Reply::Done(Outcome::ConditionFailed { current: Some(7) })];
-        assert_eq!(command.reply(failed, no_scan), Value::Nothing);
+        assert_eq!(command, Command::Set(["k".into()], "v".into(), Condition::Absent, Told::Ok));
+        let failed = || vec![Reply::Done(Outcome::ConditionFailed { current: Some(7) })];
+        assert_eq!(command.reply(failed()), Value::Nothing);
+        assert_eq!(parse("setnx k v").unwrap().reply(failed()), Value::Integer(0));
+        assert_eq!(parse("delex k ifver 6").unwrap().reply(failed()), Value::Integer(0));
     }
 
     #[test]
-    fn a_scan_goes_on_behind_the_last_key_it_saw_even_if_the_pattern_hid_it() {
-        let command = parse("SCAN 0 MATCH a*z COUNT 2").unwrap();
-        let Request::Scan { prefix, limit: 2, after: None } = &command.requests(&BTreeMap::new()).unwrap()[0]
-        else {
-            panic!("a scan was due")
-        };
-        assert_eq!(&prefix[..], b"a");
-        let keys = vec![(Arc::from(*b"az"), 1, 0), (Arc::from(*b"azq"), 2, 0)];
-        let value = command.reply(vec![Reply::Keys(keys)], |after| {
-            assert_eq!(&after[..], b"azq");
-            42
-        });
-        assert_eq!(value, Value::List(vec![Value::text("42"), Value::List(vec![Value::text("az")])]));
-        assert!(
-            parse("SCAN 43").unwrap().requests(&BTreeMap::new()).is_err(),
-            "a forgotten cursor is an error"
-        );
+    fn the_version_is_read_with_the_value_and_can_be_required() {
+        let found = vec![Reply::Value(7, Arc::from(*b"v"))];
+        let told = parse("GETVER k").unwrap().reply(found);
+        assert_eq!(told, Value::List(vec![Value::Integer(7), Value::text("v")]));
+        let requests = parse("SET k v IFVER 7").unwrap().requests();
+        assert!(matches!(requests[0], Request::Put { condition: Condition::Version(7), .. }));
+        let requests = parse("DELEX k IFVER 7").unwrap().requests();
+        assert!(matches!(requests[0], Request::Delete { condition: Condition::Version(7), .. }));
+    }
+
+    #[test]
+    fn of_types_that_there_are_not_a_scan_finds_nothing_and_ends() {
+        assert_eq!(parse("SCAN 0 TYPE STRING"), parse("SCAN 0"));
+        assert!(matches!(parse("SCAN 0 TYPE hash"), Ok(Command::Walk(Walk::Scan { cursor: u64::MAX, .. }))));
     }
 }

@@ -3,25 +3,33 @@
 //! | file | job |
 //! |---|---|
 //! | `request` | bytes to arguments |
+//! | `table` | the commands there are, and why others are refused |
 //! | `command` | arguments to what is asked of the gateway, and its answer back to a reply |
-//! | `server` | the commands that ask about the server itself |
+//! | `walk` | commands that go over all keys |
+//! | `server`, `info` | the commands that ask about the server itself |
 //! | `reply` | replies to bytes |
 //! | `glob` | patterns |
 //!
 //! A connection takes whatever requests have arrived (a pipeline) and answers them in order. They run side by side, so
 //! that they share syncs, as far as nobody can tell: a request that touches a key which an earlier one of the same
-//! pipeline writes waits for that one. What has no equivalent here is refused, never ignored: an expiry that silently did
-//! not happen would be a lie.
+//! pipeline writes waits for that one, and so does a write behind a command that reads all keys. What has no equivalent
+//! here is refused, never ignored: an expiry that silently did not happen would be a lie. And what would have changed the
+//! meaning of the commands behind it is refused together with them: after a refused `MULTI`, nothing is done until the
+//! transaction that never was has its end.
 
 mod command;
 mod glob;
+mod info;
 mod reply;
 mod request;
 mod server;
+mod table;
+mod walk;
 
 use std::cell::Cell;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::net::SocketAddr;
+use std::pin::Pin;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -30,14 +38,16 @@ use bytes::{Bytes, BytesMut};
 use gateway::{Reply, Request};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{Notify, oneshot};
+use tokio::sync::{Notify, Semaphore, oneshot};
 
 use crate::child::{Stop, stopped};
 use crate::doors::keep_alive;
 use crate::flow::{self, Held};
 use crate::gateway_host::Handle;
+use crate::partial::Share;
 use command::{Command, Touch};
 use reply::Value;
+use request::{Malformed, Reader};
 
 /// A client that has not sent its first command by then is turned out.
 const FIRST_PATIENCE: Duration = Duration::from_secs(60);
@@ -45,19 +55,28 @@ const FIRST_PATIENCE: Duration = Duration::from_secs(60);
 const REST_PATIENCE: Duration = Duration::from_secs(30);
 /// Most requests of one connection under way at a time.
 const PIPELINE_MAX: usize = 128;
+/// Most requests of one command under way at a time.
+const COMMAND_MAX: usize = 256;
 /// Encoded replies are written once there are this many bytes of them.
 const WRITE_BYTES: usize = 64 << 10;
-/// Most scans that are remembered between two `SCAN` calls; the oldest is forgotten first.
-const CURSORS_MAX: usize = 4096;
+/// A client that is told why its connection ends has this long to take it, and to say so much more.
+const LINGER: (Duration, usize) = (Duration::from_secs(2), 32 << 20);
 
-/// The connections of this gateway, and the scans under way.
-#[derive(Default)]
+/// The connections of this gateway.
 pub struct Clients {
     next_id: u64,
     infos: BTreeMap<u64, Info>,
     busy: usize,
-    cursors: BTreeMap<u64, Arc<[u8]>>,
-    next_cursor: u64,
+    commands: u64,
+    /// Of which each command that goes over all keys takes one.
+    walks: Arc<Semaphore>,
+}
+
+impl Default for Clients {
+    fn default() -> Clients {
+        let walks = Arc::new(Semaphore::new(walk::WALKS_MAX));
+        Clients { next_id: 0, infos: BTreeMap::new(), busy: 0, commands: 0, walks }
+    }
 }
 
 impl Clients {
@@ -70,17 +89,6 @@ impl Clients {
     pub fn busy(&self) -> usize {
         self.busy
     }
-
-    /// Remembers where a scan goes on. The number is all that a client holds, and a scan may go on over any of its
-    /// connections.
-    fn remember(&mut self, after: Arc<[u8]>) -> u64 {
-        if self.cursors.len() == CURSORS_MAX {
-            self.cursors.pop_first();
-        }
-        self.next_cursor += 1;
-        self.cursors.insert(self.next_cursor, after);
-        self.next_cursor
-    }
 }
 
 /// What `CLIENT LIST` tells of a connection.
@@ -92,7 +100,7 @@ struct Info {
     name: String,
     library: String,
     library_version: String,
-    last_command: Rc<Cell<&'static str>>,
+    last: Rc<Cell<(&'static str, Instant)>>,
     /// It is to make room for others.
     leave: Rc<Notify>,
 }
@@ -114,7 +122,7 @@ pub async fn listen(core: Handle, listener: TcpListener, mut stop: Stop) {
         if core.borrow().resp_clients.open() >= core.borrow().doors.redis {
             let core = core.borrow();
             // Whoever has said nothing makes room for whoever may.
-            let silent = core.resp_clients.infos.values().find(|info| info.last_command.get().is_empty());
+            let silent = core.resp_clients.infos.values().find(|info| info.last.get().0.is_empty());
             match silent {
                 Some(silent) => silent.leave.notify_one(),
                 None => {
@@ -149,26 +157,75 @@ fn is_http(arguments: &[Bytes]) -> bool {
 /// Room did not come about.
 struct NoRoom;
 
-/// One request under way.
+/// One request under way, with the room that it and its reply take.
 enum Pending {
     Ready(Value),
-    /// With the room that request and reply take.
-    Waiting(Command, Vec<oneshot::Receiver<Reply>>, Option<Held>),
+    Waiting(Job, Option<Held>),
+    /// Begins when everything before it is answered.
+    Later(Pin<Box<dyn Future<Output = Value>>>, Option<Held>),
+}
+
+/// A command and the requests that it consists of.
+struct Job {
+    command: Command,
+    /// Those that are not sent yet.
+    left: VecDeque<Request>,
+    sent: VecDeque<oneshot::Receiver<Reply>>,
+}
+
+impl Job {
+    fn begin(core: &Handle, command: Command) -> Job {
+        let mut job = Job { left: command.requests(), sent: VecDeque::new(), command };
+        (0..COMMAND_MAX).for_each(|_| job.send_next(core));
+        job
+    }
+
+    fn send_next(&mut self, core: &Handle) {
+        if let Some(request) = self.left.pop_front() {
+            self.sent.push_back(core.borrow_mut().submit(request));
+        }
+    }
+
+    /// Waits for all answers. What was not sent when one failed is never sent: there is no use in learning ten thousand
+    /// times, ten seconds each, that a shard has no primary.
+    async fn finish(mut self, core: &Handle) -> (Value, Option<Held>) {
+        let mut replies = Vec::with_capacity(self.sent.len() + self.left.len());
+        while let Some(answer) = self.sent.pop_front() {
+            let gone = || Reply::Unknown("the gateway is stopping".into());
+            let reply = answer.await.unwrap_or_else(|_| gone());
+            if command::failed(&reply).is_some() {
+                self.left.clear();
+            }
+            self.send_next(core);
+            replies.push(reply);
+        }
+        let long = match self.command.values() {
+            0 => None,
+            _ => flow::whole(core, &mut replies).await,
+        };
+        (self.command.reply(replies), long)
+    }
 }
 
 /// One client.
 struct Connection {
     core: Handle,
     id: u64,
-    last_command: Rc<Cell<&'static str>>,
+    last: Rc<Cell<(&'static str, Instant)>>,
     /// 2 or 3.
     version: u8,
     pending: VecDeque<Pending>,
     /// The keys that pending requests write, and those that they read.
     writes: BTreeSet<Bytes>,
     reads: BTreeSet<Bytes>,
+    /// Does a pending request read all keys?
+    reads_all: bool,
+    /// A `MULTI` was refused, and what belongs to it is still coming.
+    aborted: bool,
     out: BytesMut,
     closing: bool,
+    /// It is told why, and may still be sending.
+    lingering: bool,
 }
 
 impl Drop for Connection {
@@ -179,7 +236,7 @@ impl Drop for Connection {
 
 impl Connection {
     fn new(core: Handle, stream: &TcpStream) -> Connection {
-        let last_command = Rc::new(Cell::new(""));
+        let last = Rc::new(Cell::new(("", Instant::now())));
         let id = {
             let clients = &mut core.borrow_mut().resp_clients;
             clients.next_id += 1;
@@ -191,7 +248,7 @@ impl Connection {
                 name: String::new(),
                 library: String::new(),
                 library_version: String::new(),
-                last_command: last_command.clone(),
+                last: last.clone(),
                 leave: Rc::default(),
             };
             clients.infos.insert(clients.next_id, info);
@@ -200,55 +257,67 @@ impl Connection {
         Connection {
             core,
             id,
-            last_command,
+            last,
             version: 2,
             pending: VecDeque::new(),
             writes: BTreeSet::new(),
             reads: BTreeSet::new(),
+            reads_all: false,
+            aborted: false,
             out: BytesMut::new(),
             closing: false,
+            lingering: false,
         }
     }
 
     async fn serve(mut self, mut stream: TcpStream, mut stop: Stop) -> std::io::Result<()> {
         stream.set_nodelay(true)?;
         let leave = self.core.borrow().resp_clients.infos[&self.id].leave.clone();
-        let mut buf = BytesMut::new();
+        let mut reader = Reader::default();
+        let share: Share = self.core.borrow().partial.share();
         let mut stopped = std::pin::pin!(stopped(&mut stop));
         loop {
             self.core.borrow_mut().resp_clients.busy += 1;
-            let result = self.round(&mut stream, &mut buf).await;
+            let result = self.round(&mut stream, &mut reader).await;
             self.core.borrow_mut().resp_clients.busy -= 1;
             result?;
             if self.closing {
-                return stream.shutdown().await;
+                stream.shutdown().await?;
+                return if self.lingering { linger(stream).await } else { Ok(()) };
             }
-            let begun = !buf.is_empty();
-            buf.reserve(16 << 10);
+            share.hold(reader.held());
+            let begun = reader.held() > 0;
             tokio::select! {
                 biased;
-                read = stream.read_buf(&mut buf) => if read? == 0 { return Ok(()) },
+                read = stream.read_buf(reader.room()) => if read? == 0 { return Ok(()) },
                 () = self.patience(begun) => return Ok(()),
                 () = leave.notified() => return Ok(()),
                 // What was taken has been answered; nothing more is taken.
                 () = stopped.as_mut() => return stream.shutdown().await,
+                () = share.make_room() => {
+                    let why = "UNAVAILABLE it had no effect: the rest of the request did not come, and others need its room";
+                    Value::Error(why.into()).encode(self.version, &mut self.out);
+                    self.write(&mut stream).await?;
+                    stream.shutdown().await?;
+                    return linger(stream).await;
+                }
             }
         }
     }
 
     /// Ends when the client has taken too long: to begin, or to finish a command.
     async fn patience(&self, begun: bool) {
-        match (begun, self.last_command.get()) {
+        match (begun, self.last.get().0) {
             (true, _) => tokio::time::sleep(REST_PATIENCE).await,
             (false, "") => tokio::time::sleep(FIRST_PATIENCE).await,
             (false, _) => std::future::pending().await,
         }
     }
 
-    /// Answers every complete request in `buf`.
-    async fn round(&mut self, stream: &mut TcpStream, buf: &mut BytesMut) -> std::io::Result<()> {
+    /// Answers every complete request that has come.
+    async fn round(&mut self, stream: &mut TcpStream, reader: &mut Reader) -> std::io::Result<()> {
         while !self.closing {
-            match request::next(buf) {
+            match reader.next() {
                 Ok(None) => break,
                 // A web page can have a browser send anything behind a head that it does not choose, and so write here.
                 Ok(Some(arguments)) if is_http(&arguments) => {
@@ -258,11 +327,11 @@ impl Connection {
                     self.closing = true;
                     self.pending.clear();
                 }
-                Ok(Some(arguments)) => self.take(stream, arguments, !buf.is_empty()).await?,
-                Err(request::Malformed(why)) => {
+                Ok(Some(arguments)) => self.take(stream, arguments, reader.has_more()).await?,
+                Err(Malformed(why)) => {
                     self.pending
                         .push_back(Pending::Ready(Value::Error(format!("ERR Protocol error: {why}"))));
-                    self.closing = true;
+                    (self.closing, self.lingering) = (true, true);
                 }
             }
             if self.pending.len() >= PIPELINE_MAX {
@@ -293,6 +362,12 @@ impl Connection {
         arguments: Vec<Bytes>,
         more: bool,
     ) -> std::io::Result<()> {
+        self.core.borrow_mut().resp_clients.commands += 1;
+        self.last.set(("unknown", Instant::now()));
+        if let Some(value) = self.transaction(&arguments[0]) {
+            self.pending.push_back(Pending::Ready(value));
+            return Ok(());
+        }
         let (name, command) = match Command::parse(&arguments) {
             Ok(command) => command,
             Err(why) => {
@@ -300,11 +375,13 @@ impl Connection {
                 return Ok(());
             }
         };
-        self.last_command.set(name);
+        self.last.set((name, Instant::now()));
         let conflict = match command.touches() {
             Touch::Nothing => false,
             Touch::Reads(keys) => keys.iter().any(|key| self.writes.contains(key)),
-            Touch::Writes(keys) => keys.iter().any(|k| self.writes.contains(k) || self.reads.contains(k)),
+            Touch::Writes(keys) => {
+                self.reads_all || keys.iter().any(|k| self.writes.contains(k) || self.reads.contains(k))
+            }
             Touch::ReadsAll => !self.writes.is_empty(),
             Touch::Connection => true,
         };
@@ -314,53 +391,42 @@ impl Connection {
         match command.touches() {
             Touch::Reads(keys) if more => self.reads.extend(keys.iter().cloned()),
             Touch::Writes(keys) if more => self.writes.extend(keys.iter().cloned()),
+            Touch::ReadsAll => self.reads_all = true,
             _ => (),
         }
+        if let Command::Server(asked) = command {
+            let value = self.answer(asked);
+            let large = value.bytes() > flow::SHORT_BYTES as usize;
+            self.pending.push_back(Pending::Ready(value));
+            return if large { self.finish(stream).await } else { Ok(()) };
+        }
+        let Ok(room) = self.room(stream, &command).await? else {
+            let why = "UNAVAILABLE it had no effect: other clients' values take all the room there is";
+            self.pending.push_back(Pending::Ready(Value::Error(why.into())));
+            return Ok(());
+        };
         let pending = match command {
-            Command::Server(asked) => {
-                let value = self.answer(asked);
-                let large = value.bytes() > flow::SHORT_BYTES as usize;
-                self.pending.push_back(Pending::Ready(value));
-                return if large { self.finish(stream).await } else { Ok(()) };
+            Command::Info(sections) => self.info(&sections),
+            Command::Walk(walk) => {
+                let core = self.core.clone();
+                Pending::Later(Box::pin(async move { walk.run(&core).await }), room)
             }
-            command => {
-                let requests = match command.requests(&self.core.borrow().resp_clients.cursors) {
-                    Ok(requests) => requests,
-                    Err(why) => {
-                        self.pending.push_back(Pending::Ready(Value::Error(why)));
-                        return Ok(());
-                    }
-                };
-                let Ok(room) = self.room(stream, &command, &requests).await? else {
-                    let why =
-                        "UNAVAILABLE it had no effect: other clients' values take all the room there is";
-                    self.pending.push_back(Pending::Ready(Value::Error(why.into())));
-                    return Ok(());
-                };
-                let mut core = self.core.borrow_mut();
-                let answers = requests.into_iter().map(|request| core.submit(request)).collect();
-                Pending::Waiting(command, answers, room)
-            }
+            command => Pending::Waiting(Job::begin(&self.core, command), room),
         };
         self.pending.push_back(pending);
         Ok(())
     }
 
-    /// Room for the values of a command on their way in, and for what its reply takes before anybody reads it. Whoever
-    /// has to wait for it first gives back what it holds.
+    /// Room for the value of a command on its way in, and for what its reply takes before anybody reads it. Whoever has to
+    /// wait for it first gives back what it holds.
     async fn room(
         &mut self,
         stream: &mut TcpStream,
         command: &Command,
-        requests: &[Request],
     ) -> std::io::Result<Result<Option<Held>, NoRoom>> {
         let short = flow::SHORT_BYTES as usize;
         let budget = self.core.borrow().budget.clone();
-        let value = |request: &Request| match request {
-            Request::Put { value, .. } => value.len(),
-            _ => 0,
-        };
-        let taken: usize = requests.iter().map(value).sum();
+        let taken = command.value_bytes();
         if taken > short {
             if let Some(held) = budget.put_at_once(taken) {
                 return Ok(Ok(Some(held)));
@@ -368,10 +434,7 @@ impl Connection {
             self.finish(stream).await?;
             return Ok(budget.put(taken).await.map(Some).ok_or(NoRoom));
         }
-        let given = match command {
-            Command::Scan(..) => flow::PAGE_BYTES,
-            command => command.values() * flow::short(command.values()) as usize,
-        };
+        let given = command.reply_bytes();
         if given > short || !self.pending.is_empty() {
             if let Some(held) = budget.ahead_at_once(given) {
                 return Ok(Ok(Some(held)));
@@ -384,25 +447,46 @@ impl Connection {
         }
     }
 
+    /// `MULTI` is refused, and so is everything that a client sends behind it in the belief that it is collected and not
+    /// done: its writes would stand, one by one, after it was told that the transaction failed.
+    fn transaction(&mut self, name: &[u8]) -> Option<Value> {
+        let name = name.to_ascii_uppercase();
+        let error = |text: &str| Some(Value::Error(text.into()));
+        match (&name[..], self.aborted) {
+            (b"MULTI", false) => {
+                self.aborted = true;
+                error(&table::refusal(&[Bytes::from_static(b"MULTI")]))
+            }
+            (b"EXEC" | b"DISCARD", true) => {
+                self.aborted = false;
+                match &name[..] {
+                    b"EXEC" => error("EXECABORT Transaction discarded because of previous errors."),
+                    _ => Some(Value::OK),
+                }
+            }
+            (b"EXEC", false) => error("ERR EXEC without MULTI"),
+            (b"DISCARD", false) => error("ERR DISCARD without MULTI"),
+            (b"QUIT" | b"RESET", true) => {
+                self.aborted = false;
+                None
+            }
+            (_, true) => error(
+                "ERR not done: it is part of a transaction, and MULTI was refused; EXEC, DISCARD or RESET ends it",
+            ),
+            (_, false) => None,
+        }
+    }
+
     /// Waits for everything under way, in order, and encodes the replies.
     async fn finish(&mut self, stream: &mut TcpStream) -> std::io::Result<()> {
         while let Some(pending) = self.pending.pop_front() {
             let (value, held) = match pending {
                 Pending::Ready(value) => (value, None),
-                Pending::Waiting(command, receivers, room) => {
-                    let mut replies = Vec::with_capacity(receivers.len());
-                    for receiver in receivers {
-                        let gone = || Reply::Unknown("the gateway is stopping".into());
-                        replies.push(receiver.await.unwrap_or_else(|_| gone()));
-                    }
-                    let long = match command.values() {
-                        0 => None,
-                        _ => flow::whole(&self.core, &mut replies).await,
-                    };
-                    let value =
-                        command.reply(replies, |after| self.core.borrow_mut().resp_clients.remember(after));
+                Pending::Waiting(job, room) => {
+                    let (value, long) = job.finish(&self.core).await;
                     (value, long.or(room))
                 }
+                Pending::Later(value, room) => (value.await, room),
             };
             value.encode(self.version, &mut self.out);
             if self.out.len() >= WRITE_BYTES {
@@ -413,6 +497,24 @@ impl Connection {
         }
         self.writes.clear();
         self.reads.clear();
+        self.reads_all = false;
         Ok(())
     }
+}
+
+/// Lets a client read why its connection ended. Closed at once, with bytes of its request on the way, the connection is
+/// reset, and what it was told is lost with it.
+async fn linger(mut stream: TcpStream) -> std::io::Result<()> {
+    let (patience, mut bytes) = LINGER;
+    let mut rest = vec![0; 16 << 10];
+    let read_on = async {
+        while bytes > 0 {
+            match stream.read(&mut rest).await? {
+                0 => break,
+                n => bytes = bytes.saturating_sub(n),
+            }
+        }
+        Ok(())
+    };
+    tokio::time::timeout(patience, read_on).await.unwrap_or(Ok(()))
 }

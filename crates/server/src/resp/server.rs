@@ -3,12 +3,14 @@
 
 use bytes::Bytes;
 
-use super::command::{Row, TABLE, row};
+use super::command::wrong_number;
+use super::info::line;
 use super::reply::Value;
+use super::table::{Row, TABLE, matching, row};
 use super::{Connection, Info, glob};
 
 /// A version of Redis that clients read as "speaks RESP3 and HELLO, has no later extensions".
-const REDIS_VERSION: &str = "7.0.0";
+pub const REDIS_VERSION: &str = "7.0.0";
 
 /// What is asked.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -16,24 +18,38 @@ const REDIS_VERSION: &str = "7.0.0";
 pub enum Asked {
     Ping(Option<Bytes>),
     Echo(Bytes),
-    Hello { version: Option<u8>, name: Option<String> },
+    Hello {
+        version: Option<u8>,
+        name: Option<String>,
+    },
     ClientId,
     ClientGetName,
     ClientSetName(String),
-    ClientSetInfo { library: Option<String>, version: Option<String> },
+    ClientSetInfo {
+        library: Option<String>,
+        version: Option<String>,
+    },
     ClientInfo,
-    ClientList,
-    CommandAll,
+    ClientList(Which),
     CommandCount,
-    CommandInfo(Vec<Bytes>),
-    CommandDocs,
-    CommandList,
+    /// Of these, or of all.
+    CommandInfo(Option<Vec<Bytes>>),
+    CommandDocs(Option<Vec<Bytes>>),
+    CommandList(Vec<&'static Row>),
     ConfigGet(Vec<Bytes>),
-    Info,
     Role,
     Select,
     Quit,
     Reset,
+}
+
+/// Which connections are told of.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[allow(missing_docs)]
+pub enum Which {
+    All,
+    None,
+    Ids(Vec<u64>),
 }
 
 impl Asked {
@@ -46,46 +62,86 @@ impl Asked {
 /// Understands a command that is not about keys.
 pub fn parse(name: &str, rest: &[Bytes]) -> Result<Asked, String> {
     let sub = rest.first().map(|word| word.to_ascii_uppercase());
+    let behind = rest.get(1..).unwrap_or_default();
     let arguments = |n: usize| {
-        if rest.len() == n + 1 {
-            Ok(&rest[1..])
-        } else {
-            Err(format!("ERR wrong number of arguments for '{name}' command"))
-        }
+        let named = || format!("{name}|{}", rest[0].to_ascii_lowercase().escape_ascii());
+        if behind.len() == n { Ok(behind) } else { Err(wrong_number(&named())) }
     };
+    let some = || (!behind.is_empty()).then(|| behind.to_vec());
     Ok(match (name, sub.as_deref()) {
         ("ping", _) if rest.len() <= 1 => Asked::Ping(rest.first().cloned()),
+        ("ping", _) => return Err(wrong_number(name)),
         ("echo", _) => Asked::Echo(rest[0].clone()),
         ("hello", _) => hello(rest)?,
         ("quit", _) => Asked::Quit,
         ("reset", _) => Asked::Reset,
         ("role", _) => Asked::Role,
-        ("info", _) => Asked::Info,
         ("select", Some(b"0")) => Asked::Select,
-        ("select", _) => return Err("ERR there is only database 0".into()),
-        ("config", Some(b"GET")) if rest.len() > 1 => Asked::ConfigGet(rest[1..].to_vec()),
+        ("select", _) => return Err("ERR DB index is out of range: there is only database 0".into()),
+        ("config", Some(b"GET")) if !behind.is_empty() => Asked::ConfigGet(behind.to_vec()),
         ("config", _) => return Err("ERR only CONFIG GET is supported here".into()),
-        ("command", None) => Asked::CommandAll,
-        ("command", Some(b"COUNT")) => Asked::CommandCount,
-        ("command", Some(b"INFO")) => Asked::CommandInfo(rest[1..].to_vec()),
-        ("command", Some(b"DOCS")) => Asked::CommandDocs,
-        ("command", Some(b"LIST")) => Asked::CommandList,
+        ("command", None) => Asked::CommandInfo(None),
+        ("command", Some(b"COUNT")) => arguments(0).map(|_| Asked::CommandCount)?,
+        ("command", Some(b"INFO")) => Asked::CommandInfo(some()),
+        ("command", Some(b"DOCS")) => Asked::CommandDocs(some()),
+        ("command", Some(b"LIST")) => Asked::CommandList(command_list(behind)?),
         ("client", Some(b"ID")) => arguments(0).map(|_| Asked::ClientId)?,
         ("client", Some(b"GETNAME")) => arguments(0).map(|_| Asked::ClientGetName)?,
         ("client", Some(b"SETNAME")) => Asked::ClientSetName(word(&arguments(1)?[0])?),
         ("client", Some(b"INFO")) => arguments(0).map(|_| Asked::ClientInfo)?,
-        ("client", Some(b"LIST")) => arguments(0).map(|_| Asked::ClientList)?,
+        ("client", Some(b"LIST")) => Asked::ClientList(which(behind)?),
         ("client", Some(b"SETINFO")) => {
             let pair = arguments(2)?;
             let value = Some(word(&pair[1])?);
             match pair[0].to_ascii_uppercase().as_slice() {
                 b"LIB-NAME" => Asked::ClientSetInfo { library: value, version: None },
                 b"LIB-VER" => Asked::ClientSetInfo { library: None, version: value },
-                _ => return Err("ERR Unrecognized option for CLIENT SETINFO".into()),
+                _ => return Err(format!("ERR Unrecognized option '{}'", pair[0].escape_ascii())),
             }
         }
-        _ => return Err(format!("ERR this form of '{name}' is not supported here")),
+        (_, Some(sub)) => {
+            return Err(format!(
+                "ERR unknown subcommand '{}' of '{name}' (docs/redis.md)",
+                sub.escape_ascii()
+            ));
+        }
+        (_, None) => return Err(wrong_number(name)),
     })
+}
+
+/// The filter of `CLIENT LIST`.
+fn which(options: &[Bytes]) -> Result<Which, String> {
+    let Some((option, values)) = options.split_first() else { return Ok(Which::All) };
+    match (&option.to_ascii_uppercase()[..], values) {
+        (b"TYPE", [kind]) => match &kind.to_ascii_lowercase()[..] {
+            b"normal" => Ok(Which::All),
+            b"master" | b"replica" | b"slave" | b"pubsub" => Ok(Which::None),
+            _ => Err(format!("ERR Unknown client type '{}'", kind.escape_ascii())),
+        },
+        (b"ID", [_, ..]) => {
+            let id = |text: &Bytes| std::str::from_utf8(text).ok()?.parse().ok();
+            let ids = values.iter().map(|text| id(text).ok_or("ERR Invalid client ID".to_string()));
+            ids.collect::<Result<_, _>>().map(Which::Ids)
+        }
+        _ => Err("ERR syntax error".into()),
+    }
+}
+
+/// The filter of `COMMAND LIST`.
+fn command_list(options: &[Bytes]) -> Result<Vec<&'static Row>, String> {
+    let [by, kind, value] = options else {
+        return if options.is_empty() { Ok(TABLE.iter().collect()) } else { Err("ERR syntax error".into()) };
+    };
+    let value = value.to_ascii_lowercase();
+    match (&by.to_ascii_uppercase()[..], &kind.to_ascii_uppercase()[..]) {
+        (b"FILTERBY", b"PATTERN") => Ok(matching(&value).collect()),
+        (b"FILTERBY", b"MODULE") => Ok(Vec::new()),
+        (b"FILTERBY", b"ACLCAT") => {
+            let category = |row: &Row| row.categories().any(|category| category.as_bytes() == value);
+            Ok(TABLE.iter().filter(|row| category(row)).collect())
+        }
+        _ => Err("ERR syntax error".into()),
+    }
 }
 
 /// A name that can stand in `CLIENT LIST`.
@@ -154,24 +210,35 @@ impl Connection {
                     core.resp_clients.infos.get(&self.id).map_or(String::new(), |info| line(self.id, info)),
                 )
             }
-            Asked::ClientList => {
+            Asked::ClientList(which) => {
                 let core = self.core.borrow();
-                Value::text(
-                    core.resp_clients.infos.iter().map(|(id, info)| line(*id, info)).collect::<String>(),
-                )
+                let told = |id: &u64| match &which {
+                    Which::All => true,
+                    Which::None => false,
+                    Which::Ids(ids) => ids.contains(id),
+                };
+                let infos = core.resp_clients.infos.iter().filter(|(id, _)| told(id));
+                Value::text(infos.map(|(id, info)| line(*id, info)).collect::<String>())
             }
-            Asked::CommandAll => Value::List(TABLE.iter().map(describe).collect()),
             Asked::CommandCount => Value::Integer(TABLE.len() as i64),
-            Asked::CommandInfo(names) => {
+            Asked::CommandInfo(None) => Value::List(TABLE.iter().map(describe).collect()),
+            Asked::CommandInfo(Some(names)) => {
                 let described = |name: &Bytes| row(name).map_or(Value::Nothing, describe);
                 Value::List(names.iter().map(described).collect())
             }
-            Asked::CommandDocs => Value::Map(Vec::new()),
-            Asked::CommandList => Value::List(TABLE.iter().map(|row| Value::text(row.0)).collect()),
+            Asked::CommandDocs(names) => {
+                let rows: Vec<_> = match names {
+                    None => TABLE.iter().collect(),
+                    Some(names) => names.iter().filter_map(|name| row(name)).collect(),
+                };
+                Value::Map(rows.into_iter().map(|row| (Value::text(row.name), document(row))).collect())
+            }
+            Asked::CommandList(rows) => {
+                Value::List(rows.into_iter().map(|row| Value::text(row.name)).collect())
+            }
             Asked::ConfigGet(patterns) => config(&patterns, self.core.borrow().doors.redis),
-            Asked::Info => self.info(),
             Asked::Role => {
-                let seq = self.core.borrow().view().iter().map(committed).max().unwrap_or(0);
+                let seq = self.core.borrow().view().iter().map(super::info::committed).max().unwrap_or(0);
                 Value::List(vec![Value::text("master"), Value::Integer(seq as i64), Value::List(Vec::new())])
             }
             Asked::Select => Value::OK,
@@ -209,62 +276,40 @@ impl Connection {
             pair("modules", Value::List(Vec::new())),
         ])
     }
-
-    fn info(&self) -> Value {
-        let core = self.core.borrow();
-        let view = core.view();
-        let mut text = format!(
-            "# Server\r\nredis_version:{REDIS_VERSION}\r\ncutaway_version:{}\r\nredis_mode:standalone\r\n\
-             process_id:{}\r\ntcp_port:{}\r\nuptime_in_seconds:{}\r\n\r\n\
-             # Clients\r\nconnected_clients:{}\r\nmaxclients:{}\r\n\r\n\
-             # Persistence\r\nloading:0\r\naof_enabled:1\r\n\r\n\
-             # Replication\r\nrole:master\r\nconnected_slaves:0\r\nmaster_repl_offset:{}\r\n\r\n# Cutaway\r\n",
-            env!("CARGO_PKG_VERSION"),
-            std::process::id(),
-            core.options.redis.port(),
-            core.clock().now() / 1_000_000,
-            core.resp_clients.open(),
-            core.doors.redis,
-            view.iter().map(committed).max().unwrap_or(0),
-        );
-        for shard in &view {
-            let primary = shard.primary.map_or("none".into(), |p| p.to_string());
-            let committed = committed(shard);
-            text += &format!(
-                "shard{}:primary={primary},epoch={},committed={committed}\r\n",
-                shard.shard, shard.epoch.0
-            );
-        }
-        Value::text(text)
-    }
 }
 
-fn committed(shard: &gateway::ShardView) -> u64 {
-    shard.nodes.iter().filter_map(|(_, heard)| heard.as_ref()).map(|(_, s)| s.committed).max().unwrap_or(0)
-}
-
-fn line(id: u64, info: &Info) -> String {
-    let address = |a: Option<std::net::SocketAddr>| a.map_or("?:0".into(), |a| a.to_string());
-    format!(
-        "id={id} addr={} laddr={} name={} age={} db=0 cmd={} resp={} lib-name={} lib-ver={}\n",
-        address(info.from),
-        address(info.to),
-        info.name,
-        info.since.elapsed().as_secs(),
-        info.last_command.get(),
-        info.version,
-        info.library,
-        info.library_version,
-    )
-}
-
-fn describe((name, arity, flags, positions): &Row) -> Value {
-    let flags = flags.split_whitespace().map(Value::text).collect();
-    let mut parts = vec![Value::text(*name), Value::Integer(*arity), Value::List(flags)];
-    parts.extend(positions.map(Value::Integer));
-    // Categories, tips, key specifications, subcommands: none.
-    parts.extend(std::iter::repeat_n(Value::List(Vec::new()), 4));
+fn describe(row: &Row) -> Value {
+    let flags = row.flags.split_whitespace().map(Value::text).collect();
+    let mut parts = vec![Value::text(row.name), Value::Integer(row.arity), Value::List(flags)];
+    parts.extend(row.keys.map(Value::Integer));
+    parts.push(Value::List(row.categories().map(|category| Value::text(format!("@{category}"))).collect()));
+    // Tips, key specifications, subcommands: none.
+    parts.extend(std::iter::repeat_n(Value::List(Vec::new()), 3));
     Value::List(parts)
+}
+
+fn pairs(pairs: Vec<(&str, Value)>) -> Value {
+    Value::Map(pairs.into_iter().map(|(name, value)| (Value::text(name), value)).collect())
+}
+
+/// What `redis-cli` shows as help, and completes with.
+fn document(row: &Row) -> Value {
+    let arguments = row.arguments().map(|argument| {
+        let flags = [(argument.optional, "optional"), (argument.multiple, "multiple")];
+        let flags = flags.into_iter().filter(|(is, _)| *is).map(|(_, flag)| Value::text(flag)).collect();
+        pairs(vec![
+            ("name", Value::text(argument.name)),
+            ("type", Value::text(argument.kind())),
+            ("display_text", Value::text(argument.name)),
+            ("flags", Value::List(flags)),
+        ])
+    });
+    pairs(vec![
+        ("summary", Value::text(row.summary)),
+        ("since", Value::text(env!("CARGO_PKG_VERSION"))),
+        ("group", Value::text(row.group)),
+        ("arguments", Value::List(arguments.collect())),
+    ])
 }
 
 fn config(patterns: &[Bytes], connections: usize) -> Value {
