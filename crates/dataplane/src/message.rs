@@ -142,8 +142,8 @@ pub enum WriteResult {
     /// It was applied, and this came of it.
     Done(Outcome),
     /// The session is not known (never opened, or evicted), or the number has left its window: what became of
-    /// earlier attempts cannot be said.
-    SessionUnknown,
+    /// earlier attempts cannot be said, unless they could take effect at this seq or later only. None of that is forgotten.
+    SessionUnknown(Seq),
 }
 
 /// What a refusal refers to.

@@ -141,7 +141,7 @@ impl Replica {
         match self.sessions.verdict(self.config.mechanisms, request) {
             Verdict::Repeated(outcome) => self.answer_write(request, WriteResult::Done(outcome), t),
             Verdict::Unknown => {
-                let result = WriteResult::SessionUnknown;
+                let result = WriteResult::SessionUnknown(self.sessions.remembered_from(request));
                 self.send(Address::Gateway(gateway), Message::Answer { request, result });
             }
             Verdict::Fresh => {

@@ -466,7 +466,7 @@ impl Replica {
                 let result = match self.sessions.verdict(on, request) {
                     Verdict::Fresh => WriteResult::Done(outcome),
                     Verdict::Repeated(earlier) => WriteResult::Done(earlier),
-                    Verdict::Unknown => WriteResult::SessionUnknown,
+                    Verdict::Unknown => WriteResult::SessionUnknown(self.sessions.remembered_from(request)),
                 };
                 match result {
                     WriteResult::Done(outcome) if guard::dedup_survives_failover(on, leads) => {

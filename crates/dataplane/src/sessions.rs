@@ -106,6 +106,14 @@ impl Sessions {
         }
     }
 
+    /// The seq from which on nothing is forgotten of this request's session. One that was evicted was used before all that
+    /// are left; of one that is there, the numbers that left its window may have been used a moment ago.
+    pub fn remembered_from(&self, request: RequestId) -> Seq {
+        let evicted = !self.table.contains_key(&request.session);
+        let oldest = self.table.values().map(|session| session.last_used).min();
+        oldest.filter(|_| evicted).unwrap_or(Seq::MAX)
+    }
+
     /// Entry `seq` carried `request`, and `outcome` came of it.
     pub fn record(&mut self, request: RequestId, outcome: Outcome, seq: Seq) {
         let Some(session) = self.table.get_mut(&request.session) else { return };
@@ -197,6 +205,13 @@ mod tests {
         sessions.open(101, GatewayId { gateway: 99, life: 1 });
         assert_eq!(sessions.verdict(ON, request(2, 1)), Verdict::Unknown);
         assert_eq!(sessions.verdict(ON, request(1, 2)), Verdict::Fresh);
+        // Session 2 was last used at 2: nothing that took effect from 3 on is forgotten of it.
+        assert_eq!(sessions.remembered_from(request(2, 1)), 3);
+        assert_eq!(
+            sessions.remembered_from(request(1, 1)),
+            Seq::MAX,
+            "it is there: its numbers may have been used"
+        );
         let bytes = crate::wire::encode_value(&sessions);
         assert_eq!(crate::wire::decode_all::<Sessions>(&bytes), Ok(sessions));
     }

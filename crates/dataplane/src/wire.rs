@@ -289,7 +289,7 @@ code_enum! {
     Outcome { 1 Written(seq); 2 Deleted { existed }; 3 ConditionFailed { current }; 4 Nothing; }
     Query { 1 Get(key); 2 Scan { prefix, after, limit }; 3 Count; 4 GetUpTo(key, most); }
     ReadResult { 1 Value(seq, value); 2 Missing; 3 Keys(keys); 4 Count(n); 5 Damaged; 6 Long(bytes); }
-    WriteResult { 1 Done(outcome); 2 SessionUnknown; }
+    WriteResult { 1 Done(outcome); 2 SessionUnknown(seq); }
     Refusable { 1 Write(id); 2 OpenSession; 3 Read(id); }
     Refusal { 1 NotPrimary { primary }; 2 NotServing; 3 Busy; 4 Invalid; }
     RoleName { 1 Primary; 2 Backup; 3 Candidate; }

@@ -16,7 +16,7 @@ use std::collections::BTreeMap;
 
 use dataplane::guard::majority;
 use dataplane::patience::{Measured, PATIENCE_MAX, patience};
-use dataplane::{Epoch, Message, Micros, NodeId, NodeStatus, Proof, RoleName, ShardId};
+use dataplane::{Epoch, Message, Micros, NodeId, NodeStatus, Proof, RoleName, Seq, ShardId};
 use trace::{Kind, Tracer, emit};
 
 use crate::api::{Config, Failover};
@@ -110,6 +110,12 @@ impl Search {
 
     pub fn epoch(&self) -> Epoch {
         self.epoch
+    }
+
+    /// The greatest seq that some node said is committed.
+    pub fn committed(&self) -> Seq {
+        let heard = self.heard.values().filter_map(|heard| heard.status.as_ref());
+        heard.map(|status| status.committed).max().unwrap_or(0)
     }
 
     /// When the present primary was learned.

@@ -114,7 +114,16 @@ impl Gateway {
         let open = Open { request, parts: Vec::new(), awaited, deadline };
         self.open.insert(token, Box::new(open));
         for (shard, what) in shards.zip(std::iter::repeat_n(what, awaited)) {
-            let call = Call { token, what, cause: t.cause(), attempts: 0, sent_at: 0, due: 0, since: now };
+            let call = Call {
+                token,
+                what,
+                cause: t.cause(),
+                attempts: 0,
+                sent_at: 0,
+                due: 0,
+                since: now,
+                not_before: 0,
+            };
             self.shards[shard as usize].call(now, Box::new(call), t);
         }
     }
@@ -244,7 +253,7 @@ impl Gateway {
             // The log has a place for the request, and nothing in it.
             Ended::Write(WriteResult::Done(Outcome::Nothing)) => Reply::Unavailable(DEVICE_FULL.into()),
             Ended::Write(WriteResult::Done(outcome)) => Reply::Done(outcome),
-            Ended::Write(WriteResult::SessionUnknown) => Reply::Unknown(
+            Ended::Write(WriteResult::SessionUnknown(_)) => Reply::Unknown(
                 "the gateway's session was evicted, and with it the record of this write".into(),
             ),
             Ended::Unknown(why) => Reply::Unknown(why),

@@ -43,6 +43,8 @@ pub(crate) struct Call {
     /// When it is sent again.
     pub due: Micros,
     pub since: Micros,
+    /// A write cannot have taken effect before this seq: that was committed before it was first sent.
+    pub not_before: Seq,
 }
 
 impl Call {
@@ -177,6 +179,9 @@ impl Shard {
         let (Some(primary), Some(session)) = (self.search.primary(), self.session) else { return };
         let Some(call) = self.writes.get_mut(&number) else { return };
         let What::Write(op) = call.what.clone() else { return };
+        if call.attempts == 0 {
+            call.not_before = self.search.committed() + 1;
+        }
         call.sent(now, self.config.timing.retry_after, &self.answers);
         self.calls_due = self.calls_due.min(call.due);
         follow(t, call);
@@ -223,12 +228,12 @@ impl Shard {
         if self.session != Some(request.session) {
             return;
         }
-        if result == WriteResult::SessionUnknown {
+        if let WriteResult::SessionUnknown(remembered_from) = result {
             // A primary of the past may not have heard of the session: its word is no reason to give it up.
             if self.search.primary() == Some(from) {
-                self.lose_session(request.session, t);
+                self.lose_session(request.session, remembered_from, t);
             }
-            return;
+            return self.send_queued(now, t);
         }
         if let Some(call) = self.writes.remove(&request.number) {
             if call.attempts == 1 {
@@ -241,14 +246,23 @@ impl Shard {
     }
 
     /// The replicas do not know the session (any more). What was in flight in it may have taken effect or not, and asking
-    /// again under a new identity could make it take effect twice: its outcome is unknown.
-    fn lose_session(&mut self, session: Seq, t: &mut Tracer) {
+    /// again under a new identity could make it take effect twice: its outcome is unknown. Not so what could only have taken
+    /// effect at a seq from which on they remember everything: it did not, never will in this session, and begins anew. So
+    /// a gateway that was idle while its session was evicted gives its next write an answer.
+    fn lose_session(&mut self, session: Seq, remembered_from: Seq, t: &mut Tracer) {
         emit!(t, Kind::SessionLost { shard: self.shard, session });
         self.session = None;
         self.session_asked_at = None;
         self.next_number = 1;
-        let lost = std::mem::take(&mut self.writes).into_values();
-        self.ended.extend(lost.map(|call| (call.token, Ended::Write(WriteResult::SessionUnknown))));
+        for mut call in std::mem::take(&mut self.writes).into_values().rev() {
+            if call.not_before >= remembered_from {
+                call.attempts = 0;
+                self.queue.push_front(call);
+            } else {
+                let result = WriteResult::SessionUnknown(remembered_from);
+                self.ended.push_back((call.token, Ended::Write(result)));
+            }
+        }
     }
 
     pub fn on_session_opened(&mut self, now: Micros, session: Seq, t: &mut Tracer) {

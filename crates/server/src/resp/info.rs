@@ -23,15 +23,18 @@ impl Connection {
         let count =
             sections.contains(&"keyspace") && self.core.borrow().view().iter().all(|s| s.primary.is_some());
         let core = self.core.clone();
-        Pending::Later(Box::pin(async move {
-            let count = count.then(|| core.borrow_mut().submit(gateway::Request::Count));
-            let keys = match count {
-                Some(count) => count.await.ok(),
-                None => None,
-            };
-            let text = sections.iter().map(|section| told(&core.borrow(), section, keys.as_ref()));
-            Value::text(text.collect::<Vec<_>>().join("\r\n"))
-        }), None)
+        Pending::Later(
+            Box::pin(async move {
+                let count = count.then(|| core.borrow_mut().submit(gateway::Request::Count));
+                let keys = match count {
+                    Some(count) => count.await.ok(),
+                    None => None,
+                };
+                let text = sections.iter().map(|section| told(&core.borrow(), section, keys.as_ref()));
+                Value::text(text.collect::<Vec<_>>().join("\r\n"))
+            }),
+            None,
+        )
     }
 }
 

@@ -243,7 +243,9 @@ mod tests {
 
     #[test]
     fn every_key_that_is_there_all_the_time_is_returned_exactly_once_whatever_comes_and_goes() {
-        for (count, max) in [(1, (50, usize::MAX)), (10, (PAGE_KEYS_MAX, PAGE_BYTES_MAX)), (7, (1000, 200 + 20 * OVERHEAD))] {
+        for (count, max) in
+            [(1, (50, usize::MAX)), (10, (PAGE_KEYS_MAX, PAGE_BYTES_MAX)), (7, (1000, 200 + 20 * OVERHEAD))]
+        {
             let (mut cursor, mut seen, mut pages) = (0, Vec::new(), 0);
             loop {
                 // Every third key stays; the others are there now and then.
