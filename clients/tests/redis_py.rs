@@ -27,7 +27,18 @@ fn the_supported_part_of_the_suite_of_redis_py_passes() {
     let cluster = Cluster::new(&["--image-size", "64M"]);
     for protocol in ["2", "3"] {
         let output = Command::new(&python)
-            .args(["-m", "pytest", "-q", "-p", "redis_py", "-p", "no:cacheprovider", "--timeout", "120"])
+            .args([
+                "-m",
+                "pytest",
+                "-q",
+                "-p",
+                "redis_py",
+                "-p",
+                "no:cacheprovider",
+                "--tb=native",
+                "--timeout",
+                "120",
+            ])
             .args([
                 "-m",
                 "not onlycluster and not ssl and not redismod and not fixed_client and not cp_integration",

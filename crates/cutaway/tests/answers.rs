@@ -149,7 +149,7 @@ impl Files {
             format!("inspect {image}"),
             format!("verify {image}"),
             "check".into(),
-            "check --scope write --states 1000".into(),
+            "check --scope failover --states 1000".into(),
             "sim --seeds 1".into(),
             "why epoch-fence".into(),
             "quiz --json --questions 1".into(),

@@ -229,7 +229,7 @@ fn what_clients_and_tools_ask_is_answered() {
     assert!(error(redis.call(&["FLUSHALL"])).contains("docs/redis.md"));
     assert_eq!(
         error(redis.call(&["NOSUCH", "x"])),
-        "ERR unknown command 'NOSUCH', with args beginning with: 'x' "
+        "ERR unknown command 'NOSUCH', with args beginning with: 'x'"
     );
 }
 
@@ -260,7 +260,7 @@ fn redis_cli_counts_looks_for_big_keys_and_helps() {
         String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr)
     };
     let big = cli(&["--bigkeys"]);
-    assert!(big.contains("Sampled 50 keys") && big.contains("\"key:49\" has 50 bytes"), "{big}");
+    assert!(big.contains("Sampled 50 keys") && big.contains("key:49\"' has 50 bytes"), "{big}");
     let memory = cli(&["--memkeys"]);
     assert!(memory.contains("Sampled 50 keys") && memory.contains("56 bytes"), "{memory}");
     let help = cli(&["help", "getver"]);
