@@ -34,8 +34,8 @@ pub const LONG_BYTES_MAX: usize = 64 << 20;
 pub const PUT_BYTES_MAX: usize = 64 << 20;
 /// Bytes of long values in the reply to one command.
 pub const REPLY_BYTES_MAX: usize = 32 << 20;
-/// Most bytes of one page of a scan.
-pub const PAGE_BYTES: usize = 1 << 20;
+/// Most bytes of one page of a scan: the most and longest keys.
+pub const PAGE_BYTES: usize = 12 << 20;
 /// Bytes of short values that one command is sent unasked.
 const MANY_BYTES: usize = 1 << 20;
 /// Bytes of replies that pipelines are ahead of their clients.

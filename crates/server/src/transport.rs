@@ -50,8 +50,9 @@ const CONNECT_PATIENCE: Duration = Duration::from_secs(1);
 /// Data that the peer has not acknowledged for this long means that the connection is dead.
 const UNACKNOWLEDGED_MAX: Duration = Duration::from_secs(10);
 #[cfg(target_os = "linux")]
-/// Unsent bytes that the kernel takes over. What it has taken, nothing can overtake.
-const KERNEL_UNSENT_BYTES: u32 = 256 << 10;
+/// Unsent bytes that the kernel takes over. What it has taken, nothing can overtake; what it has not, waits while this thread
+/// is in a sync. A frame of entries is not longer.
+const KERNEL_UNSENT_BYTES: u32 = 1 << 20;
 
 /// Bytes on their way out: a queue of frames, and a short one beside it that overtakes a backlog.
 ///
