@@ -2,6 +2,7 @@
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener};
 use std::path::PathBuf;
+use std::time::Duration;
 
 use clap::Args;
 use serde_json::{Value, json};
@@ -71,6 +72,9 @@ pub fn parse_size(text: &str) -> std::result::Result<u64, String> {
     number.checked_mul(1 << shift).ok_or(format!("{text:?} is too much"))
 }
 
+/// A cluster that serves says so within this time after its start.
+const NOTICE_AFTER: Duration = Duration::from_millis(100);
+
 impl Up {
     /// Runs the command.
     pub fn run(self) -> Result {
@@ -103,7 +107,27 @@ impl Up {
                 cluster.stop().await;
                 return Err(Failure::error(format!("cannot take orders for the cluster: {e}")));
             }
-            say(announce(&cluster, self.json).trim_end());
+            let serving = async {
+                if tokio::time::timeout(NOTICE_AFTER, cluster.serving()).await.is_err() {
+                    let (me, at) = (me(), first_gateway(&cluster).0.flag());
+                    eprintln!("not every shard has a primary yet; `{me} status{at}` tells how far it is");
+                    cluster.serving().await.map_err(advise)?;
+                }
+                Ok::<_, Failure>(())
+            };
+            let served = tokio::select! {
+                served = serving => Some(served),
+                () = stopped(&mut stop) => None,
+            };
+            match served {
+                Some(Ok(())) => say(announce(&cluster, self.json).trim_end()),
+                Some(Err(failure)) => {
+                    control::withdraw(&cluster.dir);
+                    cluster.stop().await;
+                    return Err(failure);
+                }
+                None => {}
+            }
             stopped(&mut stop).await;
             control::withdraw(&cluster.dir);
             if !self.json {
@@ -179,6 +203,13 @@ fn reached_at(listens: &str) -> SocketAddr {
     address
 }
 
+/// Where the first gateway is reached: over HTTP, and over the Redis protocol.
+fn first_gateway(cluster: &Cluster) -> (GatewayArgs, SocketAddr) {
+    let first = cluster.facts().into_iter().find(|facts| facts["name"] == "g1").unwrap_or_default();
+    let at = |what: &str| reached_at(first.get(what).and_then(Value::as_str).unwrap_or_default());
+    (GatewayArgs { gateway: at("http").to_string() }, at("redis"))
+}
+
 fn announce(cluster: &Cluster, as_json: bool) -> String {
     let facts = cluster.facts();
     let of = |kind: char| {
@@ -205,9 +236,8 @@ fn announce(cluster: &Cluster, as_json: bool) -> String {
         rows.push([text(&gateway["name"]), text(&gateway["pid"]), listens]);
     }
     let me = me();
-    let first = gateways.first().cloned().unwrap_or_default();
-    let http = GatewayArgs { gateway: reached_at(&text(&first["http"])).to_string() };
-    let (at, redis) = (http.flag(), reached_at(&text(&first["redis"])));
+    let (http, redis) = first_gateway(cluster);
+    let at = http.flag();
     let host = if redis.ip() == Ipv4Addr::LOCALHOST { String::new() } else { format!(" -h {}", redis.ip()) };
     format!(
         "Cutaway is up: {} nodes, {} shard(s), {} gateway(s).\n\n{}\n  data: {}\n\n\

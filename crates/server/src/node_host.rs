@@ -276,6 +276,7 @@ impl Seat {
         let life = u32::from_le_bytes(crate::manifest::random());
         let mut t = ring.tracer(Actor::Node { node: options.node.0, shard }, life);
         let device = FileDevice::open(&image).map_err(|e| NodeFailure::File(image.clone(), e))?;
+        let begun = clock.now();
         let (mut replica, report) =
             Node::open(device, config, &mut t).map_err(|e| NodeFailure::Open(image.clone(), e))?;
         tracing::info!(
@@ -290,6 +291,9 @@ impl Seat {
         );
         board.leave(shard, replica.status(clock.now()), usage(&replica));
         let mut chronicle = OfReplica::new(shard, replica.status(clock.now()));
+        // Opening has synced: from the start on the gateways know what a takeover takes on this disk.
+        let syncs = replica.engine().device().used().syncs;
+        replica.sync_took((clock.now() - begun) / syncs.max(1));
         let _ = opened.send(());
 
         let ports = Ports::new(&options, shard, cut);

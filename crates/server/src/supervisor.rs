@@ -26,7 +26,7 @@ use crate::founding;
 use crate::manifest::Manifest;
 use crate::plan::{self, DRAIN_PATIENCE, Process, UpFailure, UpOptions};
 
-/// A cluster that does not serve by then is announced all the same.
+/// A cluster that does not serve by then takes orders already: one of them may be what it needs to serve.
 const SERVING_PATIENCE: Duration = Duration::from_secs(15);
 /// Lines of a failed child's log that are shown.
 const LOG_LINES: usize = 12;
@@ -108,8 +108,9 @@ impl std::str::FromStr for Action {
 }
 
 impl Cluster {
-    /// Checks everything, founds the cluster if the directory is new, starts all children, and waits until it serves.
-    /// Call it within a `LocalSet`. When `stop` resolves before that, everything is stopped again.
+    /// Checks everything, founds the cluster if the directory is new, starts all children, and waits until it serves, but
+    /// no longer than [`SERVING_PATIENCE`]: then see [`Cluster::serving`]. Call it within a `LocalSet`. When `stop`
+    /// resolves before that, everything is stopped again.
     pub async fn start(
         options: &UpOptions,
         stop: impl Future<Output = ()>,
@@ -163,23 +164,22 @@ impl Cluster {
         for name in &gateways {
             self.reached(name, Progress::Ready).await?;
         }
-        let serving = async {
-            for name in &gateways {
-                self.reached(name, Progress::Serving).await?;
-            }
-            Ok::<_, UpFailure>(())
-        };
-        match tokio::time::timeout(SERVING_PATIENCE, serving).await {
-            Ok(result) => result?,
-            Err(_) => {
-                tracing::warn!(
-                    "not every shard has a primary after {SERVING_PATIENCE:?}; see `cutaway status`"
-                )
-            }
+        if let Ok(result) = tokio::time::timeout(SERVING_PATIENCE, self.serving()).await {
+            result?;
         }
         // A majority serves without a node that was ready and ended meanwhile; a good start it is not.
         for name in &all {
             self.reached(name, Progress::Ready).await?;
+        }
+        Ok(())
+    }
+
+    /// Waits until every gateway has seen a primary serve each shard, for as long as that takes: syncs may be slow, or a
+    /// majority may not be there yet.
+    pub async fn serving(&self) -> Result<(), UpFailure> {
+        let all: Vec<String> = self.members.borrow().keys().cloned().collect();
+        for gateway in all.iter().filter(|name| name.starts_with('g')) {
+            self.reached(gateway, Progress::Serving).await?;
         }
         Ok(())
     }
