@@ -300,7 +300,7 @@ fn check(reply: &Reply, key: &OsStr, gateway: &GatewayArgs) -> Result {
             Failure::error(format!("the condition does not hold: {now}; nothing was changed"))
                 .next(format!("{}, to see value and version", get(key, " --json", gateway)))
         }
-        503 => Failure::error(format!("it had no effect: {why}")).next(status),
+        503 | 507 => Failure::error(format!("it had no effect: {why}")).next(status),
         504 => Failure::unknown(format!("it may have taken effect, and may yet: {why}"))
             .next(format!("{}, to see whether it did; then {status}", get(key, "", gateway))),
         500 if reply.body["outcome"] == "damaged" => Failure::corruption(why).next(status),

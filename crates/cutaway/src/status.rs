@@ -2,6 +2,7 @@
 
 use clap::Args;
 use serde_json::Value;
+use server::fullness;
 
 use crate::client::GatewayArgs;
 use crate::failure::{Result, say};
@@ -46,12 +47,27 @@ fn render(status: &Value) -> String {
             shard["epoch"],
             if shard["primary"].is_null() { "none".into() } else { word(&shard["primary"]) },
         );
-        let columns = ["node", "pid", "role", "state", "epoch", "last_seq", "durable_seq", "committed_seq"];
-        let mut rows = vec![columns.map(|c| c.replace('_', " "))];
+        let columns = [
+            "node",
+            "pid",
+            "role",
+            "state",
+            "epoch",
+            "last_seq",
+            "durable_seq",
+            "committed_seq",
+            "full_percent",
+        ];
+        let mut rows = vec![columns.map(|c| c.replace("_percent", " %").replace('_', " "))];
         for node in shard["nodes"].as_array().into_iter().flatten() {
             rows.push(columns.map(|column| word(&node[column])));
         }
         text += &table(&rows);
+        for node in shard["nodes"].as_array().into_iter().flatten() {
+            if let Some(warning) = node["full_percent"].as_u64().and_then(fullness::warning) {
+                text += &format!("  {}: {warning}\n", word(&node["node"]));
+            }
+        }
         let last = &shard["last_failover"];
         if !last.is_null() {
             text += &format!(

@@ -1,10 +1,12 @@
 //! `up`: a cluster on this machine.
 
+use std::io::ErrorKind;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener};
 use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::Args;
+use engine::file::FileError;
 use serde_json::{Value, json};
 use server::child::{self, stopped};
 use server::control;
@@ -45,7 +47,8 @@ pub struct Up {
     /// Host name that HTTP requests may be addressed to, besides IP addresses and localhost
     #[arg(long = "host", value_name = "NAME")]
     hosts: Vec<String>,
-    /// Size of each replica's image, such as 256M or 4G, for a new cluster
+    /// Size of each replica's image, such as 256M or 4G, for a new cluster; by default a node's images have 1G together.
+    /// It is set aside at once
     #[arg(long, value_parser = parse_size, value_name = "SIZE")]
     image_size: Option<u64>,
     /// Memory for values in each replica, so that reads of them need no disk; 0 for none
@@ -167,6 +170,11 @@ fn advise(failure: UpFailure) -> Failure {
         UpFailure::Founding(FoundingError::Foreign(path, _)) => {
             let dir = path.parent().and_then(|p| p.parent()).unwrap_or(path);
             format!("put back {}, or choose another directory with --dir", dir.join("cluster.json").display())
+        }
+        UpFailure::Founding(FoundingError::File(_, FileError::Io(e)))
+            if e.kind() == ErrorKind::StorageFull =>
+        {
+            format!("{}, or make room for the images", again(&["--image-size", "256M"]))
         }
         UpFailure::Founding(_) | UpFailure::Io(..) | UpFailure::Interrupted => {
             format!("mend the cause and run {} again, or choose another directory with --dir", again(&[]))

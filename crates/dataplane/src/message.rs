@@ -84,6 +84,10 @@ pub struct Usage {
     pub cache_hits: u64,
     /// Reads that needed the device.
     pub cache_misses: u64,
+    /// Bytes of its device that keys and values claim.
+    pub claimed_bytes: u64,
+    /// Bytes that they may claim; then it is full.
+    pub claimable_bytes: u64,
 }
 
 /// A piece of a replica's state as of one entry.

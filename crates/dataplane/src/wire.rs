@@ -276,7 +276,7 @@ code_struct! {
     EventId { actor, life, n }
     Frame { cluster, shard, from, to, cause, message }
     Chunk { seq, items, next, host_state }
-    Usage { syncs, written_bytes, cache_hits, cache_misses }
+    Usage { syncs, written_bytes, cache_hits, cache_misses, claimed_bytes, claimable_bytes }
     NodeStatus { pid, role, serving, proof, promised, primary, tail, durable, committed, cut_off_micros, sync_micros }
 }
 

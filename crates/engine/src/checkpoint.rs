@@ -287,18 +287,17 @@ impl Run {
 }
 
 impl<D: Device> Engine<D> {
-    /// Is it time for a checkpoint, and would one help? When the log is half full; when values that were replaced
-    /// hold half of what the live ones do, and half of what the log does; or when something was refused for want of space.
+    /// Is it time for a checkpoint, and would one help? When the log is half full; when values that were replaced hold
+    /// much; or when something was refused for want of space.
     pub fn checkpoint_due(&self) -> bool {
         if self.run.is_some() || self.install.is_some() || self.writable().is_err() {
             return false;
         }
         let frees_log = self.log.replay_point(self.applied).0 > self.log.start;
         let quarantined = self.quarantine.units();
-        let much = (self.index.claim().units / 2).max(self.log.ring.bytes / UNIT / 2);
         let frees_values = quarantined > 0 && self.applied > self.checkpoint_seq();
         frees_log && (self.log.used() * 2 > self.log.ring.bytes || self.starved)
-            || frees_values && (quarantined > much || self.starved)
+            || frees_values && (quarantined > self.much_replaced() || self.starved)
     }
 
     /// Is one under way?

@@ -15,6 +15,10 @@
 //! the primary's was; and that is always possible, because a checkpoint's entries are committed, and a backup hears of it.
 //! The same holds of a replica that leads after a restart and does not know any more how much is committed: it took the
 //! entries of its log on top of the very checkpoint that it still has.
+//!
+//! Who decides what is taken may be more careful than that, and is: [`Engine::admits`] keeps a share of the device for
+//! overwrites. Without it: (1) new keys take all the room there is; (2) a key is overwritten, and its new value needs room
+//! beside the old one, until a checkpoint; (3) there is none, and never will be: nothing can be changed any more.
 
 use std::ops::{Add, AddAssign, Sub, SubAssign};
 
@@ -30,6 +34,19 @@ use crate::types::{Extent, Reserve, Sizes, Space, UNIT};
 /// Of a large device, so many bytes are kept free for the owner's state in a checkpoint; of a small one, a sixteenth. The
 /// same on every device of a size, whatever the owner's state is now.
 const HOST_BYTES: u64 = 2 << 20;
+/// One part in so many of a device only overwrites may use.
+const OVERWRITES_PART: u64 = 16;
+
+/// Is there room for an entry?
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Room {
+    /// There is.
+    Now,
+    /// There will be, when a checkpoint has given back what waits for one.
+    Later,
+    /// No checkpoint gives that much.
+    Never,
+}
 
 /// Room for some keys and their values.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -112,6 +129,40 @@ impl<D: Device> Engine<D> {
         log_fits && self.room(more).is_ok()
     }
 
+    /// Should an owner that decides what is taken take this? More careful than [`has_room`], which those ask who follow it:
+    /// what takes more room than its key has already leaves the last part to what does not.
+    ///
+    /// [`has_room`]: Engine::has_room
+    pub fn admits(&mut self, key: &[u8], sizes: Sizes, tag_bytes: usize) -> Room {
+        let more = sizes.value_bytes.map_or(Claim::default(), |bytes| Claim::of(sizes.key_bytes, bytes));
+        let has = self.index.get(key).map_or(0, |slot| Claim::of_slot(key, &slot).units);
+        let kept = if more.units > has { self.kept_for_overwrites() } else { 0 };
+        let (held, waiting) = (self.held(), self.quarantine.claim());
+        let fits = |held| more.units == 0 || more.units + kept <= self.unclaimed(held, more.item_bytes);
+        // What is on its way makes keys larger, for all that is known; but if this does not, it only has to wait its turn.
+        let on_its_way = if kept == 0 { self.tentative } else { Claim::default() };
+        if !fits(held - waiting - on_its_way) {
+            return Room::Never;
+        }
+        let now = fits(held)
+            && more.units <= self.allocator.free_units()
+            && self.log.room(record_bytes(sizes.key_bytes, tag_bytes), Reserve::Progress).is_ok();
+        self.starved |= !now;
+        if now { Room::Now } else { Room::Later }
+    }
+
+    fn kept_for_overwrites(&self) -> u64 {
+        self.superblock.data_units / OVERWRITES_PART
+    }
+
+    /// So many units of replaced values are reason enough for a checkpoint: half of what the live ones take, and of what
+    /// the log does; but where little room is left, half of that, so that nobody has to wait for it.
+    pub(crate) fn much_replaced(&self) -> u64 {
+        let left = self.unclaimed(self.held() - self.quarantine.claim(), 0);
+        let usual = (self.index.claim().units / 2).max(self.log.ring.bytes / UNIT / 2);
+        usual.min(left.max(self.kept_for_overwrites()) / 2)
+    }
+
     /// Finds room for a value.
     pub(crate) fn place(&mut self, key: &[u8], value_bytes: usize) -> Result<Extent, AppendError> {
         let old = || {
@@ -172,6 +223,8 @@ impl<D: Device> Engine<D> {
             quarantined,
             free,
             reserve: free.saturating_sub(self.unclaimed(self.held(), 0)),
+            claimed: units - self.unclaimed(self.held() - self.quarantine.claim(), 0),
+            claimable: units - self.kept_for_overwrites(),
             wal_used: self.log.used(),
             wal_bytes: self.log.ring.bytes,
             index_bytes: self.index.claim().item_bytes,

@@ -9,6 +9,9 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use crate::device::Device;
 use crate::types::UNIT;
 
+/// Of a file whose bytes are promised, one part in so many is filled: the log, and some values.
+const FILLED_PART: u64 = 4;
+
 /// A file or a block device, locked for this process.
 #[derive(Debug)]
 pub struct FileDevice {
@@ -66,9 +69,21 @@ impl FileDevice {
     /// directory is synced, because (1) the file is created, (2) the node promises and acknowledges on it, (3) the
     /// power fails before the directory entry is on the medium, (4) file and promise are gone.
     pub fn create(path: &Path, bytes: u64) -> Result<FileDevice, FileError> {
+        FileDevice::create_promised(path, bytes, |_, _| Ok(false))
+    }
+
+    /// The same; but where the file system can set the bytes aside (`promise`, which says whether it did), only the first
+    /// part is filled. Behind it the space is there as certainly, and each sector's first write costs its sync a little
+    /// metadata: the price of a large device that is made at once.
+    pub fn create_promised(
+        path: &Path,
+        bytes: u64,
+        promise: impl FnOnce(&File, u64) -> io::Result<bool>,
+    ) -> Result<FileDevice, FileError> {
         let file = OpenOptions::new().read(true).write(true).create_new(true).open(path)?;
         let bytes = bytes / UNIT * UNIT;
-        let made = lock(&file).and_then(|()| Ok(fill(&file, bytes, path)?));
+        let filled = |promised| if promised { bytes / FILLED_PART } else { bytes };
+        let made = lock(&file).and_then(|()| Ok(fill(&file, filled(promise(&file, bytes)?), path)?));
         if made.is_err() {
             // A half-filled file would only be in the way of the next attempt.
             let _ = std::fs::remove_file(path);

@@ -76,6 +76,7 @@ mod transfer;
 mod types;
 mod value;
 
+pub use claim::Room;
 pub use device::Device;
 pub use engine::Engine;
 pub use error::*;

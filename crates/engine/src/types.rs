@@ -261,6 +261,10 @@ pub struct Space {
     pub free: u64,
     /// Of the free units, those kept back so that checkpoints, and with them deletes, always work.
     pub reserve: u64,
+    /// Units that all keys and values may take at worst, and the checkpoints of them.
+    pub claimed: u64,
+    /// When so many are claimed, the device is full: what is beyond is for overwrites.
+    pub claimable: u64,
     /// Bytes of the log that a recovery would read.
     pub wal_used: u64,
     /// Bytes of the ring.

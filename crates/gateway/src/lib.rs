@@ -37,7 +37,8 @@ use shard::{Call, Ended, Shard, What};
 /// Most keys in one page of a scan.
 pub const SCAN_LIMIT_MAX: u32 = dataplane::SCAN_KEYS_MAX;
 /// Why a put is [`Reply::Unavailable`] for which there is no room.
-pub const DEVICE_FULL: &str = "the primary's device is full; delete something";
+pub const DEVICE_FULL: &str =
+    "the device is full: only deletes are taken, and values no longer than those that they replace";
 /// Requests in flight before further ones are turned away.
 pub const IN_FLIGHT_MAX: usize = 16_384;
 

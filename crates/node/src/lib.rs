@@ -33,7 +33,7 @@ use dataplane::{
     Address, ClusterId, Durable, Effect, Event, Frame, Held, Message, Micros, NodeId, NodeStatus, Op,
     Refusable, Refusal, Replica, Restored, ShardId, Timing, guard, wire,
 };
-use engine::{CheckpointProgress, Device, Engine, RecoveryReport, Reserve, Standing};
+use engine::{CheckpointProgress, Device, Engine, RecoveryReport, Reserve, Room, Standing};
 use trace::{EventId, Kind, Mechanisms, Tracer, emit};
 
 /// A transfer in progress delays the next checkpoint by this long, in microseconds: a new checkpoint makes the receiver
@@ -216,14 +216,12 @@ impl<D: Device> Node<D> {
         match &mut frame.message {
             // A full device takes no new value, and that becomes a result of the log like any other: a refusal beside the
             // log would say "no effect" while another copy of the request is in the log already, or comes later, when
-            // there is room.
-            Message::Write { request, op }
-                if self.replica.is_primary() && !has_room(&mut self.engine, [&*op], Reserve::Progress) =>
-            {
-                // Where a checkpoint is about to give room, or to show that there is none, it is waited for.
-                let later = self.engine.checkpoint_due() || self.engine.checkpoint_running();
-                *op = Op::Nop;
-                if later || !has_room(&mut self.engine, [&*op], Reserve::Progress) {
+            // there is room. Where a checkpoint gives room, it is waited for.
+            Message::Write { request, op } if self.replica.is_primary() => {
+                if admits(&mut self.engine, op) == Room::Never {
+                    *op = Op::Nop;
+                }
+                if admits(&mut self.engine, op) != Room::Now {
                     let what = Refusable::Write(*request);
                     self.post(frame.from, Message::Refused { what, why: Refusal::Busy }, t);
                     return Ok(());
@@ -507,6 +505,14 @@ pub fn drop_superseded(frames: &mut Vec<Frame>) {
                 .is_none_or(|(from, epoch)| !all.iter().any(|other| other.0 == from && other.1 > epoch))
         });
     }
+}
+
+fn admits<D: Device>(engine: &mut Engine<D>, op: &Op) -> Room {
+    let key = match op {
+        Op::Put { key, .. } | Op::Delete { key, .. } => &key[..],
+        Op::Nop => &[],
+    };
+    engine.admits(key, convert::sizes(op), convert::TAG_BYTES_MAX)
 }
 
 fn has_room<'a, D: Device>(

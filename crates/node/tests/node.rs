@@ -183,6 +183,78 @@ fn a_full_primary_gives_a_put_a_place_in_the_log_and_nothing_in_it_and_still_del
     assert!(matches!(written, Some(WriteResult::Done(Outcome::Written(_)))), "{written:?}");
 }
 
+/// Asks again until it is no longer too early.
+fn write_patiently(host: &mut Host, session: u64, number: u64, op: Op) -> Option<WriteResult> {
+    for _ in 0..100 {
+        let result = host.write(session, number, op.clone());
+        if result.is_some() {
+            return result;
+        }
+        host.batch();
+    }
+    None
+}
+
+/// Puts keys of one size until there is no room for another one; says how many there are, and the number of the last
+/// request.
+fn fill(host: &mut Host, session: u64, bytes: usize) -> (u64, u64) {
+    for key in 0.. {
+        let result = write_patiently(host, session, key + 1, put(key, bytes));
+        if result == Some(WriteResult::Done(Outcome::Nothing)) {
+            return (key, key + 1);
+        }
+        assert!(matches!(result, Some(WriteResult::Done(Outcome::Written(_)))), "{result:?}");
+    }
+    unreachable!()
+}
+
+#[test]
+fn on_a_full_device_keys_go_on_being_overwritten_and_none_is_added() {
+    let mut host = Host::serving(1);
+    let session = host.session();
+    let (keys, mut number) = fill(&mut host, session, 2_000);
+    assert!(keys > 20, "{keys}");
+    for round in 0..5 {
+        for key in 0..keys {
+            number += 1;
+            let bytes = if round % 2 == 0 { 2_000 } else { 1_950 };
+            let result = write_patiently(&mut host, session, number, put(key, bytes));
+            assert!(
+                matches!(result, Some(WriteResult::Done(Outcome::Written(_)))),
+                "{round}, {key}: {result:?}"
+            );
+        }
+        number += 1;
+        let another = write_patiently(&mut host, session, number, put(keys + round, 20_000));
+        assert_eq!(another, Some(WriteResult::Done(Outcome::Nothing)));
+        number += 1;
+        let longer = write_patiently(&mut host, session, number, put(round, 20_000));
+        assert_eq!(longer, Some(WriteResult::Done(Outcome::Nothing)));
+    }
+}
+
+#[test]
+fn what_no_checkpoint_makes_room_for_is_refused_while_one_runs() {
+    let mut host = Host::serving(1);
+    let session = host.session();
+    let (keys, mut number) = fill(&mut host, session, 2_000);
+    for key in 0..keys {
+        number += 1;
+        host.write(session, number, put(key, 2_000));
+        if host.node.engine().checkpoint_running() {
+            break;
+        }
+    }
+    assert!(host.node.engine().checkpoint_running(), "what was replaced is reason for one");
+    let request = RequestId { session, number: number + 1 };
+    host.gateway(Message::Write { request, op: put(1 << 32, 20_000) });
+    let said = host.said();
+    assert!(!said.iter().any(|message| matches!(message, Message::Refused { .. })), "{said:?}");
+    let said = host.batch();
+    let refused = Message::Answer { request, result: WriteResult::Done(Outcome::Nothing) };
+    assert!(said.contains(&refused), "{said:?}");
+}
+
 #[test]
 fn a_primary_whose_log_is_full_of_what_is_not_durable_is_busy() {
     let mut host = Host::serving(1);

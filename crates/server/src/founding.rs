@@ -1,7 +1,7 @@
 //! Founding a cluster in a data directory, and checking one that exists.
 //!
-//! 1. The images are created, filled with zeros (so that no later write has to grow the file, and with it the metadata
-//!    that a sync has to wait for), and formatted as *founding*: they may vote, because nothing was ever promised.
+//! 1. The images are created, their space is promised by the file system (so that no later write fails for want of it),
+//!    and they are formatted as *founding*: they may vote, because nothing was ever promised.
 //! 2. The manifest is written durably. From here on the cluster exists.
 //!
 //! A crash before step 2 leaves images without a manifest. They are thrown away and made again, but only if each of them
@@ -15,6 +15,8 @@ use std::path::{Path, PathBuf};
 use dataplane::{ClusterId, NodeId, ShardId};
 use engine::file::{FileDevice, FileError};
 use engine::{Engine, FormatError, Identity, Layout, OpenError, Standing};
+use rustix::fs::{FallocateFlags, fallocate};
+use rustix::io::Errno;
 use trace::{Mechanisms, Tracer};
 
 use crate::manifest::{Manifest, ManifestError, image_path};
@@ -94,9 +96,19 @@ pub fn found(dir: &Path, manifest: &Manifest) -> Result<(), FoundingError> {
 
 /// Creates and formats one image.
 pub fn create(path: &Path, bytes: u64, identity: &Identity, standing: Standing) -> Result<(), FoundingError> {
-    let device = FileDevice::create(path, bytes).map_err(|e| FoundingError::File(path.to_owned(), e))?;
+    let created = FileDevice::create_promised(path, bytes, promise);
+    let device = created.map_err(|e| FoundingError::File(path.to_owned(), e))?;
     engine::format(&device, identity, standing, Layout::default())
         .map_err(|e| FoundingError::Format(path.to_owned(), e))
+}
+
+/// Has the file system set so many bytes aside for the file, if it knows how.
+fn promise(file: &File, bytes: u64) -> io::Result<bool> {
+    match fallocate(file, FallocateFlags::empty(), 0, bytes) {
+        Ok(()) => Ok(true),
+        Err(Errno::OPNOTSUPP | Errno::NOSYS) => Ok(false),
+        Err(e) => Err(e.into()),
+    }
 }
 
 /// Is this image, found without a manifest, one that a founding left behind?

@@ -12,7 +12,7 @@ use std::path::PathBuf;
 use std::rc::Rc;
 use std::time::Duration;
 
-use dataplane::{Address, ClusterId, Frame, GatewayId, Message, Micros, NodeId, ShardId};
+use dataplane::{Address, ClusterId, Frame, GatewayId, Message, Micros, NodeId, ShardId, Usage};
 use gateway::{Config, Gateway, Output, Reply, Request, ShardView, Token};
 use tokio::net::TcpListener;
 use tokio::sync::{Notify, mpsc, oneshot};
@@ -24,6 +24,7 @@ use crate::chronicle::OfShards;
 use crate::clock::{Clock, sleep_until};
 use crate::doors::{self, Doors};
 use crate::flow::Budget;
+use crate::linger::{Lingerer, Peer};
 use crate::manifest::random;
 use crate::metrics::Metrics;
 use crate::partial::Partial;
@@ -98,6 +99,8 @@ pub struct Core {
     pub trace_replies: Option<mpsc::UnboundedSender<Vec<u8>>>,
     /// What Prometheus reads.
     pub metrics: Metrics,
+    /// What each replica last said that it has used.
+    pub usage: BTreeMap<(ShardId, NodeId), Usage>,
     /// Redis connections now open.
     pub resp_clients: resp::Clients,
     chronicle: OfShards,
@@ -181,6 +184,7 @@ impl Core {
     fn arrive(&mut self, frame: Frame) {
         if let (Message::Usage(usage), Address::Node(node)) = (&frame.message, frame.from) {
             self.metrics.used(frame.shard, node, usage);
+            self.usage.insert((frame.shard, node), *usage);
             return;
         }
         if let Message::TraceReply { lines } = frame.message {
@@ -250,7 +254,7 @@ pub async fn run(options: GatewayOptions, mut stop: Stop, cut: Cut) -> Result<()
         let mut stop = stop.clone();
         async move { stopped(&mut stop).await }
     };
-    let serve = axum::serve(web, app.into_make_service_with_connect_info::<SocketAddr>());
+    let serve = axum::serve(Lingerer(web), app.into_make_service_with_connect_info::<Peer>());
     let web = tokio::spawn(async move { serve.with_graceful_shutdown(until_stop).await });
     tokio::task::spawn_local(resp::listen(core.clone(), redis, stop.clone()));
     tokio::task::spawn_local(announce_service(core.clone()));
@@ -309,6 +313,7 @@ fn found(options: GatewayOptions, cut: Cut) -> Handle {
         wake: Rc::new(Notify::new()),
         trace_replies: None,
         metrics: Metrics::default(),
+        usage: BTreeMap::new(),
         resp_clients: resp::Clients::default(),
         chronicle: OfShards::default(),
         doors,

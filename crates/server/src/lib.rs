@@ -15,6 +15,8 @@
 //! | [`flow`] | how much of its memory clients hold |
 //! | [`partial`] | the memory of requests that have not come whole |
 //! | [`http`], [`status`], [`metrics`] | its HTTP interface |
+//! | [`linger`] | closing a connection so that the last words are heard |
+//! | [`fullness`] | how full a device is, said loudly when it matters |
 //! | [`ring`], [`explain`] | the story of one request |
 //! | [`manifest`], [`founding`] | what a data directory was founded as |
 //! | [`child`] | what a process that `up` started hears and says |
@@ -31,8 +33,10 @@ pub mod doors;
 pub mod explain;
 pub mod flow;
 pub mod founding;
+pub mod fullness;
 pub mod gateway_host;
 pub mod http;
+pub mod linger;
 pub mod manifest;
 pub mod metrics;
 pub mod node_host;

@@ -1,6 +1,6 @@
 //! What `/metrics` tells Prometheus.
 
-use std::sync::atomic::AtomicU64;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use dataplane::{NodeId, Usage};
@@ -49,10 +49,12 @@ pub struct Metrics {
     has_primary: Family<Shard, Gauge>,
     committed: Family<Replica, Gauge<u64, AtomicU64>>,
     durable: Family<Replica, Gauge<u64, AtomicU64>>,
-    syncs: Family<Replica, Gauge<u64, AtomicU64>>,
-    written: Family<Replica, Gauge<u64, AtomicU64>>,
-    cache_hits: Family<Replica, Gauge<u64, AtomicU64>>,
-    cache_misses: Family<Replica, Gauge<u64, AtomicU64>>,
+    syncs: Family<Replica, Counter>,
+    written: Family<Replica, Counter>,
+    cache_hits: Family<Replica, Counter>,
+    cache_misses: Family<Replica, Counter>,
+    claimed: Family<Replica, Gauge<u64, AtomicU64>>,
+    claimable: Family<Replica, Gauge<u64, AtomicU64>>,
 }
 
 impl Default for Metrics {
@@ -72,6 +74,8 @@ impl Default for Metrics {
             written: Family::default(),
             cache_hits: Family::default(),
             cache_misses: Family::default(),
+            claimed: Family::default(),
+            claimable: Family::default(),
         };
         let r = &mut m.registry;
         r.register("requests", "Requests answered, by kind and result", m.requests.clone());
@@ -89,6 +93,10 @@ impl Default for Metrics {
         let since = "since the replica was started";
         r.register("device_syncs", format!("Syncs of a replica's device, {since}"), m.syncs.clone());
         r.register("device_written_bytes", format!("Bytes written to it, {since}"), m.written.clone());
+        let claims = "Bytes of a replica's device that its keys and values claim";
+        r.register("device_claimed_bytes", claims, m.claimed.clone());
+        let most = "Bytes that they may claim; then the device is full";
+        r.register("device_claimable_bytes", most, m.claimable.clone());
         r.register("cache_hits", format!("Reads answered from memory, {since}"), m.cache_hits.clone());
         r.register("cache_misses", format!("Reads of the device, {since}"), m.cache_misses.clone());
         m
@@ -124,16 +132,21 @@ impl Metrics {
         self.seconds.get_or_create(&Kind { kind }).observe(after.as_secs_f64());
     }
 
-    /// A replica says what it has used. Gauges, because it counts from 0 again when it is restarted.
+    /// A replica says what it has used, counting from 0 again when it is restarted, which Prometheus allows for.
     pub fn used(&self, shard: u32, node: NodeId, usage: &Usage) {
         let label = Replica { shard, node: node.to_string() };
-        self.syncs.get_or_create(&label).set(usage.syncs);
-        self.written.get_or_create(&label).set(usage.written_bytes);
-        self.cache_hits.get_or_create(&label).set(usage.cache_hits);
-        self.cache_misses.get_or_create(&label).set(usage.cache_misses);
+        let set = |count: &Family<Replica, Counter>, now| {
+            count.get_or_create(&label).inner().store(now, Ordering::Relaxed);
+        };
+        set(&self.syncs, usage.syncs);
+        set(&self.written, usage.written_bytes);
+        set(&self.cache_hits, usage.cache_hits);
+        set(&self.cache_misses, usage.cache_misses);
+        self.claimed.get_or_create(&label).set(usage.claimed_bytes);
+        self.claimable.get_or_create(&label).set(usage.claimable_bytes);
     }
 
-    /// The exposition format, with the cluster as it is seen now.
+    /// OpenMetrics, with the cluster as it is seen now.
     pub fn text(&self, view: &[ShardView], connections: usize) -> String {
         self.connections.set(connections as i64);
         for shard in view {
@@ -152,4 +165,22 @@ impl Metrics {
             .expect("a string takes any text");
         text
     }
+}
+
+/// OpenMetrics as the text that Prometheus read before there was that: a counter's family has the name of its samples,
+/// and there are no units and no end.
+pub fn plain(openmetrics: &str) -> String {
+    let mut text = String::with_capacity(openmetrics.len());
+    let counter = |name: &str| openmetrics.contains(&format!("# TYPE {name} counter\n"));
+    for line in openmetrics.lines() {
+        let mut words = line.splitn(4, ' ');
+        match (words.next(), words.next(), words.next(), words.next()) {
+            (Some("#"), Some("UNIT" | "EOF"), ..) => continue,
+            (Some("#"), Some(what), Some(name), Some(rest)) if counter(name) => {
+                text += &format!("# {what} {name}_total {rest}\n");
+            }
+            _ => text += &format!("{line}\n"),
+        }
+    }
+    text
 }

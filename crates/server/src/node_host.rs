@@ -42,6 +42,7 @@ use crate::child::{Cut, Stop, announce, stopped};
 use crate::chronicle::OfReplica;
 use crate::clock::{Clock, sleep_until};
 use crate::doors;
+use crate::fullness::{self, Watch};
 use crate::ring::Ring;
 use crate::transport::{Link, Wire, first_frame, greeting};
 
@@ -289,7 +290,15 @@ impl Seat {
                 "; {damage}; it does not vote until it is filled again"
             )),
         );
-        board.leave(shard, replica.status(clock.now()), usage(&replica));
+        let mut watch = Watch::default();
+        let mut leave = |replica: &Node<FileDevice>, status: NodeStatus| {
+            let usage = usage(replica);
+            if let Some(warning) = watch.look(fullness::percent(&usage)) {
+                tracing::warn!("shard {shard}: {warning}");
+            }
+            board.leave(shard, status, usage);
+        };
+        leave(&replica, replica.status(clock.now()));
         let mut chronicle = OfReplica::new(shard, replica.status(clock.now()));
         // Opening has synced: from the start on the gateways know what a takeover takes on this disk.
         let syncs = replica.engine().device().used().syncs;
@@ -324,14 +333,14 @@ impl Seat {
             ports.send_all(&mut replica);
             let status = replica.status(clock.now());
             chronicle.note(&status, || replica.engine().damage().map(|damage| damage.to_string()));
-            board.leave(shard, status, usage(&replica));
+            leave(&replica, status);
             // 3. Make the batch durable, and send what waited for that.
             if replica.needs_flush() {
                 let begun = clock.now();
                 replica.flush(begun, &mut t).map_err(stopped)?;
                 replica.sync_took(clock.now() - begun);
                 ports.send_all(&mut replica);
-                board.leave(shard, replica.status(clock.now()), usage(&replica));
+                leave(&replica, replica.status(clock.now()));
             }
             // 4. Work on a checkpoint, now that nobody waits for this replica.
             replica.background(clock.now(), &mut t).map_err(stopped)?;
@@ -461,5 +470,13 @@ impl Ports {
 fn usage(replica: &Node<FileDevice>) -> Usage {
     let (used, (cache_hits, cache_misses)) =
         (replica.engine().device().used(), replica.engine().cache_hits_and_misses());
-    Usage { syncs: used.syncs, written_bytes: used.bytes, cache_hits, cache_misses }
+    let space = replica.engine().space();
+    Usage {
+        syncs: used.syncs,
+        written_bytes: used.bytes,
+        cache_hits,
+        cache_misses,
+        claimed_bytes: space.claimed * engine::UNIT,
+        claimable_bytes: space.claimable * engine::UNIT,
+    }
 }

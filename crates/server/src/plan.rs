@@ -39,7 +39,7 @@ pub struct UpOptions {
     pub port: Option<u16>,
     /// The address that everything listens on.
     pub bind: IpAddr,
-    /// Bytes of each image; the manifest's, or 256 MiB divided among a node's shards, but at least 32 MiB.
+    /// Bytes of each image; the manifest's, or 1 GiB divided among a node's shards, but at least 32 MiB.
     pub image_bytes: Option<u64>,
     /// Host names that HTTP requests may be addressed to.
     pub host_names: Vec<String>,
@@ -141,10 +141,10 @@ pub(crate) fn lock(dir: &Path) -> Result<File, UpFailure> {
     }
 }
 
-/// A node's images take 256 MiB together, as long as none gets too small to be useful: filling them with zeros is most of
-/// what a founding waits for.
+/// A node's images take 1 GiB together, as long as none gets too small to be useful. It is set aside at once, so more would
+/// be missing on a laptop's disk; and a quarter of it is filled, which is most of what a founding waits for.
 fn usual_image_bytes(shards: u32) -> u64 {
-    ((256 << 20) / u64::from(shards.max(1))).max(32 << 20)
+    ((1 << 30) / u64::from(shards.max(1))).max(32 << 20)
 }
 
 /// What the cluster is, from what is asked and what the directory was founded as.

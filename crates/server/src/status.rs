@@ -3,6 +3,7 @@
 use dataplane::{Micros, NodeStatus, Proof, RoleName};
 use serde_json::{Value, json};
 
+use crate::fullness;
 use crate::gateway_host::Core;
 use crate::manifest::hex;
 
@@ -19,15 +20,17 @@ pub fn status(core: &Core, near: bool) -> Value {
             let Some((at, s)) = heard else {
                 nodes.push(json!({
                     "node": node.to_string(), "pid": null, "role": null, "state": "silent", "last_seq": null,
-                    "durable_seq": null, "committed_seq": null, "epoch": null, "heard_ms_ago": null,
+                    "durable_seq": null, "committed_seq": null, "epoch": null, "full_percent": null,
+                    "heard_ms_ago": null,
                 }));
                 continue;
             };
             let ago = now.saturating_sub(*at);
+            let full = core.usage.get(&(view.shard, *node)).map(fullness::percent);
             nodes.push(json!({
                 "node": node.to_string(), "pid": s.pid, "role": role(s), "state": state(s, ago),
                 "last_seq": s.tail.seq, "durable_seq": s.durable, "committed_seq": s.committed,
-                "epoch": s.promised.0, "heard_ms_ago": ago / 1000,
+                "epoch": s.promised.0, "full_percent": full, "heard_ms_ago": ago / 1000,
             }));
         }
         let last_failover = view.last_failover.as_ref().map(|f| {
