@@ -221,10 +221,10 @@ fn health_and_metrics_say_what_they_know() {
             lines.filter_map(|line| line.rsplit(' ').next()?.parse::<u64>().ok()).sum::<u64>()
         };
         let used = (
-            sum("cache_hits"),
-            sum("cache_misses"),
-            sum("device_syncs") > 0,
-            sum("device_written_bytes") > 0,
+            sum("cache_hits_total"),
+            sum("cache_misses_total"),
+            sum("device_syncs_total") > 0,
+            sum("device_written_bytes_total") > 0,
         );
         (used == (1, 1, true, true)).then_some(())
     });

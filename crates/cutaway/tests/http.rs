@@ -472,7 +472,7 @@ fn what_a_request_says_is_understood_or_refused() {
     }
     assert!(failed.is_empty(), "{} of {checks} checks failed:\n\n{}", failed.len(), failed.join("\n"));
     // Only faults bring these about.
-    let faults = ["408", "500", "503", "504", "507"];
+    let faults = ["408", "500", "503", "504", "507", "default"];
     let missing: Vec<_> = described
         .all
         .iter()
@@ -485,23 +485,22 @@ fn what_a_request_says_is_understood_or_refused() {
 
 /// What the description tells.
 struct Described<'a> {
-    paths: &'a Value,
+    description: &'a Value,
     /// Path, method and status.
     all: BTreeSet<(String, String, String)>,
 }
 
 impl<'a> Described<'a> {
     fn new(description: &'a Value) -> Described<'a> {
-        let paths = &description["paths"];
         let mut all = BTreeSet::new();
-        for (path, methods) in paths.as_object().into_iter().flatten() {
+        for (path, methods) in description["paths"].as_object().into_iter().flatten() {
             for (method, operation) in methods.as_object().into_iter().flatten() {
                 for status in operation["responses"].as_object().into_iter().flatten().map(|(s, _)| s) {
                     all.insert((path.clone(), method.clone(), status.clone()));
                 }
             }
         }
-        Described { paths, all }
+        Described { description, all }
     }
 
     /// What of an answer the description does not tell; what it tells is `seen`.
@@ -517,19 +516,25 @@ impl<'a> Described<'a> {
             Some(_) => "/v1/kv/{key}",
             None => path,
         };
-        let Some(methods) = self.paths.get(path) else {
+        let Some(methods) = self.description["paths"].get(path) else {
             let outside = [403, 404].contains(&answer.status);
             return (!outside).then(|| format!("a description of {path}"));
         };
-        let Some(operation) = methods.get(method.to_ascii_lowercase()) else {
+        // A head is described with what it is the head of.
+        let name = if method == "HEAD" { "get".into() } else { method.to_ascii_lowercase() };
+        let Some(operation) = methods.get(&name) else {
             let other = answer.status == 405 || [400, 403].contains(&answer.status);
             return (!other).then(|| format!("a description of {method} {path}"));
         };
         let status = answer.status.to_string();
-        seen.insert((path.into(), method.to_ascii_lowercase(), status.clone()));
-        let Some(told) = operation["responses"].get(&status) else {
+        seen.insert((path.into(), name, status.clone()));
+        let responses = &operation["responses"];
+        let Some(told) = responses.get(&status).or(responses.get("default").filter(|_| answer.status >= 400))
+        else {
             return Some(format!("a description of {status} of {method} {path}"));
         };
+        let referred = told["$ref"].as_str().map(|to| self.description.pointer(to.trim_start_matches('#')));
+        let told = referred.flatten().unwrap_or(told);
         let bare = answer.header("content-type").and_then(|kind| kind.split(';').next());
         let named = |kind| told["content"].get(kind).is_some();
         (method != "HEAD" && !answer.body.is_empty() && !bare.is_some_and(named))

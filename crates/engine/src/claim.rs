@@ -163,6 +163,11 @@ impl<D: Device> Engine<D> {
         usual.min(left.max(self.kept_for_overwrites()) / 2)
     }
 
+    /// Is so little room left that a checkpoint under way must not take its time?
+    pub fn short_of_room(&self) -> bool {
+        self.starved || self.unclaimed(self.held(), 0) < self.kept_for_overwrites() / 2
+    }
+
     /// Finds room for a value.
     pub(crate) fn place(&mut self, key: &[u8], value_bytes: usize) -> Result<Extent, AppendError> {
         let old = || {

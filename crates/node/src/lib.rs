@@ -39,6 +39,8 @@ use trace::{EventId, Kind, Mechanisms, Tracer, emit};
 /// A transfer in progress delays the next checkpoint by this long, in microseconds: a new checkpoint makes the receiver
 /// start over.
 const TRANSFER_PIN: Micros = 1_000_000;
+/// Steps of a checkpoint in one round, when writes wait for the room that it gives back.
+const STEPS_MAX: u32 = 8;
 /// Most followed requests whose events one sync is told to have come from.
 const CAUSES_MAX: usize = 64;
 
@@ -458,7 +460,7 @@ impl<D: Device> Node<D> {
         self.causes.iter().for_each(|cause| t.also(Some(*cause)));
     }
 
-    /// One bounded step of a running checkpoint, or the beginning of one that is due. It may sync several times: call it
+    /// A bounded part of a running checkpoint, or the beginning of one that is due. It may sync several times: call it
     /// when everything that could leave has left.
     pub fn background(&mut self, now: Micros, t: &mut Tracer) -> Result<(), StopError> {
         if self.engine.damage().is_some() || self.parked() {
@@ -473,7 +475,10 @@ impl<D: Device> Node<D> {
         if due && !self.engine.checkpoint_running() && self.replica.is_proven() {
             self.engine.checkpoint_begin(self.replica.host_state(), t);
         }
-        if self.engine.checkpoint_running() {
+        for _ in 0..if self.engine.short_of_room() { STEPS_MAX } else { 1 } {
+            if !self.engine.checkpoint_running() {
+                break;
+            }
             let progress = self.stop_on(
                 |node, t| match node.engine.checkpoint_step(t) {
                     // It has given this one up; the log is as it was.

@@ -21,12 +21,16 @@ pub fn problem(status: StatusCode, why: impl Into<String>) -> Response {
     reply_json(status, json!({ "error": why.into() }))
 }
 
-/// The same; with what would have been understood instead, where there is a header to say it.
+/// The same; with what would have been understood instead, or that the connection is of no further use, where there is a
+/// header to say it.
 pub fn refused((status, why): Refusal) -> Response {
     let mut response = problem(status, why);
-    if status == StatusCode::UNSUPPORTED_MEDIA_TYPE {
-        response.headers_mut().insert(header::ACCEPT_ENCODING, HeaderValue::from_static("identity"));
-    }
+    let more = match status {
+        StatusCode::UNSUPPORTED_MEDIA_TYPE => Some((header::ACCEPT_ENCODING, "identity")),
+        StatusCode::PAYLOAD_TOO_LARGE | StatusCode::REQUEST_TIMEOUT => Some((header::CONNECTION, "close")),
+        _ => None,
+    };
+    response.headers_mut().extend(more.map(|(name, value)| (name, HeaderValue::from_static(value))));
     response
 }
 
