@@ -87,6 +87,14 @@ const READS: &[Row] = &[
     ("a body in chunks", "GET /v1/kv/one\nTransfer-Encoding: chunked", "0\r\n\r\n", 400, "body"),
     ("a body of no bytes", "GET /v1/kv/one\nContent-Length: 0", "", 200, "=1"),
     ("its story", "GET /v1/kv/one\nX-Cutaway-Explain: 1", "", 200, "\"events\":"),
+    (
+        "its story, if it is news",
+        "GET /v1/kv/one\nX-Cutaway-Explain: 1\nIf-None-Match: \"1\"",
+        "",
+        400,
+        "conditions",
+    ),
+    ("the story of no value", "GET /v1/kv/none\nX-Cutaway-Explain: 1", "", 404, "\"events\":"),
     ("half of its story", "GET /v1/kv/one\nX-Cutaway-Explain: half", "", 400, ""),
 ];
 
@@ -160,6 +168,13 @@ const WRITES: &[Row] = &[
         "",
     ),
     ("its story", "PUT /v1/kv/new\nX-Cutaway-Explain: 1", "x", 200, "\"events\":"),
+    (
+        "the story of a failure",
+        "PUT /v1/kv/one\nX-Cutaway-Explain: 1\nIf-None-Match: *",
+        "x",
+        412,
+        "\"events\":|\"version\":{v}",
+    ),
     ("deleting nothing", "DELETE /v1/kv/none", "", 200, "\"existed\":false"),
     ("deleting a key", "DELETE /v1/kv/newer", "", 200, "\"existed\":true"),
     ("deleting another version", "DELETE /v1/kv/one\nIf-Match: \"1\"", "", 412, "\"version\":{v}"),

@@ -472,10 +472,13 @@ impl<D: Device> Node<D> {
             && space.wal_used < space.wal_bytes / 4 * 3;
         // A receiver may need a newer checkpoint than its log would call for, and waits for it.
         let due = (self.engine.checkpoint_due() && !pinned) || self.replica.wants_checkpoint();
+        let mut steps = if self.engine.short_of_room() { STEPS_MAX } else { 1 };
         if due && !self.engine.checkpoint_running() && self.replica.is_proven() {
             self.engine.checkpoint_begin(self.replica.host_state(), t);
+            // What is committed in a round is not forgotten in the same one: who watches sees all of it.
+            steps = 1;
         }
-        for _ in 0..if self.engine.short_of_room() { STEPS_MAX } else { 1 } {
+        for _ in 0..steps {
             if !self.engine.checkpoint_running() {
                 break;
             }

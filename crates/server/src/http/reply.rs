@@ -162,11 +162,13 @@ fn describe(reply: Option<Reply>) -> (StatusCode, Value) {
     }
 }
 
-/// A reply with its story; the reply's own status is inside, so that a story can be told of a failure as well.
+/// A reply with its story. A story is told of a failure as well, and is one then.
 pub fn explained(reply: Option<Reply>, events: &[Event]) -> Response {
     let (status, mut body) = describe(reply);
+    let mut story = if status.is_success() { json!({}) } else { body.clone() };
     body["status"] = status.as_u16().into();
-    let events: Vec<Value> =
-        events.iter().filter_map(|e| serde_json::from_str(&trace::json::to_line(e)).ok()).collect();
-    reply_json(StatusCode::OK, json!({ "reply": body, "events": events }))
+    story["reply"] = body;
+    story["events"] =
+        events.iter().filter_map(|e| serde_json::from_str::<Value>(&trace::json::to_line(e)).ok()).collect();
+    finish(status, story)
 }

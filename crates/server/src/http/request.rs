@@ -101,8 +101,14 @@ pub fn understood(request: &Request) -> Result<(), Refusal> {
     if !of_key && (has(&header::IF_MATCH) || has(&header::IF_NONE_MATCH)) {
         return Err(bad("only keys have versions to compare"));
     }
-    if headers.get(EXPLAIN).is_some_and(|value| value != "1") {
+    if headers.get_all(EXPLAIN).iter().any(|value| value != "1") {
         return Err(bad(format!("{EXPLAIN} takes 1")));
+    }
+    if has(&HeaderName::from_static(EXPLAIN))
+        && !writes
+        && (has(&header::IF_MATCH) || has(&header::IF_NONE_MATCH))
+    {
+        return Err(bad("the story of a read is told without conditions"));
     }
     body_understood(method, headers)
 }
