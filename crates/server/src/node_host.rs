@@ -29,7 +29,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::BytesMut;
-use dataplane::{Address, ClusterId, Frame, GatewayId, Message, NodeId, ShardId, Usage};
+use dataplane::{Address, ClusterId, Frame, GatewayId, Message, NodeId, NodeStatus, ShardId, Usage};
 use engine::file::{FileDevice, FileError};
 use node::{Config, Node, OpenError, StopError};
 use tokio::net::{TcpListener, TcpStream};
