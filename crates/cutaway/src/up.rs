@@ -174,7 +174,7 @@ fn advise(failure: UpFailure) -> Failure {
         UpFailure::Founding(FoundingError::File(_, FileError::Io(e)))
             if e.kind() == ErrorKind::StorageFull =>
         {
-            format!("{}, or make room for the images", again(&["--image-size", "256M"]))
+            format!("{}, or make room for the images", again(&[("--image-size", Some("256M".into()))]))
         }
         UpFailure::Founding(_) | UpFailure::Io(..) | UpFailure::Interrupted => {
             format!("mend the cause and run {} again, or choose another directory with --dir", again(&[]))
