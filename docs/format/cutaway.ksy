@@ -117,6 +117,12 @@ types:
       - id: life_start
         type: u8
         doc: 'lsn at which this life begins; records from there on of other lives were discarded'
+      - id: owed_epoch
+        type: u8
+        doc: 'epoch of the last entry that this device had, if it lost some of them to damage'
+      - id: owed_seq
+        type: u8
+        doc: 'seq of that entry'
     instances:
       is_one:
         value: magic == 0x41545543

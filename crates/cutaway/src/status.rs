@@ -67,6 +67,15 @@ fn render(status: &Value) -> String {
             if let Some(warning) = node["full_percent"].as_u64().and_then(fullness::warning) {
                 text += &format!("  {}: {warning}\n", word(&node["node"]));
             }
+            let [now, mended, missing] = ["values_damaged", "values_mended", "values_missing"]
+                .map(|name| node[name].as_u64().unwrap_or(0));
+            if now + mended + missing > 0 {
+                text += &format!(
+                    "  {} has found damaged values: {mended} repaired from other replicas, {now} being asked for, \
+                     {missing} times nobody had one (its log says which)\n",
+                    word(&node["node"]),
+                );
+            }
         }
         let last = &shard["last_failover"];
         if !last.is_null() {

@@ -139,6 +139,7 @@ fn superblocks(seen: &Seen, checked: &mut Checked) {
                 offset,
                 expected: format!("a valid superblock in slot {}", slot.name),
                 found: format!("{error} (or a power cut tore its update: the next open writes both slots)"),
+                value: None,
             });
         }
     }
@@ -149,6 +150,7 @@ fn superblocks(seen: &Seen, checked: &mut Checked) {
                 offset: SLOTS[usize::from(a > b)],
                 expected: format!("generation {} or {}", a.max(b) - 1, a.max(b)),
                 found: format!("generation {}", a.min(b)),
+                value: None,
             });
         }
         let differing: Vec<_> =

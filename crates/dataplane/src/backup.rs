@@ -44,8 +44,8 @@ impl Replica {
                 Some(_) => (self.log.run_start(prev.seq) - 1).max(self.commit),
                 None => last,
             };
-            return self
-                .send(Address::Node(from), Message::PrepareRefused { epoch, prev: prev.seq, last: hint });
+            let (prev, lost) = (prev.seq, self.is_short());
+            return self.send(Address::Node(from), Message::PrepareRefused { epoch, prev, last: hint, lost });
         }
         self.cancel_transfer();
         let matched = prev.seq + entries.len().min(room) as u64;

@@ -22,6 +22,8 @@
 //! | `primary` | ordering, replication, commit |
 //! | `reads` | confirming that the primary still is one |
 //! | `backup` | matching, truncating, acknowledging |
+//! | `owed` | a log that lost entries, and still votes |
+//! | `repair` | whose bytes will do for a damaged value |
 //! | `transfer` | a state for a replica that cannot catch up from the log |
 //!
 //! # Invariants
@@ -42,9 +44,11 @@ pub mod durable;
 pub mod guard;
 mod log;
 pub mod message;
+mod owed;
 pub mod patience;
 mod primary;
 mod reads;
+mod repair;
 mod replica;
 pub mod sessions;
 mod takeover;

@@ -4,7 +4,7 @@
 //! |---|---|---|
 //! | `Prepare` | primary → backup | append these entries behind that one; this much is committed |
 //! | `PrepareOk` | backup → primary | everything up to here is durable and matches yours |
-//! | `PrepareRefused` | backup → primary | my log does not match there; it ends here |
+//! | `PrepareRefused` | backup → primary | my log does not match there; it ends here (and did not always: I lost entries) |
 //! | `Contradicted` | primary → backup | you acknowledged more than your log has |
 //! | `PromiseRequest` | candidate → node | promise me this epoch |
 //! | `Promised` | node → candidate | promised, durably; my log ends here |
@@ -12,6 +12,7 @@
 //! | `Confirm`, `Confirmed` | primary ↔ backup | am I still primary? (for reads) |
 //! | `Behind` | primary → backup | what you lack is no longer in my log: fetch my state |
 //! | `Pull`, `Chunk` | receiver ↔ primary | state transfer, in pieces |
+//! | `Fetch`, `Fetched` | replica ↔ replica | a value that is damaged here; the nodes answer, the rules only say whose will do |
 //! | `Write`, `OpenSession`, `Read` | gateway → primary | a client's request |
 //! | `Answer`, `ReadAnswer`, `Refused` | node → gateway | its result, or why it was not taken |
 //! | `Probe`, `Status` | gateway ↔ node | who are you, and how complete is your log? |
@@ -46,7 +47,7 @@ pub struct Frame {
 pub enum Message {
     Prepare { epoch: Epoch, prev: Tail, entries: Vec<Entry>, commit: Seq },
     PrepareOk { epoch: Epoch, matched: Seq },
-    PrepareRefused { epoch: Epoch, prev: Seq, last: Seq },
+    PrepareRefused { epoch: Epoch, prev: Seq, last: Seq, lost: bool },
     Contradicted { epoch: Epoch, acknowledged: Seq },
     PromiseRequest { epoch: Epoch },
     Promised { epoch: Epoch, tail: Tail },
@@ -56,6 +57,8 @@ pub enum Message {
     Behind { epoch: Epoch, retained_from: Seq },
     Pull { epoch: Epoch, transfer: u64, unproven: bool, cursor: Vec<u8> },
     Chunk { epoch: Epoch, transfer: u64, cursor: Vec<u8>, chunk: Chunk },
+    Fetch(ValueName),
+    Fetched { name: ValueName, value: Option<Arc<[u8]>> },
 
     Write { request: RequestId, op: Op },
     OpenSession,
@@ -88,6 +91,24 @@ pub struct Usage {
     pub claimed_bytes: u64,
     /// Bytes that they may claim; then it is full.
     pub claimable_bytes: u64,
+    /// Damaged values that are being asked of the others just now.
+    pub values_damaged: u64,
+    /// Damaged values that were had from another replica, and written anew.
+    pub values_mended: u64,
+    /// Times that a damaged value was had from nobody.
+    pub values_missing: u64,
+}
+
+/// One value, of all that a key ever has.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ValueName {
+    /// The key.
+    pub key: Arc<[u8]>,
+    /// The entry that wrote it.
+    pub version: Seq,
+    /// The epoch of that entry where it may not be committed yet: another epoch's entry of the same seq may then have
+    /// another value.
+    pub epoch: Option<Epoch>,
 }
 
 /// A piece of a replica's state as of one entry.
@@ -263,6 +284,8 @@ impl Message {
             Message::Behind { .. } => "Behind",
             Message::Pull { .. } => "Pull",
             Message::Chunk { .. } => "Chunk",
+            Message::Fetch(_) => "Fetch",
+            Message::Fetched { .. } => "Fetched",
             Message::Write { .. } => "Write",
             Message::OpenSession => "OpenSession",
             Message::Read { .. } => "Read",

@@ -52,6 +52,8 @@ struct Peer {
     /// What an acknowledgement takes, and how often in a row none came in time.
     answers: Measured,
     failures: u32,
+    /// What it needs next is damaged here: not to be looked for before this.
+    unreadable_until: Micros,
 }
 
 /// A primary's knowledge.
@@ -94,6 +96,7 @@ impl Primary {
             progress_at: now,
             answers: Measured::default(),
             failures: 0,
+            unreadable_until: 0,
         };
         Primary {
             epoch: candidate.epoch,
@@ -224,7 +227,7 @@ impl Replica {
             peer.bytes_in_flight() < timing.window_bytes
         };
         let prev_epoch = self.log.epoch_at(peer.next - 1);
-        let wanted = peer.next <= tail && room && prev_epoch.is_some();
+        let wanted = peer.next <= tail && room && prev_epoch.is_some() && now >= peer.unreadable_until;
         if !wanted && now < peer.sent_at + timing.heartbeat_every {
             return;
         }
@@ -258,6 +261,16 @@ impl Replica {
         self.replicate_to(to, now, t);
     }
 
+    /// A repair is under way; until then the backup hears that the primary lives.
+    pub(crate) fn on_unreadable(&mut self, now: Micros, to: NodeId) {
+        let after = self.config.timing.resend_after;
+        if let Role::Primary(primary) = &mut self.role
+            && let Some(peer) = primary.peers.get_mut(&to)
+        {
+            peer.unreadable_until = now + after;
+        }
+    }
+
     pub(crate) fn on_prepare_ok(
         &mut self,
         now: Micros,
@@ -288,6 +301,7 @@ impl Replica {
         }
     }
 
+    #[allow(clippy::too_many_arguments)]
     pub(crate) fn on_prepare_refused(
         &mut self,
         now: Micros,
@@ -295,10 +309,15 @@ impl Replica {
         epoch: Epoch,
         prev: Seq,
         last: Seq,
+        lost: bool,
     ) {
         let Role::Primary(primary) = &mut self.role else { return };
         let Some(peer) = primary.peers.get_mut(&from).filter(|_| epoch == primary.epoch) else { return };
         peer.heard_at = now;
+        if lost {
+            // What it acknowledged and lost is sent again. (If this is an old frame, it has it again already, and says so.)
+            peer.matched = peer.matched.min(last);
+        }
         let acknowledged = peer.matched;
         // Of several frames in flight each is refused; only the first refusal says something new.
         if prev < acknowledged || (peer.probing && prev >= peer.next) {

@@ -79,6 +79,10 @@ pub struct Restored {
     pub promised: Epoch,
     /// Whether its log may vote.
     pub proven: bool,
+    /// The last entry that the log had, if it lost some to damage (see `owed`).
+    pub owed: Tail,
+    /// The device is damaged, and what is before the damage is all that it can read.
+    pub damaged: bool,
     /// The seq of its checkpoint.
     pub checkpoint: Seq,
     /// What [`Replica::host_state`] gave for that checkpoint; empty for none.
@@ -106,8 +110,8 @@ pub enum Event {
     Compacted(Seq),
     /// An `Effect::InstallFinish` was carried out; or (`false`) what was received could not be kept.
     Installed(bool),
-    /// A value or log entry on the device is damaged.
-    Damaged,
+    /// The first of the entries of an `Effect::SendEntries` cannot be read, and is being repaired.
+    Unreadable(NodeId),
     /// A sync of the device took so long.
     SyncTook(Micros),
     /// Of the next `Prepare`'s entries only the first so many have room on the device.
@@ -185,6 +189,10 @@ pub enum Effect {
     InstallAbort,
     /// Mark the device as one that may not vote, durably.
     Unprove,
+    /// Go on without what is damaged on the device; note durably what the log had.
+    GiveUpDamaged(Tail),
+    /// Give up all of the state, and note durably what the log had.
+    GiveUpAll(Tail),
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -221,6 +229,11 @@ pub struct Replica {
     pub(crate) sessions: Sessions,
     /// The tail in the last status given.
     pub(crate) reported: Tail,
+    /// Where the log ended before it lost entries, to damage or for want of room; what of it was acknowledged may be
+    /// committed. See `owed.rs`.
+    pub(crate) owed: Tail,
+    /// The device is damaged, and nothing is given up yet.
+    pub(crate) damaged: bool,
     /// How many of the next `Prepare`'s entries have room on the device.
     pub(crate) room: usize,
     /// What a sync of the device takes.
@@ -238,7 +251,7 @@ impl Replica {
         restored.entries.iter().for_each(|(epoch, _)| {
             log.append(*epoch);
         });
-        let promised = restored.promised.max(log.tail().epoch);
+        let promised = restored.promised.max(log.tail().epoch).max(restored.owed.epoch);
         Ok(Replica {
             config,
             role: Role::Backup,
@@ -248,6 +261,8 @@ impl Replica {
             proven: restored.proven,
             receiving: None,
             reported: log.tail(),
+            owed: restored.owed,
+            damaged: restored.damaged,
             room: usize::MAX,
             sync: Measured::default(),
             transfers_begun: 0,
@@ -301,7 +316,7 @@ impl Replica {
             Event::Sent(to, upto, bytes) => self.on_sent(now, to, upto, bytes, t),
             Event::Compacted(seq) => self.log.compact(seq),
             Event::Installed(done) => self.on_installed(done, t),
-            Event::Damaged => self.unprove("its device is damaged; it waits for a transfer", t),
+            Event::Unreadable(to) => self.on_unreadable(now, to),
             Event::SyncTook(micros) => self.sync.note(micros),
             Event::Room(entries) => self.room = entries,
         }
@@ -320,8 +335,8 @@ impl Replica {
                 self.on_prepare(now, from, epoch, prev, entries, commit, t)
             }
             Message::PrepareOk { epoch, matched } => self.on_prepare_ok(now, from, epoch, matched, t),
-            Message::PrepareRefused { epoch, prev, last } => {
-                self.on_prepare_refused(now, from, epoch, prev, last)
+            Message::PrepareRefused { epoch, prev, last, lost } => {
+                self.on_prepare_refused(now, from, epoch, prev, last, lost)
             }
             Message::Contradicted { epoch, acknowledged } => {
                 self.on_contradicted(from, epoch, acknowledged, t)
@@ -381,6 +396,7 @@ impl Replica {
             self.seen = self.seen.max(epoch);
             self.following = Some(primary);
         }
+        self.give_up_damaged();
         true
     }
 

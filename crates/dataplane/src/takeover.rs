@@ -52,7 +52,8 @@ impl Replica {
             self.step_down(above, t);
         }
         // Someone who leads, or stands already, has nothing to take over; the gateway learns it from the status.
-        if self.vote_withheld() || !matches!(self.role, Role::Backup) {
+        // Nor can one lead whose log does not have what it had.
+        if self.vote_withheld() || self.is_short() || !matches!(self.role, Role::Backup) {
             return self.tell_status(now, gateway, 0);
         }
         let epoch = Epoch(self.seen.max(above).0 + 1);
@@ -89,7 +90,7 @@ impl Replica {
             );
             return self.send(Address::Node(from), Message::Fenced { promised: self.promised });
         }
-        let now = self.log.tail();
+        let now = self.voted_tail();
         let tail = guard::tail_with_promise(self.config.mechanisms, now, self.reported);
         emit!(
             t,

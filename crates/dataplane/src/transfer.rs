@@ -279,13 +279,13 @@ impl Replica {
     }
 
     /// The engine has made the received state its own, durably; or it could not, and has dropped it (`done` is false).
-    /// Without room for it beside what is here, the way on is to give up what is here: a replica that is too far behind
-    /// to catch up and cannot be sent a state is of no use to anybody.
+    /// Without room for it beside what is here, the way on is to give up what is here, and to remember how far it went.
     pub(crate) fn on_installed(&mut self, done: bool, t: &mut Tracer) {
         let Some(Receiving { from, epoch, seq, complete, .. }) = self.receiving.take() else { return };
         let (true, Some(seq), Some(state)) = (done, seq, complete) else {
             self.effect(Effect::InstallAbort);
-            return self.unprove("its device has no room for a second state; it gives up the first", t);
+            emit!(t, Kind::StateGivenUp { last: self.log.tail().seq });
+            return self.give_up_all();
         };
         emit!(t, Kind::TransferFinished { from: from.0, seq, epoch: epoch.0 });
         self.proven = true;
@@ -302,7 +302,7 @@ impl Replica {
     /// acknowledged nothing removes them. The device has lost what it had made durable (its last batch has rotted, or an
     /// older image was put back), and a replica that votes with such a log could elect a primary without them.
     pub(crate) fn on_contradicted(&mut self, from: NodeId, epoch: Epoch, acknowledged: Seq, t: &mut Tracer) {
-        if self.proven && self.follow(from, epoch, t) && self.log.tail().seq < acknowledged {
+        if self.proven && self.follow(from, epoch, t) && self.voted_tail().seq < acknowledged {
             let last = self.log.tail().seq;
             self.unprove(
                 &format!("it acknowledged entries up to {acknowledged} and its log ends at {last}: its device lost them"),

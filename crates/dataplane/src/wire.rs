@@ -276,7 +276,11 @@ code_struct! {
     EventId { actor, life, n }
     Frame { cluster, shard, from, to, cause, message }
     Chunk { seq, items, next, host_state }
-    Usage { syncs, written_bytes, cache_hits, cache_misses, claimed_bytes, claimable_bytes }
+    ValueName { key, version, epoch }
+    Usage {
+        syncs, written_bytes, cache_hits, cache_misses, claimed_bytes, claimable_bytes, values_damaged, values_mended,
+        values_missing
+    }
     NodeStatus { pid, role, serving, proof, promised, primary, tail, durable, committed, cut_off_micros, sync_micros }
 }
 
@@ -297,7 +301,7 @@ code_enum! {
     Message {
         1 Prepare { epoch, prev, entries, commit };
         2 PrepareOk { epoch, matched };
-        3 PrepareRefused { epoch, prev, last };
+        3 PrepareRefused { epoch, prev, last, lost };
         12 Contradicted { epoch, acknowledged };
         4 PromiseRequest { epoch };
         5 Promised { epoch, tail };
@@ -307,6 +311,8 @@ code_enum! {
         9 Behind { epoch, retained_from };
         10 Pull { epoch, transfer, unproven, cursor };
         11 Chunk { epoch, transfer, cursor, chunk };
+        13 Fetch(name);
+        14 Fetched { name, value };
         20 Write { request, op };
         21 OpenSession;
         22 Read { id, query };

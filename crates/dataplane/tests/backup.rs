@@ -10,7 +10,15 @@ fn backup() -> Replica {
     let (me, members, mechanisms) = (NodeId(2), [1, 2, 3].map(NodeId).to_vec(), Mechanisms::all());
     let config = Config { me, members, mechanisms, timing: Timing::default(), pid: 7, life: 7 };
     let (promised, host_state, entries) = (Epoch(0), Vec::new(), Vec::new());
-    let restored = Restored { promised, proven: true, checkpoint: 0, host_state, entries };
+    let restored = Restored {
+        promised,
+        proven: true,
+        owed: Tail::default(),
+        damaged: false,
+        checkpoint: 0,
+        host_state,
+        entries,
+    };
     Replica::restore(config, restored).unwrap()
 }
 

@@ -32,6 +32,8 @@ impl Backup {
         let restored = Restored {
             promised: Epoch(0),
             proven,
+            owed: Tail::default(),
+            damaged: false,
             checkpoint,
             host_state: Vec::new(),
             entries: epochs.iter().map(|epoch| (Epoch(*epoch), Origin::Marker)).collect(),
@@ -83,14 +85,14 @@ fn prepare(epoch: u64, prev: (u64, u64), epochs: &[u64], commit: u64) -> Message
 #[test]
 fn an_entry_of_another_epoch_puts_its_whole_run_in_doubt_and_nothing_that_is_committed() {
     let mut b = Backup::with(0, &[1, 1, 2, 2, 2], true);
-    let refused = |last| [Message::PrepareRefused { epoch: Epoch(3), prev: 5, last }];
+    let refused = |last| [Message::PrepareRefused { epoch: Epoch(3), prev: 5, last, lost: false }];
     assert_eq!(b.hears(1, prepare(3, (1, 5), &[], 0)), refused(2));
     // The two agree up to 4, and the primary has committed that much.
     let matched = 4;
     assert_eq!(b.hears(1, prepare(3, (2, 4), &[], 4)), [Message::PrepareOk { epoch: Epoch(3), matched }]);
     assert_eq!(b.hears(1, prepare(3, (1, 5), &[], 4)), refused(4));
     // A hole is no doubt: what is here may all be right.
-    let hole = Message::PrepareRefused { epoch: Epoch(3), prev: 9, last: 5 };
+    let hole = Message::PrepareRefused { epoch: Epoch(3), prev: 9, last: 5, lost: false };
     assert_eq!(b.hears(1, prepare(3, (3, 9), &[3], 4)), [hole]);
     assert_eq!(b.tail(), (2, 5));
 }
@@ -206,7 +208,7 @@ fn a_disk_replaced_twice_is_filled_by_two_transfers_with_two_names() {
 fn a_backup_that_lost_what_it_acknowledged_stops_voting_and_asks_for_a_state() {
     let mut b = Backup::with(0, &[3, 3, 3], true);
     let prepared = b.hears(1, prepare(3, (3, 4), &[3], 4));
-    assert_eq!(prepared, [Message::PrepareRefused { epoch: Epoch(3), prev: 4, last: 3 }]);
+    assert_eq!(prepared, [Message::PrepareRefused { epoch: Epoch(3), prev: 4, last: 3, lost: false }]);
     // A late frame tells of no more than the log has.
     assert_eq!(b.hears(1, Message::Contradicted { epoch: Epoch(3), acknowledged: 3 }), []);
     assert!(b.replica.is_proven());

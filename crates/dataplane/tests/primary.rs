@@ -2,8 +2,8 @@
 
 use dataplane::{
     Address, Condition, Config, Effect, Epoch, Event, GatewayId, Message, Micros, NodeId, Op, Origin,
-    Outcome, Proof, Query, ReadResult, Refusable, Refusal, Replica, RequestId, Restored, RoleName, Tail,
-    Timing, VALUE_BYTES_MAX, guard,
+    Outcome, Query, ReadResult, Refusable, Refusal, Replica, RequestId, Restored, RoleName, Tail, Timing,
+    VALUE_BYTES_MAX, guard,
 };
 use trace::{Mechanisms, Tracer};
 
@@ -47,6 +47,8 @@ impl Host {
         let restored = Restored {
             promised: Epoch(0),
             proven: true,
+            owed: Tail::default(),
+            damaged: false,
             checkpoint: 0,
             host_state: Vec::new(),
             entries: epochs.iter().map(|epoch| (Epoch(*epoch), Origin::Marker)).collect(),
@@ -400,13 +402,13 @@ fn a_refusal_says_where_to_go_on_and_the_beginning_of_the_log_is_tried_before_a_
     host.serve();
     let epoch = host.replica.status(host.now).promised;
     assert_eq!(sent_to(&mut host, 3), [8]);
-    host.peer(3, Message::PrepareRefused { epoch, prev: 8, last: 6 });
+    host.peer(3, Message::PrepareRefused { epoch, prev: 8, last: 6, lost: false });
     assert_eq!(sent_to(&mut host, 3), [6], "its log ends there");
     // A checkpoint has the first five.
     host.step(Event::Compacted(5));
-    host.peer(3, Message::PrepareRefused { epoch, prev: 6, last: 2 });
+    host.peer(3, Message::PrepareRefused { epoch, prev: 6, last: 2, lost: false });
     assert_eq!(sent_to(&mut host, 3), [5]);
-    host.peer(3, Message::PrepareRefused { epoch, prev: 5, last: 2 });
+    host.peer(3, Message::PrepareRefused { epoch, prev: 5, last: 2, lost: false });
     host.sent.clear();
     host.now += Timing::default().heartbeat_every;
     host.step(Event::Tick);
@@ -426,7 +428,7 @@ fn of_several_frames_that_are_refused_only_the_first_refusal_says_something_new(
     sent_to(&mut host, 3);
     let mut refuses = |refusals: &[(u64, u64)]| {
         for &(prev, last) in refusals {
-            let refused = Message::PrepareRefused { epoch, prev, last };
+            let refused = Message::PrepareRefused { epoch, prev, last, lost: false };
             host.step(Event::Message(Address::Node(NodeId(3)), refused));
         }
         host.step(Event::Settle);
@@ -489,16 +491,4 @@ fn a_candidate_gives_up_when_too_many_logs_are_more_complete_for_a_majority_to_r
         host.peer(node, Message::Promised { epoch, tail });
         assert_eq!(host.replica.status(host.now).role, role, "after the promise of n{node}");
     }
-}
-
-#[test]
-fn a_primary_whose_device_is_damaged_leads_no_more_and_votes_no_more() {
-    let mut host = Host::new(3);
-    host.serve();
-    let epoch = host.replica.status(host.now).promised;
-    host.step(Event::Damaged);
-    let status = host.replica.status(host.now);
-    assert_eq!((status.role, status.proof), (RoleName::Backup, Proof::Unproven));
-    let epoch = Epoch(epoch.0 + 1);
-    assert_eq!(host.peer(2, Message::PromiseRequest { epoch }), [Message::Fenced { promised: epoch }]);
 }

@@ -43,7 +43,7 @@ pub(crate) struct Checkpoint {
 
 fn damage(superblock: &Superblock, at: &ChunkRef, expected: String, found: String) -> ReadError {
     let offset = superblock.data_offset.saturating_add(at.unit.saturating_mul(UNIT));
-    ReadError::Corrupt(Damage { zone: Zone::Checkpoint, offset, expected, found })
+    ReadError::Corrupt(Damage { zone: Zone::Checkpoint, offset, expected, found, value: None })
 }
 
 /// Reads one chunk; its piece of the stream begins behind the header.

@@ -13,7 +13,7 @@ use crate::cache::Cache;
 use crate::checkpoint::{Checkpoint, Run};
 use crate::claim::Claim;
 use crate::device::Device;
-use crate::error::{AppendError, ApplyError, Blocked, Damage, OpenError, WriteError};
+use crate::error::{AppendError, ApplyError, Blocked, Damage, OpenError, WriteError, Zone};
 use crate::format::checkpoint_chunk::{ChunkRef, Slot};
 use crate::format::data_record;
 use crate::format::superblock::{self, Superblock};
@@ -44,6 +44,8 @@ pub struct Engine<D> {
     newest: usize,
     poisoned: bool,
     pub(crate) damage: Option<Damage>,
+    /// With `damage`: the last entry of the log, where it is known, although what is before it cannot be read.
+    had: Option<(Seq, Arc<[u8]>)>,
     /// As of `applied`.
     pub(crate) index: Index,
     pub(crate) applied: Seq,
@@ -69,8 +71,8 @@ impl<D: Device> Engine<D> {
     /// Opens a formatted device. Never formats. The commit point is the checkpoint's; later entries come back
     /// tentative, and durable, for the owner to apply or truncate.
     ///
-    /// A device whose log or checkpoint is damaged opens too, with [`damage`](Engine::damage) set: for reading, and
-    /// for [`reset_to_joining`](Engine::reset_to_joining).
+    /// A device whose log or checkpoint is damaged opens too, with [`damage`](Engine::damage) set: for reading, for
+    /// promises, and for [`give_up_damaged`](Engine::give_up_damaged).
     pub fn open(
         device: D,
         identity: &Identity,
@@ -108,6 +110,7 @@ impl<D: Device> Engine<D> {
             newest,
             poisoned: false,
             damage: report.damage.clone(),
+            had: recovered.had,
             index: Index::default(),
             applied: superblock.checkpoint_seq,
             durable: log.last(),
@@ -342,8 +345,10 @@ impl<D: Device> Engine<D> {
     }
 
     /// Stores the promise of `epoch`, in both superblocks. Blocks for two syncs; may be called while a batch is out.
+    ///
+    /// Of a damaged device as well: the superblock is whole, or the device would not have been opened.
     pub fn promise(&mut self, epoch: u64, t: &mut Tracer) -> Result<(), WriteError> {
-        self.writable()?;
+        self.not_poisoned()?;
         let before = self.promised();
         if epoch <= before {
             return Err(WriteError::StalePromise { asked: epoch, promised: before });
@@ -354,9 +359,9 @@ impl<D: Device> Engine<D> {
         Ok(())
     }
 
-    /// Stores another standing.
+    /// Stores another standing, of a damaged device as well.
     pub fn set_standing(&mut self, standing: Standing, t: &mut Tracer) -> Result<(), WriteError> {
-        self.writable()?;
+        self.not_poisoned()?;
         let (before, mut next) = (self.standing(), self.superblock);
         next.set_standing(standing);
         self.store(next).map_err(|error| self.failed(error, t))?;
@@ -381,6 +386,10 @@ impl<D: Device> Engine<D> {
             emit!(t, Kind::DevicePoisoned { why: io.to_string() });
         }
         error
+    }
+
+    pub(crate) fn not_poisoned(&self) -> Result<(), Blocked> {
+        if self.poisoned { Err(Blocked::Poisoned) } else { Ok(()) }
     }
 
     pub(crate) fn writable(&self) -> Result<(), Blocked> {
@@ -453,6 +462,22 @@ impl<D: Device> Engine<D> {
     /// Set if the log or the checkpoint is damaged, and the engine only reads.
     pub fn damage(&self) -> Option<&Damage> {
         self.damage.as_ref()
+    }
+
+    /// Of a damaged device: the last entry that its log had and that entry's tag, if that can be told. All that it
+    /// acknowledged was up to there.
+    pub fn had(&self) -> Option<(Seq, &[u8])> {
+        self.had.as_ref().map(|(seq, tag)| (*seq, &**tag))
+    }
+
+    /// Of a damaged device: is what is in memory, checkpoint and log, what was there before the damage began?
+    pub fn is_readable_up_to_damage(&self) -> bool {
+        self.damage.as_ref().is_none_or(|damage| damage.zone == Zone::Wal)
+    }
+
+    /// Epoch and seq of the last entry that this device had when it gave some up, damaged or for want of room.
+    pub fn owed(&self) -> (u64, Seq) {
+        (self.superblock.owed_epoch, self.superblock.owed_seq)
     }
 
     /// Has a write or sync failed?

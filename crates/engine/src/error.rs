@@ -4,6 +4,7 @@
 //! (`Corrupt`, with a [`Damage`]), and *bugs*, which panic with the number of the invariant they break.
 
 use std::io;
+use std::sync::Arc;
 
 use crate::types::{Identity, KEY_BYTES_MAX, Lsn, Seq, TAG_BYTES_MAX, VALUE_BYTES_MAX};
 
@@ -31,11 +32,13 @@ pub struct Damage {
     pub expected: String,
     /// What is there, for people.
     pub found: String,
+    /// The value that is damaged, if it is one: its key, and the entry that wrote it. Others may have it whole.
+    pub value: Option<(Arc<[u8]>, Seq)>,
 }
 
 impl std::fmt::Display for Damage {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let Damage { zone, offset, expected, found } = self;
+        let Damage { zone, offset, expected, found, .. } = self;
         write!(f, "{zone:?} damaged at byte {offset}: expected {expected}, found {found}")
     }
 }
@@ -119,7 +122,7 @@ errors! {
     AppendError {
         /// A write or sync failed earlier: reopen.
         Poisoned "the engine stopped after an I/O error; reopen it";
-        /// The log is damaged: read, transfer, or `reset_to_joining`.
+        /// The device is damaged: read, or `give_up_damaged`.
         Damaged "the log is damaged; the engine only reads";
         /// Keys have at least one byte.
         KeyEmpty "the key is empty";
@@ -139,7 +142,7 @@ errors! {
     WriteError {
         /// A write or sync failed earlier: reopen.
         Poisoned "the engine stopped after an I/O error; reopen it";
-        /// The log is damaged: read, transfer, or `reset_to_joining`.
+        /// The device is damaged: read, or `give_up_damaged`.
         Damaged "the log is damaged; the engine only reads";
         /// The device failed, and the engine has stopped: what was being written may or may not be there after reopening.
         Io(error: io::Error) "the device failed: {error}";
@@ -161,7 +164,7 @@ errors! {
     ApplyError {
         /// A write or sync failed earlier: reopen.
         Poisoned "the engine stopped after an I/O error; reopen it";
-        /// The log is damaged: read, transfer, or `reset_to_joining`.
+        /// The device is damaged: read, or `give_up_damaged`.
         Damaged "the log is damaged; the engine only reads";
         /// The log does not reach that far.
         Missing { seq: Seq, last: Seq } "entry {seq} is not in the log, which ends at {last}";

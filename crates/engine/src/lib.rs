@@ -40,6 +40,7 @@
 //! | `index`, `key`, `allocator`, `free_map`, `quarantine`, `value` | keys, a key's bytes, who gets which units, which are free, which are not free yet, reading a value |
 //! | `claim` | what fits, whatever the free space looks like: the same on every replica |
 //! | `checkpoint`, `transfer` | the state as of one entry, to the device and to another one |
+//! | `mend` | a damaged value, written anew |
 //! | `guard` | the mechanisms, each with the failure it prevents |
 //! | `prepare`, `file` | formatting, real files |
 //! | `embedded`, `group_commit` | the store, and how its writers share a sync |
@@ -66,6 +67,7 @@ mod guard;
 mod index;
 mod key;
 mod log;
+mod mend;
 mod owners;
 mod prepare;
 mod quarantine;

@@ -10,6 +10,7 @@ use crate::error::{Damage, ReadError, Zone};
 use crate::format::checkpoint_chunk::Slot;
 use crate::format::wal_record::{DELETE, WalRecord};
 use crate::guard;
+use crate::log::Logged;
 use crate::types::{Entry, Found, Op, Seq};
 use crate::value;
 
@@ -32,7 +33,7 @@ impl<D: Device> Engine<D> {
         if let Some(value) = self.cache.get(key, slot.version) {
             return Ok(Some(Found { version: slot.version, value }));
         }
-        let value = self.read_value(&slot)?;
+        let value = self.read_value(key, &slot)?;
         self.cache.put(&key.into(), slot.version, &value);
         Ok(Some(Found { version: slot.version, value }))
     }
@@ -46,11 +47,30 @@ impl<D: Device> Engine<D> {
     pub fn get(&self, key: &[u8]) -> Result<Option<Found>, ReadError> {
         self.readable()?;
         let Some(slot) = self.index.get(key) else { return Ok(None) };
-        Ok(Some(Found { version: slot.version, value: self.read_value(&slot)? }))
+        Ok(Some(Found { version: slot.version, value: self.read_value(key, &slot)? }))
     }
 
-    fn read_value(&self, slot: &Slot) -> Result<Arc<[u8]>, ReadError> {
-        value::read(&self.device, &self.superblock, slot, guard::verify_on_read(self.mechanisms))
+    /// The value of `key` in `slot`. A sector that cannot be read is damage like one that reads wrong: what others have
+    /// can be written to it.
+    pub(crate) fn read_value(&self, key: &[u8], slot: &Slot) -> Result<Arc<[u8]>, ReadError> {
+        let read = value::read(&self.device, &self.superblock, slot, guard::verify_on_read(self.mechanisms));
+        let value = Some((key.into(), slot.version));
+        read.map_err(|error| match error {
+            ReadError::Corrupt(damage) => ReadError::Corrupt(Damage { value, ..damage }),
+            ReadError::Io(error) => ReadError::Corrupt(Damage {
+                zone: Zone::Data,
+                offset: self.offset_of(slot.extent()),
+                expected: format!("the value of entry {}", slot.version),
+                found: error.to_string(),
+                value,
+            }),
+            other => other,
+        })
+    }
+
+    /// The entry that wrote the value of `key`.
+    pub fn version_of(&self, key: &[u8]) -> Option<Seq> {
+        self.index.get(key).map(|slot| slot.version)
     }
 
     /// Up to `limit` keys that begin with `prefix` and come after `after`, in order, with version and value length.
@@ -76,31 +96,47 @@ impl<D: Device> Engine<D> {
         }
         // Entries that a checkpoint covers may be overwritten at any time, even if the log still remembers them.
         let Some(logged) = self.log.get(seq).filter(|_| seq > self.checkpoint_seq()) else { return Ok(None) };
-        let mut bytes = vec![0; logged.bytes as usize];
-        self.log.ring.read(&self.device, logged.lsn, &mut bytes)?;
-        let corrupt = |found: String| {
-            let (offset, expected) =
-                (self.log.ring.pieces(logged.lsn, 0)[0].0, format!("the record of entry {seq}"));
-            ReadError::Corrupt(Damage { zone: Zone::Wal, offset, expected, found })
+        // What is not applied is in memory, but for its value: damage to its record cannot keep it from being sent.
+        let record = match self.tentative(seq) {
+            Some(record) => record.clone(),
+            None => self.read_record(seq, logged)?,
         };
-        let record = WalRecord::decode(&bytes, true).map_err(|error| corrupt(error.to_string()))?;
-        if (record.lsn(), record.header.seq) != (logged.lsn, seq) {
-            return Err(corrupt(format!("that of entry {}, lsn {}", record.header.seq, record.lsn())));
-        }
         let (slot, condition, WalRecord { header, key, tag }) = (record.slot(), record.condition(), record);
         let op = match slot {
-            Some(slot) => Op::Put { key, value: self.read_value(&slot)?, condition },
+            Some(slot) => {
+                let value = self.read_value(&key, &slot)?;
+                Op::Put { key, value, condition }
+            }
             None if header.kind == DELETE => Op::Delete { key, condition },
             None => Op::Nop,
         };
         Ok(Some(Entry { seq, tag, op }))
     }
 
+    /// The record of an entry that is not applied.
+    pub(crate) fn tentative(&self, seq: Seq) -> Option<&WalRecord> {
+        self.log.tentative.get(usize::try_from(seq.checked_sub(self.applied + 1)?).ok()?)
+    }
+
+    fn read_record(&self, seq: Seq, logged: &Logged) -> Result<WalRecord, ReadError> {
+        let mut bytes = vec![0; logged.bytes as usize];
+        self.log.ring.read(&self.device, logged.lsn, &mut bytes)?;
+        let corrupt = |found: String| {
+            let (offset, expected) =
+                (self.log.ring.pieces(logged.lsn, 0)[0].0, format!("the record of entry {seq}"));
+            ReadError::Corrupt(Damage { zone: Zone::Wal, offset, expected, found, value: None })
+        };
+        let record = WalRecord::decode(&bytes, true).map_err(|error| corrupt(error.to_string()))?;
+        if (record.lsn(), record.header.seq) != (logged.lsn, seq) {
+            return Err(corrupt(format!("that of entry {}, lsn {}", record.header.seq, record.lsn())));
+        }
+        Ok(record)
+    }
+
     /// The tag of an entry without reading the device: of any that is not applied, and of recent ones.
     pub fn tag(&self, seq: Seq) -> Option<&[u8]> {
-        let tentative = seq.checked_sub(self.applied + 1).and_then(|at| self.log.tentative.get(at as usize));
         let recent = || self.recent.get(seq).map(|entry| &*entry.tag);
-        tentative.map(|record| &*record.tag).or_else(recent)
+        self.tentative(seq).map(|record| &*record.tag).or_else(recent)
     }
 
     /// The first entry that [`entry`](Engine::entry) can return: at most `checkpoint_seq + 1`, or less if the entries

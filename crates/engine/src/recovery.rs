@@ -17,6 +17,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::fmt;
 use std::io;
 use std::ops::Bound;
+use std::sync::Arc;
 
 use trace::Mechanisms;
 
@@ -99,6 +100,8 @@ pub(crate) struct Recovered {
     pub(crate) checkpoint: Checkpoint,
     pub(crate) log: Log,
     pub(crate) allocator: Allocator,
+    /// Of a damaged log, or one behind a damaged checkpoint: the last entry that it had, with its tag, if that can be told.
+    pub(crate) had: Option<(Seq, Arc<[u8]>)>,
     pub(crate) report: RecoveryReport,
 }
 
@@ -134,7 +137,12 @@ pub(crate) fn recover(
         Err(ReadError::Io(error)) => return Err(error.into()),
         Err(error) => unreachable!("following values only reads the device: {error}"),
     };
+    let had = match &log_damage {
+        Some(_) => scan.last_entry_behind()?,
+        None => scan.tentative.back().map(|record| (record.header.seq, record.tag.clone())),
+    };
     let damage = damage.or(log_damage).or(overlap);
+    let had = had.filter(|_| damage.is_some());
     let (superblock, newest) = if damage.is_none() {
         guard::sync_on_recovery(on, || {
             scan.rewrite_last_batch()?;
@@ -166,7 +174,7 @@ pub(crate) fn recover(
         life: superblock.life,
         damage,
     };
-    Ok(Recovered { superblock, newest, checkpoint, log, allocator, report })
+    Ok(Recovered { superblock, newest, checkpoint, log, allocator, had, report })
 }
 
 /// A device that was never formatted is not a damaged one: the next step differs.
@@ -183,6 +191,7 @@ fn no_superblock(slots: &[Result<Superblock, DecodeError>; 2]) -> OpenError {
         offset: SLOTS[0],
         expected: "a valid superblock in one of two slots".into(),
         found,
+        value: None,
     })
 }
 
@@ -212,6 +221,7 @@ fn own_extents(
             offset: superblock.data_offset.saturating_add(other.unit.saturating_mul(UNIT)),
             expected: "units of the data region with one owner each (E3)".into(),
             found: format!("{one:?} and {other:?}"),
+            value: None,
         })
     })
 }
@@ -313,11 +323,11 @@ impl<'a, D: Device> Scan<'a, D> {
         } else if let Some(read) = last.take_if(|read| read.lsn >= life_start) {
             let values = self.values(&read)?;
             if let Err((seq, offset)) = values {
-                (self.stop, self.stop_offset) = (Stop::Value { seq }, offset);
                 if guard::corruption_is_not_a_torn_tail(self.on, read.number, latest, false) {
-                    damage = Some(self.damage(Zone::Data, format!("the value of entry {seq}")));
+                    // A later batch was begun, so this one was durable: its value is damaged since, as any may be.
                     last = Some(read);
                 } else {
+                    (self.stop, self.stop_offset) = (Stop::Value { seq }, offset);
                     self.discarded_records += read.records.len() as u64;
                     self.discarded_bytes += self.end.0 - read.lsn.0;
                     (self.end, self.batch) = (read.lsn, read.number);
@@ -351,7 +361,7 @@ impl<'a, D: Device> Scan<'a, D> {
 
     /// The end of the log is damage.
     fn damage(&self, zone: Zone, expected: String) -> Damage {
-        Damage { zone, offset: self.stop_offset, expected, found: self.stop.to_string() }
+        Damage { zone, offset: self.stop_offset, expected, found: self.stop.to_string(), value: None }
     }
 
     /// Reads the next batch, behind the one before: all of it, or where it breaks.
@@ -488,6 +498,38 @@ impl<'a, D: Device> Scan<'a, D> {
             at.0 += UNIT;
         }
         Ok(latest)
+    }
+
+    /// The last entry of a log that is damaged further ahead: what the last batch ends with whose end is there. That may be
+    /// more than was ever acknowledged (if the batch is a torn one, or ends with a truncation), which does no harm to whoever
+    /// counts on it; less would. `None` if it cannot be told: batches must reach at least as far as the log did when it was
+    /// last opened.
+    fn last_entry_behind(&mut self) -> io::Result<Option<(Seq, Arc<[u8]>)>> {
+        let (life, life_start) = (self.superblock.life, self.superblock.life_start);
+        let (mut at, mut last, mut whole_upto) = (next_sector(Lsn(self.end.0 + 1)), None, Lsn(0));
+        while at < self.limit {
+            let (mut next, mut entry, mut number) = (at, None, None);
+            while next < self.limit {
+                let Ok(WalRecord { header, tag, .. }) = WalRecord::decode(self.bytes(next)?, true) else {
+                    break;
+                };
+                let of_this_log = header.life == life || next.0 < life_start && header.life < life;
+                if header.lsn != next.0 || !of_this_log || number.is_some_and(|n| n != header.batch) {
+                    break;
+                }
+                if header.kind != TRUNCATE {
+                    entry = Some((header.seq, tag));
+                }
+                (next, number) = (Lsn(next.0 + u64::from(header.length)), Some(header.batch));
+                if header.last == 1 {
+                    (last, whole_upto) = (entry.take().or(last), next_sector(next));
+                    break;
+                }
+            }
+            // Behind a whole batch the next one begins; within a damaged one, anywhere.
+            at = if whole_upto > at { whole_upto } else { Lsn(at.0 + UNIT) };
+        }
+        Ok(last.filter(|_| whole_upto.0 >= life_start))
     }
 
     /// The bytes from `at` on: as many as a record may have, if the lap has as many.

@@ -17,8 +17,7 @@ use crate::claim::Claim;
 use crate::device::Device;
 use crate::engine::Engine;
 use crate::error::{ReadError, WriteError};
-use crate::format::checkpoint_chunk::{ChunkHeader, ChunkRef, Slot, StreamHead, decode_item};
-use crate::format::data_record;
+use crate::format::checkpoint_chunk::{ChunkHeader, ChunkRef, StreamHead, decode_item};
 use crate::index::Index;
 use crate::log::{Log, next_sector};
 use crate::quarantine::Quarantine;
@@ -26,7 +25,6 @@ use crate::recent::Recent;
 use crate::types::{
     Extent, KEY_BYTES_MAX, Lsn, Seq, Standing, TransferChunk, TransferCursor, VALUE_BYTES_MAX,
 };
-use crate::value;
 
 /// Bytes of the checkpoint's stream that one piece is taken from.
 const WINDOW_BYTES: usize = 64 << 10;
@@ -64,7 +62,11 @@ impl<D: Device> Engine<D> {
             if bytes > bytes_max && !items.is_empty() {
                 break;
             }
-            let value = value::read(&self.device, &self.superblock, &slot, true)?;
+            let value = match self.read_value(key, &slot) {
+                // What is whole goes out; the next piece begins with the damaged one.
+                Err(_) if !items.is_empty() => break,
+                value => value?,
+            };
             items.push((key.into(), slot.version, value));
             (at, rest) = (at + item as u64, &rest[item..]);
         }
@@ -100,7 +102,7 @@ impl<D: Device> Engine<D> {
     }
 
     /// Receives the next key, in ascending order, with the entry that wrote it. `NoSpace`: the state does not fit
-    /// beside the one that is here; only [`reset_to_joining`](Engine::reset_to_joining) makes room, at the price of
+    /// beside the one that is here; only [`give_up_all`](Engine::give_up_all) makes room, at the price of
     /// what is here.
     ///
     /// An error ends the installation: a state without the item that was refused must never become this device's own,
@@ -128,14 +130,7 @@ impl<D: Device> Engine<D> {
         let Some(whole) = room.then(|| self.allocator.alloc_value(value.len())).flatten() else {
             return Err(WriteError::NoSpace { needed: units });
         };
-        let mut records = Vec::new();
-        let first =
-            data_record::lay_out(version, &value, self.allocator.pieces(&whole), |at, header, piece| {
-                let mut bytes = Vec::new();
-                data_record::encode(&header, piece, &mut bytes);
-                records.push((self.offset_of(at), bytes));
-            });
-        let slot = Slot { version, unit: whole.unit, value_bytes: value.len() as u32, crc: first.crc };
+        let (slot, records) = self.records(version, &value, whole);
         let Some(install) = &mut self.install else { return Err(WriteError::NotInstalling) };
         install.version_max = install.version_max.max(version);
         install.last = Some(key.clone());
@@ -199,19 +194,38 @@ impl<D: Device> Engine<D> {
         }
     }
 
-    /// Gives up everything but identity and promise: an empty device that is joining, to be filled by a transfer. The
-    /// way on for a damaged log, and for a device that is too full to hold the old state beside the new.
-    pub fn reset_to_joining(&mut self, t: &mut Tracer) -> Result<(), WriteError> {
-        if self.is_poisoned() {
-            return Err(WriteError::Poisoned);
+    /// Goes on without what is damaged, with `owed` noted durably: epoch and seq of the last entry that was here. What is
+    /// before the damage is kept, where that is a piece of the log; else everything is given up. Does nothing to a device
+    /// that is whole.
+    pub fn give_up_damaged(&mut self, owed: (u64, Seq), t: &mut Tracer) -> Result<(), WriteError> {
+        self.not_poisoned()?;
+        if self.damage.is_none() {
+            return Ok(());
         }
+        if !self.is_readable_up_to_damage() {
+            return self.give_up_all(owed, t);
+        }
+        let mut next = self.superblock;
+        (next.owed_epoch, next.owed_seq) = owed;
+        (next.life, next.life_start) = (next.life + 1, self.log.end.0);
+        self.store(next).map_err(|error| self.failed(error, t))?;
+        (self.log.life, self.damage) = (self.superblock.life, None);
+        emit!(t, Kind::DamageGivenUp { last: self.last_seq(), owed_epoch: owed.0, owed_seq: owed.1 });
+        Ok(())
+    }
+
+    /// Gives up everything but identity, standing, promise and `owed`, the last entry that was here: an empty device, to
+    /// be filled by a transfer. The way on for a damaged checkpoint, and for a device that is too full to hold the old
+    /// state beside the new.
+    pub fn give_up_all(&mut self, owed: (u64, Seq), t: &mut Tracer) -> Result<(), WriteError> {
+        self.not_poisoned()?;
         if self.log.out.is_some() {
             return Err(WriteError::BatchOut);
         }
         let before = self.checkpoint_seq();
         let mut next = self.superblock;
         next.set_checkpoint(0, ChunkRef::default());
-        next.set_standing(Standing::Joining);
+        (next.owed_epoch, next.owed_seq) = owed;
         // A damaged log may go on anywhere within its lap.
         let lap_end = Lsn(self.log.start.0 + self.log.ring.bytes);
         next.begin_log(next_sector(self.log.end).max(lap_end), self.log.batch);

@@ -42,7 +42,7 @@ pub(crate) fn extents(
     }
     let offset = superblock.data_offset.saturating_add(slot.unit.saturating_mul(UNIT));
     let (expected, found) = (format!("a value in {count} pieces"), format!("one in {}", extents.len()));
-    Err(ReadError::Corrupt(Damage { zone: Zone::Data, offset, expected, found }))
+    Err(ReadError::Corrupt(Damage { zone: Zone::Data, offset, expected, found, value: None }))
 }
 
 /// Reads one piece after the other.
@@ -66,7 +66,7 @@ fn each_piece(
             let last = if left < *value_bytes { format!("the last {left} of ") } else { String::new() };
             let expected =
                 format!("the value of entry {version}, {last}{value_bytes} bytes, CRC-32C {crc:#010x}");
-            ReadError::Corrupt(Damage { zone: Zone::Data, offset, expected, found })
+            ReadError::Corrupt(Damage { zone: Zone::Data, offset, expected, found, value: None })
         };
         let region = superblock.data_units.saturating_sub(unit).saturating_mul(UNIT);
         if region == 0 {

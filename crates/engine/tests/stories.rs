@@ -272,21 +272,39 @@ fn a_bit_flip_in_the_middle_of_the_log_is_damage_and_the_engine_only_reads() {
     assert_eq!(disk.image(), before, "the evidence is left as it is");
     assert_eq!((e.value("a").as_deref(), e.last_seq()), (Some("1"), 2));
     assert!(matches!(e.append(put("b", "2"), b"", &mut off()), Err(AppendError::Damaged)));
-    assert!(matches!(e.promise(9, &mut off()), Err(WriteError::Damaged)));
     assert_eq!(e.transfer_read(None, 100).unwrap().items.len(), 1);
     assert!(!e.checkpoint_due());
+    // It can promise, and knows what it had.
+    e.promise(4, &mut off()).unwrap();
+    assert_eq!(e.had().map(|(seq, _)| seq), Some(5));
 
-    // The way on: an empty device that is joining, and has not forgotten its promise.
-    e.reset_to_joining(&mut off()).unwrap();
+    // The way on: what is before the damage, without having forgotten what there was.
+    e.give_up_damaged((3, 5), &mut off()).unwrap();
     let disk = disk.power_cut(|_| 0);
     let (mut e, report) = open(&disk);
     assert!(report.damage.is_none(), "{report}");
-    assert_eq!((e.standing(), e.promised(), e.last_seq()), (Standing::Joining, 3, 0));
+    assert_eq!((e.value("a").as_deref(), e.last_seq(), e.owed(), e.promised()), (Some("1"), 2, (3, 5), 4));
+    assert_eq!(e.write(put("a", "3 again")), 3);
+    let disk = disk.power_cut(|_| 0);
+    let (mut e, report) = open(&disk);
+    assert_eq!(
+        (report.damage.is_none(), e.last_seq()),
+        (true, 3),
+        "E6: what is behind the damage is back\n{report}"
+    );
+
+    // Or nothing at all, to be filled anew.
+    e.set_standing(Standing::Joining, &mut off()).unwrap();
+    e.give_up_all((3, 5), &mut off()).unwrap();
+    let disk = disk.power_cut(|_| 0);
+    let (mut e, report) = open(&disk);
+    assert!(report.damage.is_none(), "{report}");
+    assert_eq!((e.standing(), e.promised(), e.last_seq(), e.owed()), (Standing::Joining, 4, 0, (3, 5)));
     e.install_begin(&mut off()).unwrap();
     e.install_put(bytes("a"), 5, bytes("5")).unwrap();
     e.install_finish(5, b"theirs".to_vec(), 2, &mut off()).unwrap();
     let (mut e, _) = open(&disk.power_cut(|_| 0));
-    assert_eq!((e.standing(), e.promised(), e.applied_seq()), (Standing::Member, 3, 5));
+    assert_eq!((e.standing(), e.promised(), e.applied_seq()), (Standing::Member, 4, 5));
     assert_eq!((e.value("a").as_deref(), e.host_state()), (Some("5"), &b"theirs"[..]));
     assert_eq!(e.write(put("a", "6")), 6);
 }

@@ -13,6 +13,7 @@
 //! | `stray nX nY [NAME [I]] to nZ` | copies of them arrive at nZ |
 //! | `sync nX` | nX's sync returns |
 //! | `crash nX keep K` | nX crashes and restarts; the first K of its unsynced log records survive |
+//! | `rot nX keep K` | nX crashes, and its log is damaged behind its first K durable entries |
 //! | `wipe nX` | nX gets an empty disk and restarts |
 //! | `tick nX`, `tick all` | timers expire |
 //! | `calm [without nX …]` | everything arrives and is synced until nothing is left, but for what those send or are sent |
@@ -99,6 +100,10 @@ pub enum Step {
     Stray(Which, u32),
     Sync(u32),
     Crash {
+        at: u32,
+        keep: usize,
+    },
+    Rot {
         at: u32,
         keep: usize,
     },
@@ -210,6 +215,7 @@ impl FromStr for Step {
             ["stray", rest @ .., "to", at] => Step::Stray(which(rest)?, node(at)?),
             ["sync", at] => Step::Sync(node(at)?),
             ["crash", at, "keep", keep] => Step::Crash { at: node(at)?, keep: number(keep)? },
+            ["rot", at, "keep", keep] => Step::Rot { at: node(at)?, keep: number(keep)? },
             ["wipe", at] => Step::Wipe(node(at)?),
             ["tick", "all"] => Step::Tick(None),
             ["tick", at] => Step::Tick(Some(node(at)?)),
@@ -248,6 +254,7 @@ impl fmt::Display for Step {
             Step::Stray(which, at) => write!(f, "stray {which} to n{at}"),
             Step::Sync(at) => write!(f, "sync n{at}"),
             Step::Crash { at, keep } => write!(f, "crash n{at} keep {keep}"),
+            Step::Rot { at, keep } => write!(f, "rot n{at} keep {keep}"),
             Step::Wipe(at) => write!(f, "wipe n{at}"),
             Step::Tick(Some(at)) => write!(f, "tick n{at}"),
             Step::Tick(None) => write!(f, "tick all"),
@@ -364,6 +371,10 @@ impl Stage {
                     return Err(format!("n{at} has {unsynced} unsynced records"));
                 }
                 self.world.crash(*at, *keep);
+            }
+            Step::Rot { at, keep } => {
+                self.known(*at)?;
+                self.world.rot(*at, *keep);
             }
             Step::Wipe(at) => {
                 self.known(*at)?;

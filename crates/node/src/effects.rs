@@ -37,10 +37,11 @@ impl<D: Device> Node<D> {
                 self.send_chunk(now, to, epoch, transfer, cursor, t);
             }
             Effect::InstallBegin => {
-                // What an unproven device holds is given up here and nowhere else: the primary is about to send all of
-                // it, and a full device would have no room for both.
-                if self.engine.damage().is_some() || self.engine.standing() == Standing::Joining {
-                    self.engine.reset_to_joining(t).map_err(StopError::Write)?;
+                // What is here stays until the new state is complete: others may lack some of it. Only a device whose
+                // damage hides what is free has to give it up, or one without room for both; see `received`.
+                if self.engine.damage().is_some() {
+                    self.engine.set_standing(Standing::Joining, t).map_err(StopError::Write)?;
+                    self.engine.give_up_damaged(self.engine.owed(), t).map_err(StopError::Write)?;
                 }
                 let begun = self.engine.install_begin(t);
                 self.received(now, begun, t)?;
@@ -61,6 +62,21 @@ impl<D: Device> Node<D> {
                 }
             }
             Effect::InstallAbort => self.engine.install_abort(),
+            Effect::GiveUpDamaged(owed) => {
+                self.repairs.notice(format!(
+                    "gives up what is damaged, to be filled by the primary; it votes for a log up to entry {} of epoch {}",
+                    owed.seq, owed.epoch.0
+                ));
+                self.held.clear();
+                self.engine.give_up_damaged((owed.epoch.0, owed.seq), t).map_err(StopError::Write)?;
+            }
+            Effect::GiveUpAll(owed) => {
+                self.repairs.notice(
+                    "has no room for the primary's state beside its own, and gives up its own".into(),
+                );
+                self.held.clear();
+                self.engine.give_up_all((owed.epoch.0, owed.seq), t).map_err(StopError::Write)?;
+            }
             Effect::Unprove => self.engine.set_standing(Standing::Joining, t).map_err(StopError::Write)?,
         }
         Ok(())
@@ -115,7 +131,13 @@ impl<D: Device> Node<D> {
                 }
                 // A checkpoint has overtaken the backup; the next round tells it that it is behind.
                 Ok(None) => break,
-                Err(_) => return self.replica.step(now, Event::Damaged, t),
+                Err(error) => {
+                    self.damaged(now, &error, t);
+                    if entries.is_empty() {
+                        self.replica.step(now, Event::Unreadable(to), t);
+                    }
+                    break;
+                }
             }
         }
         let sent = prev.seq + entries.len() as u64;
@@ -123,7 +145,15 @@ impl<D: Device> Node<D> {
         self.replica.step(now, Event::Sent(to, sent, bytes as u64), t);
     }
 
-    fn answer_read(&mut self, now: Micros, gateway: GatewayId, id: u64, query: Query, t: &mut Tracer) {
+    /// Answers a read from the applied state, or lets it wait for a repair.
+    pub(crate) fn answer_read(
+        &mut self,
+        now: Micros,
+        gateway: GatewayId,
+        id: u64,
+        query: Query,
+        t: &mut Tracer,
+    ) {
         let result = match query {
             Query::GetUpTo(key, most) if self.engine.value_bytes(&key).is_some_and(|bytes| bytes > most) => {
                 ReadResult::Long(self.engine.value_bytes(&key).unwrap_or_default())
@@ -131,7 +161,7 @@ impl<D: Device> Node<D> {
             Query::Get(key) | Query::GetUpTo(key, _) => match self.engine.get_cached(&key) {
                 Ok(Some(found)) => ReadResult::Value(found.version, found.value),
                 Ok(None) => ReadResult::Missing,
-                Err(_) => ReadResult::Damaged,
+                Err(error) => return self.read_later(now, (gateway, id), &error, t),
             },
             Query::Scan { prefix, after, limit } => ReadResult::Keys(self.engine.scan(
                 &prefix,
@@ -140,15 +170,15 @@ impl<D: Device> Node<D> {
             )),
             Query::Count => ReadResult::Count(self.engine.key_count()),
         };
-        let damaged = result == ReadResult::Damaged;
+        self.answer(gateway, id, result, t);
+    }
+
+    pub(crate) fn answer(&mut self, gateway: GatewayId, id: u64, result: ReadResult, t: &mut Tracer) {
         trace::emit!(
             t,
             trace::Kind::ReadAnswered { gateway: gateway.gateway, id, reply: convert::describe(&result) }
         );
         self.post(Address::Gateway(gateway), Message::ReadAnswer { id, result }, t);
-        if damaged {
-            self.replica.step(now, Event::Damaged, t);
-        }
     }
 
     fn send_chunk(
@@ -172,7 +202,8 @@ impl<D: Device> Node<D> {
                 };
                 self.post(Address::Node(to), Message::Chunk { epoch, transfer, cursor, chunk }, t);
             }
-            Err(_) => self.replica.step(now, Event::Damaged, t),
+            // The receiver asks again; by then what is damaged is repaired, or is not in a newer checkpoint.
+            Err(error) => _ = self.damaged(now, &error, t),
         }
     }
 }

@@ -20,21 +20,25 @@
 //! |---|---|
 //! | `lib` | the host's side: frames in, frames out, flush, checkpoints |
 //! | `effects` | carrying out the rules' effects on the engine, in order |
+//! | `repair` | getting a damaged value back from the other replicas |
 //! | `convert` | entries and outcomes between the two vocabularies |
 
 #![forbid(unsafe_code)]
 
 mod convert;
 mod effects;
+mod repair;
 
 use std::fmt;
 
 use dataplane::{
-    Address, ClusterId, Durable, Effect, Event, Frame, Held, Message, Micros, NodeId, NodeStatus, Op,
-    Refusable, Refusal, Replica, Restored, ShardId, Timing, guard, wire,
+    Address, ClusterId, Durable, Effect, Epoch, Event, Frame, Held, Message, Micros, NodeId, NodeStatus, Op,
+    Refusable, Refusal, Replica, Restored, ShardId, Tail, Timing, guard, wire,
 };
 use engine::{CheckpointProgress, Device, Engine, RecoveryReport, Reserve, Room, Standing};
 use trace::{EventId, Kind, Mechanisms, Tracer, emit};
+
+use crate::repair::Repairs;
 
 /// A transfer in progress delays the next checkpoint by this long, in microseconds: a new checkpoint makes the receiver
 /// start over.
@@ -138,6 +142,9 @@ pub struct Node<D> {
     chunk_sent_at: Option<Micros>,
     /// Memory for the tag of an entry.
     tag: Vec<u8>,
+    repairs: Repairs,
+    /// The log or the checkpoint could not be read: a new checkpoint does without what is damaged of them.
+    renew_checkpoint: bool,
     stopped: bool,
 }
 
@@ -149,16 +156,29 @@ impl<D: Device> Node<D> {
         let (mut engine, report) =
             Engine::open(device, &identity, config.mechanisms, t).map_err(OpenError::Engine)?;
         engine.cache_values(config.cache_bytes);
-        let proven = engine.damage().is_none() && engine.standing() != Standing::Joining;
+        // Where the log ended when it still had all of its entries. A damaged one of which that cannot be told may have
+        // forgotten something, and so may a device that is joining.
+        let (epoch, seq) = engine.owed();
+        let mut owed = Tail { epoch: Epoch(epoch), seq };
+        let had = engine.had().map(|(seq, tag)| {
+            let epoch = convert::tag_from_bytes(tag).map(|(epoch, _)| epoch);
+            epoch.map(|epoch| Tail { epoch, seq }).map_err(|why| OpenError::Tag { seq, why })
+        });
+        let had = had.transpose()?;
+        owed = owed.max(had.unwrap_or_default());
+        let damaged = engine.damage().is_some();
+        let proven = (!damaged || had.is_some()) && engine.standing() != Standing::Joining;
         let mut restored = Restored {
-            promised: dataplane::Epoch(engine.promised()),
+            promised: Epoch(engine.promised()),
             proven,
+            owed,
+            damaged: damaged && proven,
             checkpoint: 0,
             host_state: Vec::new(),
             entries: Vec::new(),
         };
-        // An unproven log may have forgotten something: nothing of it is used.
-        if proven {
+        // Of an unproven log nothing is used, and nothing of what damage has left no piece of a log.
+        if proven && engine.is_readable_up_to_damage() {
             restored.checkpoint = engine.checkpoint_seq();
             restored.host_state = engine.host_state().to_vec();
             for seq in engine.retained_from()..=engine.last_seq() {
@@ -192,6 +212,8 @@ impl<D: Device> Node<D> {
             causes: Vec::new(),
             chunk_sent_at: None,
             tag: Vec::new(),
+            repairs: Repairs::default(),
+            renew_checkpoint: false,
             stopped: false,
         };
         Ok((node, report))
@@ -263,13 +285,26 @@ impl<D: Device> Node<D> {
         if matches!(frame.message, Message::Write { .. } | Message::Read { .. } | Message::Prepare { .. }) {
             self.remember_cause(frame.cause.and(t.cause()));
         }
-        let (from, message) = (frame.from, frame.message);
-        self.step(now, Event::Message(from, message), t)
+        match (frame.from, frame.message) {
+            (Address::Node(peer), Message::Fetch(name)) if self.is_peer(peer) => {
+                self.on_fetch(now, peer, name, t);
+                Ok(())
+            }
+            (Address::Node(peer), Message::Fetched { name, value }) if self.is_peer(peer) => {
+                self.on_fetched(now, peer, name, value, t)
+            }
+            (from, message) => self.step(now, Event::Message(from, message), t),
+        }
+    }
+
+    fn is_peer(&self, node: NodeId) -> bool {
+        node != self.config.node && self.config.members.contains(&node)
     }
 
     /// Lets time pass. Call it at or after [`Node::next_deadline`].
     pub fn tick(&mut self, now: Micros, t: &mut Tracer) -> Result<(), StopError> {
         t.begin(now, None);
+        self.repairs_tick(now, t)?;
         self.step(now, Event::Tick, t)
     }
 
@@ -338,7 +373,11 @@ impl<D: Device> Node<D> {
 
     /// When [`Node::tick`] is due, in the host's microseconds; at once while a checkpoint is being made.
     pub fn next_deadline(&self) -> Option<Micros> {
-        if self.engine.checkpoint_running() { Some(0) } else { self.replica.next_deadline() }
+        if self.engine.checkpoint_running() {
+            return Some(0);
+        }
+        let repairs = self.repairs.next_deadline(self.config.timing.resend_after);
+        repairs.into_iter().chain(self.replica.next_deadline()).min()
     }
 
     /// What the node says of itself.
@@ -471,9 +510,13 @@ impl<D: Device> Node<D> {
         let pinned = self.chunk_sent_at.is_some_and(|at| now < at + TRANSFER_PIN)
             && space.wal_used < space.wal_bytes / 4 * 3;
         // A receiver may need a newer checkpoint than its log would call for, and waits for it.
-        let due = (self.engine.checkpoint_due() && !pinned) || self.replica.wants_checkpoint();
+        let due = (self.engine.checkpoint_due() && !pinned)
+            || self.replica.wants_checkpoint()
+            || self.renew_checkpoint;
         let mut steps = if self.engine.short_of_room() { STEPS_MAX } else { 1 };
         if due && !self.engine.checkpoint_running() && self.replica.is_proven() {
+            // If it cannot be made, or does not reach far enough, whoever meets the damage next says so again.
+            self.renew_checkpoint = false;
             self.engine.checkpoint_begin(self.replica.host_state(), t);
             // What is committed in a round is not forgotten in the same one: who watches sees all of it.
             steps = 1;

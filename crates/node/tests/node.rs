@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex};
 
 use dataplane::{
     Address, Condition, Entry, Epoch, Frame, GatewayId, Message, Micros, NodeId, Op, Origin, Outcome, Query,
-    ReadResult, Refusal, RequestId, Tail, Timing, WriteResult,
+    Refusal, RequestId, Tail, Timing, WriteResult,
 };
 use engine::{Device, Identity, Layout, Standing};
 use node::{Config, Node};
@@ -476,34 +476,6 @@ fn a_put_for_which_a_checkpoint_makes_room_has_to_wait_for_it_and_is_not_refused
     }
     let written = host.write(session, 3, put(1, 120_000));
     assert!(matches!(written, Some(WriteResult::Done(Outcome::Written(_)))), "{written:?}");
-}
-
-#[test]
-fn a_node_that_found_a_value_damaged_makes_no_checkpoint_of_its_state() {
-    let mut host = Host::serving(3);
-    let session = host.session();
-    host.write(session, 1, put(1, 100));
-    // A checkpoint is due, and put off for a receiver.
-    let (epoch, transfer, cursor) = (host.epoch(), 1, Vec::new());
-    host.peer(2, Message::Pull { epoch, transfer, unproven: false, cursor });
-    let mut number = 1;
-    while !host.node.engine().checkpoint_due() {
-        number += 1;
-        host.write(session, number, delete(2));
-        assert!(number < 100, "a checkpoint is due when the log is half full");
-    }
-    // The first value lies where the data region begins.
-    host.device.bytes.borrow_mut()[(8 << 10) + (16 << 10) + 100] ^= 1;
-    host.gateway(Message::Read { id: 1, query: Query::Get(1_u64.to_le_bytes().into()) });
-    host.batch();
-    host.peer(2, Message::Confirmed { epoch, round: 1 });
-    let damaged = Message::ReadAnswer { id: 1, result: ReadResult::Damaged };
-    let said = host.said();
-    assert!(said.contains(&damaged), "{said:?}");
-    host.now += 1_000_000;
-    host.batch();
-    let engine = host.node.engine();
-    assert!(!host.node.replica().is_proven() && engine.checkpoint_due() && !engine.checkpoint_running());
 }
 
 /// The others sync while the candidate does: one after the other, a takeover would take twice as long.

@@ -55,6 +55,9 @@ pub struct Metrics {
     cache_misses: Family<Replica, Counter>,
     claimed: Family<Replica, Gauge<u64, AtomicU64>>,
     claimable: Family<Replica, Gauge<u64, AtomicU64>>,
+    damaged: Family<Replica, Gauge<u64, AtomicU64>>,
+    mended: Family<Replica, Gauge<u64, AtomicU64>>,
+    missing: Family<Replica, Gauge<u64, AtomicU64>>,
 }
 
 impl Default for Metrics {
@@ -76,6 +79,9 @@ impl Default for Metrics {
             cache_misses: Family::default(),
             claimed: Family::default(),
             claimable: Family::default(),
+            damaged: Family::default(),
+            mended: Family::default(),
+            missing: Family::default(),
         };
         let r = &mut m.registry;
         r.register("requests", "Requests answered, by kind and result", m.requests.clone());
@@ -99,6 +105,9 @@ impl Default for Metrics {
         r.register("device_claimable_bytes", most, m.claimable.clone());
         r.register("cache_hits", format!("Reads answered from memory, {since}"), m.cache_hits.clone());
         r.register("cache_misses", format!("Reads of the device, {since}"), m.cache_misses.clone());
+        r.register("values_damaged", "Damaged values asked of other replicas now", m.damaged.clone());
+        r.register("values_mended", format!("Values had from another replica, {since}"), m.mended.clone());
+        r.register("values_missing", format!("Times nobody had one, {since}"), m.missing.clone());
         m
     }
 }
@@ -144,6 +153,9 @@ impl Metrics {
         set(&self.cache_misses, usage.cache_misses);
         self.claimed.get_or_create(&label).set(usage.claimed_bytes);
         self.claimable.get_or_create(&label).set(usage.claimable_bytes);
+        self.damaged.get_or_create(&label).set(usage.values_damaged);
+        self.mended.get_or_create(&label).set(usage.values_mended);
+        self.missing.get_or_create(&label).set(usage.values_missing);
     }
 
     /// OpenMetrics, with the cluster as it is seen now.

@@ -287,7 +287,8 @@ impl Seat {
             report.last_seq,
             report.discarded_bytes,
             report.damage.map_or(String::new(), |damage| format!(
-                "; {damage}; it does not vote until it is filled again"
+                "; {damage}; it {} until it is filled again",
+                if replica.replica().is_proven() { "votes by what it remembers" } else { "does not vote" }
             )),
         );
         let mut watch = Watch::default();
@@ -341,6 +342,9 @@ impl Seat {
                 replica.sync_took(clock.now() - begun);
                 ports.send_all(&mut replica);
                 leave(&replica, replica.status(clock.now()));
+            }
+            for what in replica.notices() {
+                tracing::warn!("shard {shard}: {what}");
             }
             // 4. Work on a checkpoint, now that nobody waits for this replica.
             replica.background(clock.now(), &mut t).map_err(stopped)?;
@@ -471,6 +475,7 @@ fn usage(replica: &Node<FileDevice>) -> Usage {
     let (used, (cache_hits, cache_misses)) =
         (replica.engine().device().used(), replica.engine().cache_hits_and_misses());
     let space = replica.engine().space();
+    let (values_damaged, values_mended, values_missing) = replica.repairs();
     Usage {
         syncs: used.syncs,
         written_bytes: used.bytes,
@@ -478,5 +483,8 @@ fn usage(replica: &Node<FileDevice>) -> Usage {
         cache_misses,
         claimed_bytes: space.claimed * engine::UNIT,
         claimable_bytes: space.claimable * engine::UNIT,
+        values_damaged,
+        values_mended,
+        values_missing,
     }
 }

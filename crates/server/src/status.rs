@@ -26,11 +26,15 @@ pub fn status(core: &Core, near: bool) -> Value {
                 continue;
             };
             let ago = now.saturating_sub(*at);
-            let full = core.usage.get(&(view.shard, *node)).map(fullness::percent);
+            let used = core.usage.get(&(view.shard, *node));
+            let full = used.map(fullness::percent);
+            let used = used.copied().unwrap_or_default();
             nodes.push(json!({
                 "node": node.to_string(), "pid": s.pid, "role": role(s), "state": state(s, ago),
                 "last_seq": s.tail.seq, "durable_seq": s.durable, "committed_seq": s.committed,
                 "epoch": s.promised.0, "full_percent": full, "heard_ms_ago": ago / 1000,
+                "values_damaged": used.values_damaged, "values_mended": used.values_mended,
+                "values_missing": used.values_missing,
             }));
         }
         let last_failover = view.last_failover.as_ref().map(|f| {

@@ -87,9 +87,10 @@ impl Unsent {
             Message::Prepare { epoch, prev, entries, .. } if !entries.is_empty() => {
                 Some(Bulky::Prepare(*epoch, prev.seq))
             }
-            Message::Prepare { .. } | Message::Chunk { .. } | Message::ReadAnswer { .. } => {
-                Some(Bulky::Other)
-            }
+            Message::Prepare { .. }
+            | Message::Chunk { .. }
+            | Message::Fetched { .. }
+            | Message::ReadAnswer { .. } => Some(Bulky::Other),
             _ => None,
         };
         match bulky {

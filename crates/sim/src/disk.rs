@@ -11,7 +11,7 @@
 //! | [`Disk::fail_after`] | from the n-th write or sync on, everything fails: the moment of a crash |
 //! | [`Disk::fail_sync`] | the next sync fails, and some of what it should have made durable is dropped |
 //! | [`Disk::fail_reads`] | the next reads fail |
-//! | [`Disk::rot`] | one bit of a sector turns |
+//! | [`Disk::rot`], [`Disk::rot_in`] | one bit of a sector turns |
 //! | [`Disk::misdirect`] | one sector's content lies in another sector's place, and its own place has what was there before |
 //!
 //! Damage strikes only where the fault model lets it: never a sector of the last synced batch, since nothing on any
@@ -37,7 +37,7 @@ struct Medium {
     pages: Vec<Arc<[u8; PAGE]>>,
     /// Versions of each unsynced sector before the present one, the durable one first.
     unsynced: BTreeMap<usize, Vec<Sector>>,
-    /// The sync that made each sector durable, counting only syncs that covered log or data.
+    /// The sync that made each sector durable, counting only syncs that covered a batch of the log.
     written: BTreeMap<usize, u64>,
     /// What each sector held before it was last written; only kept if `misdirect` may come.
     before: Option<BTreeMap<usize, Box<Sector>>>,
@@ -108,6 +108,11 @@ impl Disk {
         self.medium().before.get_or_insert_default();
     }
 
+    /// Where the data region begins.
+    pub fn data_offset(&self) -> u64 {
+        self.medium().data_offset() as u64
+    }
+
     /// Writes and syncs so far.
     pub fn work(&self) -> (u64, u64) {
         let medium = self.medium();
@@ -175,6 +180,20 @@ impl Disk {
             Place::Log => medium.written.range(log_start..log_end).map(|w| *w.0).filter(settled).collect(),
             Place::Data => medium.written.range(log_end..).map(|w| *w.0).filter(settled).collect(),
         }
+    }
+
+    /// Turns one bit of one of these bytes, if damage may strike there; gives its offset.
+    pub fn rot_in(&self, bytes: std::ops::Range<u64>, rng: &mut Rng) -> Option<u64> {
+        let at = rng.between(bytes.start, bytes.end - 1);
+        let sector = at as usize / SECTOR;
+        if !self.strikeable(Place::Data).contains(&sector) {
+            return None;
+        }
+        let mut medium = self.medium();
+        let mut content = medium.sector(sector);
+        content[at as usize % SECTOR] ^= 1 << rng.below(8);
+        medium.put(sector, &content);
+        Some(at)
     }
 
     /// Turns one bit of a sector of `place`; gives the byte offset, or `None` if there is nothing to strike.
@@ -256,7 +275,8 @@ impl Medium {
             return Err(io::Error::other("the sync failed"));
         }
         let log_start = engine::format::superblock::WAL_OFFSET as usize / SECTOR;
-        if self.unsynced.range(log_start..).next().is_some() {
+        let log_end = self.data_offset() / SECTOR;
+        if self.unsynced.range(log_start..log_end).next().is_some() {
             self.batches += 1;
         }
         for (sector, mut versions) in std::mem::take(&mut self.unsynced) {

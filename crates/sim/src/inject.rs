@@ -4,8 +4,10 @@
 //! has are damaged already (a replica counts as damaged until a transfer has finished), or a swap of disks with a
 //! machine that is not up. So a schedule stays within the model whatever is left out of it.
 
+use std::sync::Arc;
+
 use dataplane::{Address, Epoch, Frame, GatewayId, Message, Micros, NodeId};
-use engine::Standing;
+use engine::{Engine, Identity, Owner, Standing};
 use trace::Kind;
 
 use crate::checkers::broken;
@@ -37,6 +39,7 @@ impl World<'_> {
         if self.healed {
             return;
         }
+        self.forget_what_is_repaired();
         let fault = self.schedule.steps[index].fault.clone();
         if let Some(name) = self.carry_out(index, fault) {
             *self.report.faults.entry(name).or_default() += 1;
@@ -184,6 +187,13 @@ impl World<'_> {
             Fault::BitRot { node, shard, place, restart } => {
                 self.damage(index, node, shard, place, restart, false).then_some("bit rot")
             }
+            Fault::RotValues { shard } => {
+                let mut rng = Rng::stream(self.schedule.seed, "rot of values", index as u64);
+                let seats = (0..self.seats.len()).filter(|seat| self.seats[*seat].shard == shard);
+                let struck =
+                    seats.collect::<Vec<_>>().into_iter().filter(|seat| self.rot_value(*seat, &mut rng));
+                (struck.count() > 0).then_some("rot of values")
+            }
             Fault::Misdirect { node, shard, place, restart } => {
                 self.damage(index, node, shard, place, restart, true).then_some("misdirected write")
             }
@@ -234,7 +244,88 @@ impl World<'_> {
             self.seats.iter().enumerate().filter(|(at, s)| *at != seat && s.shard == shard && s.suspect);
         // A replica that is full and behind gives up its state for a newer one: one loss at a time.
         let minority = if self.schedule.load.floods { 0 } else { (self.options.nodes as usize - 1) / 2 };
-        (others.count() < minority).then_some(())
+        // Nor may it be the last one that has a value which is damaged elsewhere.
+        let needed = |(at, key, version): &(usize, Arc<[u8]>, u64)| {
+            let elsewhere = *at != seat && self.seats[*at].shard == shard;
+            elsewhere
+                && !self.has_value(*at, key, *version)
+                && !self.is_whole_elsewhere(&[*at, seat], key, *version)
+        };
+        (others.count() < minority && !self.rotten.iter().any(needed)).then_some(())
+    }
+
+    /// Can a replica read this value from its device, and is it to be relied on?
+    fn has_value(&self, seat: usize, key: &[u8], version: u64) -> bool {
+        let replica = &self.seats[seat];
+        let found = replica.running.as_ref().filter(|_| !replica.suspect).map(|node| node.engine().get(key));
+        matches!(found, Some(Ok(Some(found))) if found.version == version)
+    }
+
+    fn is_whole_elsewhere(&self, but: &[usize], key: &[u8], version: u64) -> bool {
+        let shard = self.seats[but[0]].shard;
+        let others = (0..self.seats.len()).filter(|at| !but.contains(at) && self.seats[*at].shard == shard);
+        others.into_iter().any(|at| self.has_value(at, key, version))
+    }
+
+    /// A bit of one of the values on a replica's disk turns, if another replica has that value whole.
+    fn rot_value(&mut self, seat: usize, rng: &mut Rng) -> bool {
+        let replica = &self.seats[seat];
+        let Some(engine) = replica.running.as_ref().map(|node| node.engine()) else { return false };
+        let owners = engine.owners();
+        let in_one_piece = |key: &Arc<[u8]>| {
+            owners.iter().filter(|(_, owner)| matches!(owner, Owner::Key(k, _) if k == key)).count() == 1
+        };
+        let values: Vec<_> = owners
+            .iter()
+            .filter_map(|(extent, owner)| match owner {
+                Owner::Key(key, slot) if in_one_piece(key) => Some((*extent, key.clone(), *slot)),
+                _ => None,
+            })
+            .collect();
+        let Some((extent, key, slot)) = values.get(rng.below(values.len().max(1) as u64) as usize) else {
+            return false;
+        };
+        if self.schedule.load.floods || !self.is_whole_elsewhere(&[seat], key, slot.version) {
+            return false;
+        }
+        let start = replica.disk.data_offset() + extent.unit * engine::UNIT;
+        let bytes = start..start + 36 + u64::from(slot.value_bytes);
+        let Some(at) = replica.disk.rot_in(bytes, rng) else { return false };
+        let what = format!("a bit of byte {at} of {}'s disk turns, in a value", replica.node);
+        self.rotten.push((seat, key.clone(), slot.version));
+        self.tell(Kind::Crashed { what });
+        true
+    }
+
+    /// A disk on which nothing is damaged any more counts as whole again.
+    fn forget_what_is_repaired(&mut self) {
+        for seat in 0..self.seats.len() {
+            let replica = &self.seats[seat];
+            let votes = |node: &node::Node<_>| node.replica().is_proven() && !node.replica().is_short();
+            if replica.suspect && replica.running.as_ref().is_some_and(votes) && self.is_whole(seat) {
+                self.seats[seat].suspect = false;
+                self.seats[seat].disk.fail_reads(0);
+            }
+        }
+    }
+
+    /// Would a replica find nothing damaged on its disk, if it were opened now and read all of it?
+    fn is_whole(&self, seat: usize) -> bool {
+        let replica = &self.seats[seat];
+        let disk = replica.disk.clone();
+        disk.heal();
+        let identity = Identity { cluster: CLUSTER, node: replica.node.0, shard: replica.shard };
+        let opened = Engine::open(disk, &identity, self.mechanisms, &mut trace::Tracer::off());
+        opened.is_ok_and(|(engine, report)| {
+            let readable = |owner: &Owner| match owner {
+                Owner::Key(key, _) => engine.get(key).is_ok(),
+                Owner::Entry(seq, _) => engine.entry(*seq).is_ok(),
+                Owner::Chunk(_) => true,
+            };
+            report.damage.is_none()
+                && report.superblocks.iter().all(Result::is_ok)
+                && engine.owners().iter().all(|(_, owner)| readable(owner))
+        })
     }
 
     fn hurt(&mut self, seat: usize) {

@@ -79,7 +79,8 @@ fn sight<'a>(seat: &Seat, place: usize, node: &'a Node<Disk>) -> Sight<'a> {
         promised,
         commit,
         applied: (seat.applied, applied),
-        proven: node.replica().is_proven(),
+        // A log that lacks what it had is neither what it was nor what it will be.
+        proven: node.replica().is_proven() && !node.replica().is_short(),
         engine: node.engine(),
     }
 }
@@ -286,7 +287,11 @@ impl World<'_> {
             replica.inbox.clear();
             (replica.wake, replica.flushing, replica.departing) = (None, false, None);
             if let Some(node) = replica.running.take() {
-                self.watches[replica.shard as usize].died(host, node.engine(), node.replica().is_proven());
+                self.watches[replica.shard as usize].died(
+                    host,
+                    node.engine(),
+                    node.replica().is_proven() && !node.replica().is_short(),
+                );
             }
             replica.disk.heal();
         }

@@ -166,6 +166,11 @@ pub enum Fault {
         /// Whether the node restarts at once, and so reads all of it.
         restart: bool,
     },
+    /// A bit turns in a value on each replica, as far as another one has the same value whole.
+    RotValues {
+        /// Of which shard.
+        shard: u32,
+    },
     /// A write went to another sector.
     Misdirect {
         /// Whose disk.
@@ -290,7 +295,7 @@ pub struct Schedule {
 }
 
 /// The kinds that a swarm chooses from, with how often each is drawn when it was chosen.
-const KINDS: [(&str, u64); 18] = [
+const KINDS: [(&str, u64); 19] = [
     ("power cut", 3),
     ("kill", 3),
     ("crash at an I/O", 4),
@@ -309,6 +314,7 @@ const KINDS: [(&str, u64); 18] = [
     ("read errors", 1),
     ("slow disk", 2),
     ("needless takeover", 6),
+    ("rot of values", 3),
 ];
 
 impl Schedule {
@@ -434,6 +440,7 @@ fn fault(kind: &str, rng: &mut Rng, options: &Options) -> Fault {
         "sync error" => Fault::SyncError { node, shard },
         "damage" if rng.chance(500_000) => Fault::Misdirect { node, shard, place: Place::Log, restart },
         "damage" => Fault::BitRot { node, shard, place, restart },
+        "rot of values" => Fault::RotValues { shard },
         "read errors" => Fault::ReadErrors { node, shard, reads: rng.between(1, 4) as u32 },
         "needless takeover" => Fault::TakeOver { node, shard },
         "slow disk" => {

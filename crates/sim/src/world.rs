@@ -136,6 +136,8 @@ pub(crate) struct World<'a> {
     pub healed: bool,
     /// Since everything healed, each shard had a primary that serves.
     pub served: bool,
+    /// Values that were damaged on a replica: its seat, the key, and the entry that wrote it.
+    pub rotten: Vec<(usize, Arc<[u8]>, u64)>,
     pub report: Report,
     pub tracer: Tracer,
     trace: Arc<Mutex<Vec<u8>>>,
@@ -170,6 +172,7 @@ impl<'a> World<'a> {
             rng_clock: stream("clock", 0),
             healed: false,
             served: false,
+            rotten: Vec::new(),
             report: Report { seed: schedule.seed, ..Report::default() },
             tracer: Tracer::off(),
             trace,

@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use sim::schedule::{Fault, Step};
 use sim::{Options, Schedule, execute, run, run_many};
 use trace::Mechanism;
 
@@ -94,6 +95,29 @@ fn full_disks_refuse_puts_and_hold_up_nothing_else() {
     }
     println!("{seeds} schedules, {operations} operations, {full} puts refused");
     assert!(full > 5 * seeds, "the disks were hardly ever full: {full} puts were refused");
+}
+
+/// On every replica at once, with takeovers between: reads need each value from whoever has it whole.
+#[test]
+fn values_that_rot_on_all_replicas_are_healed_while_each_is_whole_on_one() {
+    let (options, mut struck) = (Options::default(), 0);
+    for seed in 0..60 {
+        let mut schedule = Schedule::generate(seed, &options);
+        if schedule.load.floods {
+            continue;
+        }
+        let at = |n: u64, fault| Step { at: 300_000 + n * 100_000, fault };
+        let faults = |n: u64| {
+            let to = (n + seed) as u32 % 3 + 1;
+            [at(n, Fault::RotValues { shard: 0 }), at(n, Fault::TakeOver { node: to, shard: 0 })]
+        };
+        schedule.steps = (0..10).flat_map(faults).collect();
+        schedule.weather.cache_bytes = 0;
+        let report = execute(&schedule, &options);
+        assert_eq!(report.violation, None, "seed {seed}");
+        struck += report.faults.get("rot of values").copied().unwrap_or(0);
+    }
+    assert!(struck > 200, "{struck} of 600 times");
 }
 
 /// Runs seeds without a mechanism until a promise breaks. The bound is several times what it takes.

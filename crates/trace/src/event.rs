@@ -221,6 +221,10 @@ kinds! {
     TransferStarted { from: u32, epoch: u64, why: String } "fetches the state of n{from}: {why}";
     TransferChunkSent { to: u32, seq: u64 } "sends n{to} a piece of the state as of entry {seq}";
     TransferFinished { from: u32, seq: u64, epoch: u64 } "has the state of n{from} as of entry {seq}, proven in epoch {epoch}" by AtomicStateTransfer;
+    ValueDamaged { version: u64, why: String } "finds the value of entry {version} damaged, and asks the others for it: {why}" by VerifyOnRead;
+    ValueFetched { from: u32, version: u64 } "has the value of entry {version} from n{from}, byte for byte";
+    ValueMissing { version: u64, why: String } "does not get the value of entry {version}, which is damaged: {why}";
+    StateGivenUp { last: u64 } "gives up its state and a log up to entry {last}: its device has no room for the primary's beside it";
     VoteWithheld { to: u32, why: String } "does not vote for n{to}: {why}" by UnprovenLogDoesNotVote;
 
     // Frames.
@@ -235,9 +239,11 @@ kinds! {
     DeviceSynced { batch: u64, durable_before: u64, durable: u64, writes: u64, bytes: u64, micros: u64 } "syncs batch {batch}: {writes} writes, {bytes} bytes, {micros} µs; durable up to lsn {durable}" by AckAfterSync changes "durable lsn" durable_before durable;
     DevicePoisoned { why: String } "stops: {why}" by PoisonOnIoError;
     PromiseStored { before: u64, epoch: u64, generation: u64 } "stores the promise of epoch {epoch} in both superblocks (generation {generation})" by AbSuperblock changes "stored promise" before epoch;
+    ValueMended { version: u64, extent: u64, bytes: u64 } "writes the value of entry {version} anew at unit {extent}: the {bytes} bytes that were damaged" by VerifyOnRead;
     CheckpointBegun { seq: u64, keys: u64 } "begins a checkpoint as of entry {seq} ({keys} keys)";
     CheckpointDone { before: u64, seq: u64, generation: u64 } "has a checkpoint as of entry {seq}; the log before it may be reused" by AtomicCheckpoint changes "checkpoint" before seq;
     StandingStored { before: String, standing: String } "marks its device as {standing}" by AbSuperblock changes "standing" before standing;
+    DamageGivenUp { last: u64, owed_epoch: u64, owed_seq: u64 } "gives up what is damaged: its log ends at entry {last} now, and it remembers that it had entry {owed_seq} of epoch {owed_epoch}";
     StateInstalled { before: u64, seq: u64, epoch: u64 } "replaces its state by one as of entry {seq}, with promise {epoch}" by AtomicStateTransfer changes "checkpoint" before seq;
 
     // World.

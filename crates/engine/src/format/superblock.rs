@@ -30,7 +30,7 @@ const _: () = assert!(Superblock::BYTES <= SLOT_BYTES && SLOTS[1] + UNIT <= WAL_
 
 table! {
     /// One superblock slot. Zeros follow up to the end of its sector.
-    Superblock 144 {
+    Superblock 160 {
         0 magic: u32, "\"CUTA\"";
         4 crc: u32, "CRC-32C of bytes 8 to 511";
         8 version: u16, "format version, 2";
@@ -53,6 +53,8 @@ table! {
         120 replay_batch: u64, "number of the batch there";
         128 life: u64, "current life of the log; each recovery and each install begins a new one";
         136 life_start: u64, "lsn at which this life begins; records from there on of other lives were discarded";
+        144 owed_epoch: u64, "epoch of the last entry that this device had, if it lost some of them to damage";
+        152 owed_seq: u64, "seq of that entry";
     }
 }
 
@@ -79,9 +81,11 @@ impl Superblock {
             check_field(lsn.is_multiple_of(UNIT) && lsn < 1 << 62, name, lsn)?;
         }
         let counters = [("generation", s.generation), ("life", s.life), ("replay_batch", s.replay_batch)];
-        for (name, counter) in
-            counters.into_iter().chain([("checkpoint_seq", s.checkpoint_seq), ("promise", s.promise)])
-        {
+        for (name, counter) in counters.into_iter().chain([
+            ("checkpoint_seq", s.checkpoint_seq),
+            ("promise", s.promise),
+            ("owed_seq", s.owed_seq),
+        ]) {
             check_field(counter < 1 << 62, name, counter)?;
         }
         Ok(s)

@@ -25,6 +25,8 @@ pub struct Scope {
     pub crashes: u8,
     /// Disks replaced by empty ones.
     pub wipes: u8,
+    /// Logs damaged somewhere in the middle, each with a restart.
+    pub rots: u8,
     /// Messages delivered without being used up.
     pub duplicates: u8,
     /// Times that all timers expire.
@@ -82,6 +84,7 @@ const BASE: Scope = Scope {
     reads: 0,
     crashes: 0,
     wipes: 0,
+    rots: 0,
     duplicates: 0,
     ticks: 0,
     entries_per_frame: usize::MAX,
@@ -151,6 +154,17 @@ pub const SCOPES: &[Scope] = &[
         wipes: 1,
         ticks: 1,
         messages_max: 6,
+        ..BASE
+    },
+    Scope {
+        name: "rot",
+        about: "a serving cluster, a write, a takeover, the logs of two nodes damaged",
+        established: true,
+        takeovers: 1,
+        writes: 1,
+        rots: 2,
+        ticks: 1,
+        messages_max: 4,
         ..BASE
     },
     Scope {

@@ -5,7 +5,7 @@
 
 use dataplane::{
     Address, Chunk, Config, Durable, Effect, Entry, Epoch, Event, Held, Message, NodeId, Op, Origin, Outcome,
-    Replica, Restored, Seq, Timing, guard,
+    Replica, Restored, Seq, Tail, Timing, guard,
 };
 use trace::Tracer;
 
@@ -30,6 +30,8 @@ pub(super) enum LogOp {
 pub(super) struct Disk {
     pub promise: Epoch,
     pub proven: bool,
+    /// The last entry before the log lost some.
+    pub owed: Tail,
     /// The checkpoint: its seq, and what the rules keep in it.
     pub base: Seq,
     pub host_state: Vec<u8>,
@@ -52,6 +54,7 @@ impl Disk {
         Disk {
             promise,
             proven,
+            owed: Tail::default(),
             base: 0,
             host_state: Vec::new(),
             half: false,
@@ -115,6 +118,8 @@ impl Seat {
         let restored = Restored {
             promised: disk.promise,
             proven: disk.proven,
+            owed: disk.owed,
+            damaged: false,
             checkpoint: if disk.proven { disk.base } else { 0 },
             host_state: if disk.proven { disk.host_state.clone() } else { Vec::new() },
             entries: entries.iter().map(|entry| (entry.epoch, entry.origin)).collect(),
@@ -139,6 +144,17 @@ impl Seat {
         }
         let disk = Disk { synced: log.clone(), log, unsynced: Vec::new(), ..self.disk.clone() };
         *self = Seat::open(self.next_life(), disk);
+    }
+
+    /// A crash, after which the log is damaged behind so many durable entries. What a device goes on with then, it says
+    /// only once a primary has spoken; here at once, which is the same to everybody else.
+    pub fn rot(&mut self, keep: usize) {
+        let mut log = self.disk.synced.clone();
+        let had = log.last().map(|entry| Tail { epoch: entry.epoch, seq: entry.seq });
+        let owed = self.disk.owed.max(had.unwrap_or_default());
+        log.truncate(keep);
+        let disk = Disk { owed, synced: log.clone(), log, unsynced: Vec::new(), ..self.disk.clone() };
+        *self = Seat::open(self.replica.config().clone(), disk);
     }
 
     pub fn wipe(&mut self) {
@@ -203,10 +219,16 @@ impl Seat {
             Effect::InstallFinish { seq, host_state, epoch } => {
                 let promise = self.disk.promise.max(epoch);
                 let empty = Disk::empty(promise, true, self.disk.position + 1);
-                self.disk = Disk { base: seq, host_state, half: self.pieces < limits.pieces, ..empty };
+                let (half, owed) = (self.pieces < limits.pieces, self.disk.owed);
+                self.disk = Disk { base: seq, host_state, half, owed, ..empty };
                 let at = self.disk.written();
                 self.proof = guard::durable_ack(self.on(), Some(at), at).unwrap_or(self.proof);
                 self.replica.step(now, Event::Installed(true), t);
+            }
+            Effect::GiveUpDamaged(_) => {}
+            Effect::GiveUpAll(owed) => {
+                let empty = Disk::empty(self.disk.promise, self.disk.proven, self.disk.position + 1);
+                self.disk = Disk { owed, ..empty };
             }
             Effect::Unprove => self.disk.proven = false,
         }

@@ -33,6 +33,9 @@ impl World {
                 let unsynced = self.seats[node as usize - 1].disk.unsynced.len();
                 format!("n{node} crashes and restarts; {keep} of its {unsynced} unsynced records survive")
             }
+            Action::Rot(node, keep) => {
+                format!("n{node} crashes; its log is damaged behind its first {keep} durable entries")
+            }
             Action::Wipe(node) => format!("n{node} gets an empty disk and restarts"),
             Action::Tick => "all timers expire".into(),
         }
@@ -53,6 +56,7 @@ impl World {
             Action::Lose(at) => Step::Lose(which(at)),
             Action::Sync(at) => Step::Sync(at),
             Action::Crash(at, keep) => Step::Crash { at, keep },
+            Action::Rot(at, keep) => Step::Rot { at, keep },
             Action::Wipe(at) => Step::Wipe(at),
             Action::Tick => Step::Tick(None),
         }

@@ -41,6 +41,8 @@ pub enum Action {
     Crash(u32, usize),
     /// A node's disk is replaced by an empty one, and it restarts.
     Wipe(u32),
+    /// A node crashes, and its log is damaged behind this many durable entries.
+    Rot(u32, usize),
     /// All timers expire.
     Tick,
 }
@@ -114,6 +116,7 @@ struct Budget {
     reads: u8,
     crashes: u8,
     wipes: u8,
+    rots: u8,
     duplicates: u8,
     ticks: u8,
 }
@@ -134,6 +137,7 @@ impl World {
             reads: scope.reads,
             crashes: scope.crashes,
             wipes: scope.wipes,
+            rots: scope.rots,
             duplicates: scope.duplicates,
             ticks: scope.ticks,
         };
@@ -234,6 +238,9 @@ impl World {
             if self.left.wipes > 0 {
                 actions.push(Action::Wipe(node));
             }
+            if self.left.rots > 0 && seat.disk.proven {
+                (0..seat.disk.synced.len()).for_each(|keep| actions.push(Action::Rot(node, keep)));
+            }
         }
         if self.left.ticks > 0 {
             actions.push(Action::Tick);
@@ -286,6 +293,10 @@ impl World {
             Action::Wipe(node) => {
                 next.left.wipes -= 1;
                 next.wipe(node);
+            }
+            Action::Rot(node, keep) => {
+                next.left.rots -= 1;
+                next.rot(node, keep);
             }
             Action::Tick => {
                 next.left.ticks -= 1;
@@ -380,6 +391,10 @@ impl World {
         }
         seat.crash(keep);
         out.into_iter().for_each(|(to, message)| self.said(NodeId(node), to, message));
+    }
+
+    pub(crate) fn rot(&mut self, node: u32, keep: usize) {
+        self.seat(node).rot(keep);
     }
 
     pub(crate) fn wipe(&mut self, node: u32) {

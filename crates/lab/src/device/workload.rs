@@ -55,6 +55,8 @@ pub enum Op {
     Checkpoint,
     /// Promises the next epoch.
     Promise,
+    /// Repairs the last value that is live: its bytes, written once more in their place.
+    Mend,
 }
 
 const CHANGES: [Change; 4] = [Change::PutNew, Change::Overwrite, Change::Delete, Change::Truncate];
@@ -64,7 +66,7 @@ impl Op {
     pub(crate) fn all(failing_syncs: bool) -> Vec<Op> {
         let mut all: Vec<Op> = CHANGES.map(Op::Append).into();
         all.extend(CHANGES.map(Op::Write));
-        all.extend([Op::Commit, Op::CheckpointStep, Op::Checkpoint, Op::Promise]);
+        all.extend([Op::Commit, Op::CheckpointStep, Op::Checkpoint, Op::Promise, Op::Mend]);
         all.push(Op::WriteAroundPromise(Change::PutNew));
         if failing_syncs {
             all.push(Op::WriteFails(Change::PutNew));
@@ -90,6 +92,7 @@ impl fmt::Display for Op {
             Op::CheckpointStep => write!(f, "one step of a checkpoint"),
             Op::Checkpoint => write!(f, "a checkpoint to its end"),
             Op::Promise => write!(f, "promise the next epoch"),
+            Op::Mend => write!(f, "repair the last value"),
         }
     }
 }
@@ -256,6 +259,14 @@ pub(crate) fn take(op: Op, e: &mut Engine<Disk>, known: &Known, t: &mut Tracer) 
             e.promise(epoch, t).expect("the device works");
             (during.promise[1], after.promise) = (epoch, [epoch; 2]);
         }
+        Op::Mend => {
+            let live =
+                |at: &usize| e.version_of(&key(*at as Seq + 1, known.log[*at])) == Some(*at as Seq + 1);
+            let at = (0..e.applied_seq() as usize).rev().find(live)?;
+            let (seq, made) = (at as Seq + 1, &known.log[at]);
+            let mended = e.mend(&key(seq, *made), seq, &value(seq, *made), t).expect("the device works");
+            assert!(mended, "E4: the bytes of entry {seq} are not those that were written");
+        }
     }
     Some(Done { during, after, failed: false })
 }
@@ -361,7 +372,7 @@ fn recovered_log(e: &Engine<Disk>, candidates: &[&[Made]], acknowledged: usize) 
 /// of importance was hit. Never are other bytes served, nor is an acknowledged entry gone in silence (promise 5).
 pub(crate) fn rotten(e: &mut Engine<Disk>, known: &Known) -> Result<(), String> {
     if e.damage().is_some() {
-        return Ok(());
+        return given_up(e, known);
     }
     if e.promised() != known.promise[0] || e.checkpoint_seq() != known.checkpoint[0] {
         return Err("E5: damage in one superblock slot brings back an older state".into());
@@ -372,6 +383,29 @@ pub(crate) fn rotten(e: &mut Engine<Disk>, known: &Known) -> Result<(), String> 
         // An entry that cannot be read says so.
         Err(broken) if broken.starts_with("E4") => Ok(()),
         Err(broken) => Err(broken),
+    }
+}
+
+/// What a damaged device says that it had is never less than what was acknowledged; and it can go on without the damage.
+fn given_up(e: &mut Engine<Disk>, known: &Known) -> Result<(), String> {
+    let (had, acknowledged) = (e.had().map(|(seq, _)| seq), known.wanted as Seq);
+    if had.is_some_and(|had| had < acknowledged) {
+        return Err(format!(
+            "E1: it says that it had entries up to {had:?}, and {acknowledged} were acknowledged"
+        ));
+    }
+    let t = &mut Tracer::off();
+    e.give_up_damaged((1, acknowledged), t).map_err(|error| format!("E1: {error}"))?;
+    let opened = Engine::open(Disk::of(e.device().state()), &IDENTITY, Mechanisms::all(), t);
+    let (again, report) = opened.map_err(|error| format!("E1: {error}"))?;
+    match report.damage {
+        Some(damage) => Err(format!("E6: what was given up is back: {damage}")),
+        None if (again.owed(), again.promised(), again.last_seq())
+            != (e.owed(), e.promised(), e.last_seq()) =>
+        {
+            Err(format!("E2: a log up to {} after one up to {}", again.last_seq(), e.last_seq()))
+        }
+        None => Ok(()),
     }
 }
 

@@ -88,9 +88,14 @@ impl Log {
     pub fn opened(&mut self, sight: &Sight) {
         self.compared[sight.seat] = if sight.proven { sight.engine.checkpoint_seq() } else { 0 };
         self.live[sight.seat] = sight.proven;
-        // Now, while nothing is applied yet, the engine knows all tags.
+        // Now, while nothing is applied yet, the engine knows all tags. (A log that lost entries is remembered with them:
+        // what it has of them it has, and what else it had it owes.)
         if sight.proven {
             self.refresh(sight.seat, sight.engine);
+        } else {
+            let known = |seq| Some((seq, stamp(sight.engine, seq)?));
+            let first = sight.engine.checkpoint_seq() + 1;
+            self.holdings[sight.seat].entries.extend((first..=sight.engine.durable_seq()).filter_map(known));
         }
     }
 
@@ -105,7 +110,9 @@ impl Log {
         let holding = &mut self.holdings[seat];
         holding.checkpoint = engine.checkpoint_seq();
         let first = engine.retained_from().max(holding.checkpoint + 1);
-        holding.entries.clear();
+        // What was applied in this life its engine cannot tell any more; it was noted when the device was opened.
+        holding.entries = holding.entries.split_off(&first);
+        holding.entries.split_off(&(engine.durable_seq() + 1));
         for seq in first..=engine.durable_seq() {
             holding.entries.extend(stamp(engine, seq).map(|stamp| (seq, stamp)));
         }

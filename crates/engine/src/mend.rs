@@ -1,0 +1,68 @@
+//! Repairing a damaged value, in place, with bytes that come from elsewhere.
+//!
+//! A slot fits exactly one sequence of bytes: it has the checksum of the value's record, and that the checksum of the next
+//! piece's. So bytes from anywhere are laid out as the damaged value was; if that gives the slot's checksum, they are the
+//! very bytes that were written, and go where those were.
+//!
+//! In place, although nothing else is ever overwritten (`never-overwrite-live`): what is overwritten can be read no more,
+//! and sectors of it that are whole get the bytes that they have. So a crash in the middle leaves the value as damaged as
+//! it was, or less; nothing points anywhere else than before, and nothing has to be made atomic.
+
+use trace::{Kind, Tracer, emit};
+
+use crate::device::Device;
+use crate::engine::Engine;
+use crate::error::WriteError;
+use crate::format::checkpoint_chunk::Slot;
+use crate::format::data_record;
+use crate::types::{Extent, Seq};
+
+impl<D: Device> Engine<D> {
+    /// Can this value be repaired: is it that of a key as of `applied_seq`, or of an entry that is not applied? One that
+    /// was replaced since need not be: a new checkpoint has no use for it.
+    pub fn is_mendable(&self, key: &[u8], version: Seq) -> bool {
+        self.slot_of(key, version).is_some()
+    }
+
+    /// Writes the value of `key` as of entry `version` anew, durably. False, and nothing is written, if these are not the
+    /// bytes that were written, or nobody needs them any more.
+    pub fn mend(
+        &mut self,
+        key: &[u8],
+        version: Seq,
+        value: &[u8],
+        t: &mut Tracer,
+    ) -> Result<bool, WriteError> {
+        self.writable()?;
+        let Some(slot) = self.slot_of(key, version).filter(|slot| slot.value_bytes as usize == value.len())
+        else {
+            return Ok(false);
+        };
+        let (same, records) = self.records(version, value, slot.extent());
+        if same != slot {
+            return Ok(false);
+        }
+        let mut written = records.iter().try_for_each(|(offset, bytes)| self.device.write_at(*offset, bytes));
+        written = written.and_then(|()| self.device.sync());
+        written.map_err(|error| self.failed(error.into(), t))?;
+        emit!(t, Kind::ValueMended { version, extent: slot.unit, bytes: u64::from(slot.value_bytes) });
+        Ok(true)
+    }
+
+    fn slot_of(&self, key: &[u8], version: Seq) -> Option<Slot> {
+        let live = self.index.get(key).filter(|slot| slot.version == version);
+        live.or_else(|| self.tentative(version).filter(|record| *record.key == *key)?.slot())
+    }
+
+    /// The records of a value that gets the room `whole`, each with its place on the device, and the slot that they fit.
+    pub(crate) fn records(&self, version: Seq, value: &[u8], whole: Extent) -> (Slot, Vec<(u64, Vec<u8>)>) {
+        let mut records = Vec::new();
+        let first =
+            data_record::lay_out(version, value, self.allocator.pieces(&whole), |at, header, piece| {
+                let mut bytes = Vec::new();
+                data_record::encode(&header, piece, &mut bytes);
+                records.push((self.offset_of(at), bytes));
+            });
+        (Slot { version, unit: whole.unit, value_bytes: value.len() as u32, crc: first.crc }, records)
+    }
+}
