@@ -24,7 +24,7 @@ use crate::chronicle::OfShards;
 use crate::clock::{Clock, sleep_until};
 use crate::doors::{self, Doors};
 use crate::flow::Budget;
-use crate::linger::{Lingerer, Peer};
+use crate::linger::{Lingerer, Peer, Places};
 use crate::manifest::random;
 use crate::metrics::Metrics;
 use crate::partial::Partial;
@@ -254,7 +254,10 @@ pub async fn run(options: GatewayOptions, mut stop: Stop, cut: Cut) -> Result<()
         let mut stop = stop.clone();
         async move { stopped(&mut stop).await }
     };
-    let serve = axum::serve(Lingerer(web), app.into_make_service_with_connect_info::<Peer>());
+    let serve = axum::serve(
+        Lingerer(web, Places::new(core.borrow().doors.http)),
+        app.into_make_service_with_connect_info::<Peer>(),
+    );
     let web = tokio::spawn(async move { serve.with_graceful_shutdown(until_stop).await });
     tokio::task::spawn_local(resp::listen(core.clone(), redis, stop.clone()));
     tokio::task::spawn_local(announce_service(core.clone()));
