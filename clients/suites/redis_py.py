@@ -8,14 +8,31 @@ import tracemalloc
 
 import pytest
 import redis
-import redis.asyncio
 import redis.commands.core as core
 
 REFUSED = ("is not supported", "unknown command", "unknown subcommand", "is supported", "out of range: there is only")
 
-# Tests of things that are not there at all, although no refused command says so.
+# Tests of what there is not, although no refused command says so.
+COMMANDS = "it counts hundreds of commands, or names some that are refused"
+SETTINGS = "it asks for settings that there are not"
+TRANSACTION = "its pipeline is a transaction, which fails as a whole"
 ABSENT = {
-    "test_role": "the only role is master, without replicas",
+    "test_command": COMMANDS,
+    "test_command_count": COMMANDS,
+    "test_command_list": COMMANDS,
+    "test_config_get": SETTINGS,
+    "test_config_get_multi_params": SETTINGS,
+    "test_slowlog_get": SETTINGS,
+    "test_slowlog_get_limit": SETTINGS,
+    "test_slowlog_length": SETTINGS,
+    "test_exec_error_raised": TRANSACTION,
+    "test_parse_error_raised": TRANSACTION,
+    "test_parse_error_raised_transaction": TRANSACTION,
+    "test_interrupted_command": "it interrupts a command that blocks, and none does",
+    "test_large_responses": "a value has at most 1 MiB, and this one has 5",
+    "test_psync": "it looks for a replica of Redis",
+    "test_shutdown": "it replaces the connection by one that answers nothing",
+    "test_shutdown_with_params": "it replaces the connection by one that answers nothing",
 }
 
 

@@ -38,7 +38,7 @@ fn a_file_of_any_bytes_comes_back_as_it_was() {
     let cluster = Cluster::new(&[]);
     let home = tempfile::tempdir().unwrap();
     let (there, back) = (home.path().join("there"), home.path().join("back"));
-    let bytes: Vec<u8> = (0..3_000_000u32).map(|i| (i.wrapping_mul(2_654_435_761) >> 24) as u8).collect();
+    let bytes: Vec<u8> = (0..1_000_000u32).map(|i| (i.wrapping_mul(2_654_435_761) >> 24) as u8).collect();
     std::fs::write(&there, &bytes).unwrap();
     cluster.ok(&["put", "file", "--file", there.to_str().unwrap()]);
     cluster.ok(&["get", "file", "--out", back.to_str().unwrap()]);

@@ -279,7 +279,7 @@ impl Connection {
 }
 
 fn describe(row: &Row) -> Value {
-    let flags = row.flags.split_whitespace().map(Value::text).collect();
+    let flags = row.flags.split_whitespace().map(Value::Simple).collect();
     let mut parts = vec![Value::text(row.name), Value::Integer(row.arity), Value::List(flags)];
     parts.extend(row.keys.map(Value::Integer));
     parts.push(Value::List(row.categories().map(|category| Value::text(format!("@{category}"))).collect()));
@@ -296,7 +296,7 @@ fn pairs(pairs: Vec<(&str, Value)>) -> Value {
 fn document(row: &Row) -> Value {
     let arguments = row.arguments().map(|argument| {
         let flags = [(argument.optional, "optional"), (argument.multiple, "multiple")];
-        let flags = flags.into_iter().filter(|(is, _)| *is).map(|(_, flag)| Value::text(flag)).collect();
+        let flags = flags.into_iter().filter(|(is, _)| *is).map(|(_, flag)| Value::Simple(flag)).collect();
         pairs(vec![
             ("name", Value::text(argument.name)),
             ("type", Value::text(argument.kind())),
