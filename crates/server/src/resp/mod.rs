@@ -388,12 +388,6 @@ impl Connection {
         if conflict {
             self.finish(stream).await?;
         }
-        match command.touches() {
-            Touch::Reads(keys) if more => self.reads.extend(keys.iter().cloned()),
-            Touch::Writes(keys) if more => self.writes.extend(keys.iter().cloned()),
-            Touch::ReadsAll => self.reads_all = true,
-            _ => (),
-        }
         if let Command::Server(asked) = command {
             let value = self.answer(asked);
             let large = value.bytes() > flow::SHORT_BYTES as usize;
@@ -405,6 +399,13 @@ impl Connection {
             self.pending.push_back(Pending::Ready(Value::Error(why.into())));
             return Ok(());
         };
+        // Not before room was made: that may have answered everything under way, and forgotten what it touched.
+        match command.touches() {
+            Touch::Reads(keys) if more => self.reads.extend(keys.iter().cloned()),
+            Touch::Writes(keys) if more => self.writes.extend(keys.iter().cloned()),
+            Touch::ReadsAll => self.reads_all = true,
+            _ => (),
+        }
         let pending = match command {
             Command::Info(sections) => self.info(&sections),
             Command::Walk(walk) => {
