@@ -24,8 +24,8 @@ use crate::guard;
 
 /// How long to wait for the logs of more than the first nodes, in microseconds.
 const ASK_AROUND: Micros = 60_000;
-/// A takeover takes no more in a row: two syncs of a promise, one of the marker, and the ways there and back.
-const STEPS_TAKEOVER: Micros = 3;
+/// A takeover takes no more in a row: two syncs of a promise, one that is under way, one of the marker, and the ways.
+const STEPS_TAKEOVER: Micros = 4;
 /// A primary is silent for no more answers in a row: a promise or a checkpoint takes several syncs.
 const STEPS_SILENT: Micros = 3;
 /// A patience that nothing was measured for grows to no more than this many doublings: a few seconds.
