@@ -58,7 +58,7 @@ types:
         doc: 'CRC-32C of bytes 8 to 511'
       - id: version
         type: u2
-        doc: 'format version, 2'
+        doc: 'format version, 3'
       - id: standing
         type: u2
         enum: standing
@@ -123,6 +123,12 @@ types:
       - id: owed_seq
         type: u8
         doc: 'seq of that entry'
+      - id: members
+        type: u8
+        doc: 'the nodes with a replica of the shard: bit n - 1 stands for node n'
+      - id: shards
+        type: u4
+        doc: 'how many shards the cluster has'
     instances:
       is_one:
         value: magic == 0x41545543

@@ -14,7 +14,7 @@ use std::time::Instant;
 
 use bench::load::{Random, median};
 use dataplane::{Address, Condition, Frame, GatewayId, NodeId, wire};
-use engine::{Device, Identity, Layout, Standing};
+use engine::{Device, Layout, Standing};
 use gateway::{Gateway, Output, Reply, Request};
 use node::{Config, Node};
 use trace::{Mechanisms, Tracer};
@@ -79,12 +79,13 @@ impl World {
         let members: Vec<NodeId> = (1..=3).map(NodeId).collect();
         let mut open = |node: NodeId| {
             let device = Memory(Rc::new(RefCell::new(vec![0; DEVICE_BYTES])));
-            let identity = Identity { cluster: CLUSTER, node: node.0, shard: 0 };
-            engine::format(&device, &identity, Standing::Member, Layout::default()).expect("it is new");
             let (members, timing) = (members.clone(), dataplane::Timing::default());
             let cache_bytes = 64 << 20;
-            let (cluster, shard, pid, life) = (CLUSTER, 0, 1, 1);
-            let config = Config { cluster, shard, node, members, pid, life, mechanisms, timing, cache_bytes };
+            let (cluster, shard, shards, pid, life) = (CLUSTER, 0, 1, 1, 1);
+            let config =
+                Config { cluster, shard, shards, node, members, pid, life, mechanisms, timing, cache_bytes };
+            engine::format(&device, &config.identity(), Standing::Member, Layout::default())
+                .expect("it is new");
             Node::open(device, config, &mut t).expect("it is formatted").0
         };
         let nodes = members.iter().map(|node| open(*node)).collect();

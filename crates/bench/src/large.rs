@@ -16,7 +16,7 @@ use trace::{Mechanisms, Tracer};
 use crate::cutaway::Counted;
 use crate::load::{Random, key};
 
-const IDENTITY: Identity = Identity { cluster: [0; 16], node: 1, shard: 0 };
+const IDENTITY: Identity = Identity { cluster: [0; 16], node: 1, shard: 0, shards: 1, members: 1 };
 const VALUE_BYTES: usize = 100;
 /// Entries of a batch while the store is filled, and beside the checkpoint.
 const FILL: u64 = 4096;

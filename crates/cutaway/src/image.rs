@@ -181,8 +181,7 @@ pub fn look(path: &Path) -> io::Result<Seen> {
     let mut records = Vec::new();
     scan(&image, ring, &mut records)?;
     // Whose device it is, it says itself; opening it with another identity is for the node to refuse.
-    let identity =
-        superblock.map_or(engine::Identity { cluster: [0; 16], node: 0, shard: 0 }, |s| s.identity());
+    let identity = superblock.unwrap_or_default().identity();
     let opened = Engine::open(image, &identity, Mechanisms::all(), &mut Tracer::off());
     if let Some(superblock) = &superblock {
         judge(&mut records, superblock, opened.as_ref().ok().map(|(_, report)| report));

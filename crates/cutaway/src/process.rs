@@ -1,16 +1,17 @@
 //! `node`, `gateway`, `format`: one process, or one device, of a deployment that is not `up`'s.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use clap::{ArgGroup, Args};
 use dataplane::{ClusterId, NodeId};
-use engine::Standing;
 use engine::file::{FileDevice, FileError};
+use engine::{NODE_MAX, Standing};
 use server::founding::{self, FoundingError};
 use server::gateway_host::{self, GatewayOptions};
-use server::manifest::{Manifest, unhex};
+use server::hello::names;
+use server::manifest::{Manifest, hex, unhex};
 use server::node_host::{self, NodeFailure, NodeOptions};
 use server::{child, manifest};
 
@@ -29,8 +30,8 @@ fn parse_cluster(text: &str) -> std::result::Result<ClusterId, String> {
 }
 
 fn parse_node(text: &str) -> std::result::Result<NodeId, String> {
-    let number = text.strip_prefix('n').and_then(|n| n.parse().ok()).filter(|n| *n > 0);
-    number.map(NodeId).ok_or("nodes are called n1, n2, …".into())
+    let number = text.strip_prefix('n').and_then(|n| n.parse().ok()).filter(|n| (1..=NODE_MAX).contains(n));
+    number.map(NodeId).ok_or(format!("nodes are called n1, n2, … n{NODE_MAX}"))
 }
 
 fn parse_gateway(text: &str) -> std::result::Result<u32, String> {
@@ -38,11 +39,16 @@ fn parse_gateway(text: &str) -> std::result::Result<u32, String> {
     number.ok_or("gateways are called g1, g2, …".into())
 }
 
-fn parse_peer(text: &str) -> std::result::Result<(NodeId, SocketAddr), String> {
-    let (node, address) = text.split_once('=').ok_or("a node's address is given as n1=HOST:PORT")?;
-    use std::net::ToSocketAddrs;
-    let address = address.to_socket_addrs().map_err(|e| e.to_string())?.next();
-    Ok((parse_node(node)?, address.ok_or("the host has no address")?))
+/// The host's name is resolved when it is dialled, so it need not exist yet.
+fn parse_peer(text: &str) -> std::result::Result<(NodeId, String), String> {
+    let form = "a node's address is given as n1=HOST:PORT, with an IPv6 address in brackets";
+    let (node, address) = text.split_once('=').ok_or(form)?;
+    let (host, port) = address.rsplit_once(':').ok_or(form)?;
+    let bare = !host.starts_with('[') && host.contains(':');
+    if host.is_empty() || bare || port.parse::<u16>().is_err() {
+        return Err(form.into());
+    }
+    Ok((parse_node(node)?, address.to_owned()))
 }
 
 /// Runs one storage node
@@ -57,11 +63,11 @@ pub struct NodeArgs {
     #[arg(long, value_parser = parse_node)]
     node: NodeId,
     /// Where to listen for nodes and gateways
-    #[arg(long, value_name = "HOST:PORT")]
+    #[arg(long, value_name = "IP:PORT")]
     listen: SocketAddr,
-    /// Address of each storage node, this one included; once per node
+    /// Address of each storage node, this one included; once per node that the images were formatted for
     #[arg(long = "peer", value_name = "n1=HOST:PORT", value_parser = parse_peer, required = true)]
-    peers: Vec<(NodeId, SocketAddr)>,
+    peers: Vec<(NodeId, String)>,
     /// Image or block device of each shard, in the order of the shards; prepared with `format`
     #[arg(long = "image", value_name = "PATH", required = true)]
     images: Vec<PathBuf>,
@@ -76,7 +82,7 @@ pub struct NodeArgs {
 impl NodeArgs {
     /// Runs the command.
     pub fn run(self) -> Result {
-        let nodes: BTreeMap<_, _> = self.peers.iter().copied().collect();
+        let nodes: BTreeMap<_, _> = self.peers.iter().cloned().collect();
         if nodes.len() != self.peers.len() || !nodes.contains_key(&self.node) {
             return Err(Failure::usage("every node is named exactly once with --peer, this one included"));
         }
@@ -91,28 +97,29 @@ impl NodeArgs {
         child::end_with_panics();
         local_runtime(async move {
             let (stop, cut) = child::listen(self.supervised).map_err(Failure::error)?;
-            node_host::run(options, stop, cut).await.map_err(|failure| advise(&failure))
+            let asked = options.clone();
+            node_host::run(options, stop, cut).await.map_err(|failure| advise(&failure, &asked))
         })
     }
 }
 
-fn advise(failure: &NodeFailure) -> Failure {
-    let me = me();
+fn advise(failure: &NodeFailure, options: &NodeOptions) -> Failure {
+    use engine::OpenError as E;
+    use node::OpenError::Engine;
     match failure {
-        NodeFailure::Open(path, node::OpenError::Engine(engine::OpenError::Corrupt(_))) => {
-            Failure::corruption(failure).next(format!(
-                "replace the device and let it be filled from its peers: {me} format --joining {}",
-                quote(path.display())
-            ))
+        NodeFailure::Open(path, Engine(E::Corrupt(_))) => Failure::corruption(failure).next(format!(
+            "replace the device and let it be filled from its peers: {}",
+            joining(options, path, "")
+        )),
+        NodeFailure::Open(path, Engine(E::NotFormatted)) => {
+            Failure::error(failure).next(joining(options, path, ""))
         }
-        NodeFailure::Open(path, node::OpenError::Engine(engine::OpenError::NotFormatted)) => {
-            Failure::error(failure).next(format!("{me} format --joining {}", quote(path.display())))
-        }
-        NodeFailure::Open(path, node::OpenError::Engine(engine::OpenError::WrongIdentity { .. })) => {
-            Failure::error(failure).next(format!(
-                "put the right file in the place of {}, or name the cluster and node that it belongs to",
-                path.display()
-            ))
+        NodeFailure::Open(path, Engine(E::OtherVersion { .. })) => Failure::error(failure).next(format!(
+            "start it with the cutaway that wrote it; or give its data up, and let it be filled from its peers: {}",
+            joining(options, path, "--overwrite ")
+        )),
+        NodeFailure::Open(path, Engine(E::WrongIdentity { expected, found })) => {
+            Failure::error(failure).next(other_facts(path, expected, found))
         }
         NodeFailure::Open(path, _) | NodeFailure::File(path, _) => {
             Failure::error(failure).next(format!("make {} usable and start the node again", path.display()))
@@ -124,6 +131,33 @@ fn advise(failure: &NodeFailure) -> Failure {
             Failure::error(failure).next("choose another --listen, or stop who listens there")
         }
         NodeFailure::System(_) => Failure::error(failure),
+    }
+}
+
+/// The command that prepares one of the images again.
+fn joining(options: &NodeOptions, path: &Path, how: &str) -> String {
+    let (cluster, node, shards) = (hex(&options.cluster), options.node, options.images.len());
+    let shard = options.images.iter().position(|image| image == path).unwrap_or(0);
+    let members: Vec<_> = options.nodes.keys().map(NodeId::to_string).collect();
+    format!(
+        "{} format --joining {how}--cluster {cluster} --node {node} --shard {shard} --shards {shards} --members {} {}",
+        me(),
+        members.join(","),
+        quote(path.display())
+    )
+}
+
+/// What to do about a device that is not what the command line says.
+fn other_facts(path: &Path, expected: &engine::Identity, found: &engine::Identity) -> String {
+    let path = path.display();
+    if (found.cluster, found.node, found.shard) != (expected.cluster, expected.node, expected.shard) {
+        format!("put the right file in the place of {path}, or name the cluster and node that it belongs to")
+    } else if found.members != expected.members {
+        let peers: Vec<_> = found.nodes().map(|n| format!("--peer n{n}=HOST:PORT")).collect();
+        format!("start the node with all nodes of its cluster: {}", peers.join(" "))
+    } else {
+        let images = vec!["--image PATH"; found.shards as usize].join(" ");
+        format!("start the node with all its images, in the order of the shards: {images}")
     }
 }
 
@@ -140,15 +174,15 @@ pub struct GatewayArgs {
     gateway: u32,
     /// Address of each storage node; once per node
     #[arg(long = "node", value_name = "n1=HOST:PORT", value_parser = parse_peer, required = true)]
-    nodes: Vec<(NodeId, SocketAddr)>,
-    /// Shards of the cluster, as many as each node has images
-    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=1024))]
-    shards: u32,
+    nodes: Vec<(NodeId, String)>,
+    /// Shards that the cluster must have; if it is not given, the nodes tell
+    #[arg(long, value_parser = clap::value_parser!(u32).range(1..=1024))]
+    shards: Option<u32>,
     /// Where to serve the Redis protocol
-    #[arg(long, value_name = "HOST:PORT", default_value = "127.0.0.1:7400")]
+    #[arg(long, value_name = "IP:PORT", default_value = "127.0.0.1:7400")]
     redis: SocketAddr,
     /// Where to serve HTTP
-    #[arg(long, value_name = "HOST:PORT", default_value = "127.0.0.1:7401")]
+    #[arg(long, value_name = "IP:PORT", default_value = "127.0.0.1:7401")]
     http: SocketAddr,
     /// Host name that HTTP requests may be addressed to, besides IP addresses and localhost
     #[arg(long = "host", value_name = "NAME")]
@@ -164,7 +198,7 @@ pub struct GatewayArgs {
 impl GatewayArgs {
     /// Runs the command.
     pub fn run(self) -> Result {
-        let nodes: BTreeMap<_, _> = self.nodes.iter().copied().collect();
+        let nodes: BTreeMap<_, _> = self.nodes.iter().cloned().collect();
         if nodes.len() != self.nodes.len() {
             return Err(Failure::usage("every node is named exactly once with --node"));
         }
@@ -191,8 +225,10 @@ impl GatewayArgs {
 
 /// Prepares an image or a block device for one replica
 ///
-/// For an image of a cluster that `up` founded, the path says everything: DIR/n2/shard-0.img. Otherwise name the cluster,
-/// node and shard. Nothing that is formatted already is touched without --overwrite.
+/// For an image of a cluster that `up` founded, the path says everything: DIR/n2/shard-0.img. Otherwise name the cluster
+/// with all its nodes and the number of its shards, and which node and shard the image is for. All of this is written to
+/// the image, and a node is only started on an image that says what its command line says. Nothing that is formatted
+/// already is touched without --overwrite.
 #[derive(Debug, Args)]
 #[command(group = ArgGroup::new("standing").required(true).args(["joining", "founding"]))]
 pub struct Format {
@@ -211,9 +247,15 @@ pub struct Format {
     /// The node that will use it, such as n1
     #[arg(long, value_parser = parse_node)]
     node: Option<NodeId>,
-    /// The shard it will hold
+    /// The shard it will hold, from 0
     #[arg(long)]
     shard: Option<u32>,
+    /// How many shards the cluster has
+    #[arg(long, value_parser = clap::value_parser!(u32).range(1..=1024))]
+    shards: Option<u32>,
+    /// All nodes of the cluster, such as n1,n2,n3
+    #[arg(long, value_parser = parse_node, value_delimiter = ',', value_name = "NAMES")]
+    members: Vec<NodeId>,
     /// Size of an image that is created, such as 256M
     #[arg(long, value_parser = parse_size)]
     size: Option<u64>,
@@ -225,15 +267,8 @@ pub struct Format {
 impl Format {
     /// Runs the command.
     pub fn run(self) -> Result {
-        let place = Place::of(&self.image);
-        let usage =
-            |what: &str| Failure::usage(format!("{}: which {what}? Say --{what}", self.image.display()));
-        let cluster = self
-            .cluster
-            .or(place.as_ref().map(|p| p.manifest.cluster_id()))
-            .ok_or_else(|| usage("cluster"))?;
-        let node = self.node.or(place.as_ref().map(|p| p.node)).ok_or_else(|| usage("node"))?;
-        let shard = self.shard.or(place.as_ref().map(|p| p.shard)).ok_or_else(|| usage("shard"))?;
+        let place = Place::of(&self.image)?;
+        let identity = self.identity(place.as_ref())?;
         if self.founding && place.is_some() {
             return Err(Failure::usage(format!(
                 "{} belongs to a cluster that exists: formatting it as founding would let it vote on what it has forgotten",
@@ -241,9 +276,14 @@ impl Format {
             ))
             .next(format!("{} format --joining {}", me(), quote(self.image.display()))));
         }
-        let identity = founding::identity(cluster, node, shard);
         let standing = if self.joining { Standing::Joining } else { Standing::Founding };
-        let failed = |e: FoundingError| Failure::error(e).next(format!("{} format --help", me()));
+        let failed = |e: FoundingError| {
+            use engine::FormatError as E;
+            let kept = matches!(e, FoundingError::Format(_, E::AlreadyFormatted(_) | E::OtherVersion { .. }));
+            let next =
+                if kept { "the same with --overwrite, if what it holds may be lost" } else { "see --help" };
+            Failure::error(e).next(next)
+        };
         if self.image.exists() {
             let in_use = |e: FileError| failed(FoundingError::File(self.image.clone(), e));
             let device = FileDevice::open(&self.image).map_err(in_use)?;
@@ -255,11 +295,45 @@ impl Format {
             };
             formatted.map_err(|e| failed(FoundingError::Format(self.image.clone(), e)))?;
         } else {
-            let bytes = self.size.or(place.map(|p| p.manifest.image_bytes)).ok_or_else(|| usage("size"))?;
+            let usual = place.map(|p| p.manifest.image_bytes);
+            let bytes = self.size.or(usual).ok_or_else(|| self.missing("size"))?;
             founding::create(&self.image, bytes, &identity, standing).map_err(failed)?;
         }
-        say(format!("{} is formatted for {node}, shard {shard}", self.image.display()));
+        say(format!("{} is formatted for {identity}", self.image.display()));
         Ok(())
+    }
+
+    fn missing(&self, what: &str) -> Failure {
+        Failure::usage(format!("{}: which {what}? Say --{what}", self.image.display()))
+    }
+
+    /// Whose device it will be: what is said and what the path says, which must not contradict each other.
+    fn identity(&self, place: Option<&Place>) -> Result<engine::Identity> {
+        fn one<T: PartialEq>(format: &Format, what: &str, said: Option<T>, place: Option<T>) -> Result<T> {
+            match (said, place) {
+                (Some(said), Some(place)) if said != place => Err(Failure::usage(format!(
+                    "--{what} contradicts {} and what its directory was founded as",
+                    format.image.display()
+                ))
+                .next(format!("leave --{what} away, or use another path"))),
+                (said, place) => said.or(place).ok_or_else(|| format.missing(what)),
+            }
+        }
+        let cluster = one(self, "cluster", self.cluster, place.map(|p| p.manifest.cluster_id()))?;
+        let node = one(self, "node", self.node, place.map(|p| p.node))?;
+        let shard = one(self, "shard", self.shard, place.map(|p| p.shard))?;
+        let shards = one(self, "shards", self.shards, place.map(|p| p.manifest.shards))?;
+        let members = Some(self.members.iter().copied().collect()).filter(|m: &BTreeSet<_>| !m.is_empty());
+        let founded = place.map(|p| p.manifest.members().into_iter().collect());
+        let members: Vec<_> = one(self, "members", members, founded)?.into_iter().collect();
+        let identity = founding::identity(cluster, node, &members, shard, shards);
+        if !identity.is_possible() {
+            return Err(Failure::usage(format!(
+                "there is no such replica: {node} must be one of {}, and shard {shard} below {shards}",
+                names(&members)
+            )));
+        }
+        Ok(identity)
     }
 }
 
@@ -271,17 +345,31 @@ struct Place {
 }
 
 impl Place {
-    fn of(image: &Path) -> Option<Place> {
-        let shard =
-            image.file_name()?.to_str()?.strip_prefix("shard-")?.strip_suffix(".img")?.parse().ok()?;
-        let node_dir = image.parent()?;
-        let node = parse_node(node_dir.file_name()?.to_str()?).ok()?;
-        let manifest = Manifest::read(node_dir.parent()?).ok()??;
-        let known = node.0 <= manifest.nodes && shard < manifest.shards;
-        (known && manifest::image_path(node_dir.parent()?, node, shard) == image).then_some(Place {
-            manifest,
-            node,
-            shard,
-        })
+    /// However the path is written: from inside the directory, or through a link.
+    fn of(image: &Path) -> Result<Option<Place>> {
+        let above = manifest::above(image).canonicalize().ok();
+        let direct = above.and_then(|above| Some(above.join(image.file_name()?)));
+        let ways = [std::path::absolute(image).ok(), direct, image.canonicalize().ok()];
+        for way in ways.into_iter().flatten() {
+            if let Some(place) = Place::of_absolute(&way)? {
+                return Ok(Some(place));
+            }
+        }
+        Ok(None)
+    }
+
+    fn of_absolute(image: &Path) -> Result<Option<Place>> {
+        let name = |path: &Path| path.file_name().and_then(|name| name.to_str()).map(String::from);
+        let shard = |name: String| name.strip_prefix("shard-")?.strip_suffix(".img")?.parse().ok();
+        let node_dir = manifest::above(image);
+        let (shard, node) = (name(image).and_then(shard), name(node_dir).and_then(|n| parse_node(&n).ok()));
+        let (Some(shard), Some(node)) = (shard, node) else { return Ok(None) };
+        let dir = manifest::above(node_dir);
+        // A manifest that cannot be read is one, and what it says must not be overlooked.
+        let manifest =
+            Manifest::read(dir).map_err(|e| Failure::error(e).next("mend or put back that file"))?;
+        let known = |m: &Manifest| node.0 <= m.nodes && shard < m.shards;
+        let manifest = manifest.filter(known).filter(|_| manifest::image_path(dir, node, shard) == image);
+        Ok(manifest.map(|manifest| Place { manifest, node, shard }))
     }
 }

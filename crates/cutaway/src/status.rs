@@ -40,6 +40,9 @@ fn word(value: &Value) -> String {
 
 fn render(status: &Value) -> String {
     let mut text = format!("cluster {}, as {} sees it\n", word(&status["cluster"]), word(&status["gateway"]));
+    for problem in status["problems"].as_array().into_iter().flatten() {
+        text += &format!("\nproblem: {}\n", word(problem));
+    }
     for shard in status["shards"].as_array().into_iter().flatten() {
         text += &format!(
             "\nshard {}: epoch {}, primary {}\n",

@@ -60,6 +60,10 @@ fn three_nodes_and_a_gateway_started_one_by_one() {
                 &format!("n{n}"),
                 "--shard",
                 "0",
+                "--shards",
+                "1",
+                "--members",
+                "n1,n2,n3",
                 "--size",
                 "16M",
             ])
@@ -71,6 +75,7 @@ fn three_nodes_and_a_gateway_started_one_by_one() {
     // What is formatted stays as it is, unless somebody insists.
     let again = program()
         .args(["format", "--joining", "--cluster", &cluster, "--node", "n1", "--shard", "0"])
+        .args(["--shards", "1", "--members", "n1,n2,n3"])
         .arg(image(1))
         .output()
         .unwrap();
@@ -133,6 +138,7 @@ fn a_node_of_another_cluster_is_not_listened_to() {
     let other = "77".repeat(16);
     let format = program()
         .args(["format", "--founding", "--cluster", &other, "--node", "n2", "--shard", "0", "--size", "16M"])
+        .args(["--shards", "1", "--members", "n1,n2,n3"])
         .arg(&image)
         .output()
         .unwrap();

@@ -11,7 +11,7 @@ use serde_json::Value;
 use tempfile::TempDir;
 use trace::{Mechanisms, Tracer};
 
-const ME: Identity = Identity { cluster: [7; 16], node: 1, shard: 0 };
+const ME: Identity = Identity { cluster: [7; 16], node: 1, shard: 0, shards: 1, members: 1 };
 const WAL: u64 = 8192;
 
 fn put(key: &str, value: &str) -> Op {

@@ -122,6 +122,78 @@ fn a_missing_image_is_never_replaced_by_an_empty_one_that_votes() {
 }
 
 #[test]
+fn an_image_is_recognised_as_an_existing_clusters_however_its_path_is_written() {
+    let (home, dir) = founded(&["--nodes", "1"]);
+    let manifest = fs::read_to_string(dir.join("cluster.json")).unwrap();
+    let manifest: serde_json::Value = serde_json::from_str(&manifest).unwrap();
+    let node = dir.join("n1");
+    fs::remove_file(node.join("shard-0.img")).unwrap();
+    std::os::unix::fs::symlink(&node, home.path().join("link")).unwrap();
+    fs::create_dir(node.join("sub")).unwrap();
+    let facts = ["--node", "n1", "--shard", "0", "--shards", "1", "--members", "n1", "--size", "16M"];
+    for (from, path) in [
+        (&node, "shard-0.img"),
+        (&node, "./shard-0.img"),
+        (&node.join("sub"), "../shard-0.img"),
+        (&dir, "n1/shard-0.img"),
+        (&node, "../n1/shard-0.img"),
+        (&home.path().to_owned(), "link/shard-0.img"),
+    ] {
+        let format = |how: &str| {
+            let mut command = program();
+            command.current_dir(from).args(["format", how, path]).args(facts);
+            command.args(["--cluster", manifest["cluster"].as_str().unwrap()]).output().unwrap()
+        };
+        let founding = format("--founding");
+        let said = String::from_utf8_lossy(&founding.stderr).into_owned();
+        assert_eq!(founding.status.code(), Some(2), "{path} in {}: {said}", from.display());
+        assert!(said.contains("format --joining"), "{said}");
+        let joining = format("--joining");
+        assert!(joining.status.success(), "{}", String::from_utf8_lossy(&joining.stderr));
+        fs::remove_file(node.join("shard-0.img")).unwrap();
+    }
+    // Nor is it formatted for somebody else, or by the word of a manifest that cannot be read.
+    let format = || {
+        let arguments = ["format", "--joining", "shard-0.img", "--shards", "2"];
+        program().current_dir(&node).args(arguments).output().unwrap()
+    };
+    let said = String::from_utf8(format().stderr).unwrap();
+    assert!(said.contains("--shards contradicts"), "{said}");
+    fs::write(dir.join("cluster.json"), "{").unwrap();
+    assert_eq!(format().status.code(), Some(1));
+}
+
+#[test]
+fn an_image_is_for_its_owners_eyes_only() {
+    use std::os::unix::fs::PermissionsExt;
+    let (_home, dir) = founded(&["--nodes", "1"]);
+    for file in ["n1/shard-0.img", "n1/log", "g1/log"] {
+        let mode = fs::metadata(dir.join(file)).unwrap().permissions().mode();
+        assert_eq!(mode & 0o077, 0, "{file} has mode {mode:o}");
+    }
+}
+
+#[test]
+fn an_image_of_another_version_is_named_and_left_alone() {
+    let (_home, dir) = founded(&[]);
+    let image = dir.join("n1/shard-0.img");
+    let mut bytes = fs::read(&image).unwrap();
+    for slot in [0, 4096] {
+        bytes[slot + 8..slot + 10].copy_from_slice(&2_u16.to_le_bytes());
+        let crc = crc32c::crc32c(&bytes[slot + 8..slot + 512]);
+        bytes[slot + 4..slot + 8].copy_from_slice(&crc.to_le_bytes());
+    }
+    fs::write(&image, &bytes).unwrap();
+    let (code, said) = fails(&dir, &[]);
+    assert_eq!(code, 1, "it is not damaged: {said}");
+    assert!(said.contains("format version 2") && said.contains("the cutaway that wrote it"), "{said}");
+    let format = program().args(["format", "--joining"]).arg(&image).output().unwrap();
+    let said = String::from_utf8(format.stderr).unwrap();
+    assert!(said.contains("format version 2") && said.contains("--overwrite"), "{said}");
+    assert!(fs::read(&image).unwrap() == bytes);
+}
+
+#[test]
 fn images_without_a_manifest_are_left_alone_if_they_hold_anything() {
     let (_home, dir) = founded(&[]);
     fs::rename(dir.join("cluster.json"), dir.join("elsewhere.json")).unwrap();
@@ -151,6 +223,10 @@ fn a_founding_that_was_interrupted_can_be_done_again() {
             "n1",
             "--shard",
             "0",
+            "--shards",
+            "1",
+            "--members",
+            "n1,n2,n3",
             "--size",
             "16M",
         ])
@@ -300,6 +376,26 @@ fn actions_on_nobody_are_refused() {
     let again = cluster.run(&["kill", "n2"]);
     assert_eq!(again.status.code(), Some(1));
     assert!(String::from_utf8_lossy(&again.stderr).contains("restart n2"));
+}
+
+#[test]
+fn restarts_of_one_node_at_the_same_time_leave_one_that_runs() {
+    let cluster = Cluster::new(&[]);
+    let restarts: Vec<_> = std::thread::scope(|scope| {
+        let restart = || cluster.run(&["restart", "n2"]);
+        let threads: Vec<_> = (0..6).map(|_| scope.spawn(restart)).collect();
+        threads.into_iter().map(|thread| thread.join().unwrap()).collect()
+    });
+    for output in restarts {
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    }
+    cluster.ok(&["put", "k", "v"]);
+    cluster.caught_up("n2", 0);
+    cluster.ok(&["kill", "n2"]); // It is the one that `up` knows: nobody else answers for n2 any more.
+    eventually("n2 is gone", || {
+        let nodes = cluster.shard(0)["nodes"].as_array().unwrap().clone();
+        nodes.iter().find(|n| n["node"] == "n2").filter(|n| n["state"] == "silent").map(drop)
+    });
 }
 
 /// Nobody holds the directory or an image of it.

@@ -44,7 +44,7 @@ use crate::types::{
 /// checkpoint is complete before the log is full.
 const CHECKPOINT_STEPS: usize = 4;
 /// Everyone's: a store is not part of a cluster.
-const IDENTITY: Identity = Identity { cluster: [0; 16], node: 1, shard: 0 };
+const IDENTITY: Identity = Identity { cluster: [0; 16], node: 1, shard: 0, shards: 1, members: 1 };
 
 errors! {
     /// Why a write did not return an outcome.

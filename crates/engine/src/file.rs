@@ -2,7 +2,7 @@
 
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{self, Seek, SeekFrom};
-use std::os::unix::fs::FileExt;
+use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
@@ -62,7 +62,8 @@ impl From<io::Error> for FileError {
 }
 
 impl FileDevice {
-    /// Creates a file of `bytes` zero bytes (rounded down to whole units). An existing file is an error.
+    /// Creates a file of `bytes` zero bytes (rounded down to whole units), for its owner only: it will hold what clients
+    /// store. An existing file is an error.
     ///
     /// The file is filled, not just sized: a hole would be allocated by the file system at the first write, and then
     /// each sync would write file system metadata too, and could fail for want of space in the middle of the log. The
@@ -80,7 +81,7 @@ impl FileDevice {
         bytes: u64,
         promise: impl FnOnce(&File, u64) -> io::Result<bool>,
     ) -> Result<FileDevice, FileError> {
-        let file = OpenOptions::new().read(true).write(true).create_new(true).open(path)?;
+        let file = OpenOptions::new().read(true).write(true).create_new(true).mode(0o600).open(path)?;
         let bytes = bytes / UNIT * UNIT;
         let filled = |promised| if promised { bytes / FILLED_PART } else { bytes };
         let made = lock(&file).and_then(|()| Ok(fill(&file, filled(promise(&file, bytes)?), path)?));

@@ -3,7 +3,7 @@
 use trace::Mechanisms;
 
 use crate::device::Device;
-use crate::error::FormatError;
+use crate::error::{DecodeError, FormatError};
 use crate::format::superblock::{self, MAGIC, SLOT_BYTES, SLOTS, Superblock, VERSION, WAL_OFFSET};
 use crate::types::{Identity, Layout, Lsn, Standing, UNIT};
 
@@ -12,15 +12,20 @@ const WAL_BYTES_MIN: u64 = 16 * UNIT;
 /// The smallest data region.
 const DATA_BYTES_MIN: u64 = 64 * UNIT;
 
-/// Formats a device that is not formatted yet. Refuses one with a valid superblock, whoever it belongs to.
+/// Formats a device that is not formatted yet. Refuses one with a valid superblock, whoever it belongs to and
+/// whichever version wrote it.
 pub fn format(
     device: &impl Device,
     identity: &Identity,
     standing: Standing,
     layout: Layout,
 ) -> Result<(), FormatError> {
-    if let Some(found) = superblock::read_slots(device)?.iter().flatten().next() {
-        return Err(FormatError::AlreadyFormatted(found.identity()));
+    for slot in superblock::read_slots(device)? {
+        match slot {
+            Ok(found) => return Err(FormatError::AlreadyFormatted(found.identity())),
+            Err(DecodeError::OtherVersion { found }) => return Err(FormatError::OtherVersion { found }),
+            Err(_) => {}
+        }
     }
     reformat(device, identity, standing, layout)
 }
@@ -38,6 +43,7 @@ pub fn reformat(
     standing: Standing,
     layout: Layout,
 ) -> Result<(), FormatError> {
+    assert!(identity.is_possible(), "a shard of the shards and a node of the members: {identity}");
     let (bytes, needed) = (device.size(), WAL_OFFSET + WAL_BYTES_MIN + DATA_BYTES_MIN);
     if bytes < needed {
         return Err(FormatError::TooSmall { bytes, needed });
@@ -63,6 +69,8 @@ pub fn reformat(
         cluster: identity.cluster,
         node: identity.node,
         shard: identity.shard,
+        shards: identity.shards,
+        members: identity.members,
         wal_offset: WAL_OFFSET,
         wal_bytes,
         data_offset,

@@ -177,13 +177,18 @@ pub(crate) fn recover(
     Ok(Recovered { superblock, newest, checkpoint, log, allocator, had, report })
 }
 
-/// A device that was never formatted is not a damaged one: the next step differs.
+/// A device that was never formatted, or by another version, is not a damaged one: the next step differs.
 fn no_superblock(slots: &[Result<Superblock, DecodeError>; 2]) -> OpenError {
     let why = |slot: &Result<Superblock, DecodeError>| {
         slot.as_ref().err().map(ToString::to_string).unwrap_or_default()
     };
     if slots.iter().all(|slot| matches!(slot, Err(DecodeError::Magic { .. } | DecodeError::Short { .. }))) {
         return OpenError::NotFormatted;
+    }
+    for slot in slots {
+        if let &Err(DecodeError::OtherVersion { found }) = slot {
+            return OpenError::OtherVersion { found };
+        }
     }
     let found = format!("A: {}; B: {}", why(&slots[0]), why(&slots[1]));
     OpenError::Corrupt(Damage {

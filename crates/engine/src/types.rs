@@ -24,27 +24,50 @@ pub const VALUE_BYTES_MAX: usize = 1 << 20;
 /// Longest tag, in bytes.
 pub const TAG_BYTES_MAX: usize = 64;
 
-/// Whose device this is. It is written by `format` and compared by `open`, so that a device plugged into the wrong
-/// node is an error and not a replica with a foreign log.
+/// Whose device this is, and of what cluster. It is written by `format` and compared by `open`, so that a device plugged
+/// into the wrong node is an error and not a replica with a foreign log, and so that no command line can contradict what
+/// safety rests on: a node that is told of fewer members takes fewer for a majority; with another number of shards, keys
+/// lie elsewhere. When the members can change, an entry of the log will say so, and these are the ones it starts from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Identity {
     /// The cluster.
     pub cluster: [u8; 16],
-    /// The node, from 1.
+    /// The node, from 1 to [`NODE_MAX`].
     pub node: u32,
     /// The shard, from 0.
     pub shard: u32,
+    /// How many shards the cluster has.
+    pub shards: u32,
+    /// The nodes that hold a replica of the shard, as [`members`] puts them.
+    pub members: u64,
+}
+
+/// The greatest number of a node.
+pub const NODE_MAX: u32 = u64::BITS;
+
+/// A set of nodes: bit n - 1 stands for node n.
+pub fn members(nodes: impl IntoIterator<Item = u32>) -> u64 {
+    nodes.into_iter().fold(0, |set, node| set | 1 << (node - 1))
+}
+
+impl Identity {
+    /// The members.
+    pub fn nodes(&self) -> impl Iterator<Item = u32> {
+        (1..=NODE_MAX).filter(|n| self.members >> (n - 1) & 1 == 1)
+    }
+
+    /// Is the shard one of the shards, and the node one of the members?
+    pub fn is_possible(&self) -> bool {
+        let own = 1_u64.checked_shl(self.node.wrapping_sub(1)).unwrap_or(0);
+        self.shard < self.shards && self.members & own != 0
+    }
 }
 
 impl std::fmt::Display for Identity {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(
-            f,
-            "cluster {:032x}, node {}, shard {}",
-            u128::from_be_bytes(self.cluster),
-            self.node,
-            self.shard
-        )
+        let Identity { cluster, node, shard, shards, .. } = self;
+        let (cluster, nodes) = (u128::from_be_bytes(*cluster), self.nodes().collect::<Vec<_>>());
+        write!(f, "cluster {cluster:032x}, node {node} of {nodes:?}, shard {shard} of {shards}")
     }
 }
 

@@ -554,10 +554,14 @@ fn a_transfer_starts_again_when_a_newer_checkpoint_has_replaced_its_own() {
 fn the_wrong_device_is_refused_and_nothing_formats_over_a_good_one() {
     let disk = Disk::tiny();
     let other = Identity { node: 2, ..ME };
-    let opened = Engine::open(disk.clone(), &other, Mechanisms::all(), &mut off());
-    assert!(
-        matches!(opened, Err(OpenError::WrongIdentity { expected, found }) if expected == other && found == ME)
-    );
+    for other in
+        [other, Identity { shard: 1, ..ME }, Identity { shards: 1, ..ME }, Identity { members: 1, ..ME }]
+    {
+        let opened = Engine::open(disk.clone(), &other, Mechanisms::all(), &mut off());
+        assert!(
+            matches!(opened, Err(OpenError::WrongIdentity { expected, found }) if expected == other && found == ME)
+        );
+    }
     let formatted = engine::format(&disk, &other, Standing::Joining, TINY);
     assert!(matches!(formatted, Err(FormatError::AlreadyFormatted(owner)) if owner == ME));
     let short = Disk::of(disk.image()[..100 << 10].to_vec());
@@ -565,6 +569,22 @@ fn the_wrong_device_is_refused_and_nothing_formats_over_a_good_one() {
     assert!(matches!(opened, Err(OpenError::Truncated { .. })));
     let formatted = engine::format(&Disk::new(8 << 10), &ME, Standing::Member, TINY);
     assert!(matches!(formatted, Err(FormatError::TooSmall { .. })));
+}
+
+#[test]
+fn a_device_of_another_version_is_named_and_left_alone() {
+    let mut image = Disk::tiny().image();
+    for slot in [0, 4096] {
+        image[slot + 8] += 1;
+        let crc = crc32c::crc32c(&image[slot + 8..slot + 512]).to_le_bytes();
+        image[slot + 4..slot + 8].copy_from_slice(&crc);
+    }
+    let disk = Disk::of(image.clone());
+    let opened = Engine::open(disk.clone(), &ME, Mechanisms::all(), &mut off());
+    assert!(matches!(opened, Err(OpenError::OtherVersion { found: 4 })), "and not damage");
+    let formatted = engine::format(&disk, &ME, Standing::Joining, TINY);
+    assert!(matches!(formatted, Err(FormatError::OtherVersion { found: 4 })));
+    assert_eq!(disk.image(), image);
 }
 
 #[test]

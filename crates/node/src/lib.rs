@@ -55,6 +55,8 @@ pub struct Config {
     pub cluster: ClusterId,
     /// The shard whose replica this is.
     pub shard: ShardId,
+    /// How many shards the cluster has.
+    pub shards: u32,
     /// This node.
     pub node: NodeId,
     /// All nodes that hold a replica of the shard, this one included.
@@ -69,6 +71,15 @@ pub struct Config {
     pub timing: Timing,
     /// Bytes of memory for values, so that reads need no disk; 0 for none.
     pub cache_bytes: usize,
+}
+
+impl Config {
+    /// The device that belongs to it: one that says otherwise is refused, whatever the command line says.
+    pub fn identity(&self) -> engine::Identity {
+        let Config { cluster, shard, shards, node, .. } = *self;
+        let members = engine::members(self.members.iter().map(|member| member.0));
+        engine::Identity { cluster, node: node.0, shard, shards, members }
+    }
 }
 
 /// Why a node cannot start on its device.
@@ -151,10 +162,9 @@ pub struct Node<D> {
 impl<D: Device> Node<D> {
     /// Opens the device and starts as a backup, whatever it was before (see `dataplane::Replica`).
     pub fn open(device: D, config: Config, t: &mut Tracer) -> Result<(Node<D>, RecoveryReport), OpenError> {
-        let identity = engine::Identity { cluster: config.cluster, node: config.node.0, shard: config.shard };
         t.begin(0, None);
         let (mut engine, report) =
-            Engine::open(device, &identity, config.mechanisms, t).map_err(OpenError::Engine)?;
+            Engine::open(device, &config.identity(), config.mechanisms, t).map_err(OpenError::Engine)?;
         engine.cache_values(config.cache_bytes);
         // Where the log ended when it still had all of its entries. A damaged one of which that cannot be told may have
         // forgotten something, and so may a device that is joining.

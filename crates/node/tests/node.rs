@@ -9,7 +9,7 @@ use dataplane::{
     Address, Condition, Entry, Epoch, Frame, GatewayId, Message, Micros, NodeId, Op, Origin, Outcome, Query,
     Refusal, RequestId, Tail, Timing, WriteResult,
 };
-use engine::{Device, Identity, Layout, Standing};
+use engine::{Device, Layout, Standing};
 use node::{Config, Node};
 use trace::{Actor, Event, EventId, Kind, Mechanisms, Tracer};
 
@@ -55,7 +55,7 @@ impl Host {
 
     fn with(members: u32, timing: Timing) -> Host {
         let device = Memory { bytes: Rc::new(RefCell::new(vec![0; 256 << 10])), sync_fails: Rc::default() };
-        let identity = Identity { cluster: CLUSTER, node: 1, shard: 0 };
+        let identity = config(1, members).identity();
         engine::format(&device, &identity, Standing::Member, Layout { wal_bytes: 16 << 10 }).unwrap();
         let mut t = Tracer::off();
         let (node, _) = Node::open(device.clone(), Config { timing, ..config(1, members) }, &mut t).unwrap();
@@ -137,6 +137,7 @@ fn config(node: u32, members: u32) -> Config {
     Config {
         cluster: CLUSTER,
         shard: 0,
+        shards: 1,
         node: NodeId(node),
         members: (1..=members).map(NodeId).collect(),
         pid: 1,

@@ -11,6 +11,7 @@
 use std::io::{BufRead, Write};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use tokio::sync::{mpsc, watch};
 
@@ -22,6 +23,13 @@ impl Cut {
     /// Is every frame, in and out, dropped?
     pub fn is_on(&self) -> bool {
         self.0.load(Ordering::Relaxed)
+    }
+
+    /// Resolves once frames pass.
+    pub async fn wait_for_end(&self) {
+        while self.is_on() {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
     }
 
     fn set(&self, on: bool) {

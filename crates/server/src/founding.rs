@@ -8,7 +8,7 @@
 //! is a founding image with an empty log, or not even formatted: then nobody can have been told that anything is stored.
 //! Everything else without a manifest is somebody's data, and is left alone.
 
-use std::fs::{self, File};
+use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -19,7 +19,7 @@ use rustix::fs::{FallocateFlags, fallocate};
 use rustix::io::Errno;
 use trace::{Mechanisms, Tracer};
 
-use crate::manifest::{Manifest, ManifestError, image_path};
+use crate::manifest::{Manifest, ManifestError, above, image_path, sync_dir};
 
 /// Why a directory cannot be used.
 #[derive(Debug)]
@@ -56,8 +56,15 @@ impl std::fmt::Display for FoundingError {
 }
 
 /// Who an image belongs to, in the engine's words.
-pub fn identity(cluster: ClusterId, node: NodeId, shard: ShardId) -> Identity {
-    Identity { cluster, node: node.0, shard }
+pub fn identity(
+    cluster: ClusterId,
+    node: NodeId,
+    members: &[NodeId],
+    shard: ShardId,
+    shards: u32,
+) -> Identity {
+    let members = engine::members(members.iter().map(|member| member.0));
+    Identity { cluster, node: node.0, shard, shards, members }
 }
 
 /// Creates the images and then the manifest.
@@ -82,15 +89,21 @@ pub fn found(dir: &Path, manifest: &Manifest) -> Result<(), FoundingError> {
     // Side by side: most of the time goes into waiting for the device.
     let results: Vec<_> = std::thread::scope(|scope| {
         let each = images.iter().map(|(node, shard, path)| {
-            let identity = identity(cluster, *node, *shard);
+            let identity = identity(cluster, *node, &manifest.members(), *shard, manifest.shards);
             scope.spawn(move || create(path, manifest.image_bytes, &identity, Standing::Founding))
         });
         let threads: Vec<_> = each.collect();
         threads.into_iter().map(|thread| thread.join().expect("formatting does not panic")).collect()
     });
     results.into_iter().collect::<Result<(), _>>()?;
-    // The images' directory entries must not be younger than the manifest that counts on them.
-    File::open(dir).and_then(|dir| dir.sync_all()).map_err(|e| FoundingError::Io(dir.to_owned(), e))?;
+    // The images' directory entries must not be younger than the manifest that counts on them; nor must the directory's
+    // own, which may have been made a moment ago. Where that cannot be read, whoever made the directory answers for it.
+    match sync_dir(above(dir)) {
+        Err(e) if e.kind() != io::ErrorKind::PermissionDenied => {
+            return Err(FoundingError::Io(above(dir).to_owned(), e));
+        }
+        _ => sync_dir(dir).map_err(|e| FoundingError::Io(dir.to_owned(), e))?,
+    }
     manifest.write(dir).map_err(FoundingError::Manifest)
 }
 
@@ -119,7 +132,7 @@ fn check_fresh(path: &Path) -> Result<(), FoundingError> {
         Ok(Engine::open(device, identity, Mechanisms::all(), &mut Tracer::off()))
     };
     // Whose it is, the image itself says, by not belonging to nobody.
-    let nobody = Identity { cluster: [0; 16], node: 0, shard: 0 };
+    let nobody = Identity { cluster: [0; 16], node: 0, shard: 0, shards: 0, members: 0 };
     let opened = match open(&nobody)? {
         Err(OpenError::WrongIdentity { found, .. }) => open(&found)?,
         other => other,

@@ -5,7 +5,7 @@
 //! ready had a turn, and sends what came together, one write per connection.
 
 use std::cell::RefCell;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::io;
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -13,7 +13,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use dataplane::{Address, ClusterId, Frame, GatewayId, Message, Micros, NodeId, ShardId, Usage};
-use gateway::{Config, Gateway, Output, Reply, Request, ShardView, Token};
+use gateway::{Config, Gateway, IN_FLIGHT_MAX, Output, Reply, Request, ShardView, Token};
 use tokio::net::TcpListener;
 use tokio::sync::{Notify, mpsc, oneshot};
 use trace::{Actor, EventId, Mechanisms, Tracer};
@@ -23,17 +23,22 @@ use crate::child::{Cut, Stop, announce, stopped};
 use crate::chronicle::OfShards;
 use crate::clock::{Clock, sleep_until};
 use crate::doors::{self, Doors};
+use crate::facts::Facts;
 use crate::flow::Budget;
+use crate::hello::Hello;
 use crate::linger::{Lingerer, Peer, Places};
 use crate::manifest::random;
 use crate::metrics::Metrics;
 use crate::partial::Partial;
+use crate::plan::SHARDS_MAX;
 use crate::ring::Ring;
-use crate::transport::{Link, greeting};
+use crate::transport::{Change, Link};
 use crate::{http, resp};
 
 /// A deadline missed by more than this, in microseconds, was missed because this process had no time.
 const LATE: Micros = 20_000;
+/// How soon to look again for requests whose time is over before the cluster is known.
+const EARLY_LOOK: Micros = 100_000;
 /// After being told to stop, requests under way get this long.
 const DRAIN_PATIENCE: Duration = Duration::from_secs(2);
 
@@ -44,10 +49,10 @@ pub struct GatewayOptions {
     pub cluster: ClusterId,
     /// Which gateway this is, from 1.
     pub gateway: u32,
-    /// All storage nodes with their addresses.
-    pub nodes: BTreeMap<NodeId, SocketAddr>,
-    /// How many shards there are.
-    pub shards: u32,
+    /// All storage nodes with their addresses, HOST:PORT.
+    pub nodes: BTreeMap<NodeId, String>,
+    /// How many shards there must be; `None`: as many as the nodes say.
+    pub shards: Option<u32>,
     /// Where the Redis protocol is served.
     pub redis: SocketAddr,
     /// Where HTTP is served.
@@ -81,7 +86,12 @@ struct Waiting {
 
 /// The rules and everything around them.
 pub struct Core {
-    gateway: Gateway,
+    /// Once the number of shards is known.
+    gateway: Option<Gateway>,
+    /// What clients wanted before that.
+    early: VecDeque<(Token, Request, bool)>,
+    /// What the nodes say of the cluster.
+    pub facts: Facts,
     tracer: Tracer,
     /// The events of followed requests.
     pub ring: Ring,
@@ -92,6 +102,7 @@ pub struct Core {
     links: BTreeMap<(NodeId, ShardId), Rc<Link>>,
     /// Probes and their answers travel apart from requests, so that neither waits for the other.
     probes: BTreeMap<NodeId, Rc<Link>>,
+    cut: Cut,
     waiting: BTreeMap<Token, Waiting>,
     next_token: Token,
     wake: Rc<Notify>,
@@ -145,14 +156,37 @@ impl Core {
         self.metrics.taken(&request);
         let now = self.clock.now();
         self.waiting.insert(token, Waiting { reply: tx, since: now, kind });
-        self.gateway.submit(now, token, request, explain, &mut self.tracer);
+        match (&mut self.gateway, self.facts.refused()) {
+            (Some(gateway), None) => gateway.submit(now, token, request, explain, &mut self.tracer),
+            (None, None) if self.early.len() < IN_FLIGHT_MAX => {
+                self.early.push_back((token, request, explain))
+            }
+            (_, why) => {
+                let why = why.unwrap_or_else(|| self.facts.missing());
+                answer(&mut self.waiting, &self.metrics, now, token, Reply::Unavailable(why));
+            }
+        }
         self.wake.notify_one();
         (rx, token)
     }
 
+    /// Gives up what came too early: at once if the nodes do not want this gateway, else when its time is over.
+    fn give_up_early(&mut self, now: Micros) {
+        let (refused, deadline) = (self.facts.refused(), gateway::Timing::default().deadline);
+        while let Some((token, ..)) = self.early.front() {
+            let since = self.waiting.get(token).map_or(0, |waiting| waiting.since);
+            if refused.is_none() && now < since + deadline {
+                return;
+            }
+            let why = refused.clone().unwrap_or_else(|| self.facts.missing());
+            let (token, ..) = self.early.pop_front().expect("it was there a moment ago");
+            answer(&mut self.waiting, &self.metrics, now, token, Reply::Unavailable(why));
+        }
+    }
+
     /// What the gateway knows of the cluster.
     pub fn view(&self) -> Vec<ShardView> {
-        self.gateway.view()
+        self.gateway.as_ref().map_or(Vec::new(), Gateway::view)
     }
 
     /// The clock that the view's times are read from.
@@ -193,20 +227,46 @@ impl Core {
             return;
         }
         let tells = matches!(frame.message, Message::Status { .. } | Message::Refused { .. });
-        self.gateway.handle(self.clock.now(), frame, &mut self.tracer);
-        if tells {
-            self.chronicle.note(&self.gateway.view());
+        if let Some(gateway) = &mut self.gateway {
+            gateway.handle(self.clock.now(), frame, &mut self.tracer);
+            if tells {
+                self.chronicle.note(&gateway.view());
+            }
         }
         self.wake.notify_one();
     }
 
+    /// From here on there is a gateway, and what came before goes through it.
+    fn learned(&mut self, shards: u32) {
+        self.options.shards = Some(shards);
+        self.probes.values().for_each(|link| link.learned(shards));
+        let config = Config {
+            id: self.id,
+            cluster: self.options.cluster,
+            nodes: self.options.nodes.keys().copied().collect(),
+            shards,
+            seed: u64::from_le_bytes(random()),
+            mechanisms: Mechanisms::all(),
+            timing: gateway::Timing::default(),
+        };
+        let now = self.clock.now();
+        let gateway = self.gateway.insert(Gateway::new(config, now));
+        for (token, request, explain) in self.early.drain(..) {
+            gateway.submit(now, token, request, explain, &mut self.tracer);
+        }
+    }
+
     fn pump(&mut self) -> Option<Micros> {
         let now = self.clock.now();
-        if self.gateway.next_deadline().is_some_and(|at| at <= now) {
-            self.gateway.tick(now, &mut self.tracer);
-            self.chronicle.note(&self.gateway.view());
+        self.give_up_early(now);
+        let Some(gateway) = &mut self.gateway else {
+            return (!self.early.is_empty()).then_some(now + EARLY_LOOK);
+        };
+        if gateway.next_deadline().is_some_and(|at| at <= now) {
+            gateway.tick(now, &mut self.tracer);
+            self.chronicle.note(&gateway.view());
         }
-        for output in self.gateway.outputs() {
+        for output in gateway.outputs() {
             match output {
                 Output::Send(frame) => {
                     let Address::Node(node) = frame.to else { continue };
@@ -218,18 +278,27 @@ impl Core {
                         link.push(&frame);
                     }
                 }
-                Output::Reply { token, reply } => {
-                    let Some(waiting) = self.waiting.remove(&token) else { continue };
-                    let took = Duration::from_micros(now.saturating_sub(waiting.since));
-                    self.metrics.answered(waiting.kind, &reply, took);
-                    // The client may have gone; the reply is of no further use then.
-                    let _ = waiting.reply.send(reply);
-                }
+                Output::Reply { token, reply } => answer(&mut self.waiting, &self.metrics, now, token, reply),
             }
         }
         self.links.values().chain(self.probes.values()).for_each(|link| link.flush());
-        self.gateway.next_deadline()
+        gateway.next_deadline()
     }
+}
+
+/// Answers a client.
+fn answer(
+    waiting: &mut BTreeMap<Token, Waiting>,
+    metrics: &Metrics,
+    now: Micros,
+    token: Token,
+    reply: Reply,
+) {
+    let Some(waiting) = waiting.remove(&token) else { return };
+    let took = Duration::from_micros(now.saturating_sub(waiting.since));
+    metrics.answered(waiting.kind, &reply, took);
+    // The client may have gone; the reply is of no further use then.
+    let _ = waiting.reply.send(reply);
 }
 
 /// Runs the gateway until it is told to stop. Call it within a `LocalSet` on a current-thread runtime.
@@ -279,38 +348,26 @@ pub async fn run(options: GatewayOptions, mut stop: Stop, cut: Cut) -> Result<()
 }
 
 fn found(options: GatewayOptions, cut: Cut) -> Handle {
-    let doors = Doors::new(doors::descriptors(), options.nodes.len() * (options.shards as usize + 1));
+    let doors = Doors::new(
+        doors::descriptors(),
+        options.nodes.len() * (options.shards.unwrap_or(SHARDS_MAX) as usize + 1),
+    );
     let clock = Clock::start();
     let id = GatewayId { gateway: options.gateway, life: u32::from_le_bytes(random()) };
-    let config = Config {
-        id,
-        cluster: options.cluster,
-        nodes: options.nodes.keys().copied().collect(),
-        shards: options.shards,
-        seed: u64::from_le_bytes(random()),
-        mechanisms: Mechanisms::all(),
-        timing: gateway::Timing::default(),
-    };
     let ring = Ring::default();
     let tracer = ring.tracer(Actor::Gateway(id.gateway), id.life);
-    let (mut links, mut probes) = (BTreeMap::new(), BTreeMap::new());
-    for (&node, &address) in &options.nodes {
-        let dial = |shard| {
-            let greeting = greeting(options.cluster, shard, Address::Gateway(id), node);
-            Link::new(address, true, cut.clone(), greeting)
-        };
-        probes.insert(node, dial(NO_SHARD));
-        links.extend((0..options.shards).map(|shard| ((node, shard), dial(shard))));
-    }
     let core = Rc::new(RefCell::new(Core {
-        gateway: Gateway::new(config, clock.now()),
+        gateway: None,
+        early: VecDeque::new(),
+        facts: Facts::new(options.nodes.keys()),
         tracer,
         ring,
         clock,
         id,
         options,
-        links,
-        probes,
+        links: BTreeMap::new(),
+        probes: BTreeMap::new(),
+        cut,
         waiting: BTreeMap::new(),
         next_token: 1,
         wake: Rc::new(Notify::new()),
@@ -323,27 +380,58 @@ fn found(options: GatewayOptions, cut: Cut) -> Handle {
         budget: Budget::default(),
         partial: Partial::default(),
     }));
-    for (&(node, shard), link) in &core.borrow().links {
-        let (link, arriving, down) = (link.clone(), core.clone(), core.clone());
+    // In the greetings over these links the nodes say how many shards there are.
+    dial(&core, NO_SHARD);
+    core
+}
+
+/// Links the gateway to every node's replica of a shard, or to the nodes themselves.
+fn dial(core: &Handle, shard: ShardId) {
+    let mut this = core.borrow_mut();
+    let Core { options, links, probes, id, cut, .. } = &mut *this;
+    for (&node, address) in &options.nodes {
+        let hello = Hello {
+            cluster: options.cluster,
+            images: None,
+            from: Address::Gateway(*id),
+            to: Address::Node(node),
+            shard,
+            shards: options.shards,
+            members: options.nodes.keys().copied().collect(),
+        };
+        let link = Link::new(address, hello, true, cut.clone());
+        match shard {
+            NO_SHARD => probes.insert(node, link.clone()),
+            _ => links.insert((node, shard), link.clone()),
+        };
+        let (arriving, changing) = (core.clone(), core.clone());
         tokio::task::spawn_local(async move {
             let on_frame = |frame| arriving.borrow_mut().arrive(frame);
-            // A closed or refused connection says more than silence does: the process is gone.
-            let on_down = |_: &str| {
-                let core = &mut *down.borrow_mut();
-                core.gateway.unreachable(core.clock.now(), node, shard, &mut core.tracer);
-                core.chronicle.note(&core.gateway.view());
-                core.wake.notify_one();
-            };
-            link.run(on_frame, on_down).await
+            let on_change = |change| heard(&changing, node, shard, change);
+            link.run(on_frame, on_change).await
         });
     }
-    for link in core.borrow().probes.values() {
-        let (link, arriving) = (link.clone(), core.clone());
-        tokio::task::spawn_local(async move {
-            link.run(|frame| arriving.borrow_mut().arrive(frame), |_| ()).await
-        });
+}
+
+/// A link came up, or did not.
+fn heard(handle: &Handle, node: NodeId, shard: ShardId, change: Change) {
+    let mut this = handle.borrow_mut();
+    let core = &mut *this;
+    core.wake.notify_one();
+    if shard != NO_SHARD {
+        // A closed or refused connection says more than silence does: the process is gone.
+        if let (Some(gateway), Change::Down(_) | Change::Refused(_)) = (&mut core.gateway, change) {
+            gateway.unreachable(core.clock.now(), node, shard, &mut core.tracer);
+            core.chronicle.note(&gateway.view());
+        }
+        return;
     }
-    core
+    core.facts.heard(node, change);
+    if let (None, Some(shards)) = (&core.gateway, core.facts.shards()) {
+        core.learned(shards);
+        drop(this);
+        (0..shards).for_each(|shard| dial(handle, shard));
+    }
 }
 
 async fn pump(core: Handle) {
@@ -364,7 +452,8 @@ async fn pump(core: Handle) {
 
 /// Says `serving` once every shard has a primary that serves.
 async fn announce_service(core: Handle) {
-    while core.borrow().view().iter().any(|shard| shard.primary.is_none()) {
+    let serves = |view: &[ShardView]| !view.is_empty() && view.iter().all(|shard| shard.primary.is_some());
+    while !serves(&core.borrow().view()) {
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
     let primaries: Vec<_> = core.borrow().view().iter().map(|s| s.primary.map(|p| p.to_string())).collect();

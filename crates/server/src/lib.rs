@@ -7,6 +7,7 @@
 //! | part | job |
 //! |---|---|
 //! | [`clock`] | monotonic time for rules, wall time for people |
+//! | [`hello`], [`facts`] | the handshake; what the nodes say the cluster is |
 //! | [`transport`] | frames over TCP |
 //! | [`node_host`], [`board`] | one storage node; its answers to probes |
 //! | [`gateway_host`] | one gateway |
@@ -31,10 +32,12 @@ pub mod clock;
 pub mod control;
 pub mod doors;
 pub mod explain;
+pub mod facts;
 pub mod flow;
 pub mod founding;
 pub mod fullness;
 pub mod gateway_host;
+pub mod hello;
 pub mod http;
 pub mod linger;
 pub mod manifest;

@@ -106,6 +106,11 @@ impl Manifest {
         write_durably(dir, FILE, &bytes).map_err(|e| ManifestError::Io(path, e))
     }
 
+    /// Its storage nodes.
+    pub fn members(&self) -> Vec<NodeId> {
+        (1..=self.nodes).map(NodeId).collect()
+    }
+
     /// The cluster's id.
     pub fn cluster_id(&self) -> ClusterId {
         unhex(&self.cluster).expect("checked when the manifest was read")
@@ -119,6 +124,31 @@ pub fn write_durably(dir: &Path, name: &str, bytes: &[u8]) -> io::Result<()> {
     file.write_all(bytes)?;
     file.sync_all()?;
     fs::rename(&temporary, dir.join(name))?;
+    sync_dir(dir)
+}
+
+/// Creates a directory, and those above it that are missing, so that a power cut does not take them: each is an entry of
+/// the one above it, which `sync` is called for.
+pub fn create_dirs(dir: &Path, sync: &mut impl FnMut(&Path) -> io::Result<()>) -> io::Result<()> {
+    let above = above(dir);
+    match fs::create_dir(dir) {
+        Ok(()) => sync(above),
+        Err(e) if e.kind() == io::ErrorKind::NotFound && above != dir => {
+            create_dirs(above, sync)?;
+            create_dirs(dir, sync)
+        }
+        Err(_) if dir.is_dir() => Ok(()),
+        Err(e) => Err(e),
+    }
+}
+
+/// The directory that this one is an entry of.
+pub fn above(dir: &Path) -> &Path {
+    dir.parent().map_or(dir, |above| if above.as_os_str().is_empty() { Path::new(".") } else { above })
+}
+
+/// Makes the entries of a directory durable.
+pub fn sync_dir(dir: &Path) -> io::Result<()> {
     File::open(dir)?.sync_all()
 }
 
@@ -162,6 +192,22 @@ mod tests {
         let manifest = Manifest::new([7; 16], 3, 4, 2, 7400, 1 << 28);
         manifest.write(dir.path()).unwrap();
         assert_eq!(Manifest::read(dir.path()).unwrap(), Some(manifest));
+    }
+
+    #[test]
+    fn every_directory_that_is_made_becomes_a_durable_entry_of_the_one_above() {
+        let home = tempfile::tempdir().unwrap();
+        let mut synced = Vec::new();
+        let mut sync = |dir: &Path| {
+            synced.push(dir.to_owned());
+            sync_dir(dir)
+        };
+        create_dirs(&home.path().join("a/b/c"), &mut sync).unwrap();
+        create_dirs(&home.path().join("a/b/c"), &mut sync).unwrap();
+        fs::write(home.path().join("file"), "").unwrap();
+        assert!(create_dirs(&home.path().join("file"), &mut sync).is_err());
+        assert!(create_dirs(&home.path().join("file/under"), &mut sync).is_err());
+        assert_eq!(synced, ["", "a", "a/b"].map(|dir| home.path().join(dir)));
     }
 
     #[test]

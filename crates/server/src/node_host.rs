@@ -1,7 +1,7 @@
 //! One storage node: a thread per replica, and a listener that hands connections to them.
 //!
 //! ```text
-//!               listener ── first frame names the shard ──┐
+//!               listener ── handshake names the shard ────┐
 //!                  ⇅ probes                               ▼
 //!   peers, gateways ⇄ connections of shard 0 ⇄ [thread: Node on shard-0.img]
 //!                     connections of shard 1 ⇄ [thread: Node on shard-1.img]
@@ -20,7 +20,7 @@
 //! 5. wait for frames or for the next deadline.
 
 use std::cell::{Cell, RefCell};
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::io;
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -32,6 +32,7 @@ use bytes::BytesMut;
 use dataplane::{Address, ClusterId, Frame, GatewayId, Message, NodeId, NodeStatus, ShardId, Usage};
 use engine::file::{FileDevice, FileError};
 use node::{Config, Node, OpenError, StopError};
+use tokio::io::AsyncWriteExt;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Notify, mpsc, oneshot};
 use tokio::task::AbortHandle;
@@ -43,18 +44,19 @@ use crate::chronicle::OfReplica;
 use crate::clock::{Clock, sleep_until};
 use crate::doors;
 use crate::fullness::{self, Watch};
+use crate::hello::{Greeting, Hello, IMAGE_VERSION};
 use crate::ring::Ring;
-use crate::transport::{Link, Wire, first_frame, greeting};
+use crate::transport::{Link, Wire};
 
 /// Most connections that have not sent their first frame yet. One more, and the oldest of them is closed: whoever says
 /// nothing never keeps out a member, which speaks at once.
 const NAMELESS_MAX: usize = 256;
 /// Most connections of one replica that have greeted.
 const NAMED_MAX: usize = 1024;
-/// A connection that has not sent its first frame by then is closed.
+/// A connection that has not greeted by then is closed.
 const NAMELESS_PATIENCE: Duration = Duration::from_secs(5);
-/// Longest first frame: a greeting.
-const GREETING_BYTES_MAX: usize = 4096;
+/// Reasons for sending callers away that are remembered.
+const TOLD_MAX: usize = 256;
 
 /// What a node process is told at its start.
 #[derive(Clone, Debug)]
@@ -63,14 +65,29 @@ pub struct NodeOptions {
     pub cluster: ClusterId,
     /// Which node this is.
     pub node: NodeId,
-    /// All storage nodes with their addresses, this one included.
-    pub nodes: BTreeMap<NodeId, SocketAddr>,
+    /// All storage nodes with their addresses, HOST:PORT, this one included.
+    pub nodes: BTreeMap<NodeId, String>,
     /// Where to listen.
     pub listen: SocketAddr,
     /// The device of each shard; its place in the list is the shard's number.
     pub images: Vec<PathBuf>,
     /// Bytes of memory for values, for each shard.
     pub cache_bytes: usize,
+}
+
+impl NodeOptions {
+    /// What this node says to `to` before anything else.
+    fn hello(&self, to: Address, shard: ShardId) -> Hello {
+        Hello {
+            cluster: self.cluster,
+            images: Some(IMAGE_VERSION),
+            from: Address::Node(self.node),
+            to,
+            shard,
+            shards: Some(self.images.len() as u32),
+            members: self.nodes.keys().copied().collect(),
+        }
+    }
 }
 
 /// Why a node process ended, or never began.
@@ -108,8 +125,8 @@ impl From<io::Error> for NodeFailure {
 
 /// What the listener tells a replica's thread.
 enum ToReplica {
-    /// A connection whose first bytes, read already, name its shard.
-    Connection(std::net::TcpStream, BytesMut),
+    /// A connection from there, after its greeting, with what was read behind that.
+    Connection(std::net::TcpStream, Address, BytesMut),
     /// Finish the round and end.
     Stop,
 }
@@ -154,7 +171,8 @@ pub async fn run(options: NodeOptions, mut stop: Stop, cut: Cut) -> Result<(), N
     }
     announce("ready", serde_json::json!({ "node": options.node.to_string(), "pid": std::process::id() }));
 
-    let doors = Doors { replicas: replicas.clone(), board, options: Arc::new(options), cut };
+    let told = RefCell::default();
+    let doors = Rc::new(Doors { replicas: replicas.clone(), board, options: Arc::new(options), cut, told });
     let mut nameless: VecDeque<AbortHandle> = VecDeque::new();
     let result = loop {
         tokio::select! {
@@ -169,7 +187,7 @@ pub async fn run(options: NodeOptions, mut stop: Stop, cut: Cut) -> Result<(), N
                     let doors = doors.clone();
                     let greeted = tokio::task::spawn_local(async move {
                         if let Err(why) = doors.greet(stream).await {
-                            tracing::info!("connection from {from}: {why}");
+                            doors.tell(from, why);
                         }
                     });
                     nameless.push_back(greeted.abort_handle());
@@ -191,45 +209,61 @@ pub async fn run(options: NodeOptions, mut stop: Stop, cut: Cut) -> Result<(), N
 }
 
 /// Where connections are led.
-#[derive(Clone)]
 struct Doors {
     replicas: Vec<mpsc::UnboundedSender<ToReplica>>,
     board: Board,
     options: Arc<NodeOptions>,
     cut: Cut,
+    /// What was told of callers that were sent away.
+    told: RefCell<BTreeSet<String>>,
 }
 
 impl Doors {
-    /// Reads the first frame, and gives the connection to the thread of the shard that it names, or to the board.
-    async fn greet(self, mut stream: TcpStream) -> Result<(), String> {
-        use tokio::io::AsyncReadExt;
-        let mut read = BytesMut::with_capacity(GREETING_BYTES_MAX);
-        let first = async {
-            loop {
-                match first_frame(&read)? {
-                    Some(frame) => return Ok(frame),
-                    None if read.len() >= GREETING_BYTES_MAX => return Err("it does not greet".into()),
-                    None if stream.read_buf(&mut read).await.map_err(|e| e.to_string())? == 0 => {
-                        return Err("closed before its first frame".to_string());
-                    }
-                    None => (),
-                }
-            }
+    /// Answers the greeting, and gives the connection to the thread of the shard that it names, or to the board.
+    async fn greet(&self, mut stream: TcpStream) -> Result<(), String> {
+        let mut read = BytesMut::with_capacity(4096);
+        let late = |_| format!("no greeting within {NAMELESS_PATIENCE:?}");
+        let greeting = tokio::time::timeout(NAMELESS_PATIENCE, Greeting::read(&mut stream, &mut read));
+        let greeting = greeting.await.map_err(late)?.map_err(|e| e.to_string())?;
+        self.cut.wait_for_end().await;
+        let hello = match greeting {
+            Ok(Greeting::Hello(hello)) => hello,
+            Ok(Greeting::Refused(why)) => return Err(why),
+            Err(foreign) => return refuse(stream, foreign.to_string()).await,
         };
-        let late = |_| format!("nothing that is a frame within {NAMELESS_PATIENCE:?}");
-        let first = tokio::time::timeout(NAMELESS_PATIENCE, first).await.map_err(late)??;
-        if first.cluster != self.options.cluster {
-            return Err("it is of another cluster".into());
+        let own = self.options.hello(hello.from, hello.shard);
+        if let Some(why) = own.disagreement(&hello) {
+            return refuse(stream, why).await;
         }
-        if first.shard == NO_SHARD {
-            tokio::task::spawn_local(self.board.serve(stream, read, self.options, self.cut));
+        stream.write_all(&Greeting::Hello(own).encode()).await.map_err(|e| e.to_string())?;
+        if hello.shard == NO_SHARD {
+            let (board, options, cut) = (self.board.clone(), self.options.clone(), self.cut.clone());
+            tokio::task::spawn_local(board.serve(stream, read, options, cut));
             return Ok(());
         }
-        let replica = self.replicas.get(first.shard as usize);
-        let replica = replica.ok_or(format!("it is about shard {}, which is not here", first.shard))?;
+        let replica = self.replicas.get(hello.shard as usize).ok_or("there is no such shard")?;
         let stream = stream.into_std().map_err(|e| e.to_string())?;
-        replica.send(ToReplica::Connection(stream, read)).map_err(|_| "the replica has ended".to_string())
+        let connection = ToReplica::Connection(stream, hello.from, read);
+        replica.send(connection).map_err(|_| "the replica has ended".to_string())
     }
+
+    /// Logs why a caller was sent away: once for each reason, however often it comes again.
+    fn tell(&self, from: SocketAddr, why: String) {
+        let mut told = self.told.borrow_mut();
+        if told.len() >= TOLD_MAX {
+            told.clear();
+        }
+        if told.insert(format!("{} {why}", from.ip())) {
+            tracing::warn!("a connection from {from} is refused: {why}");
+        }
+    }
+}
+
+/// Tells a caller why it is not wanted.
+async fn refuse(mut stream: TcpStream, why: String) -> Result<(), String> {
+    // One that does not even wait for the answer is refused all the same.
+    let _ = stream.write_all(&Greeting::Refused(why.clone()).encode()).await;
+    Err(why)
 }
 
 /// What a replica's thread is built from.
@@ -265,6 +299,7 @@ impl Seat {
         let config = Config {
             cluster: options.cluster,
             shard,
+            shards: options.images.len() as u32,
             node: options.node,
             members: options.nodes.keys().copied().collect(),
             pid: std::process::id(),
@@ -357,7 +392,7 @@ impl Seat {
                 () = ports.wake.notified() => (),
                 () = sleep_until(clock, replica.next_deadline()) => (),
                 order = inbox.recv() => match order {
-                    Some(ToReplica::Connection(stream, read)) => ports.serve(stream, read),
+                    Some(ToReplica::Connection(stream, from, read)) => ports.serve(stream, from, read),
                     Some(ToReplica::Stop) | None => return Ok(()),
                 },
             }
@@ -379,10 +414,9 @@ struct Ports {
 impl Ports {
     fn new(options: &NodeOptions, shard: ShardId, cut: Cut) -> Rc<Ports> {
         let mut peers = BTreeMap::new();
-        let me = Address::Node(options.node);
-        for (&node, &address) in options.nodes.iter().filter(|(node, _)| **node != options.node) {
-            let greeting = greeting(options.cluster, shard, me, node);
-            peers.insert(node, Link::new(address, false, cut.clone(), greeting));
+        for (&node, address) in options.nodes.iter().filter(|(node, _)| **node != options.node) {
+            let hello = options.hello(Address::Node(node), shard);
+            peers.insert(node, Link::new(address, hello, false, cut.clone()));
         }
         let ports = Rc::new(Ports {
             peers,
@@ -404,39 +438,30 @@ impl Ports {
         self.wake.notify_one();
     }
 
-    fn serve(self: &Rc<Ports>, stream: std::net::TcpStream, read: BytesMut) {
+    fn serve(self: &Rc<Ports>, stream: std::net::TcpStream, from: Address, read: BytesMut) {
         if self.open.get() == NAMED_MAX {
             return tracing::warn!("a connection is closed: {NAMED_MAX} are open already");
         }
         self.open.set(self.open.get() + 1);
         let ports = self.clone();
         tokio::task::spawn_local(async move {
-            ports.serve_one(stream, read).await;
+            ports.serve_one(stream, from, read).await;
             ports.open.set(ports.open.get() - 1);
         });
     }
 
-    async fn serve_one(self: &Rc<Ports>, stream: std::net::TcpStream, read: BytesMut) {
+    async fn serve_one(self: &Rc<Ports>, stream: std::net::TcpStream, from: Address, read: BytesMut) {
         let ports = self;
         let wire = match TcpStream::from_std(stream).and_then(|stream| Wire::new(stream, ports.cut.clone())) {
             Ok(wire) => wire,
             Err(e) => return tracing::warn!("a connection cannot be used: {e}"),
         };
-        let mut known = None;
-        let why = wire
-            .run(read, |frame| {
-                if let (Address::Gateway(id), true) = (frame.from, known.is_none()) {
-                    known = Some(id);
-                    ports.gateways.borrow_mut().insert(id, wire.clone());
-                }
-                // The greeting has said all it has to say.
-                if !matches!(frame.message, Message::Usage(_)) {
-                    ports.arrive(frame);
-                }
-            })
-            .await;
-        tracing::debug!("a connection ended: {why}");
-        if let Some(id) = known {
+        if let Address::Gateway(id) = from {
+            ports.gateways.borrow_mut().insert(id, wire.clone());
+        }
+        let why = wire.run(read, |frame| ports.arrive(frame)).await;
+        tracing::debug!("a connection of {from} ended: {why}");
+        if let Address::Gateway(id) = from {
             let mut gateways = ports.gateways.borrow_mut();
             if gateways.get(&id).is_some_and(|current| Rc::ptr_eq(current, &wire)) {
                 gateways.remove(&id);

@@ -2,7 +2,7 @@
 //! it is checked before the first process is.
 
 use std::collections::BTreeMap;
-use std::fs::{self, File, OpenOptions, TryLockError};
+use std::fs::{File, OpenOptions, TryLockError};
 use std::io;
 use std::net::{IpAddr, SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
@@ -13,7 +13,7 @@ use serde_json::json;
 
 use crate::control;
 use crate::founding::FoundingError;
-use crate::manifest::{Manifest, ManifestError, image_path, random};
+use crate::manifest::{Manifest, ManifestError, create_dirs, image_path, random, sync_dir};
 
 /// Most nodes, and most gateways: their ports must not meet.
 pub const MEMBERS_MAX: u32 = 10;
@@ -126,7 +126,7 @@ pub(crate) struct Process {
 }
 
 pub(crate) fn prepare_dir(dir: &Path) -> Result<PathBuf, UpFailure> {
-    fs::create_dir_all(dir).map_err(|e| UpFailure::Io(dir.to_owned(), e))?;
+    create_dirs(dir, &mut sync_dir).map_err(|e| UpFailure::Io(dir.to_owned(), e))?;
     dir.canonicalize().map_err(|e| UpFailure::Io(dir.to_owned(), e))
 }
 
@@ -263,7 +263,6 @@ pub(crate) fn members(dir: &Path, manifest: &Manifest, options: &UpOptions) -> B
             ["gateway", "--supervised", "--cluster", &manifest.cluster, "--gateway", &name]
                 .map(String::from)
                 .into();
-        arguments.extend(["--shards".into(), manifest.shards.to_string()]);
         arguments.extend(["--redis".into(), redis.to_string(), "--http".into(), http.to_string()]);
         arguments.extend(["--dir".into(), text(dir.to_owned())]);
         nodes.iter().for_each(|node| arguments.extend(["--node".into(), node.clone()]));

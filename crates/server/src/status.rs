@@ -48,9 +48,13 @@ pub fn status(core: &Core, near: bool) -> Value {
             "nodes": nodes, "last_failover": last_failover,
         }));
     }
+    let mut problems: Vec<_> = core.facts.refusals().map(|(node, why)| format!("{node}: {why}")).collect();
+    if problems.is_empty() && shards.is_empty() {
+        problems.push(core.facts.missing());
+    }
     let mut status = json!({
         "cluster": hex(&core.options.cluster), "gateway": format!("g{}", core.options.gateway),
-        "pid": std::process::id(), "shards": shards,
+        "pid": std::process::id(), "shards": shards, "problems": problems,
     });
     if let (true, Some(dir)) = (near, &core.options.dir) {
         status["dir"] = json!(dir);

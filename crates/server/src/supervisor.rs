@@ -7,10 +7,11 @@
 //! Signals go only to children whose end this process has not yet been told of, so never to a process that got the same
 //! number later: the number is forgotten in the very step that learns of the end, on the one thread that sends signals.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read, Seek, SeekFrom};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::rc::Rc;
@@ -35,6 +36,8 @@ const LOG_LINES: usize = 12;
 struct Member {
     process: Process,
     run: Option<Run>,
+    /// Who restarts it. Two at once would wait for the same end, start two runs, and lose sight of the first.
+    restarting: Rc<tokio::sync::Mutex<()>>,
 }
 
 /// A started child.
@@ -71,6 +74,8 @@ pub struct Cluster {
     /// What it was founded as.
     pub manifest: Manifest,
     members: RefCell<BTreeMap<String, Member>>,
+    /// Nothing is started any more.
+    stopping: Cell<bool>,
     /// Held as long as the cluster is up.
     _lock: File,
 }
@@ -120,7 +125,8 @@ impl Cluster {
         let before = Manifest::read(&dir)?;
         let manifest = plan::reconcile(options, before.as_ref(), &dir)?;
         let processes = plan::members(&dir, &manifest, options).into_iter();
-        let members = processes.map(|(name, process)| (name, Member { process, run: None })).collect();
+        let idle = |process| Member { process, run: None, restarting: Rc::default() };
+        let members = processes.map(|(name, process)| (name, idle(process))).collect();
         plan::await_ports(&dir, &manifest, options.bind).await?;
         match &before {
             None => {
@@ -135,7 +141,13 @@ impl Cluster {
                 }
             }
         }
-        let cluster = Rc::new(Cluster { dir, manifest, members: RefCell::new(members), _lock: lock });
+        let cluster = Rc::new(Cluster {
+            dir,
+            manifest,
+            members: RefCell::new(members),
+            stopping: Cell::new(false),
+            _lock: lock,
+        });
         let started = tokio::select! {
             started = cluster.start_all() => started,
             () = stop => Err(UpFailure::Interrupted),
@@ -190,7 +202,12 @@ impl Cluster {
         let failed = |e| UpFailure::Io(member.process.log.clone(), e);
         fs::create_dir_all(member.process.log.parent().expect("a log lies in its member's directory"))
             .map_err(failed)?;
-        let log = OpenOptions::new().create(true).append(true).open(&member.process.log).map_err(failed)?;
+        let log = OpenOptions::new()
+            .create(true)
+            .append(true)
+            .mode(0o600)
+            .open(&member.process.log)
+            .map_err(failed)?;
         let log_start = log.metadata().map_err(failed)?.len();
         let mut child = Command::new(std::env::current_exe().map_err(failed)?)
             .args(&member.process.arguments)
@@ -296,10 +313,13 @@ impl Cluster {
                 }
             }
             Action::Restart => {
-                if !self.members.borrow().contains_key(name) {
-                    return Err(self.nobody(name));
-                }
+                let turn = self.members.borrow().get(name).map(|member| member.restarting.clone());
+                let turn = turn.ok_or_else(|| self.nobody(name))?;
+                let _turn = turn.lock().await;
                 self.drain(name).await;
+                if self.stopping.get() {
+                    return Err("the cluster is stopping".into());
+                }
                 self.spawn(name).map_err(|e| e.to_string())?;
                 self.reached(name, Progress::Ready).await.map_err(|e| e.to_string())?;
                 Ok(format!("{name} is up again"))
@@ -347,6 +367,7 @@ impl Cluster {
 
     /// Stops everything: first the gateways, which finish what clients wait for, then the nodes.
     pub async fn stop(&self) {
+        self.stopping.set(true);
         let names: Vec<String> = self.members.borrow().keys().cloned().collect();
         for kind in ['g', 'n'] {
             let of_kind = names.iter().filter(|name| name.starts_with(kind));

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use common::*;
 use dataplane::{Condition, Message, NodeId, Op, Query, RequestId};
 use server::board::NO_SHARD;
-use server::transport::greeting;
+use server::hello::{Greeting, Hello};
 
 const N1: NodeId = NodeId(1);
 
@@ -39,8 +39,11 @@ fn a_node_closes_a_connection_that_is_not_of_its_cluster_and_one_that_is_no_fram
     let cluster = Cluster::new();
     let address = cluster.addresses[&N1];
     let mut stranger = Peer::silent(address);
-    stranger.send(&greeting([8; 16], 0, gateway(), N1));
-    assert!(stranger.read().is_none());
+    let hello_of_another = Greeting::Hello(Hello { cluster: [8; 16], ..hello(N1, 0) });
+    stranger.stream.write_all(&hello_of_another.encode()).unwrap();
+    let mut said = Vec::new();
+    stranger.stream.read_to_end(&mut said).unwrap();
+    assert!(matches!(Greeting::decode(&said), Ok(Some((Greeting::Refused(_), _)))), "it says why");
     for bytes in [&b"POST / HTTP/1.1\r\nHost: x\r\n\r\n"[..], &[0xff; 64], &[0; 64], b"*1\r\n$4\r\nPING\r\n"]
     {
         let mut stream = TcpStream::connect(address).unwrap();
@@ -84,7 +87,7 @@ fn a_frame_cut_at_any_byte_leaves_the_node_as_it_was() {
     let cluster = Cluster::new();
     let op = Op::Put { key: (*b"cut").into(), value: vec![7; 64].into(), condition: Condition::Always };
     let write = frame(N1, Message::Write { request: RequestId { session: 1, number: 1 }, op });
-    let all = [bytes(&greeting(CLUSTER, 0, gateway(), N1)), bytes(&write)].concat();
+    let all = [Greeting::Hello(hello(N1, 0)).encode(), bytes(&write)].concat();
     for cut in 0..all.len() {
         let mut peer = Peer::silent(cluster.addresses[&N1]);
         peer.stream.write_all(&all[..cut]).unwrap();

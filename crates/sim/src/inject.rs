@@ -141,7 +141,7 @@ impl World<'_> {
                 let seat = self.seats_of(host).start + shard as usize;
                 self.may_damage(seat)?;
                 self.stop(host, Death::Kill, &format!("n{node} gets an empty disk"), down);
-                let disk = formatted(node, shard, Standing::Joining);
+                let disk = formatted(&self.options, node, shard, Standing::Joining);
                 if self.schedule.misdirects() {
                     disk.remember_before();
                 }

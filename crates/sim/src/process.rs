@@ -11,6 +11,7 @@ use engine::{Engine, Identity, Layout, Standing};
 use node::{Node, OpenError, StopError};
 use trace::{Actor, Kind};
 
+use crate::Options;
 use crate::checkers::{Finding, Sight, broken};
 use crate::clock::Clock;
 use crate::disk::Disk;
@@ -24,16 +25,23 @@ const WAL_BYTES: u64 = 32 << 10;
 /// How long a node that could not open its device waits before it tries again.
 const RETRY_OPEN: Micros = 40_000;
 
+/// Whose disk it is.
+fn identity(options: &Options, node: u32, shard: u32) -> Identity {
+    let (shards, members) = (options.shards, engine::members(1..=options.nodes));
+    Identity { cluster: CLUSTER, node, shard, shards, members }
+}
+
 /// A freshly formatted disk. Formatting is the same every time, so it is done once per thread.
-pub(crate) fn formatted(node: u32, shard: u32, standing: Standing) -> Disk {
+pub(crate) fn formatted(options: &Options, node: u32, shard: u32, standing: Standing) -> Disk {
+    type Key = (u32, u32, u32, u32, bool);
     thread_local! {
-        static BLANK: RefCell<BTreeMap<(u32, u32, bool), Disk>> = const { RefCell::new(BTreeMap::new()) };
+        static BLANK: RefCell<BTreeMap<Key, Disk>> = const { RefCell::new(BTreeMap::new()) };
     }
     let joining = standing == Standing::Joining;
     BLANK.with_borrow_mut(|blank| {
-        let disk = blank.entry((node, shard, joining)).or_insert_with(|| {
+        let disk = blank.entry((options.nodes, options.shards, node, shard, joining)).or_insert_with(|| {
             let disk = Disk::blank(DISK_BYTES);
-            let identity = Identity { cluster: CLUSTER, node, shard };
+            let identity = identity(options, node, shard);
             engine::format(&disk, &identity, standing, Layout { wal_bytes: WAL_BYTES })
                 .expect("a blank disk of this size can be formatted");
             disk
@@ -334,6 +342,7 @@ impl World<'_> {
         let config = node::Config {
             cluster: CLUSTER,
             shard,
+            shards: self.options.shards,
             node: node_id,
             members: (1..=self.options.nodes).map(NodeId).collect(),
             pid: life,
@@ -403,7 +412,7 @@ impl World<'_> {
     pub(crate) fn refuses_foreign_disk(&self, host: usize, other: usize) -> Result<(), String> {
         for (seat, foreign) in self.seats_of(host).zip(self.seats_of(other)) {
             let replica = &self.seats[seat];
-            let identity = Identity { cluster: CLUSTER, node: replica.node.0, shard: replica.shard };
+            let identity = identity(&self.options, replica.node.0, replica.shard);
             let disk = self.seats[foreign].disk.share();
             let opened = Engine::open(disk, &identity, self.mechanisms, &mut trace::Tracer::off());
             if opened.is_ok() {

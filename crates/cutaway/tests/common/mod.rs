@@ -237,6 +237,52 @@ impl Drop for Cluster {
     }
 }
 
+/// One process of a cluster, started without `up`; it is ended with the test, whatever happens.
+pub struct Process(Child);
+
+impl Process {
+    /// Starts it and waits until it is ready.
+    pub fn start<A: AsRef<std::ffi::OsStr>>(arguments: &[A]) -> Process {
+        Process::try_start(arguments).unwrap_or_else(|(_, said)| panic!("it is not ready: {said}"))
+    }
+
+    /// Starts it; its exit code and what it said, if it ends without being ready.
+    pub fn try_start<A: AsRef<std::ffi::OsStr>>(arguments: &[A]) -> Result<Process, (Option<i32>, String)> {
+        let mut child = program()
+            .args(arguments)
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut line = String::new();
+        BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
+        if line.is_empty() {
+            let output = child.wait_with_output().unwrap();
+            return Err((output.status.code(), String::from_utf8(output.stderr).unwrap()));
+        }
+        assert!(line.starts_with("ready "), "{line:?}");
+        // Somebody has to read it, or the process would block.
+        let mut stderr = child.stderr.take().unwrap();
+        std::thread::spawn(move || std::io::copy(&mut stderr, &mut std::io::sink()));
+        Ok(Process(child))
+    }
+
+    /// Ends it as an operator does.
+    pub fn stop(mut self) {
+        signal(self.0.id() as i32, Signal::TERM);
+        let status = eventually("it stops", || self.0.try_wait().unwrap());
+        assert_eq!(status.code(), Some(0));
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
 /// Signals a process that this test started, directly or through `up`.
 pub fn signal(pid: i32, signal: Signal) {
     // An error means that it has ended already.

@@ -17,8 +17,9 @@ use crate::types::{Identity, Lsn, Seq, Standing, UNIT};
 
 /// "CUTA", read as a little-endian number.
 pub const MAGIC: u32 = u32::from_le_bytes(*b"CUTA");
-/// Raised when the meaning of any byte changes; other versions are refused.
-pub const VERSION: u16 = 2;
+/// Raised when the meaning of any byte changes; other versions are refused. Magic number, CRC and version themselves stay
+/// where they are, so that each version can say which other one it met.
+pub const VERSION: u16 = 3;
 /// Byte offsets of the two slots.
 pub const SLOTS: [u64; 2] = [0, 4096];
 /// Byte offset of the WAL ring.
@@ -30,10 +31,10 @@ const _: () = assert!(Superblock::BYTES <= SLOT_BYTES && SLOTS[1] + UNIT <= WAL_
 
 table! {
     /// One superblock slot. Zeros follow up to the end of its sector.
-    Superblock 160 {
+    Superblock 172 {
         0 magic: u32, "\"CUTA\"";
         4 crc: u32, "CRC-32C of bytes 8 to 511";
-        8 version: u16, "format version, 2";
+        8 version: u16, "format version, 3";
         10 standing: u16, "1 founding, 2 joining, 3 member";
         12 unit: u32, "allocation unit in bytes, 512";
         16 generation: u64, "the valid slot with the greater generation counts";
@@ -55,6 +56,8 @@ table! {
         136 life_start: u64, "lsn at which this life begins; records from there on of other lives were discarded";
         144 owed_epoch: u64, "epoch of the last entry that this device had, if it lost some of them to damage";
         152 owed_seq: u64, "seq of that entry";
+        160 members: u64, "the nodes with a replica of the shard: bit n - 1 stands for node n";
+        168 shards: u32, "how many shards the cluster has";
     }
 }
 
@@ -66,7 +69,9 @@ impl Superblock {
         long_enough(bytes, SLOT_BYTES)?;
         let s = Superblock::get(bytes)?;
         check_crc(&bytes[..SLOT_BYTES])?;
-        check_field(s.version == VERSION, "version", s.version.into())?;
+        if s.version != VERSION {
+            return Err(DecodeError::OtherVersion { found: s.version });
+        }
         check_field((1..=3).contains(&s.standing), "standing", s.standing.into())?;
         check_field(u64::from(s.unit) == UNIT, "unit", s.unit.into())?;
         check_field(s.wal_offset == WAL_OFFSET, "wal_offset", s.wal_offset)?;
@@ -88,6 +93,7 @@ impl Superblock {
         ]) {
             check_field(counter < 1 << 62, name, counter)?;
         }
+        check_field(s.identity().is_possible(), "members", s.members)?;
         Ok(s)
     }
 
@@ -106,7 +112,8 @@ impl Superblock {
 
     /// Whose device it is.
     pub fn identity(&self) -> Identity {
-        Identity { cluster: self.cluster, node: self.node, shard: self.shard }
+        let &Superblock { cluster, node, shard, shards, members, .. } = self;
+        Identity { cluster, node, shard, shards, members }
     }
 
     /// The last chunk of the checkpoint.

@@ -16,7 +16,7 @@ use engine::{Condition, Device, Engine, Identity, Layout, Op, RecoveryReport, Se
 use trace::{Mechanisms, Tracer};
 
 pub const SECTOR: usize = 512;
-pub const ME: Identity = Identity { cluster: [7; 16], node: 1, shard: 0 };
+pub const ME: Identity = Identity { cluster: [7; 16], node: 1, shard: 0, shards: 2, members: 0b111 };
 pub const TINY: Layout = Layout { wal_bytes: 16 << 10 };
 pub const TINY_BYTES: u64 = 256 << 10;
 

@@ -13,7 +13,8 @@ use trace::{Mechanisms, Tracer};
 
 use super::disk::{Disk, SECTOR, State};
 
-pub(crate) const IDENTITY: Identity = Identity { cluster: [7; 16], node: 1, shard: 0 };
+pub(crate) const IDENTITY: Identity =
+    Identity { cluster: [7; 16], node: 1, shard: 0, shards: 1, members: 0b111 };
 /// The smallest ring there is, so that it wraps soon.
 const WAL_BYTES: u64 = 16 * SECTOR as u64;
 /// The smallest device with that ring, and a little.

@@ -14,9 +14,10 @@ use std::time::{Duration, Instant};
 use dataplane::{Address, Frame, GatewayId, Message, NodeId, ShardId, wire};
 use engine::Standing;
 use server::child::Cut;
+use server::founding;
 use server::gateway_host::{self, GatewayOptions};
+use server::hello::{Greeting, Hello};
 use server::node_host::{self, NodeOptions};
-use server::{founding, transport};
 use tokio::sync::watch;
 
 /// Far longer than anything takes; only a test that hangs gets there.
@@ -94,7 +95,8 @@ impl Cluster {
         let home = tempfile::tempdir().unwrap();
         let addresses: BTreeMap<_, _> = (1..=3).map(|n| (NodeId(n), free_address())).collect();
         for &node in addresses.keys() {
-            let identity = founding::identity(CLUSTER, node, 0);
+            let members: Vec<_> = addresses.keys().copied().collect();
+            let identity = founding::identity(CLUSTER, node, &members, 0, 1);
             let path = home.path().join(format!("{node}.img"));
             founding::create(&path, 96 << 20, &identity, Standing::Founding).unwrap();
         }
@@ -138,11 +140,15 @@ impl Cluster {
     }
 }
 
+fn texts(addresses: &BTreeMap<NodeId, SocketAddr>) -> BTreeMap<NodeId, String> {
+    addresses.iter().map(|(node, address)| (*node, address.to_string())).collect()
+}
+
 fn start_node(node: NodeId, addresses: &BTreeMap<NodeId, SocketAddr>, image: PathBuf) -> Host {
     let options = NodeOptions {
         cluster: CLUSTER,
         node,
-        nodes: addresses.clone(),
+        nodes: texts(addresses),
         listen: addresses[&node],
         images: vec![image],
         cache_bytes: 4 << 20,
@@ -156,8 +162,8 @@ fn start_gateway(nodes: &BTreeMap<NodeId, SocketAddr>, redis: SocketAddr, http: 
     let options = GatewayOptions {
         cluster: CLUSTER,
         gateway: 1,
-        nodes: nodes.clone(),
-        shards: 1,
+        nodes: texts(nodes),
+        shards: None,
         redis,
         http,
         host_names: Vec::new(),
@@ -185,8 +191,18 @@ impl Peer {
     /// A gateway's connection about `shard`, which has greeted.
     pub fn gateway(to: SocketAddr, node: NodeId, shard: ShardId) -> Peer {
         let mut peer = Peer::silent(to);
-        peer.send(&transport::greeting(CLUSTER, shard, gateway(), node));
-        peer
+        peer.stream.write_all(&Greeting::Hello(hello(node, shard)).encode()).unwrap();
+        loop {
+            if let Some((greeting, bytes)) = Greeting::decode(&peer.read).unwrap() {
+                assert!(matches!(greeting, Greeting::Hello(_)), "{greeting:?}");
+                peer.read.drain(..bytes);
+                return peer;
+            }
+            let mut some = [0; 4096];
+            let read = peer.stream.read(&mut some).unwrap();
+            assert!(read > 0, "the node answers");
+            peer.read.extend_from_slice(&some[..read]);
+        }
     }
 
     /// Sends a frame.
@@ -219,6 +235,13 @@ impl Peer {
             }
         }
     }
+}
+
+/// What that gateway says to a node first.
+pub fn hello(to: NodeId, shard: ShardId) -> Hello {
+    let members = (1..=3).map(NodeId).collect();
+    let (from, to) = (gateway(), Address::Node(to));
+    Hello { cluster: CLUSTER, images: None, from, to, shard, shards: None, members }
 }
 
 /// The gateway that scripted peers say they are.
