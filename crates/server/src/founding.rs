@@ -8,7 +8,7 @@
 //! is a founding image with an empty log, or not even formatted: then nobody can have been told that anything is stored.
 //! Everything else without a manifest is somebody's data, and is left alone.
 
-use std::fs;
+use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
 

@@ -290,11 +290,12 @@ async fn readyz(State(app): State<App>) -> Response {
         return not("ready", vec!["the gateway is stopping".into()]);
     };
     let shards = status["shards"].as_array().cloned().unwrap_or_default();
-    let reasons: Vec<_> = shards
-        .iter()
-        .filter(|shard| shard["primary"].is_null())
-        .map(|shard| format!("shard {} has no primary that serves", shard["shard"]))
-        .collect();
+    let without = shards.iter().filter(|shard| shard["primary"].is_null());
+    let mut reasons: Vec<_> =
+        without.map(|shard| format!("shard {} has no primary that serves", shard["shard"])).collect();
+    if shards.is_empty() {
+        reasons.extend(status["problems"][0].as_str().map(String::from));
+    }
     if reasons.is_empty() {
         reply_json(StatusCode::OK, json!({ "ready": true, "reasons": [] }))
     } else {
