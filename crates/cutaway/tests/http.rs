@@ -410,7 +410,7 @@ fn wrong(answer: &Answer, method: &str, status: u16, wanted: &str) -> Vec<String
     for part in wanted.split('|').filter(|part| !part.is_empty()) {
         let held = match part {
             "100" => answer.asked,
-            _ if part.starts_with('=') => answer.body == part[1..].as_bytes(),
+            _ if part.starts_with('=') => answer.body == part.as_bytes()[1..],
             _ => match part.split_once(": ").filter(|(name, _)| !name.contains(['"', ' '])) {
                 Some((name, value)) => answer.header(name).is_some_and(|found| found.starts_with(value)),
                 None => answer.text().contains(part),

@@ -24,7 +24,10 @@ pub const NO_SHARD: ShardId = ShardId::MAX;
 
 /// The status of each replica of this process.
 #[derive(Clone)]
-pub struct Board(Arc<[Mutex<Option<(NodeStatus, Usage)>>]>);
+pub struct Board(Arc<[Mutex<Option<Said>>]>);
+
+/// What a replica said of itself last.
+type Said = (NodeStatus, Usage);
 
 impl Board {
     /// A board on which nobody has said anything.

@@ -7,7 +7,7 @@
 use std::sync::Arc;
 
 use dataplane::{Address, Epoch, Frame, GatewayId, Message, Micros, NodeId};
-use engine::{Engine, Identity, Owner, Standing};
+use engine::{Engine, Owner, Standing};
 use trace::Kind;
 
 use crate::checkers::broken;
@@ -141,7 +141,7 @@ impl World<'_> {
                 let seat = self.seats_of(host).start + shard as usize;
                 self.may_damage(seat)?;
                 self.stop(host, Death::Kill, &format!("n{node} gets an empty disk"), down);
-                let disk = formatted(&self.options, node, shard, Standing::Joining);
+                let disk = formatted(self.options, node, shard, Standing::Joining);
                 if self.schedule.misdirects() {
                     disk.remember_before();
                 }
@@ -314,7 +314,7 @@ impl World<'_> {
         let replica = &self.seats[seat];
         let disk = replica.disk.clone();
         disk.heal();
-        let identity = Identity { cluster: CLUSTER, node: replica.node.0, shard: replica.shard };
+        let identity = crate::process::identity(self.options, replica.node.0, replica.shard);
         let opened = Engine::open(disk, &identity, self.mechanisms, &mut trace::Tracer::off());
         opened.is_ok_and(|(engine, report)| {
             let readable = |owner: &Owner| match owner {

@@ -26,7 +26,7 @@ const WAL_BYTES: u64 = 32 << 10;
 const RETRY_OPEN: Micros = 40_000;
 
 /// Whose disk it is.
-fn identity(options: &Options, node: u32, shard: u32) -> Identity {
+pub(crate) fn identity(options: &Options, node: u32, shard: u32) -> Identity {
     let (shards, members) = (options.shards, engine::members(1..=options.nodes));
     Identity { cluster: CLUSTER, node, shard, shards, members }
 }
@@ -412,7 +412,7 @@ impl World<'_> {
     pub(crate) fn refuses_foreign_disk(&self, host: usize, other: usize) -> Result<(), String> {
         for (seat, foreign) in self.seats_of(host).zip(self.seats_of(other)) {
             let replica = &self.seats[seat];
-            let identity = identity(&self.options, replica.node.0, replica.shard);
+            let identity = identity(self.options, replica.node.0, replica.shard);
             let disk = self.seats[foreign].disk.share();
             let opened = Engine::open(disk, &identity, self.mechanisms, &mut trace::Tracer::off());
             if opened.is_ok() {

@@ -199,7 +199,7 @@ impl<'a> World<'a> {
                 armed: None,
             });
             for shard in 0..self.options.shards {
-                let disk = crate::process::formatted(&self.options, node, shard, engine::Standing::Founding);
+                let disk = crate::process::formatted(self.options, node, shard, engine::Standing::Founding);
                 if self.schedule.misdirects() {
                     disk.remember_before();
                 }

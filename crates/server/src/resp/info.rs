@@ -19,7 +19,7 @@ impl Connection {
         let all = |section: &Bytes| matches!(&section[..], b"all" | b"default" | b"everything");
         let all = sections.is_empty() || sections.iter().any(all);
         let wanted = |section: &&str| all || sections.iter().any(|s| s == section.as_bytes());
-        let sections: Vec<&str> = SECTIONS.into_iter().filter(|section| wanted(&section)).collect();
+        let sections: Vec<&str> = SECTIONS.into_iter().filter(|section| wanted(section)).collect();
         let count =
             sections.contains(&"keyspace") && self.core.borrow().view().iter().all(|s| s.primary.is_some());
         let core = self.core.clone();
