@@ -59,7 +59,8 @@ impl Cluster {
         let devices: Vec<Memory> = (1..=3)
             .map(|node| {
                 let device = Memory(Rc::new(RefCell::new(vec![0; 256 << 10])));
-                let identity = Identity { cluster: CLUSTER, node, shard: 0 };
+                let members = engine::members(1..=3);
+                let identity = Identity { cluster: CLUSTER, node, shard: 0, shards: 1, members };
                 engine::format(&device, &identity, Standing::Founding, Layout { wal_bytes: WAL_BYTES })
                     .unwrap();
                 device
@@ -85,6 +86,7 @@ impl Cluster {
             cluster: CLUSTER,
             shard: 0,
             node: NodeId(node),
+            shards: 1,
             members: (1..=3).map(NodeId).collect(),
             pid: 1,
             life: self.now,
