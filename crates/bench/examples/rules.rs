@@ -82,8 +82,10 @@ impl World {
             let (members, timing) = (members.clone(), dataplane::Timing::default());
             let cache_bytes = 64 << 20;
             let (cluster, shard, shards, pid, life) = (CLUSTER, 0, 1, 1, 1);
-            let config =
-                Config { cluster, shard, shards, node, members, pid, life, mechanisms, timing, cache_bytes };
+            let limits = dataplane::Limits::default();
+            let config = Config {
+                cluster, shard, shards, node, members, pid, life, mechanisms, timing, limits, cache_bytes,
+            };
             engine::format(&device, &config.identity(), Standing::Member, Layout::default())
                 .expect("it is new");
             Node::open(device, config, &mut t).expect("it is formatted").0
@@ -97,6 +99,8 @@ impl World {
             seed: 1,
             mechanisms,
             timing: gateway::Timing::default(),
+            limits: dataplane::Limits::default(),
+            in_flight_max: gateway::IN_FLIGHT_MAX,
         };
         let mut world =
             World { gateway: Gateway::new(config, 0), nodes, t, now: 0, token: 0, nanos: Default::default() };

@@ -8,7 +8,8 @@ use clap::Args;
 use indicatif::{ProgressBar, ProgressStyle};
 use lab::why::Shrunk;
 use serde_json::json;
-use sim::{Options, Report, Violation};
+use sim::coverage::Row;
+use sim::{Coverage, Options, Report, Violation};
 use trace::Mechanism;
 
 use crate::failure::{Failure, me, quote, say};
@@ -41,6 +42,10 @@ pub struct Sim {
     /// Leaves out of the first schedule with a violation whatever it does not need, and tells the rest
     #[arg(long)]
     shrink: bool,
+    /// Tells how often everything happened that a run can come across: each mechanism that had to stop something, each
+    /// kind of message lost, doubled and overtaken, each fault, recovery and event; and what never did
+    #[arg(long)]
+    coverage: bool,
     /// Prints the result as one line of JSON
     #[arg(long)]
     json: bool,
@@ -61,7 +66,8 @@ impl Sim {
             Mechanism::from_id(id).ok_or_else(|| Failure::usage(format!("there is no mechanism {id}")))
         };
         let without = self.without.iter().map(named).collect::<Result<Vec<_>, _>>()?;
-        let options = Options { nodes: self.nodes, shards: self.shards, without, ..Options::default() };
+        let (nodes, shards, coverage) = (self.nodes, self.shards, self.coverage);
+        let options = Options { nodes, shards, without, coverage, ..Options::default() };
         let bar = ProgressBar::new(if self.seed.is_some() { 1 } else { self.seeds });
         let style =
             ProgressStyle::with_template("{bar:30} {human_pos}/{human_len} {per_sec}, {eta} left {msg}");
@@ -91,6 +97,11 @@ impl Sim {
                 "operations": summary.operations, "unknown": summary.unknown, "failovers": summary.failovers,
                 "virtual_seconds": summary.micros / 1_000_000, "faults": summary.faults,
             });
+            if self.coverage {
+                let rows = summary.coverage.rows();
+                let row = |row: &Row| json!({ "group": row.group, "entry": row.entry, "count": row.count });
+                line["coverage"] = rows.iter().map(row).collect();
+            }
             if let Some((seed, v)) = violation {
                 line["violation"] = json!({
                     "seed": seed, "invariant": v.invariant, "promise": v.promise, "checker": v.checker,
@@ -109,6 +120,9 @@ impl Sim {
                 summary.failovers
             ));
             say(format!("faults: {}", told(&summary.faults)));
+            if self.coverage {
+                tell_coverage(&summary.coverage);
+            }
         }
         match violation {
             None => {
@@ -169,6 +183,26 @@ impl Sim {
 
 fn told(faults: &BTreeMap<&'static str, u64>) -> String {
     faults.iter().map(|(kind, n)| format!("{kind} {n}")).collect::<Vec<_>>().join(", ")
+}
+
+/// A table of what happened, and a line of what never did.
+fn tell_coverage(coverage: &Coverage) {
+    let rows = coverage.rows();
+    let wide = rows.iter().map(|row| row.entry.len()).max().unwrap_or(0);
+    let mut group = "";
+    for row in &rows {
+        if row.group != group {
+            say(format!("\n{}", row.group));
+        }
+        group = row.group;
+        say(format!("  {:<wide$} {:>12}", row.entry, row.count));
+    }
+    let never = rows.iter().filter(|row| row.count == 0);
+    let never: Vec<String> = never.map(|row| format!("{}: {}", row.group, row.entry)).collect();
+    say(format!(
+        "\nnever in these schedules: {}",
+        if never.is_empty() { "nothing".into() } else { never.join(", ") }
+    ));
 }
 
 fn tell(report: Option<&Report>, violation: &Violation) {

@@ -14,7 +14,7 @@ use crate::types::*;
 /// Without it: (1) n1 leads epoch 1 and is paused; (2) n2 and n3 promise epoch 2, n2 commits x=2; (3) n1 wakes and
 /// replicates x=3 in epoch 1; (4) n3 appends and acknowledges; (5) two clients were told two truths.
 pub fn epoch_fence(on: Mechanisms, promised: Epoch, epoch: Epoch) -> bool {
-    !on.has(M::EpochFence) || epoch >= promised
+    !on.stops(M::EpochFence, epoch < promised)
 }
 
 /// `one-candidate-per-epoch`: may `asked` be promised?
@@ -22,7 +22,7 @@ pub fn epoch_fence(on: Mechanisms, promised: Epoch, epoch: Epoch) -> bool {
 /// Without it: (1) n1 and n2 both stand for epoch 2; (2) n3 promises it to n1, then to n2; (3) both have a majority, and
 /// one epoch has two primaries that give one seq two contents.
 pub fn one_candidate_per_epoch(on: Mechanisms, promised: Epoch, asked: Epoch) -> bool {
-    if on.has(M::OneCandidatePerEpoch) { asked > promised } else { asked >= promised }
+    asked >= promised && !on.stops(M::OneCandidatePerEpoch, asked == promised)
 }
 
 /// `durable-promise`: must the promise be on the device before it is answered?
@@ -30,14 +30,14 @@ pub fn one_candidate_per_epoch(on: Mechanisms, promised: Epoch, asked: Epoch) ->
 /// Without it: (1) n3 promises epoch 2 to n2; (2) n3 loses power and forgets; (3) n3 acknowledges an entry of n1 in
 /// epoch 1, which n2, leading epoch 2 by n3's promise, does not have.
 pub fn durable_promise(on: Mechanisms) -> bool {
-    on.has(M::DurablePromise)
+    on.stops(M::DurablePromise, true)
 }
 
 /// `promise-majority`: do `have` of `members` promises make a primary?
 ///
 /// Without it a candidate leads by its own promise: two partitions get two primaries.
 pub fn promise_majority(on: Mechanisms, have: usize, members: usize) -> bool {
-    if on.has(M::PromiseMajority) { have >= majority(members) } else { have >= 1 }
+    have >= 1 && !on.stops(M::PromiseMajority, have < majority(members))
 }
 
 /// `tail-with-promise`: the log tail that answers a promise.
@@ -45,7 +45,7 @@ pub fn promise_majority(on: Mechanisms, have: usize, members: usize) -> bool {
 /// Without it the tail is the one last reported, before the promise: (1) n2 reports a tail at 5; (2) n1 commits 6 with
 /// n2; (3) n2 promises to n3, which compares itself with 5 and leads without entry 6.
 pub fn tail_with_promise(on: Mechanisms, now: Tail, reported_before: Tail) -> Tail {
-    if on.has(M::TailWithPromise) { now } else { reported_before }
+    if on.stops(M::TailWithPromise, now != reported_before) { now } else { reported_before }
 }
 
 /// `most-complete-log`: does a promiser with log `theirs` support a candidate with log `own`?
@@ -53,7 +53,7 @@ pub fn tail_with_promise(on: Mechanisms, now: Tail, reported_before: Tail) -> Ta
 /// Without it: (1) n1 commits entry 5 with n2; (2) n1 dies, n3 (log up to 4) gets n2's promise; (3) n3 writes another
 /// entry 5: the acknowledged one is lost.
 pub fn most_complete_log(on: Mechanisms, own: Tail, theirs: Tail) -> bool {
-    !on.has(M::MostCompleteLog) || own >= theirs
+    !on.stops(M::MostCompleteLog, own < theirs)
 }
 
 /// `majority-commit`: how far is the log durable on enough replicas? `durable` holds each replica's mark, the
@@ -63,12 +63,10 @@ pub fn most_complete_log(on: Mechanisms, own: Tail, theirs: Tail) -> bool {
 /// Without the majority the primary counts alone, and its entry dies with it.
 pub fn majority_commit(on: Mechanisms, durable: &[Seq]) -> Seq {
     let own = durable[0];
-    if !on.has(M::MajorityCommit) {
-        return own;
-    }
     let mut marks = durable.to_vec();
     marks.sort_unstable_by(|a, b| b.cmp(a));
-    own.min(marks[majority(marks.len()) - 1])
+    let counted = marks[majority(marks.len()) - 1];
+    if on.stops(M::MajorityCommit, own > counted) { counted } else { own }
 }
 
 /// `durable-ack`: what may be spoken of as durable, after a sync (`synced` is its receipt) or before one (`None`).
@@ -76,7 +74,7 @@ pub fn majority_commit(on: Mechanisms, durable: &[Seq]) -> Seq {
 /// Positions and seqs are the engine's: `appended` is what it has taken, durable or not. See [`crate::durable`] for
 /// the schedule.
 pub fn durable_ack(on: Mechanisms, synced: Option<(u64, Seq)>, appended: (u64, Seq)) -> Option<Durable> {
-    let proof = if on.has(M::DurableAck) { synced } else { Some(appended) };
+    let proof = if on.stops(M::DurableAck, synced != Some(appended)) { synced } else { Some(appended) };
     proof.map(|(position, seq)| Durable::minted(position, seq))
 }
 
@@ -86,7 +84,7 @@ pub fn durable_ack(on: Mechanisms, synced: Option<(u64, Seq)>, appended: (u64, S
 /// Without it: a backup that missed entry 4 appends entry 5 in its place, acknowledges 5, and has a hole or another
 /// content where the majority was counted.
 pub fn log_matching(on: Mechanisms, own: Option<Epoch>, prev: Tail) -> bool {
-    !on.has(M::LogMatching) || own == Some(prev.epoch)
+    !on.stops(M::LogMatching, own != Some(prev.epoch))
 }
 
 /// `truncate-on-conflict`: does an entry of another epoch at the same seq have to go?
@@ -94,7 +92,7 @@ pub fn log_matching(on: Mechanisms, own: Option<Epoch>, prev: Tail) -> bool {
 /// Without it: (1) n1 appends 5a alone and dies; (2) n2 commits 5b with n3; (3) n1 comes back, keeps 5a, acknowledges
 /// 5b, and leads one day with 5a.
 pub fn truncate_on_conflict(on: Mechanisms) -> bool {
-    on.has(M::TruncateOnConflict)
+    on.stops(M::TruncateOnConflict, true)
 }
 
 /// `truncate-only-on-conflict`: from where must the log be cut, if the first conflicting entry is `conflict` and the
@@ -103,7 +101,8 @@ pub fn truncate_on_conflict(on: Mechanisms) -> bool {
 /// Without it: (1) a backup has acknowledged 4 and 5; (2) a late copy of the message with 4 arrives; (3) the backup cuts
 /// after 4, and 5, counted for the majority, is gone.
 pub fn truncate_only_on_conflict(on: Mechanisms, conflict: Option<Seq>, prev: Seq, last: Seq) -> Option<Seq> {
-    if on.has(M::TruncateOnlyOnConflict) { conflict } else { Some(prev + 1).filter(|from| *from <= last) }
+    let all_behind = Some(prev + 1).filter(|from| *from <= last);
+    if on.stops(M::TruncateOnlyOnConflict, conflict != all_behind) { conflict } else { all_behind }
 }
 
 /// `commit-within-match`: how far a backup may commit, told `commit`, knowing that its log matches up to `matched`.
@@ -111,7 +110,8 @@ pub fn truncate_only_on_conflict(on: Mechanisms, conflict: Option<Seq>, prev: Se
 /// Without it: (1) a backup has an uncommitted 5a of an old epoch; (2) an empty message that matches at 3 says "5 is
 /// committed"; (3) the backup applies 5a where the majority has 5b.
 pub fn commit_within_match(on: Mechanisms, commit: Seq, matched: Seq, last: Seq) -> Seq {
-    commit.min(if on.has(M::CommitWithinMatch) { matched } else { last })
+    let told = commit.min(last);
+    if on.stops(M::CommitWithinMatch, told > matched) { matched } else { told }
 }
 
 /// `own-epoch-commit`: may the entry at the counted mark be committed by counting?
@@ -119,7 +119,7 @@ pub fn commit_within_match(on: Mechanisms, commit: Seq, matched: Seq, last: Seq)
 /// Without it (Raft, section 5.4.2, figure 8): (1) an entry of epoch 2 reaches a majority in epoch 4 and is answered;
 /// (2) a replica that missed it, but has an entry of epoch 3, is the more complete one, leads epoch 5 and removes it.
 pub fn own_epoch_commit(on: Mechanisms, entry: Option<Epoch>, current: Epoch) -> bool {
-    !on.has(M::OwnEpochCommit) || entry == Some(current)
+    !on.stops(M::OwnEpochCommit, entry != Some(current))
 }
 
 /// `ack-bound-to-epoch`: does an acknowledgement of `acked` count in epoch `current`?
@@ -127,7 +127,7 @@ pub fn own_epoch_commit(on: Mechanisms, entry: Option<Epoch>, current: Epoch) ->
 /// Without it: (1) n3 acknowledges 5a in epoch 1, the frame is slow; (2) n3's 5a is removed in epoch 2; (3) n1 leads
 /// epoch 3 with its own 5, counts the old frame, and answers with a majority that does not exist.
 pub fn ack_bound_to_epoch(on: Mechanisms, acked: Epoch, current: Epoch) -> bool {
-    if on.has(M::AckBoundToEpoch) { acked == current } else { acked <= current }
+    acked <= current && !on.stops(M::AckBoundToEpoch, acked < current)
 }
 
 /// `unproven-log-does-not-vote`: may this replica promise and acknowledge?
@@ -135,21 +135,21 @@ pub fn ack_bound_to_epoch(on: Mechanisms, acked: Epoch, current: Epoch) -> bool 
 /// Without it: (1) n1 commits 5 with n2; (2) n2's disk is replaced by an empty one; (3) n2 promises to n3, whose empty
 /// log is complete enough for the two of them.
 pub fn unproven_log_does_not_vote(on: Mechanisms, proof: Proof) -> bool {
-    !on.has(M::UnprovenLogDoesNotVote) || proof == Proof::Proven
+    !on.stops(M::UnprovenLogDoesNotVote, proof != Proof::Proven)
 }
 
 /// `apply-only-committed`: how far may a replica apply?
 ///
 /// Without it a read shows a value that a takeover then removes.
 pub fn apply_only_committed(on: Mechanisms, commit: Seq, last: Seq) -> Seq {
-    if on.has(M::ApplyOnlyCommitted) { commit } else { last }
+    if on.stops(M::ApplyOnlyCommitted, last > commit) { commit } else { last }
 }
 
 /// `read-confirmation`: must a read wait until a majority has confirmed the epoch?
 ///
 /// Without it a paused primary that wakes up answers from the past, after its successor has acknowledged newer writes.
 pub fn read_confirmation(on: Mechanisms) -> bool {
-    on.has(M::ReadConfirmation)
+    on.stops(M::ReadConfirmation, true)
 }
 
 /// `request-dedup`: must an entry whose request has taken effect already be skipped?
@@ -157,35 +157,35 @@ pub fn read_confirmation(on: Mechanisms) -> bool {
 /// Without it: (1) a put is committed, its answer is lost; (2) another client overwrites the value; (3) the gateway
 /// sends the put again, and the old value is back.
 pub fn request_dedup(on: Mechanisms, seen: bool) -> bool {
-    on.has(M::RequestDedup) && seen
+    on.stops(M::RequestDedup, seen)
 }
 
 /// `dedup-survives-failover`: does this replica note the results of what it applies?
 ///
 /// Without it only the primary does: after a failover the new one knows no request, and the retry takes effect again.
 pub fn dedup_survives_failover(on: Mechanisms, primary: bool) -> bool {
-    on.has(M::DedupSurvivesFailover) || primary
+    primary || on.stops(M::DedupSurvivesFailover, true)
 }
 
 /// `atomic-state-transfer`: may a state be used after the chunk `last_chunk` says?
 ///
 /// Without it a receiver counts as proven from the first piece on, and can be elected with half a state.
 pub fn atomic_state_transfer(on: Mechanisms, last_chunk: bool) -> bool {
-    !on.has(M::AtomicStateTransfer) || last_chunk
+    !on.stops(M::AtomicStateTransfer, !last_chunk)
 }
 
 /// `epoch-marker`: does a new primary append an entry of its own?
 ///
 /// Without it, what it inherited stays uncommitted until a client writes, and reads wait for that.
 pub fn epoch_marker(on: Mechanisms) -> bool {
-    on.has(M::EpochMarker)
+    on.stops(M::EpochMarker, true)
 }
 
 /// `backpressure`: is there room for another entry when `waiting` are not applied yet?
 ///
 /// Without it a primary whose backups are slow keeps everything in memory that it is sent.
 pub fn backpressure(on: Mechanisms, waiting: u64, max: u64) -> bool {
-    !on.has(M::Backpressure) || waiting < max
+    !on.stops(M::Backpressure, waiting >= max)
 }
 
 /// `frame-identity`: is this frame meant for `me` in this cluster and shard?
@@ -198,7 +198,8 @@ pub fn frame_identity(
     shard: ShardId,
     me: Address,
 ) -> bool {
-    !on.has(M::FrameIdentity) || (frame.cluster == *cluster && frame.shard == shard && frame.to == me)
+    let foreign = frame.cluster != *cluster || frame.shard != shard || frame.to != me;
+    !on.stops(M::FrameIdentity, foreign)
 }
 
 /// The smallest number of replicas of which any two sets share one.

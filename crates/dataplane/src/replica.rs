@@ -39,6 +39,8 @@ pub struct Config {
     pub mechanisms: Mechanisms,
     /// How long it waits for what.
     pub timing: Timing,
+    /// How much it remembers of requests.
+    pub limits: Limits,
     /// The host's process id, shown in status.
     pub pid: u32,
     /// A random number of this life of the replica: names what must not be taken for an earlier life's.
@@ -246,7 +248,7 @@ pub struct Replica {
 impl Replica {
     /// A backup, with what its device still knew. The log's last epoch counts as promised: its primary was followed.
     pub fn restore(config: Config, restored: Restored) -> Result<Replica, wire::WireError> {
-        let state = HostState::decode(&restored.host_state)?;
+        let state = HostState::decode(&restored.host_state, config.limits)?;
         let mut log = LogShape::new(Tail { epoch: state.last_epoch, seq: restored.checkpoint });
         restored.entries.iter().for_each(|(epoch, _)| {
             log.append(*epoch);
@@ -573,6 +575,11 @@ impl Replica {
     /// Is its log proven?
     pub fn is_proven(&self) -> bool {
         self.proven
+    }
+
+    /// What it remembers of requests.
+    pub fn sessions(&self) -> &Sessions {
+        &self.sessions
     }
 
     /// Who it is, and how patient.

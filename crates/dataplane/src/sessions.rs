@@ -5,8 +5,8 @@
 //! every replica keeps a table of results, filled **in log order as entries are applied**. So the table is the same on
 //! every replica at the same seq, survives failover without a message, and travels in checkpoints and transfers.
 //!
-//! The table is bounded twice, by rules of the log alone: at most [`SESSIONS_MAX`] sessions (the one whose last entry is
-//! the oldest goes first) and [`WINDOW`] numbers in each. Whoever falls out is told so, never guessed about.
+//! The table is bounded twice, by rules of the log alone: at most [`Limits::sessions`] sessions (the one whose last entry
+//! is the oldest goes first) and [`Limits::window`] numbers in each. Whoever falls out is told so, never guessed about.
 
 use std::collections::{BTreeMap, VecDeque};
 
@@ -16,10 +16,6 @@ use crate::guard;
 use crate::types::*;
 use crate::wire::{Code, WireError};
 
-/// Most sessions remembered at a time.
-pub const SESSIONS_MAX: usize = 64;
-/// How far below the highest number seen a number may be and still be told apart from a repetition.
-pub const WINDOW: u64 = 1024;
 /// No session comes to so many requests: a greater number is not one of ours.
 const NUMBER_MAX: u64 = 1 << 62;
 
@@ -41,7 +37,7 @@ struct Session {
     results: Results,
 }
 
-/// What came of the last [`WINDOW`] numbers.
+/// What came of the last numbers.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Default)]
 struct Results {
     /// The number of the first outcome.
@@ -55,19 +51,22 @@ impl Results {
         *self.outcomes.get(usize::try_from(number.checked_sub(self.first)?).ok()?)?
     }
 
-    fn insert(&mut self, number: u64, outcome: Outcome) {
+    fn insert(&mut self, number: u64, outcome: Outcome, window: u64) {
         if number > NUMBER_MAX {
             return;
         }
-        let first = (number + 1).saturating_sub(WINDOW).max(self.first);
-        let left = (first - self.first).min(self.outcomes.len() as u64);
-        self.outcomes.drain(..left as usize);
-        self.first = first;
-        let Some(at) = number.checked_sub(first) else { return };
+        self.forget_before((number + 1).saturating_sub(window));
+        let Some(at) = number.checked_sub(self.first) else { return };
         if at >= self.outcomes.len() as u64 {
             self.outcomes.resize(at as usize + 1, None);
         }
         self.outcomes[at as usize] = Some(outcome);
+    }
+
+    fn forget_before(&mut self, first: u64) {
+        let left = first.saturating_sub(self.first).min(self.outcomes.len() as u64);
+        self.outcomes.drain(..left as usize);
+        self.first = self.first.max(first);
     }
 
     fn iter(&self) -> impl Iterator<Item = (u64, Outcome)> {
@@ -78,13 +77,24 @@ impl Results {
 /// The table, as of one seq.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Default)]
 pub struct Sessions {
+    limits: Limits,
     table: BTreeMap<Seq, Session>,
 }
 
 impl Sessions {
+    /// The same table on a replica with these limits.
+    pub(crate) fn within(mut self, limits: Limits) -> Sessions {
+        self.limits = limits;
+        for Session { results, .. } in self.table.values_mut() {
+            let next = results.first + results.outcomes.len() as u64;
+            results.forget_before(next.saturating_sub(limits.window));
+        }
+        self
+    }
+
     /// Entry `seq` opens a session for `gateway`; its seq is the session's id.
     pub fn open(&mut self, seq: Seq, gateway: GatewayId) {
-        if self.table.len() >= SESSIONS_MAX {
+        if self.table.len() >= self.limits.sessions {
             let oldest = self.table.iter().min_by_key(|(_, session)| session.last_used).map(|(id, _)| *id);
             oldest.map(|id| self.table.remove(&id));
         }
@@ -118,7 +128,7 @@ impl Sessions {
     pub fn record(&mut self, request: RequestId, outcome: Outcome, seq: Seq) {
         let Some(session) = self.table.get_mut(&request.session) else { return };
         session.last_used = seq;
-        session.results.insert(request.number, outcome);
+        session.results.insert(request.number, outcome, self.limits.window);
     }
 }
 
@@ -131,16 +141,16 @@ impl Code for Sessions {
         }
     }
     fn get(bytes: &mut &[u8]) -> Result<Self, WireError> {
-        let mut table = BTreeMap::new();
+        let (limits, mut table) = (Limits::default(), BTreeMap::new());
         for _ in 0..u32::get(bytes)? {
             let (id, gateway, last_used) = Code::get(bytes)?;
             let mut results = Results::default();
             for (number, outcome) in Vec::<(u64, Outcome)>::get(bytes)? {
-                results.insert(number, outcome);
+                results.insert(number, outcome, limits.window);
             }
             table.insert(id, Session { gateway, last_used, results });
         }
-        Ok(Sessions { table })
+        Ok(Sessions { limits, table })
     }
 }
 
@@ -148,6 +158,7 @@ impl Code for Sessions {
 mod tests {
     use super::*;
 
+    const WINDOW: u64 = 1024;
     const ON: Mechanisms = Mechanisms::all();
 
     fn request(session: Seq, number: u64) -> RequestId {
@@ -196,9 +207,29 @@ mod tests {
     }
 
     #[test]
+    fn a_table_that_travelled_is_the_same_within_the_limits_of_its_cluster() {
+        let limits = Limits { sessions: 2, window: 3 };
+        let mut sessions = Sessions::default().within(limits);
+        sessions.open(1, GatewayId { gateway: 1, life: 1 });
+        for number in [1, 2, 5, 4] {
+            sessions.record(request(1, number), Outcome::Written(number), number + 1);
+        }
+        assert_eq!(sessions.verdict(ON, request(1, 2)), Verdict::Unknown);
+        assert_eq!(sessions.verdict(ON, request(1, 3)), Verdict::Fresh);
+        let bytes = crate::wire::encode_value(&sessions);
+        assert_eq!(
+            crate::wire::decode_all::<Sessions>(&bytes).map(|s| s.within(limits)),
+            Ok(sessions.clone())
+        );
+        sessions.open(9, GatewayId { gateway: 2, life: 1 });
+        sessions.open(10, GatewayId { gateway: 3, life: 1 });
+        assert_eq!(sessions.verdict(ON, request(1, 5)), Verdict::Unknown);
+    }
+
+    #[test]
     fn the_session_used_longest_ago_makes_room_and_learns_it() {
         let mut sessions = Sessions::default();
-        for seq in 1..=SESSIONS_MAX as u64 {
+        for seq in 1..=sessions.limits.sessions as u64 {
             sessions.open(seq, GatewayId { gateway: seq as u32, life: 1 });
         }
         sessions.record(request(1, 1), Outcome::Nothing, 100);

@@ -53,11 +53,12 @@ impl HostState {
     }
 
     /// No bytes: the state before the first checkpoint.
-    pub fn decode(mut bytes: &[u8]) -> Result<HostState, WireError> {
+    pub fn decode(mut bytes: &[u8], limits: Limits) -> Result<HostState, WireError> {
         if bytes.is_empty() {
-            return Ok(HostState::default());
+            return Ok(HostState { sessions: Sessions::default().within(limits), ..HostState::default() });
         }
-        let state = HostState { last_epoch: Epoch::get(&mut bytes)?, sessions: Sessions::get(&mut bytes)? };
+        let (last_epoch, sessions) = (Epoch::get(&mut bytes)?, Sessions::get(&mut bytes)?.within(limits));
+        let state = HostState { last_epoch, sessions };
         if bytes.is_empty() { Ok(state) } else { Err(WireError::Length) }
     }
 }
@@ -259,7 +260,7 @@ impl Replica {
     }
 
     fn finish_transfer(&mut self, from: NodeId, epoch: Epoch, seq: Seq, host_state: Vec<u8>, t: &mut Tracer) {
-        let Ok(state) = HostState::decode(&host_state) else {
+        let Ok(state) = HostState::decode(&host_state, self.config.limits) else {
             emit!(t, Kind::FrameRefused { why: format!("the state of {from} does not decode") });
             return self.cancel_transfer();
         };

@@ -115,6 +115,22 @@ pub const SCAN_KEYS_MAX: u32 = 10_000;
 /// that a frame does not hold up the next heartbeat.
 pub const PAYLOAD_BYTES_MAX: usize = 1 << 20;
 
+/// How much each replica remembers of requests. It decides which of them take effect, so it is the same on every replica of
+/// a cluster; nothing carries it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Limits {
+    /// Most sessions remembered at a time.
+    pub sessions: usize,
+    /// How far below the highest number seen a number may be and still be told apart from a repetition.
+    pub window: u64,
+}
+
+impl Default for Limits {
+    fn default() -> Limits {
+        Limits { sessions: 64, window: 1024 }
+    }
+}
+
 /// A key with its version and value, as a state transfer carries it.
 pub type Item = (Arc<[u8]>, Seq, Arc<[u8]>);
 

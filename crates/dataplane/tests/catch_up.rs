@@ -26,6 +26,7 @@ impl Backup {
             members: [1, 2, 3].map(NodeId).to_vec(),
             mechanisms: Mechanisms::all(),
             timing: Timing::default(),
+            limits: Default::default(),
             pid: 7,
             life,
         };

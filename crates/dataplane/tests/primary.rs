@@ -41,6 +41,7 @@ impl Host {
             members: (1..=members).map(NodeId).collect(),
             mechanisms: Mechanisms::all(),
             timing,
+            limits: Default::default(),
             pid: 7,
             life: 7,
         };

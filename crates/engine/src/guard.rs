@@ -13,21 +13,28 @@ use trace::Mechanism::{
 };
 use trace::Mechanisms;
 
-use crate::error::Stop;
+use crate::error::{DecodeError, ReadError, Stop};
 use crate::format::wal_record::WalHeader;
 use crate::types::{Extent, Lsn};
 
 /// `ack-after-sync`: does a batch end with a sync? Without it: (1) a batch is written, which means copied to the page
 /// cache or the disk's; (2) its writes are acknowledged; (3) power fails; (4) they are gone.
 pub(crate) fn ack_after_sync(on: Mechanisms) -> bool {
-    on.has(AckAfterSync)
+    on.stops(AckAfterSync, true)
 }
 
 /// `record-crc`: does a record count only if its CRC fits? Without it: (1) a record spans two sectors; (2) power
 /// fails, the first is written, the second is not; (3) its header looks right, so recovery replays a key or tag that
 /// is half old bytes.
-pub(crate) fn record_crc(on: Mechanisms) -> bool {
-    on.has(RecordCrc)
+pub(crate) fn record_crc<T>(
+    on: Mechanisms,
+    checked: Result<T, DecodeError>,
+    unchecked: impl FnOnce() -> Result<T, DecodeError>,
+) -> Result<T, DecodeError> {
+    match checked {
+        Err(DecodeError::Crc { .. }) if !on.stops(RecordCrc, true) => unchecked(),
+        checked => checked,
+    }
 }
 
 /// Where and when the record at hand must have been written.
@@ -51,9 +58,11 @@ pub(crate) struct Place {
 /// Records from `life_start` on were all written in the current life. Before it there may be records of several lives,
 /// and a later position never has an earlier life.
 pub(crate) fn stale_log_rejection(on: Mechanisms, place: &Place, found: &WalHeader) -> Result<(), Stop> {
-    if !on.has(StaleLogRejection) {
-        return Ok(());
-    }
+    let wrong = wrong_place(place, found);
+    if on.stops(StaleLogRejection, wrong.is_err()) { wrong } else { Ok(()) }
+}
+
+fn wrong_place(place: &Place, found: &WalHeader) -> Result<(), Stop> {
     if found.lsn != place.lsn.0 {
         return Err(Stop::OtherLsn { expected: place.lsn, found: Lsn(found.lsn) });
     }
@@ -75,7 +84,7 @@ pub(crate) fn sync_on_recovery(
     on: Mechanisms,
     make_durable: impl FnOnce() -> io::Result<()>,
 ) -> io::Result<()> {
-    if on.has(SyncOnRecovery) { make_durable() } else { Ok(()) }
+    if on.stops(SyncOnRecovery, true) { make_durable() } else { Ok(()) }
 }
 
 /// `poison-on-io-error`: does the engine stop after a failed write or sync? Without it: (1) a sync fails, and the
@@ -83,7 +92,7 @@ pub(crate) fn sync_on_recovery(
 /// cover is acknowledged; (4) power fails, and it was never on the medium. (Rebello et al., "Can Applications Recover
 /// from fsync Failures?", USENIX ATC 2020.)
 pub(crate) fn poison_on_io_error(on: Mechanisms) -> bool {
-    on.has(PoisonOnIoError)
+    on.stops(PoisonOnIoError, true)
 }
 
 /// `corruption-is-not-a-torn-tail`: is an unreadable batch damage, and not merely the torn end of the log? No byte of
@@ -97,7 +106,7 @@ pub(crate) fn corruption_is_not_a_torn_tail(
     latest: u64,
     verified: bool,
 ) -> bool {
-    on.has(CorruptionIsNotATornTail) && (verified || latest > unreadable)
+    on.stops(CorruptionIsNotATornTail, verified || latest > unreadable)
 }
 
 /// `data-checksum-in-log`: do the values of the last batch fit what its records say of them? One sync covers records
@@ -108,7 +117,7 @@ pub(crate) fn data_checksum_in_log(
     on: Mechanisms,
     fits: impl FnOnce() -> io::Result<bool>,
 ) -> io::Result<bool> {
-    if on.has(DataChecksumInLog) { fits() } else { Ok(true) }
+    Ok(!on.stops(DataChecksumInLog, !fits()?))
 }
 
 /// `never-overwrite-live`: may a new value go into the extent of the value it replaces? Without this: (1) a key is
@@ -119,18 +128,18 @@ pub(crate) fn never_overwrite_live(
     old: impl FnOnce() -> Option<Extent>,
     units: u64,
 ) -> Option<Extent> {
-    if on.has(NeverOverwriteLive) { None } else { old().filter(|old| old.units == units) }
+    if on.stops(NeverOverwriteLive, true) { None } else { old().filter(|old| old.units == units) }
 }
 
 /// `extent-quarantine`: does a freed extent wait before it is reused? The schedules are in `quarantine.rs`.
 pub(crate) fn extent_quarantine(on: Mechanisms) -> bool {
-    on.has(ExtentQuarantine)
+    on.stops(ExtentQuarantine, true)
 }
 
 /// `ab-superblock`: the slots to write, in this order. Without it: (1) the only copy is rewritten in place; (2) power
 /// fails and tears it; (3) promise and checkpoint are gone.
 pub(crate) fn superblock_slots(on: Mechanisms, newest: usize) -> &'static [usize] {
-    match (on.has(AbSuperblock), newest) {
+    match (on.stops(AbSuperblock, true), newest) {
         (false, _) => &[0],
         (true, 0) => &[1, 0],
         (true, _) => &[0, 1],
@@ -141,18 +150,25 @@ pub(crate) fn superblock_slots(on: Mechanisms, newest: usize) -> &'static [usize
 /// empty disk was plugged in; (2) the node formats it and comes up with an empty log; (3) it votes, having forgotten
 /// what it acknowledged and promised.
 pub(crate) fn no_silent_format(on: Mechanisms) -> bool {
-    on.has(NoSilentFormat)
+    on.stops(NoSilentFormat, true)
 }
 
 /// `atomic-checkpoint`: is all of a checkpoint durable before the superblock points at it? Without it: (1) chunks and
 /// superblock are written in one go; (2) power fails: the superblock is on the medium, a chunk is not; (3) the index
 /// is gone, and the log before it may be reused.
 pub(crate) fn atomic_checkpoint(on: Mechanisms) -> bool {
-    on.has(AtomicCheckpoint)
+    on.stops(AtomicCheckpoint, true)
 }
 
 /// `verify-on-read`: is a value checked on every read from the device? Without it: (1) a bit rots, or the disk reads
 /// another place than asked; (2) the wrong bytes are served as the value.
-pub(crate) fn verify_on_read(on: Mechanisms) -> bool {
-    on.has(VerifyOnRead)
+pub(crate) fn verify_on_read<T>(
+    on: Mechanisms,
+    verified: Result<T, ReadError>,
+    unverified: impl FnOnce() -> Result<T, ReadError>,
+) -> Result<T, ReadError> {
+    match verified {
+        Err(ReadError::Corrupt(_)) if !on.stops(VerifyOnRead, true) => unverified(),
+        verified => verified,
+    }
 }

@@ -53,7 +53,8 @@ impl<D: Device> Engine<D> {
     /// The value of `key` in `slot`. A sector that cannot be read is damage like one that reads wrong: what others have
     /// can be written to it.
     pub(crate) fn read_value(&self, key: &[u8], slot: &Slot) -> Result<Arc<[u8]>, ReadError> {
-        let read = value::read(&self.device, &self.superblock, slot, guard::verify_on_read(self.mechanisms));
+        let read = |verify| value::read(&self.device, &self.superblock, slot, verify);
+        let read = guard::verify_on_read(self.mechanisms, read(true), || read(false));
         let value = Some((key.into(), slot.version));
         read.map_err(|error| match error {
             ReadError::Corrupt(damage) => ReadError::Corrupt(Damage { value, ..damage }),

@@ -415,7 +415,9 @@ impl<'a, D: Device> Scan<'a, D> {
         }
         let (life, life_start) = (sb.life, Lsn(sb.life_start));
         let place = Place { lsn: at, batch: read.number, life_min: read.life, life, life_start };
-        let mut record = match WalRecord::decode(self.bytes(at)?, guard::record_crc(on)) {
+        let bytes = self.bytes(at)?;
+        let decoded = |crc_counts| WalRecord::decode(bytes, crc_counts);
+        let mut record = match guard::record_crc(on, decoded(true), || decoded(false)) {
             Ok(record) => record,
             Err(error) => return Ok(Err(Stop::NotARecord(error))),
         };

@@ -2,7 +2,9 @@
 
 use std::sync::Arc;
 
-use dataplane::{ClusterId, Condition, Epoch, GatewayId, Micros, NodeId, NodeStatus, Outcome, Seq, ShardId};
+use dataplane::{
+    ClusterId, Condition, Epoch, GatewayId, Limits, Micros, NodeId, NodeStatus, Outcome, Seq, ShardId,
+};
 
 /// Names one client request inside this gateway process; chosen by the host, each greater than those before.
 pub type Token = u64;
@@ -93,6 +95,10 @@ pub struct Config {
     pub mechanisms: trace::Mechanisms,
     /// How long it waits for what.
     pub timing: Timing,
+    /// How much the replicas remember of requests.
+    pub limits: Limits,
+    /// Most client requests that have no reply yet.
+    pub in_flight_max: usize,
 }
 
 /// How long a gateway waits, in microseconds: at least, since it waits longer where syncs and round trips are found to

@@ -8,7 +8,7 @@ use trace::{Mechanism, Mechanisms};
 /// Without it: (1) two gateways suspect the primary and ask two replicas; (2) each candidate's epoch fences the other
 /// before its marker is committed; (3) both gateways ask again at once, and so on.
 pub fn failover_backoff(on: Mechanisms, attempt: u32, random: u64, patience: Micros, max: Micros) -> Micros {
-    if !on.has(Mechanism::FailoverBackoff) || attempt == 0 {
+    if attempt == 0 || !on.stops(Mechanism::FailoverBackoff, true) {
         return 0;
     }
     let wait = (patience << attempt.min(10)).min(max);

@@ -39,7 +39,7 @@ pub const SCAN_LIMIT_MAX: u32 = dataplane::SCAN_KEYS_MAX;
 /// Why a put is [`Reply::Unavailable`] for which there is no room.
 pub const DEVICE_FULL: &str =
     "the device is full: only deletes are taken, and values no longer than those that they replace";
-/// Requests in flight before further ones are turned away.
+/// Requests in flight before further ones are turned away, as a real gateway has it.
 pub const IN_FLIGHT_MAX: usize = 16_384;
 
 /// What a gateway wants done.
@@ -102,7 +102,7 @@ impl Gateway {
         };
         emit!(t, Kind::ClientCalled { request: describe(&request) });
         let refusal = invalid(&request).map(Reply::Invalid).or_else(|| {
-            let full = self.open.len() >= IN_FLIGHT_MAX;
+            let full = self.open.len() >= self.config.in_flight_max;
             full.then(|| Reply::Unavailable("too many requests are in flight at this gateway".into()))
         });
         if let Some(reply) = refusal {

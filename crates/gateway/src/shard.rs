@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, VecDeque};
 use dataplane::patience::{Measured, patience};
 use dataplane::{
     Address, Frame, Message, Micros, NodeId, NodeStatus, Op, Query, ReadResult, Refusable, Refusal,
-    RequestId, Seq, ShardId, WriteResult, sessions::WINDOW,
+    RequestId, Seq, ShardId, WriteResult,
 };
 use trace::{EventId, Kind, Tracer, emit};
 
@@ -154,7 +154,7 @@ impl Shard {
         }
         while !self.queue.is_empty() {
             let lowest = self.writes.first_key_value().map_or(self.next_number, |(number, _)| *number);
-            if self.next_number >= lowest + WINDOW {
+            if self.next_number >= lowest + self.config.limits.window {
                 break;
             }
             let call = self.queue.pop_front().expect("not empty");

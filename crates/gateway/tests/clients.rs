@@ -5,7 +5,6 @@ mod common;
 use std::sync::{Arc, Mutex};
 
 use common::*;
-use dataplane::sessions::WINDOW;
 use dataplane::{
     Address, Condition, Frame, Message, NodeId, Outcome, ReadResult, Refusable, Refusal, RequestId,
     WriteResult,
@@ -183,11 +182,12 @@ fn a_session_is_asked_for_once_at_a_time() {
 
 #[test]
 fn no_more_than_a_window_of_writes_is_under_way() {
+    let window = dataplane::Limits::default().window;
     let mut g = gateway();
     serves(&mut g, 1, 1);
     hear(&mut g, 1, Message::SessionOpened { session: 5 });
-    let sent: usize = (1..=WINDOW + 2).map(|token| writes(&put(&mut g, token)).len()).sum();
-    assert_eq!(sent as u64, WINDOW);
+    let sent: usize = (1..=window + 2).map(|token| writes(&put(&mut g, token)).len()).sum();
+    assert_eq!(sent as u64, window);
     let answer = |number| Message::Answer {
         request: RequestId { session: 5, number },
         result: WriteResult::Done(Outcome::Written(number)),
@@ -195,7 +195,7 @@ fn no_more_than_a_window_of_writes_is_under_way() {
     // The second is answered, the first is not: the window does not move.
     assert_eq!(writes(&hear(&mut g, 1, answer(2))), []);
     let numbers: Vec<u64> = writes(&hear(&mut g, 1, answer(1))).iter().map(|id| id.number).collect();
-    assert_eq!(numbers, [WINDOW + 1, WINDOW + 2]);
+    assert_eq!(numbers, [window + 1, window + 2]);
 }
 
 #[test]

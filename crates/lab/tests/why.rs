@@ -85,8 +85,11 @@ fn every_switch_is_read_by_its_guard_and_nowhere_else() {
         .for_each(|room| sources(&root().join("crates").join(room).join("src"), &mut files));
     for entry in registry::ENTRIES {
         let variant = entry.mechanism.variant();
-        let reads =
-            [format!("has(M::{variant})"), format!("has({variant})"), format!("has(Mechanism::{variant})")];
+        let reads = [
+            format!("stops(M::{variant},"),
+            format!("stops({variant},"),
+            format!("stops(Mechanism::{variant},"),
+        ];
         let mut places = Vec::new();
         for file in &files {
             let text = std::fs::read_to_string(file).unwrap();

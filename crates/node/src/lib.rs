@@ -32,7 +32,7 @@ mod repair;
 use std::fmt;
 
 use dataplane::{
-    Address, ClusterId, Durable, Effect, Epoch, Event, Frame, Held, Message, Micros, NodeId, NodeStatus, Op,
+    Address, ClusterId, Durable, Effect, Epoch, Event, Frame, Held, Limits, Message, Micros, NodeId, NodeStatus, Op,
     Refusable, Refusal, Replica, Restored, ShardId, Tail, Timing, guard, wire,
 };
 use engine::{CheckpointProgress, Device, Engine, RecoveryReport, Reserve, Room, Standing};
@@ -69,6 +69,8 @@ pub struct Config {
     pub mechanisms: Mechanisms,
     /// How long it waits for what.
     pub timing: Timing,
+    /// How much it remembers of requests.
+    pub limits: Limits,
     /// Bytes of memory for values, so that reads need no disk; 0 for none.
     pub cache_bytes: usize,
 }
@@ -203,6 +205,7 @@ impl<D: Device> Node<D> {
             members: config.members.clone(),
             mechanisms: config.mechanisms,
             timing: config.timing.clone(),
+            limits: config.limits,
             pid: config.pid,
             life: config.life,
         };

@@ -144,6 +144,7 @@ fn config(node: u32, members: u32) -> Config {
         life: 1,
         mechanisms: Mechanisms::all(),
         timing: Timing::default(),
+        limits: dataplane::Limits::default(),
         cache_bytes: 0,
     }
 }

@@ -306,6 +306,7 @@ impl Seat {
             life: u64::from_le_bytes(crate::manifest::random()),
             mechanisms: Mechanisms::all(),
             timing: dataplane::Timing::default(),
+            limits: dataplane::Limits::default(),
             cache_bytes: options.cache_bytes,
         };
         let ring = Ring::default();

@@ -10,6 +10,7 @@ use crate::checkers::linearizability::{Verdict, check};
 use crate::checkers::{Finding, broken};
 use crate::history::{Call, Operation, Told, ValueId};
 use crate::rng::Rng;
+use crate::schedule::Load;
 use crate::world::{Event, World};
 
 /// A client.
@@ -24,11 +25,22 @@ pub(crate) struct Client {
     current: Option<(usize, usize, Token)>,
     /// The version this client last saw of each key.
     versions: Vec<Seq>,
+    /// The scan under way.
+    scan: Option<Scan>,
 }
+
+/// What a scan asks for.
+struct Scan {
+    after: Option<Arc<[u8]>>,
+    limit: u32,
+}
+
+/// Stands for the key of a question about all of them.
+const NO_KEY: u32 = u32::MAX;
 
 impl Client {
     pub fn new(id: u32, rng: Rng, left: u32) -> Client {
-        Client { id, rng, left, read_last: 0, current: None, versions: vec![0; 32] }
+        Client { id, rng, left, read_last: 0, current: None, versions: vec![0; 32], scan: None }
     }
 
     /// The next of the keys that it reads at the end.
@@ -38,13 +50,28 @@ impl Client {
             .map(|key| key as u32)
     }
 
+    /// A question about all keys, or about those behind one.
+    fn ask_for_all(&mut self, load: &Load) -> (u32, Call, Request) {
+        let rng = &mut self.rng;
+        if rng.chance(300_000) {
+            return (NO_KEY, Call::Count, Request::Count);
+        }
+        let after = rng.chance(500_000).then(|| key_bytes(load, rng.below(load.keys) as u32));
+        let limit = if rng.chance(500_000) { 1_000 } else { rng.between(1, 3) as u32 };
+        self.scan = Some(Scan { after: after.clone(), limit });
+        (NO_KEY, Call::Scan, Request::Scan { prefix: b"k"[..].into(), after, limit })
+    }
+
     pub fn is_done(&self, keys: u64, clients: u32) -> bool {
         self.left == 0 && self.current.is_none() && self.last_key(keys, clients).is_none()
     }
 }
 
-fn key_bytes(key: u32) -> Arc<[u8]> {
-    format!("k{key}").into_bytes().into()
+/// The key with this number; some clusters have long ones, so that a log record takes several sectors.
+fn key_bytes(load: &Load, key: u32) -> Arc<[u8]> {
+    let mut bytes = format!("k{key}").into_bytes();
+    bytes.resize(bytes.len().max(load.key_length as usize), b'.');
+    bytes.into()
 }
 
 /// The value with this name: its bytes tell every value from every other, whatever its length.
@@ -86,13 +113,13 @@ impl World<'_> {
             return;
         };
         let (key, call, request) = match last.filter(|_| client.left == 0) {
-            Some(key) => (key, Call::Get, Request::Get { key: key_bytes(key) }),
+            Some(key) => (key, Call::Get, Request::Get { key: key_bytes(load, key) }),
             None => {
                 client.left -= 1;
                 let rng = &mut client.rng;
                 let key = rng.below(keys) as u32;
-                let bytes = key_bytes(key);
-                let dice = rng.below(100);
+                let bytes = key_bytes(load, key);
+                let (dice, whole) = (rng.below(100), rng.below(100) < load.scans);
                 let condition = match rng.below(100) < load.conditional {
                     false => Condition::Always,
                     true => match rng.below(4) {
@@ -101,13 +128,18 @@ impl World<'_> {
                         _ => Condition::Version(client.versions[key as usize]),
                     },
                 };
-                if dice < load.reads {
+                if dice < load.reads && whole {
+                    client.ask_for_all(load)
+                } else if dice < load.reads && rng.chance(100_000) {
+                    let most = rng.below(load.value_max + 1) as u32;
+                    (key, Call::Get, Request::GetUpTo { key: bytes, most })
+                } else if dice < load.reads {
                     (key, Call::Get, Request::Get { key: bytes })
                 } else if dice < load.reads + load.deletes {
                     (key, Call::Delete(condition), Request::Delete { key: bytes, condition })
                 } else {
                     let value = self.history.len() as ValueId + 1;
-                    let bytes_of = value_bytes(value, rng.below(load.value_max + 1));
+                    let bytes_of = value_bytes(value, load.value_length(rng));
                     (
                         key,
                         Call::Put(value, condition),
@@ -124,16 +156,48 @@ impl World<'_> {
         client.current = Some((self.history.len(), gate, token));
         let operation =
             Operation { client: client.id, key, call, called: self.moment, returned: None, at: now };
-        if self.options.trace {
+        if self.listens() {
             let request = operation.tell();
             self.tell(Kind::ClientCalled { request });
         }
         self.history.push(operation);
-        let gateway = &mut self.gates[gate];
-        if let Some(running) = &mut gateway.running {
-            running.submit(gateway.clock.read(now), token, request, self.options.trace, &mut gateway.tracer);
+        self.report.operations += 1;
+        self.submit(gate, self.gates[gate].life, token, request);
+    }
+
+    /// A gateway reads what a client asks, when it stands still no more.
+    pub fn submit(&mut self, gate: usize, life: u32, token: Token, request: Request) {
+        let (now, listens, gateway) = (self.queue.now(), self.listens(), &mut self.gates[gate]);
+        if gateway.paused_until > now {
+            return self.queue.at(gateway.paused_until, Event::Submit(gate, life, token, request));
         }
-        self.gateway_outputs(gate);
+        if let Some(running) = gateway.running.as_mut().filter(|_| gateway.life == life) {
+            running.submit(gateway.clock.read(now), token, request, listens, &mut gateway.tracer);
+            self.gateway_outputs(gate);
+        }
+    }
+
+    /// What a scan tells of each key, as if it had been read alone: of those that come before its last one, or of all that
+    /// come behind its beginning if there was room for more.
+    fn scanned(&mut self, index: usize, at: usize, found: &[(Arc<[u8]>, Seq, u32)]) {
+        let Some(Scan { after, limit }) = self.clients[index].scan.take() else { return };
+        let last =
+            found.last().map(|(key, ..)| key.clone()).filter(|_| found.len() as u64 >= u64::from(limit));
+        for key in 0..self.schedule.load.keys as u32 {
+            let bytes = key_bytes(&self.schedule.load, key);
+            if after.as_ref().is_some_and(|after| bytes <= *after)
+                || last.as_ref().is_some_and(|last| bytes > *last)
+            {
+                continue;
+            }
+            let told = match found.iter().find(|(key, ..)| *key == bytes) {
+                Some((_, version, _)) => Told::Version(*version),
+                None => Told::Missing,
+            };
+            let Operation { client, called, at, .. } = self.history[at];
+            let returned = Some((self.moment + 1, told));
+            self.history.push(Operation { client, key, call: Call::Get, called, returned, at });
+        }
     }
 
     /// A gateway answers.
@@ -168,6 +232,13 @@ impl World<'_> {
                 }
                 Told::Nothing
             }
+            Reply::Keys(found) if self.history[at].call == Call::Scan => {
+                self.scanned(index, at, found);
+                Told::Nothing
+            }
+            Reply::Count(_) if self.history[at].call == Call::Count => Told::Nothing,
+            // How long it is has been judged when the node said so.
+            Reply::Long(..) if self.history[at].call == Call::Get => Told::Nothing,
             Reply::Done(Outcome::Nothing)
             | Reply::Invalid(_)
             | Reply::Keys(_)
@@ -198,10 +269,9 @@ impl World<'_> {
         let operation = &mut self.history[at];
         operation.returned = Some((self.moment, told));
         operation.at = self.queue.now();
-        let key = operation.key as usize;
         match told {
             Told::Written(version) | Told::Value(version, _) | Told::ConditionFailed(Some(version)) => {
-                client.versions[key] = version
+                client.versions[operation.key as usize] = version
             }
             Told::Unknown => self.report.unknown += 1,
             _ => {}
@@ -219,7 +289,7 @@ impl World<'_> {
             true => client.rng.below(3_000),
             false => client.rng.below(self.schedule.load.think_max.max(1)),
         };
-        if self.options.trace {
+        if self.listens() {
             let request = self.history[at].tell();
             let reply = format!("{told:?}");
             self.tell(Kind::ClientAnswered { request, reply });
@@ -232,7 +302,8 @@ impl World<'_> {
         let tokens = std::mem::take(&mut self.gates[gate].tokens);
         for index in tokens.into_values() {
             let Some((at, _, _)) = self.clients[index].current.filter(|c| c.1 == gate) else { continue };
-            let told = if self.history[at].call == Call::Get { Told::Nothing } else { Told::Unknown };
+            let writes = matches!(self.history[at].call, Call::Put(..) | Call::Delete(_));
+            let told = if writes { Told::Unknown } else { Told::Nothing };
             self.operation_ends(index, told);
         }
     }

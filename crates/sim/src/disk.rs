@@ -10,6 +10,7 @@
 //! | [`Disk::power_cut`] | each unsynced sector keeps one of its versions, or the front of one and the back of another |
 //! | [`Disk::fail_after`] | from the n-th write or sync on, everything fails: the moment of a crash |
 //! | [`Disk::fail_sync`] | the next sync fails, and some of what it should have made durable is dropped |
+//! | [`Disk::hang_syncs`] | writes go on, and no sync returns: the moment of a crash in a batch |
 //! | [`Disk::fail_reads`] | the next reads fail |
 //! | [`Disk::rot`], [`Disk::rot_in`] | one bit of a sector turns |
 //! | [`Disk::misdirect`] | one sector's content lies in another sector's place, and its own place has what was there before |
@@ -23,7 +24,7 @@ use std::collections::BTreeMap;
 use std::io;
 use std::sync::{Arc, Mutex, MutexGuard};
 
-use engine::UNIT;
+use engine::{Extent, UNIT};
 
 use crate::rng::Rng;
 
@@ -48,6 +49,8 @@ struct Medium {
     /// From this I/O on, everything fails.
     fails_at: Option<u64>,
     sync_fails: Option<Rng>,
+    /// Nothing is synced any more: what is written stays where a crash finds it.
+    sync_hangs: bool,
     reads_fail: u32,
 }
 
@@ -90,6 +93,7 @@ impl Disk {
             syncs: 0,
             fails_at: None,
             sync_fails: None,
+            sync_hangs: false,
             reads_fail: 0,
         })))
     }
@@ -117,6 +121,11 @@ impl Disk {
     pub fn work(&self) -> (u64, u64) {
         let medium = self.medium();
         (medium.writes, medium.syncs)
+    }
+
+    /// Would a loss of power find anything that is not durable?
+    pub fn has_unsynced(&self) -> bool {
+        !self.medium().unsynced.is_empty()
     }
 
     /// Power is lost: each unsynced sector keeps one of its versions, or is torn between two.
@@ -160,6 +169,11 @@ impl Disk {
         self.medium().sync_fails = Some(rng);
     }
 
+    /// Writes go on, and no sync returns: the process dies while it waits for one.
+    pub fn hang_syncs(&self) {
+        self.medium().sync_hangs = true;
+    }
+
     /// The next `reads` reads fail.
     pub fn fail_reads(&self, reads: u32) {
         self.medium().reads_fail = reads;
@@ -196,9 +210,19 @@ impl Disk {
         Some(at)
     }
 
-    /// Turns one bit of a sector of `place`; gives the byte offset, or `None` if there is nothing to strike.
-    pub fn rot(&self, place: Place, rng: &mut Rng) -> Option<u64> {
-        let sectors = self.strikeable(place);
+    /// Turns one bit of a sector of `place`, one of `owned` if any of those can be struck; gives the byte offset, or `None` if
+    /// there is nothing to strike.
+    pub fn rot(&self, place: Place, owned: &[Extent], rng: &mut Rng) -> Option<u64> {
+        let all = self.strikeable(place);
+        let start = self.medium().data_offset() / SECTOR;
+        let units = |extent: &Extent| extent.unit as usize..(extent.unit + extent.units) as usize;
+        let is_owned = |sector: &usize| {
+            sector
+                .checked_sub(start)
+                .is_some_and(|unit| owned.iter().any(|extent| units(extent).contains(&unit)))
+        };
+        let hit: Vec<usize> = all.iter().copied().filter(is_owned).collect();
+        let sectors = if hit.is_empty() { all } else { hit };
         let sector = *sectors.get(rng.below(sectors.len().max(1) as u64) as usize)?;
         let mut medium = self.medium();
         let mut content = medium.sector(sector);
@@ -236,7 +260,7 @@ impl Medium {
     }
 
     fn heal(&mut self) {
-        (self.fails_at, self.sync_fails, self.reads_fail) = (None, None, 0);
+        (self.fails_at, self.sync_fails, self.sync_hangs, self.reads_fail) = (None, None, false, 0);
     }
 
     fn size(&self) -> usize {
@@ -263,6 +287,9 @@ impl Medium {
 
     fn sync(&mut self) -> io::Result<()> {
         self.io()?;
+        if self.sync_hangs {
+            return Err(io::Error::other("the process died before the sync returned"));
+        }
         self.syncs += 1;
         if let Some(mut rng) = self.sync_fails.take() {
             for (sector, versions) in std::mem::take(&mut self.unsynced) {
@@ -399,10 +426,10 @@ mod tests {
         disk.write_at(at, &[1; SECTOR]).unwrap();
         disk.sync().unwrap();
         let mut rng = Rng::stream(1, "test", 0);
-        assert_eq!(disk.rot(Place::Log, &mut rng), None);
+        assert_eq!(disk.rot(Place::Log, &[], &mut rng), None);
         disk.write_at(at + UNIT, &[2; SECTOR]).unwrap();
         disk.sync().unwrap();
-        let struck = disk.rot(Place::Log, &mut rng).expect("the first batch may be struck");
+        let struck = disk.rot(Place::Log, &[], &mut rng).expect("the first batch may be struck");
         assert!((at..at + UNIT).contains(&struck));
     }
 }

@@ -22,6 +22,7 @@ impl World<'_> {
         for host in 0..self.hosts.len() {
             // A slow disk is no fault that ends: service must return with it.
             self.hosts[host].armed = None;
+            self.hosts[host].doom = None;
             self.hosts[host].paused_until = 0;
             self.unswap_host(host);
             self.resume(host);
@@ -34,6 +35,7 @@ impl World<'_> {
             self.start(host, life)?;
         }
         for gateway in 0..self.gates.len() {
+            self.gates[gateway].paused_until = 0;
             self.start_gateway(gateway);
         }
         self.queue.after(LOOK_EVERY, Event::Look);
@@ -56,6 +58,7 @@ impl World<'_> {
         match waiting {
             None => {
                 self.done = true;
+                self.cover_stopped();
                 self.settle_accounts()
             }
             Some(what) if self.is_late(RECOVERY_MAX) => {

@@ -14,6 +14,10 @@ pub enum Call {
     Delete(Condition),
     /// Read the value.
     Get,
+    /// List some of the keys; of each of them that tells something, an operation of its own tells what.
+    Scan,
+    /// Count the keys.
+    Count,
 }
 
 /// What was told.
@@ -27,6 +31,8 @@ pub enum Told {
     ConditionFailed(Option<Seq>),
     /// The version and value read.
     Value(Seq, ValueId),
+    /// There is a value of this version.
+    Version(Seq),
     /// There is no value.
     Missing,
     /// A write that may take effect at any time from its call on, or never.
@@ -65,6 +71,8 @@ impl Operation {
             Call::Put(value, c) => format!("put k{} = v{value}{}", self.key, condition(c)),
             Call::Delete(c) => format!("delete k{}{}", self.key, condition(c)),
             Call::Get => format!("get k{}", self.key),
+            Call::Scan => "scan".into(),
+            Call::Count => "count".into(),
         };
         let told = match self.returned.map(|(_, told)| told) {
             None => "no answer yet".into(),
@@ -77,6 +85,7 @@ impl Operation {
             }
             Some(Told::ConditionFailed(None)) => "condition failed, it is absent".into(),
             Some(Told::Value(version, value)) => format!("v{value}, version {version}"),
+            Some(Told::Version(version)) => format!("version {version}"),
             Some(Told::Missing) => "no such key".into(),
             Some(Told::Unknown) => "UNKNOWN".into(),
             Some(Told::Nothing) => "not done".into(),

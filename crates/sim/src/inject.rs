@@ -15,7 +15,10 @@ use crate::disk::Place;
 use crate::process::formatted;
 use crate::rng::Rng;
 use crate::schedule::{Death, Fault, Peer, Schedule};
-use crate::world::{CLUSTER, Event, World};
+use crate::world::{CLUSTER, Doom, Event, Seat, World};
+
+/// How long a death waits at most for a disk at work.
+const PATIENCE: Micros = 100_000;
 
 impl Schedule {
     /// Does it need to know what sectors held before?
@@ -41,22 +44,34 @@ impl World<'_> {
         }
         self.forget_what_is_repaired();
         let fault = self.schedule.steps[index].fault.clone();
+        self.count_out(index, fault);
+    }
+
+    fn count_out(&mut self, index: usize, fault: Fault) {
         if let Some(name) = self.carry_out(index, fault) {
             *self.report.faults.entry(name).or_default() += 1;
+        }
+    }
+
+    /// A disk that has replaced another one is replaced as well.
+    pub(crate) fn wipe_again(&mut self, node: u32, shard: u32, down: Micros) {
+        if !self.healed {
+            self.count_out(0, Fault::Wipe { node, shard, down, again: 0 });
         }
     }
 
     fn carry_out(&mut self, index: usize, fault: Fault) -> Option<&'static str> {
         let now = self.queue.now();
         match fault {
-            Fault::Crash { node, death, down } => {
+            Fault::Crash { node, death, busy, down } => {
                 let host = node as usize - 1;
-                let (name, what) = match death {
-                    Death::Kill => ("kill", format!("n{node} is killed")),
-                    Death::PowerCut => ("power cut", format!("n{node} loses power")),
-                };
-                self.stop(host, death, &what, down);
-                Some(name)
+                if busy && !self.is_flushing(host) {
+                    self.hosts[host].doom = Some(Doom { death, down, everywhere: false });
+                    self.queue.after(PATIENCE, Event::Doom(host));
+                } else {
+                    self.dies(host, death, down);
+                }
+                Some(if death == Death::Kill { "kill" } else { "power cut" })
             }
             Fault::CrashAtIo { node, shard, death, ios, down } => {
                 let host = node as usize - 1;
@@ -64,10 +79,14 @@ impl World<'_> {
                 self.seats[self.seats_of(host).start + shard as usize].disk.fail_after(ios);
                 Some("crash at an I/O")
             }
-            Fault::PowerCutAll { down } => {
-                for host in 0..self.hosts.len() {
-                    let wait = down + host as Micros * 7_000;
-                    self.stop(host, Death::PowerCut, &format!("n{} loses power, as all do", host + 1), wait);
+            Fault::PowerCutAll { busy, down } => {
+                let hosts = 0..self.hosts.len();
+                if busy && !hosts.clone().any(|host| self.is_flushing(host)) {
+                    let doom = Doom { death: Death::PowerCut, down, everywhere: true };
+                    hosts.for_each(|host| self.hosts[host].doom = Some(doom));
+                    self.queue.after(PATIENCE, Event::Doom(0));
+                } else {
+                    self.all_lose_power(down);
                 }
                 Some("power cut of all")
             }
@@ -136,19 +155,35 @@ impl World<'_> {
                 self.queue.after(down, Event::StartGateway(gate));
                 Some("gateway crash")
             }
-            Fault::Wipe { node, shard, down } => {
+            Fault::GatewayPause { gateway, length } => {
+                let gate = &mut self.gates[gateway as usize - 1];
+                gate.paused_until = gate.paused_until.max(now + length);
+                self.tell(Kind::NetworkChanged { what: format!("g{gateway} is paused for {length} µs") });
+                Some("gateway pause")
+            }
+            Fault::Wipe { node, shard, down, again } => {
                 let host = node as usize - 1;
                 let seat = self.seats_of(host).start + shard as usize;
                 self.may_damage(seat)?;
                 self.stop(host, Death::Kill, &format!("n{node} gets an empty disk"), down);
-                let disk = formatted(self.options, node, shard, Standing::Joining);
+                if again > 0 {
+                    self.queue.after(down + again, Event::WipeAgain(node, shard, down));
+                }
+                let bytes = self.schedule.load.disk_bytes();
+                let disk = formatted(self.options, node, shard, Standing::Joining, bytes);
                 if self.schedule.misdirects() {
                     disk.remember_before();
                 }
                 let replica = &mut self.seats[seat];
+                let before = (replica.wipes, replica.suspect);
                 (replica.disk, replica.suspect, replica.superblock_hit) = (disk, true, false);
+                replica.wipes += 1;
                 self.watches[shard as usize].wiped(host);
-                Some("wiped disk")
+                Some(match before {
+                    (0, _) => "wiped disk",
+                    (_, false) => "wiped disk, again",
+                    (_, true) => "wiped disk, while it was being filled",
+                })
             }
             Fault::SwapDisks { one, other, down } => {
                 let (one, other) = (one as usize - 1, other as usize - 1);
@@ -185,6 +220,13 @@ impl World<'_> {
                 Some("read errors")
             }
             Fault::BitRot { node, shard, place, restart } => {
+                // Who leads reads its values, and finds the damage.
+                let leads = |seat: &&Seat| {
+                    seat.shard == shard
+                        && seat.running.as_ref().is_some_and(|node| node.replica().is_primary())
+                };
+                let reader = self.seats.iter().find(leads).filter(|_| place == Place::Data && !restart);
+                let node = reader.map_or(node, |seat| seat.node.0);
                 self.damage(index, node, shard, place, restart, false).then_some("bit rot")
             }
             Fault::RotValues { shard } => {
@@ -218,6 +260,25 @@ impl World<'_> {
                 }
                 Some(if length.is_some() { "slow disk" } else { "slow disk for good" })
             }
+        }
+    }
+
+    fn is_flushing(&self, host: usize) -> bool {
+        self.seats_of(host).any(|seat| self.seats[seat].flushing)
+    }
+
+    pub(crate) fn dies(&mut self, host: usize, death: Death, down: Micros) {
+        let what = match death {
+            Death::Kill => format!("n{} is killed", host + 1),
+            Death::PowerCut => format!("n{} loses power", host + 1),
+        };
+        self.stop(host, death, &what, down);
+    }
+
+    pub(crate) fn all_lose_power(&mut self, down: Micros) {
+        for host in 0..self.hosts.len() {
+            let wait = down + host as Micros * 7_000;
+            self.stop(host, Death::PowerCut, &format!("n{} loses power, as all do", host + 1), wait);
         }
     }
 
@@ -348,12 +409,19 @@ impl World<'_> {
             return false;
         }
         let mut rng = Rng::stream(self.schedule.seed, "damage", index as u64);
+        // Most sectors that were ever written hold nothing any more: damage there shows nothing. A recovery reads the
+        // checkpoint; values are found damaged when somebody asks for them.
+        let owners =
+            self.seats[seat].running.as_ref().filter(|_| rng.chance(750_000)).map(|n| n.engine().owners());
+        let owned =
+            owners.into_iter().flatten().filter(|(_, owner)| matches!(owner, Owner::Chunk(_)) == restart);
+        let owned: Vec<_> = owned.map(|(extent, _)| extent).collect();
         let disk = &self.seats[seat].disk;
         let what = if misdirect {
             disk.misdirect(place, &mut rng)
                 .map(|(a, b)| format!("n{node}'s write to byte {a} went to byte {b}"))
         } else {
-            disk.rot(place, &mut rng).map(|at| format!("a bit of byte {at} of n{node}'s disk turns"))
+            disk.rot(place, &owned, &mut rng).map(|at| format!("a bit of byte {at} of n{node}'s disk turns"))
         };
         let Some(what) = what else { return false };
         self.tell(Kind::Crashed { what: what.clone() });

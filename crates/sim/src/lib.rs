@@ -18,6 +18,7 @@
 //! | `inject` | carrying out faults, within the fault model |
 //! | `healing` | the end: all faults end, and all must be well in bounded time |
 //! | `checkers` | what must hold |
+//! | `coverage` | what runs came across, and what never happened |
 //! | `run` | one seed, many seeds, on all cores |
 
 #![forbid(unsafe_code)]
@@ -25,6 +26,7 @@
 pub mod checkers;
 mod clients;
 mod clock;
+pub mod coverage;
 pub mod disk;
 mod healing;
 pub mod history;
@@ -38,6 +40,7 @@ pub mod schedule;
 mod world;
 
 pub use checkers::Violation;
+pub use coverage::Coverage;
 pub use run::{Progress, Summary, execute, run, run_many, run_one};
 pub use schedule::Schedule;
 
@@ -64,6 +67,8 @@ pub struct Options {
     pub without: Vec<Mechanism>,
     /// Record the trace.
     pub trace: bool,
+    /// Count what it comes across.
+    pub coverage: bool,
 }
 
 impl Default for Options {
@@ -77,6 +82,7 @@ impl Default for Options {
             faults_min: 6,
             without: Vec::new(),
             trace: false,
+            coverage: false,
         }
     }
 }
@@ -104,6 +110,8 @@ pub struct Report {
     pub served_at: Vec<u64>,
     /// How long it took, in microseconds of virtual time.
     pub micros: u64,
+    /// What it came across, if that was asked for.
+    pub coverage: Coverage,
     /// The trace as JSON Lines, if it was asked for.
     pub trace: Vec<u8>,
     /// What each client asked and was told, in a client's words.

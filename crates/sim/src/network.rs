@@ -74,8 +74,8 @@ impl Network {
     pub fn heal(&mut self) {
         self.cuts.fill(0);
         self.storms.clear();
-        let Weather { sync, window_bytes, encodes, cache_bytes, .. } = self.weather;
-        self.weather = Weather { sync, window_bytes, encodes, cache_bytes, ..Weather::fair() };
+        let Weather { sync, encodes, .. } = self.weather;
+        self.weather = Weather { sync, encodes, ..Weather::fair() };
     }
 
     /// What becomes of a message sent now.

@@ -16,11 +16,10 @@ use crate::checkers::{Finding, Sight, broken};
 use crate::clock::Clock;
 use crate::disk::Disk;
 use crate::rng::Rng;
-use crate::schedule::Death;
-use crate::world::{CLUSTER, Event, Seat, WORK, World};
+use crate::schedule::{Bounds, Death};
+use crate::world::{CLUSTER, Doom, Event, Seat, WORK, World};
 
-/// Small enough that checkpoints come often and the log laps within a schedule.
-const DISK_BYTES: u64 = 256 << 10;
+/// Small enough that the log laps within a schedule.
 const WAL_BYTES: u64 = 32 << 10;
 /// How long a node that could not open its device waits before it tries again.
 const RETRY_OPEN: Micros = 40_000;
@@ -32,15 +31,16 @@ pub(crate) fn identity(options: &Options, node: u32, shard: u32) -> Identity {
 }
 
 /// A freshly formatted disk. Formatting is the same every time, so it is done once per thread.
-pub(crate) fn formatted(options: &Options, node: u32, shard: u32, standing: Standing) -> Disk {
-    type Key = (u32, u32, u32, u32, bool);
+pub(crate) fn formatted(options: &Options, node: u32, shard: u32, standing: Standing, bytes: u64) -> Disk {
+    type Key = (u32, u32, u32, u32, bool, u64);
     thread_local! {
         static BLANK: RefCell<BTreeMap<Key, Disk>> = const { RefCell::new(BTreeMap::new()) };
     }
     let joining = standing == Standing::Joining;
     BLANK.with_borrow_mut(|blank| {
-        let disk = blank.entry((options.nodes, options.shards, node, shard, joining)).or_insert_with(|| {
-            let disk = Disk::blank(DISK_BYTES);
+        let key = (options.nodes, options.shards, node, shard, joining, bytes);
+        let disk = blank.entry(key).or_insert_with(|| {
+            let disk = Disk::blank(bytes);
             let identity = identity(options, node, shard);
             engine::format(&disk, &identity, standing, Layout { wal_bytes: WAL_BYTES })
                 .expect("a blank disk of this size can be formatted");
@@ -51,13 +51,13 @@ pub(crate) fn formatted(options: &Options, node: u32, shard: u32, standing: Stan
 }
 
 /// A node's patience, in proportion to the gateways'.
-fn node_timing(window_bytes: u64) -> dataplane::Timing {
+fn node_timing(bounds: &Bounds) -> dataplane::Timing {
     dataplane::Timing {
         heartbeat_every: 30_000,
         resend_after: 70_000,
         candidate_patience: 60_000,
-        window_bytes,
-        waiting_max: 64,
+        window_bytes: bounds.window_bytes,
+        waiting_max: bounds.waiting_max,
     }
 }
 
@@ -89,6 +89,7 @@ fn sight<'a>(seat: &Seat, place: usize, node: &'a Node<Disk>) -> Sight<'a> {
         applied: (seat.applied, applied),
         // A log that lacks what it had is neither what it was nor what it will be.
         proven: node.replica().is_proven() && !node.replica().is_short(),
+        sessions: node.replica().sessions(),
         engine: node.engine(),
     }
 }
@@ -205,6 +206,10 @@ impl World<'_> {
             let wait = self.sync_time(seat);
             let replica = &mut self.seats[seat];
             (replica.flushing, replica.sync_took) = (true, wait);
+            if self.hosts[host].doom.is_some() {
+                let moment = self.rng_clock.below(wait);
+                self.queue.after(moment, Event::Doom(host));
+            }
             self.queue.after(wait, Event::Flush(seat, self.hosts[host].life));
         }
         Ok(())
@@ -233,10 +238,12 @@ impl World<'_> {
         let served =
             sight.role == RoleName::Primary && replica.served != sight.promised.0 && node.status(0).serving;
         let epoch = sight.promised.0;
+        let lap = node.engine().appended_lsn().0 / WAL_BYTES;
         let leads = if sight.role == RoleName::Primary { sight.promised.0 } else { replica.led };
         self.watches[replica.shard as usize].step(&sight, &frames)?;
         let replica = &mut self.seats[seat];
         replica.applied = applied;
+        let lapped = std::mem::replace(&mut replica.lap, lap) < lap;
         self.report.failovers += u64::from(leads != replica.led);
         replica.led = leads;
         if served {
@@ -254,6 +261,10 @@ impl World<'_> {
         } else if replica.unproven {
             (replica.suspect, replica.unproven) = (false, false);
             replica.disk.fail_reads(0);
+            self.cover("recovery", "transfer to an unproven replica");
+        }
+        if lapped {
+            self.cover("recovery", "log lapped");
         }
         self.take_time(seat, frames, then)
     }
@@ -291,6 +302,7 @@ impl World<'_> {
         machine.refuses = death == Death::Kill;
         machine.paused_until = 0;
         for seat in self.seats_of(host) {
+            self.write_batch(seat, death);
             let replica = &mut self.seats[seat];
             replica.inbox.clear();
             (replica.wake, replica.flushing, replica.departing) = (None, false, None);
@@ -308,8 +320,35 @@ impl World<'_> {
         }
     }
 
+    /// A process that dies while it waits for a disk has written some of the batch, or all of it.
+    fn write_batch(&mut self, seat: usize, death: Death) {
+        let replica = &mut self.seats[seat];
+        let Some(node) = replica.running.as_mut().filter(|_| replica.flushing) else { return };
+        // A power cut keeps any part of what is written; after a kill all of it is there.
+        if death == Death::PowerCut || self.rng_disk.chance(500_000) {
+            replica.disk.hang_syncs();
+            // Whatever it says, nobody hears it.
+            let _ = node.flush(0, &mut trace::Tracer::off());
+        }
+    }
+
+    /// The death that waited for a disk at work comes.
+    pub(crate) fn doom(&mut self, host: usize) {
+        let Some(Doom { death, down, everywhere }) = self.hosts[host].doom.take() else { return };
+        if everywhere {
+            self.hosts.iter_mut().for_each(|host| host.doom = None);
+            self.all_lose_power(down);
+        } else {
+            self.dies(host, death, down);
+        }
+    }
+
     fn cut_power(&mut self, host: usize) {
         self.hosts[host].refuses = false;
+        self.cover("recovery", "power cut");
+        if self.seats_of(host).any(|seat| self.seats[seat].disk.has_unsynced()) {
+            self.cover("recovery", "power cut with unsynced sectors");
+        }
         for seat in self.seats_of(host) {
             self.seats[seat].disk.power_cut(&mut self.rng_disk);
         }
@@ -348,14 +387,16 @@ impl World<'_> {
             pid: life,
             life: Rng::stream(self.schedule.seed, "life", u64::from(life) << 32 | seat as u64).bits(),
             mechanisms: self.mechanisms,
-            timing: node_timing(self.schedule.weather.window_bytes),
-            cache_bytes: self.schedule.weather.cache_bytes,
+            timing: node_timing(&self.schedule.bounds),
+            limits: self.schedule.bounds.limits,
+            cache_bytes: self.schedule.bounds.cache_bytes,
         };
         self.tell(Kind::Restarted {});
         let disk = self.seats[seat].disk.share();
         self.seats[seat].syncs_charged = disk.work().1;
         match Node::open(disk, config, &mut tracer) {
             Ok((node, report)) => {
+                self.cover_recovery(&report);
                 let replica = &mut self.seats[seat];
                 replica.tracer = tracer;
                 let place = host;
@@ -371,6 +412,7 @@ impl World<'_> {
                 }
                 self.watches[shard as usize].opened(&sight)?;
                 replica.applied = applied;
+                replica.lap = node.engine().appended_lsn().0 / WAL_BYTES;
                 (replica.led, replica.served) = (0, 0);
                 replica.running = Some(node);
                 self.take_time(seat, Vec::new(), Then::Wait)?;
@@ -387,6 +429,27 @@ impl World<'_> {
                 Ok(())
             }
             Err(error) => broken("device", "P1", 1, format!("{node_id} cannot start again: {error}")),
+        }
+    }
+
+    /// Counts what a recovery found.
+    fn cover_recovery(&self, report: &engine::RecoveryReport) {
+        let found = match report.damage.as_ref().map(|damage| damage.zone) {
+            Some(engine::Zone::Wal) => Some("log damaged"),
+            Some(engine::Zone::Checkpoint) => Some("checkpoint damaged"),
+            Some(_) => None,
+            None if matches!(report.stop, engine::Stop::Value { .. }) => Some("torn tail: value"),
+            None if matches!(report.stop, engine::Stop::NotARecord(engine::DecodeError::Crc { .. })) => {
+                Some("torn tail: record")
+            }
+            None => None,
+        };
+        found.into_iter().for_each(|found| self.cover("recovery", found));
+        if report.discarded_records > 0 {
+            self.cover("recovery", "torn tail: whole records with it");
+        }
+        if report.superblocks.iter().any(Result::is_err) {
+            self.cover("recovery", "superblock slot unreadable");
         }
     }
 

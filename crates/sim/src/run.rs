@@ -13,7 +13,7 @@ use dataplane::Micros;
 
 use crate::schedule::Schedule;
 use crate::world::World;
-use crate::{Options, Report, Violation};
+use crate::{Coverage, Options, Report, Violation};
 
 thread_local! {
     /// While a schedule runs: its panics are findings, not noise. Holds where the last one happened.
@@ -108,6 +108,8 @@ pub struct Summary {
     pub failovers: u64,
     /// Microseconds of virtual time.
     pub micros: u64,
+    /// What they came across, if that was asked for.
+    pub coverage: Coverage,
 }
 
 impl Summary {
@@ -117,6 +119,7 @@ impl Summary {
         self.unknown += report.unknown;
         self.failovers += report.failovers;
         self.micros += report.micros;
+        self.coverage.add(&report.coverage);
         report.faults.iter().for_each(|(kind, n)| *self.faults.entry(kind).or_default() += n);
         if report.violation.is_some() {
             self.violations += 1;
@@ -133,6 +136,7 @@ impl Summary {
         self.unknown += other.unknown;
         self.failovers += other.failovers;
         self.micros += other.micros;
+        self.coverage.add(&other.coverage);
         other.faults.iter().for_each(|(kind, n)| *self.faults.entry(kind).or_default() += n);
         self.first = match (self.first.take(), other.first) {
             (Some(a), Some(b)) => Some(if a.seed < b.seed { a } else { b }),

@@ -8,7 +8,7 @@
 //! fault model rules out at the moment of execution (damage to a majority at once, say) is passed over by the world, so
 //! that any subset of a schedule is a schedule.
 
-use dataplane::Micros;
+use dataplane::{Limits, Micros};
 
 use crate::Options;
 use crate::disk::Place;
@@ -41,6 +41,8 @@ pub enum Fault {
         node: u32,
         /// How.
         death: Death,
+        /// As soon as one of its disks is at work, so that something is lost: else an idle node mostly dies.
+        busy: bool,
         /// For how long.
         down: Micros,
     },
@@ -59,6 +61,8 @@ pub enum Fault {
     },
     /// Power is lost everywhere at once; the nodes come back one after the other.
     PowerCutAll {
+        /// As soon as any disk is at work.
+        busy: bool,
         /// The first comes back after this.
         down: Micros,
     },
@@ -121,6 +125,13 @@ pub enum Fault {
         /// For how long.
         down: Micros,
     },
+    /// A gateway stands still, and goes on as if no time had passed.
+    GatewayPause {
+        /// Which.
+        gateway: u32,
+        /// For how long.
+        length: Micros,
+    },
     /// A node's disk is replaced by an empty one, which `format` marks as joining.
     Wipe {
         /// Which.
@@ -129,6 +140,8 @@ pub enum Fault {
         shard: u32,
         /// For how long the node is down.
         down: Micros,
+        /// So long after that the new disk is replaced as well; 0: it is not.
+        again: Micros,
     },
     /// Two nodes are stopped, and started on each other's disks: both must refuse. Then the disks are put back.
     SwapDisks {
@@ -157,7 +170,7 @@ pub enum Fault {
     },
     /// A bit turns.
     BitRot {
-        /// Whose disk.
+        /// Whose disk. If a value is to be found damaged only when it is read, that of whoever leads.
         node: u32,
         /// Which.
         shard: u32,
@@ -221,12 +234,8 @@ pub struct Weather {
     pub reorders: bool,
     /// What a sync takes, at least and at most.
     pub sync: (Micros, Micros),
-    /// Bytes on their way to one backup, and so at most in one frame.
-    pub window_bytes: u64,
     /// Does every frame go through its encoding?
     pub encodes: bool,
-    /// Bytes of memory for values in each replica; without any, every read is one of the disk.
-    pub cache_bytes: usize,
 }
 
 impl Weather {
@@ -242,8 +251,34 @@ impl Weather {
             straggle_max: 0,
             reorders: false,
             sync: (300, 900),
-            window_bytes: 64 << 10,
             encodes: false,
+        }
+    }
+}
+
+/// How much the cluster keeps in flight and in memory: the bounds of a real one, or so small ones that they are felt.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Bounds {
+    /// What replicas remember of requests.
+    pub limits: Limits,
+    /// Entries that a primary takes on before they are applied, and reads that it lets wait.
+    pub waiting_max: u64,
+    /// Bytes on their way to one backup, and so at most in one frame.
+    pub window_bytes: u64,
+    /// Requests that a gateway takes on before they are answered.
+    pub in_flight_max: usize,
+    /// Bytes of memory for values in each replica; without any, every read is one of the disk.
+    pub cache_bytes: usize,
+}
+
+impl Bounds {
+    /// Bounds that are not felt.
+    pub fn usual() -> Bounds {
+        Bounds {
+            limits: Limits::default(),
+            waiting_max: 64,
+            window_bytes: 64 << 10,
+            in_flight_max: 64,
             cache_bytes: 0,
         }
     }
@@ -260,15 +295,39 @@ pub struct Load {
     pub think_max: Micros,
     /// Of a hundred operations, how many read.
     pub reads: u64,
+    /// Of a hundred reads, how many ask about all keys.
+    pub scans: u64,
     /// Of a hundred operations, how many delete.
     pub deletes: u64,
     /// Of a hundred writes, how many are conditional.
     pub conditional: u64,
+    /// Keys have at least so many bytes.
+    pub key_length: u64,
     /// Longest value in bytes.
     pub value_max: u64,
+    /// Disks so large that values may be as long as any are, and a few are.
+    pub large: bool,
     /// More than the disks can hold. A replica may then have no room for a state beside its own, and give up its own.
     pub floods: bool,
 }
+
+impl Load {
+    /// Small enough that checkpoints come often and the log laps within a schedule.
+    pub(crate) fn disk_bytes(&self) -> u64 {
+        if self.large { 16 << 20 } else { 256 << 10 }
+    }
+
+    /// The length of the next value.
+    pub(crate) fn value_length(&self, rng: &mut Rng) -> u64 {
+        if self.large && rng.chance(100_000) {
+            return LARGEST - rng.below(64);
+        }
+        rng.below(self.value_max + 1)
+    }
+}
+
+/// The longest value.
+const LARGEST: u64 = 1 << 20;
 
 /// A fault and its moment.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -286,6 +345,8 @@ pub struct Schedule {
     pub seed: u64,
     /// The network's and disks' usual state.
     pub weather: Weather,
+    /// The bounds of the cluster.
+    pub bounds: Bounds,
     /// The clients.
     pub load: Load,
     /// In order of time.
@@ -293,6 +354,33 @@ pub struct Schedule {
     /// When everything heals.
     pub heal_at: Micros,
 }
+
+/// The faults by the names under which they are counted when they were carried out.
+pub(crate) const FAULTS: [&str; 23] = [
+    "bit rot",
+    "clock jump",
+    "crash at an I/O",
+    "cut link",
+    "gateway crash",
+    "gateway pause",
+    "isolation",
+    "kill",
+    "misdirected write",
+    "needless takeover",
+    "one-way isolation",
+    "partition",
+    "pause",
+    "power cut",
+    "power cut of all",
+    "read errors",
+    "slow disk",
+    "storm",
+    "swapped disks",
+    "sync error",
+    "wiped disk",
+    "wiped disk, again",
+    "wiped disk, while it was being filled",
+];
 
 /// The kinds that a swarm chooses from, with how often each is drawn when it was chosen.
 const KINDS: [(&str, u64); 19] = [
@@ -307,10 +395,11 @@ const KINDS: [(&str, u64); 19] = [
     ("split", 2),
     ("storm", 2),
     ("gateway crash", 2),
+    ("gateway pause", 2),
     ("wipe", 3),
     ("swapped disks", 1),
     ("sync error", 1),
-    ("damage", 2),
+    ("damage", 5),
     ("read errors", 1),
     ("slow disk", 2),
     ("needless takeover", 6),
@@ -322,6 +411,7 @@ impl Schedule {
     pub fn generate(seed: u64, options: &Options) -> Schedule {
         let mut rng = Rng::stream(seed, "weather", 0);
         let weather = weather(&mut rng);
+        let bounds = bounds(&mut Rng::stream(seed, "bounds", 0));
         let mut rng = Rng::stream(seed, "load", 0);
         let load = load(&mut rng, options);
         let mut rng = Rng::stream(seed, "swarm", 0);
@@ -345,7 +435,7 @@ impl Schedule {
             steps.push(Step { at, fault: fault(kind.map_or("kill", |kind| kind.0), &mut rng, options) });
         }
         steps.sort_by_key(|step| step.at);
-        Schedule { seed, weather, load, steps, heal_at }
+        Schedule { seed, weather, bounds, load, steps, heal_at }
     }
 }
 
@@ -365,8 +455,23 @@ fn weather(rng: &mut Rng) -> Weather {
         straggle_max: rng.between(20_000, 1_500_000),
         reorders: rng.chance(500_000),
         sync: (sync_min, sync_min + rng.between(100, 8_000)),
-        window_bytes: 1 << rng.between(9, 16),
         encodes: rng.chance(100_000),
+    }
+}
+
+fn bounds(rng: &mut Rng) -> Bounds {
+    let (usual, small) = (Bounds::usual(), rng.chance(400_000));
+    let mut bounded = |usual: u64, min: u64, max: u64| {
+        if small && rng.chance(500_000) { rng.between(min, max) } else { usual }
+    };
+    Bounds {
+        limits: Limits {
+            sessions: bounded(usual.limits.sessions as u64, 1, 3) as usize,
+            window: bounded(usual.limits.window, 1, 8),
+        },
+        waiting_max: bounded(usual.waiting_max, 1, 4),
+        in_flight_max: bounded(usual.in_flight_max as u64, 1, 3) as usize,
+        window_bytes: 1 << rng.between(9, 16),
         cache_bytes: if rng.chance(300_000) { 2_000 } else { 0 },
     }
 }
@@ -375,15 +480,19 @@ fn load(rng: &mut Rng, options: &Options) -> Load {
     let per_client = u64::from(options.operations / options.clients.max(1)).max(1);
     // A few clusters get more than their disks can hold.
     let floods = rng.chance(50_000);
+    let large = !floods && rng.chance(4_000);
     Load {
         operations: options.operations,
         keys: if floods { 16 } else { rng.between(2, 6) },
         // About as long as the faults last.
         think_max: 2 * rng.between(1_000_000, 2_000_000) / per_client,
         reads: rng.between(20, 60),
+        scans: if rng.chance(500_000) { rng.between(5, 40) } else { 0 },
+        large,
         deletes: rng.below(15),
         conditional: rng.below(40),
         floods,
+        key_length: if rng.chance(250_000) { rng.between(100, 1_024) } else { 0 },
         value_max: if floods { 30_000 } else { *rng.pick(&[16, 300, 1_500, 4_000]) },
     }
 }
@@ -404,11 +513,11 @@ fn fault(kind: &str, rng: &mut Rng, options: &Options) -> Fault {
     let length = rng.between(30_000, 800_000);
     let death = if rng.chance(600_000) { Death::PowerCut } else { Death::Kill };
     let place = *rng.pick(&[Place::Superblock, Place::Log, Place::Log, Place::Data, Place::Data]);
-    let restart = rng.chance(700_000);
+    let (restart, busy) = (rng.chance(400_000), rng.chance(700_000));
     match kind {
-        "power cut" => Fault::Crash { node, death: Death::PowerCut, down },
+        "power cut" => Fault::Crash { node, death: Death::PowerCut, busy, down },
         "crash at an I/O" => Fault::CrashAtIo { node, shard, death, ios: rng.below(30), down },
-        "power cut of all" => Fault::PowerCutAll { down },
+        "power cut of all" => Fault::PowerCutAll { busy, down },
         "pause" => Fault::Pause { node, length },
         "clock jump" => {
             let far = rng.between(10_000, 5_000_000) as i64;
@@ -432,7 +541,11 @@ fn fault(kind: &str, rng: &mut Rng, options: &Options) -> Fault {
             Fault::Storm { loss: rng.below(400_000), delay: rng.between(1_000, 200_000), length: length / 2 }
         }
         "gateway crash" => Fault::GatewayCrash { gateway, down },
-        "wipe" => Fault::Wipe { node, shard, down: down / 4 },
+        "gateway pause" => Fault::GatewayPause { gateway, length },
+        "wipe" => {
+            let again = if rng.chance(300_000) { rng.between(1_000, 300_000) } else { 0 };
+            Fault::Wipe { node, shard, down: down / 4, again }
+        }
         "swapped disks" => {
             let other = node % options.nodes + 1;
             Fault::SwapDisks { one: node, other, down: down / 4 }
@@ -447,6 +560,6 @@ fn fault(kind: &str, rng: &mut Rng, options: &Options) -> Fault {
             let sync = if rng.chance(800_000) { rng.between(10_000, 150_000) } else { 1_000_000 };
             Fault::SlowDisk { node, sync, length: (!rng.chance(300_000)).then_some(length) }
         }
-        _ => Fault::Crash { node, death: Death::Kill, down },
+        _ => Fault::Crash { node, death: Death::Kill, busy, down },
     }
 }

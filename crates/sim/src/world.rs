@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Mutex};
 
 use dataplane::{Address, ClusterId, Frame, GatewayId, Micros, NodeId, wire};
-use gateway::{Gateway, Output, Token};
+use gateway::{Gateway, Output, Request, Token};
 use node::Node;
 use trace::{Actor, Kind, Mechanisms, Tracer, emit};
 
@@ -13,12 +13,12 @@ use crate::clients::Client;
 use crate::clock::Clock;
 use crate::disk::Disk;
 use crate::history::Operation;
-use crate::network::Network;
+use crate::network::{Fate, Network};
 use crate::process::Then;
 use crate::queue::Queue;
 use crate::rng::Rng;
 use crate::schedule::{Peer, Schedule};
-use crate::{Options, Report};
+use crate::{Coverage, Options, Report};
 
 /// The cluster that everybody belongs to.
 pub(crate) const CLUSTER: ClusterId = *b"simulated world!";
@@ -39,16 +39,22 @@ pub(crate) enum Event {
     Tick(usize, u32),
     /// A client goes on.
     Client(usize),
+    /// A gateway reads a client's request: gateway, its life, token, request.
+    Submit(usize, u32, Token, Request),
     /// A gateway learns that nobody listens there: gateway, its life, node, shard.
     Refused(usize, u32, NodeId, u32),
     /// The n-th fault.
     Fault(usize),
+    /// A host's disk is at work, or was not for long: the death that waits for that comes.
+    Doom(usize),
     /// A node starts, if it still is the life that died.
     Start(usize, u32),
     /// A pause ends.
     Resume(usize),
     /// A gateway starts.
     StartGateway(usize),
+    /// A new disk is replaced as well: node, shard, for how long the node is down.
+    WipeAgain(u32, u32, Micros),
     /// Cuts end.
     Mend(Vec<(Peer, Peer)>),
     /// A storm ends.
@@ -75,8 +81,18 @@ pub(crate) struct Host {
     pub slow: Option<Micros>,
     /// Its disks are in another host.
     pub swapped: bool,
+    /// How it dies when a disk is at work, and for how long; with power lost everywhere, or here.
+    pub doom: Option<Doom>,
     /// How it dies when its disk's moment comes, and for how long.
     pub armed: Option<(crate::schedule::Death, Micros)>,
+}
+
+/// A death that waits for a disk at work.
+#[derive(Clone, Copy)]
+pub(crate) struct Doom {
+    pub death: crate::schedule::Death,
+    pub down: Micros,
+    pub everywhere: bool,
 }
 
 /// One replica with its disk.
@@ -96,11 +112,14 @@ pub(crate) struct Seat {
     pub sync_took: Micros,
     pub tracer: Tracer,
     pub applied: u64,
+    /// How many times its log has gone round.
+    pub lap: u64,
     /// Its disk was wiped or damaged, and no transfer has finished since.
     pub suspect: bool,
     /// It has been seen unproven since.
     pub unproven: bool,
     pub superblock_hit: bool,
+    pub wipes: u32,
     pub led: u64,
     /// The epoch in which it was seen to serve.
     pub served: u64,
@@ -111,6 +130,8 @@ pub(crate) struct Gate {
     pub running: Option<Gateway>,
     pub life: u32,
     pub clock: Clock,
+    /// It stands still until then: what comes, waits.
+    pub paused_until: Micros,
     pub wake: Option<Micros>,
     pub tracer: Tracer,
     /// Whose requests it has.
@@ -141,6 +162,9 @@ pub(crate) struct World<'a> {
     pub report: Report,
     pub tracer: Tracer,
     trace: Arc<Mutex<Vec<u8>>>,
+    coverage: Option<Arc<Mutex<Coverage>>>,
+    /// Per link, when the last message to arrive does, and what it is: for the coverage.
+    last_to_arrive: BTreeMap<(Peer, Peer), (Micros, &'static str)>,
     violation: Option<Violation>,
     /// What a client found wrong, until the present event is over.
     pub complaint: Option<Broken>,
@@ -167,7 +191,9 @@ impl<'a> World<'a> {
             clients: Vec::new(),
             history: Vec::new(),
             moment: 0,
-            watches: (0..options.shards).map(|_| Watch::new(options.nodes as usize)).collect(),
+            watches: (0..options.shards)
+                .map(|_| Watch::new(options.nodes as usize, schedule.bounds.limits))
+                .collect(),
             rng_disk: stream("disk", 0),
             rng_clock: stream("clock", 0),
             healed: false,
@@ -176,11 +202,15 @@ impl<'a> World<'a> {
             report: Report { seed: schedule.seed, ..Report::default() },
             tracer: Tracer::off(),
             trace,
+            coverage: options.coverage.then(Arc::default),
+            last_to_arrive: BTreeMap::new(),
             violation: None,
             complaint: None,
             done: false,
         };
         world.tracer = world.tracer_of(Actor::World, 1);
+        // What another run on this thread came across is not this one's.
+        trace::mechanism::take_stopped().for_each(drop);
         world.found(stream("clients", 0));
         world
     }
@@ -196,10 +226,13 @@ impl<'a> World<'a> {
                 clock: Clock::default(),
                 slow: None,
                 swapped: false,
+                doom: None,
                 armed: None,
             });
             for shard in 0..self.options.shards {
-                let disk = crate::process::formatted(self.options, node, shard, engine::Standing::Founding);
+                let bytes = self.schedule.load.disk_bytes();
+                let founding = engine::Standing::Founding;
+                let disk = crate::process::formatted(self.options, node, shard, founding, bytes);
                 if self.schedule.misdirects() {
                     disk.remember_before();
                 }
@@ -216,9 +249,11 @@ impl<'a> World<'a> {
                     sync_took: 0,
                     tracer: Tracer::off(),
                     applied: 0,
+                    lap: 0,
                     suspect: false,
                     unproven: false,
                     superblock_hit: false,
+                    wipes: 0,
                     led: 0,
                     served: 0,
                 });
@@ -230,6 +265,7 @@ impl<'a> World<'a> {
                 running: None,
                 life: 0,
                 clock: Clock::default(),
+                paused_until: 0,
                 wake: None,
                 tracer: Tracer::off(),
                 tokens: BTreeMap::new(),
@@ -271,8 +307,11 @@ impl<'a> World<'a> {
             Event::Depart(seat, life) => return self.depart(seat, life),
             Event::Tick(gateway, life) => self.tick(gateway, life),
             Event::Client(client) => self.client_next(client),
+            Event::Submit(gateway, life, token, request) => self.submit(gateway, life, token, request),
+            Event::WipeAgain(node, shard, down) => self.wipe_again(node, shard, down),
             Event::Refused(gateway, life, node, shard) => self.refused(gateway, life, node, shard),
             Event::Fault(index) => self.inject(index),
+            Event::Doom(host) => self.doom(host),
             Event::Start(host, life) => return self.start(host, life),
             Event::Resume(host) => self.resume(host),
             Event::StartGateway(gateway) => self.start_gateway(gateway),
@@ -300,13 +339,44 @@ impl<'a> World<'a> {
         emit!(self.tracer, kind);
     }
 
+    /// Does anybody listen to events?
+    pub fn listens(&self) -> bool {
+        self.options.trace || self.coverage.is_some()
+    }
+
+    /// Counts something that happened, if somebody counts.
+    pub fn cover(&self, group: &'static str, entry: &'static str) {
+        if let Some(coverage) = &self.coverage {
+            coverage.lock().expect("no holder of the lock panics").count(group, entry, 1);
+        }
+    }
+
+    /// Counts what becomes of a message.
+    fn cover_fate(&mut self, from: Peer, to: Peer, frame: &Frame, fate: &Fate) {
+        let name = frame.message.name();
+        if fate.again.is_some() {
+            self.cover("doubled", name);
+        }
+        let Some(at) = fate.arrives else { return self.cover("lost", name) };
+        let last = self.last_to_arrive.entry((from, to)).or_insert((at, name));
+        let overtaken = Some(last.1).filter(|_| at < last.0);
+        *last = if overtaken.is_some() { *last } else { (at, name) };
+        overtaken.into_iter().for_each(|name| self.cover("overtaken", name));
+    }
+
     /// A tracer for one life of an actor.
     pub fn tracer_of(&self, actor: Actor, life: u32) -> Tracer {
-        if !self.options.trace {
+        if !self.listens() {
             return Tracer::off();
         }
-        let lines = self.trace.clone();
+        let (lines, coverage, traces) = (self.trace.clone(), self.coverage.clone(), self.options.trace);
         let sink = move |event: trace::Event| {
+            if let Some(coverage) = &coverage {
+                coverage.lock().expect("no holder of the lock panics").event(&event.kind);
+            }
+            if !traces {
+                return;
+            }
             let mut lines = lines.lock().expect("no holder of the lock panics");
             lines.extend_from_slice(trace::json::to_line(&event).as_bytes());
             lines.push(b'\n');
@@ -323,6 +393,9 @@ impl<'a> World<'a> {
             }
             let now = self.queue.now();
             let fate = self.network.send(now, from, to);
+            if self.coverage.is_some() {
+                self.cover_fate(from, to, &frame, &fate);
+            }
             if let Some((at, dice)) = fate.strays {
                 self.stray(at, dice, &frame);
             }
@@ -331,7 +404,7 @@ impl<'a> World<'a> {
             }
             match fate.arrives {
                 Some(at) => self.queue.at(at, Event::Arrives(to, frame)),
-                None if self.tracer.is_on() || self.options.trace => {
+                None if self.listens() => {
                     let message = frame.message.name().to_string();
                     let (from, to) = (frame.from.to_string(), frame.to.to_string());
                     self.tracer.begin(now, frame.cause);
@@ -380,6 +453,7 @@ impl<'a> World<'a> {
             Peer::Node(node) => {
                 let host = &self.hosts[node as usize - 1];
                 if !host.up {
+                    self.cover("lost", frame.message.name());
                     if let (true, Address::Gateway(id)) = (host.refuses, frame.from) {
                         let back = now + self.network.weather.delay_min;
                         let gateway = id.gateway as usize - 1;
@@ -396,6 +470,9 @@ impl<'a> World<'a> {
             }
             Peer::Gateway(gateway) => {
                 let gate = &mut self.gates[gateway as usize - 1];
+                if gate.paused_until > now {
+                    return self.queue.at(gate.paused_until, Event::Arrives(to, frame));
+                }
                 if let Some(running) = &mut gate.running {
                     running.handle(gate.clock.read(now), frame, &mut gate.tracer);
                     self.gateway_outputs(gateway as usize - 1);
@@ -419,12 +496,15 @@ impl<'a> World<'a> {
             seed: Rng::stream(self.schedule.seed, "gateway", (index as u64) << 32 | u64::from(life)).bits(),
             mechanisms: self.mechanisms,
             timing: gateway_timing(),
+            limits: self.schedule.bounds.limits,
+            in_flight_max: self.schedule.bounds.in_flight_max,
         };
         let gate = &mut self.gates[index];
         gate.life = life;
         gate.clock = Clock::start(now, &mut self.rng_clock);
         gate.tracer = tracer;
         gate.wake = None;
+        gate.paused_until = 0;
         gate.running = Some(Gateway::new(config, gate.clock.read(now)));
         self.queue.at(now, Event::Tick(index, life));
     }
@@ -434,6 +514,9 @@ impl<'a> World<'a> {
         let gate = &mut self.gates[index];
         if gate.life != life || gate.wake.is_some_and(|at| at > now) {
             return;
+        }
+        if gate.paused_until > now {
+            return self.queue.at(gate.paused_until, Event::Tick(index, life));
         }
         gate.wake = None;
         if let Some(running) = &mut gate.running {
@@ -445,6 +528,9 @@ impl<'a> World<'a> {
     fn refused(&mut self, index: usize, life: u32, node: NodeId, shard: u32) {
         let now = self.queue.now();
         let gate = &mut self.gates[index];
+        if gate.paused_until > now {
+            return self.queue.at(gate.paused_until, Event::Refused(index, life, node, shard));
+        }
         if let Some(running) = gate.running.as_mut().filter(|_| gate.life == life) {
             running.unreachable(gate.clock.read(now), node, shard, &mut gate.tracer);
             self.gateway_outputs(index);
@@ -493,15 +579,43 @@ impl<'a> World<'a> {
     }
 
     fn finish(mut self) -> Report {
+        if !self.done {
+            self.cover_stopped();
+        }
+        self.report.coverage = self.take_coverage();
         if self.options.trace {
             self.report.history = self.history.iter().map(Operation::tell).collect();
         }
         self.report.violation = self.violation;
-        self.report.operations = self.history.len() as u64;
         self.report.committed = self.watches.iter().map(Watch::committed).sum();
         self.report.micros = self.queue.now();
         self.report.trace = std::mem::take(&mut self.trace.lock().expect("no holder of the lock panics"));
         self.report
+    }
+}
+
+impl World<'_> {
+    /// Counts what the mechanisms stopped so far. What the checkers ask them afterwards is no part of it.
+    pub(crate) fn cover_stopped(&self) {
+        if let Some(coverage) = &self.coverage {
+            let mut coverage = coverage.lock().expect("no holder of the lock panics");
+            trace::mechanism::take_stopped()
+                .for_each(|(m, times)| coverage.count("stopped by", m.id(), times));
+        }
+    }
+
+    /// All that was counted, here and by the checkers.
+    fn take_coverage(&self) -> Coverage {
+        let Some(coverage) = &self.coverage else { return Coverage::default() };
+        let mut all = coverage.lock().expect("no holder of the lock panics").clone();
+        self.report.faults.iter().for_each(|(kind, times)| all.count("fault", kind, *times));
+        self.watches
+            .iter()
+            .flat_map(Watch::coverage)
+            .for_each(|(entry, times)| all.count("recovery", entry, times));
+        all.count("recovery", "new put refused: disk full", self.report.full);
+        all.count("recovery", "write with an unknown outcome", self.report.unknown);
+        all
     }
 }
 

@@ -161,8 +161,8 @@ fn without_most_complete_log_a_primary_lacks_what_was_acknowledged() {
 
 #[test]
 fn without_read_confirmation_a_read_is_stale() {
-    let violation = breaks("read-confirmation", 2_500);
-    assert_eq!((violation.invariant.as_str(), violation.checker), ("P2", "linearizability"));
+    let violation = breaks("read-confirmation", 500);
+    assert_eq!(violation.invariant, "P2");
 }
 
 #[test]

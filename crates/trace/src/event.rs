@@ -144,6 +144,9 @@ macro_rules! kinds {
                 match self { $(Kind::$name { $($field),* } => format!($sentence),)* }
             }
 
+            /// The names of all kinds.
+            pub const NAMES: &'static [&'static str] = &[$(stringify!($name),)*];
+
             /// The kind's name, as in traces.
             pub fn name(&self) -> &'static str {
                 match self { $(Kind::$name { .. } => stringify!($name),)* }
@@ -196,7 +199,6 @@ kinds! {
     AckIgnored { from: u32, epoch: u64, current: u64 } "ignores an acknowledgement of n{from} for epoch {epoch}: this is epoch {current}" by AckBoundToEpoch;
     CommitAdvanced { from: u64, to: u64, epoch: u64 } "moves the commit point from {from} to {to}" by MajorityCommit changes "commit" from to;
     EntryApplied { seq: u64, outcome: String, applied_before: u64 } "applies entry {seq}: {outcome}" by ApplyOnlyCommitted changes "applied" applied_before seq;
-    DuplicateSkipped { seq: u64, session: u64, number: u64 } "does not apply entry {seq}: request {session}.{number} has taken effect already" by RequestDedup;
     ReplyReleased { gateway: u32, session: u64, number: u64, reply: String } "answers request {session}.{number} to g{gateway}: {reply}";
 
     // Replica: epochs.

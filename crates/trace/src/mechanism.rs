@@ -4,6 +4,8 @@
 //! there and nowhere else. A real process always runs with [`Mechanisms::all`]; only the simulator and the lab call
 //! [`Mechanisms::without`], and a test holds everybody else to that.
 
+use std::cell::Cell;
+
 /// Which room a mechanism lives in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Room {
@@ -146,10 +148,31 @@ impl Mechanisms {
         Mechanisms(self.0 & !(1 << mechanism as u8))
     }
 
-    /// Is `mechanism` switched on? Read by its guard, and nowhere else.
-    pub const fn has(self, mechanism: Mechanism) -> bool {
+    /// Does `mechanism` stop this, being switched on, because it is `wrong`? Asked by its guard, and nowhere else.
+    ///
+    /// Each time that it does is counted, for whoever asks [`take_stopped`]: a mechanism that never had to stop anything
+    /// has not been tried.
+    pub fn stops(self, mechanism: Mechanism, wrong: bool) -> bool {
+        let stops = self.has(mechanism) && wrong;
+        if stops {
+            STOPPED.with(|counts| counts[mechanism as usize].set(counts[mechanism as usize].get() + 1));
+        }
+        stops
+    }
+
+    const fn has(self, mechanism: Mechanism) -> bool {
         self.0 & (1 << mechanism as u8) != 0
     }
+}
+
+thread_local! {
+    /// How often each mechanism stopped something on this thread. No decision reads it.
+    static STOPPED: [Cell<u64>; Mechanism::ALL.len()] = const { [const { Cell::new(0) }; Mechanism::ALL.len()] };
+}
+
+/// How often each mechanism stopped something on this thread since this was last asked.
+pub fn take_stopped() -> impl Iterator<Item = (Mechanism, u64)> {
+    Mechanism::ALL.iter().map(|m| (*m, STOPPED.with(|counts| counts[*m as usize].take())))
 }
 
 #[cfg(test)]
@@ -163,5 +186,16 @@ mod tests {
             assert_eq!(Mechanism::from_id(m.id()), Some(m));
             assert!(!Mechanisms::all().without(m).has(m));
         }
+    }
+
+    #[test]
+    fn what_a_mechanism_stopped_is_counted_once() {
+        let on = Mechanisms::all();
+        take_stopped().for_each(drop);
+        assert!(on.stops(Mechanism::EpochFence, true) && !on.stops(Mechanism::EpochFence, false));
+        assert!(!on.without(Mechanism::LogMatching).stops(Mechanism::LogMatching, true));
+        let counted: Vec<_> = take_stopped().filter(|(_, n)| *n > 0).collect();
+        assert_eq!(counted, [(Mechanism::EpochFence, 1)]);
+        assert!(take_stopped().all(|(_, n)| n == 0));
     }
 }

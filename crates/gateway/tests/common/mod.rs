@@ -25,6 +25,8 @@ pub fn gateway_of(shards: u32) -> Gateway {
         seed: 1,
         mechanisms: Mechanisms::all(),
         timing: Timing::default(),
+        limits: dataplane::Limits::default(),
+        in_flight_max: gateway::IN_FLIGHT_MAX,
     };
     Gateway::new(config, 0)
 }

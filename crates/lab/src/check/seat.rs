@@ -106,6 +106,7 @@ impl Seat {
                 window_bytes: 1 << 20,
                 waiting_max: 64,
             },
+            limits: Default::default(),
             pid: 0,
             life: 0,
         };

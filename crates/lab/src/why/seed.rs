@@ -1,7 +1,7 @@
 //! A seed of the simulator that breaks a promise, as short as it gets.
 
 use dataplane::Micros;
-use sim::schedule::{Step, Weather};
+use sim::schedule::{Bounds, Step, Weather};
 use sim::{Options, Report, Schedule, execute};
 
 use super::shrink;
@@ -16,6 +16,7 @@ enum Piece {
     Stragglers(u64),
     Reorder,
     SmallFrames(u64),
+    SmallBounds(Bounds),
     Delay(Micros, Micros),
     SlowSync((Micros, Micros)),
 }
@@ -81,25 +82,33 @@ pub fn shrink_seed(seed: u64, options: &Options) -> Option<Shrunk> {
 
 fn pieces(schedule: &Schedule) -> Vec<Piece> {
     let Weather { loss, duplication, misdelivery, stragglers, reorders, .. } = schedule.weather;
-    let Weather { delay_min, delay_max, sync, window_bytes, .. } = schedule.weather;
+    let Weather { delay_min, delay_max, sync, .. } = schedule.weather;
+    let bounds = &schedule.bounds;
     let network = [
         (loss > 0).then_some(Piece::Loss(loss)),
         (duplication > 0).then_some(Piece::Duplication(duplication)),
         (misdelivery > 0).then_some(Piece::Misdelivery(misdelivery)),
         (stragglers > 0).then_some(Piece::Stragglers(stragglers)),
         reorders.then_some(Piece::Reorder),
-        Some(Piece::SmallFrames(window_bytes)),
+        Some(Piece::SmallFrames(bounds.window_bytes)),
+        (*bounds != usual(bounds)).then(|| Piece::SmallBounds(bounds.clone())),
         Some(Piece::Delay(delay_min, delay_max)),
         Some(Piece::SlowSync(sync)),
     ];
     schedule.steps.iter().cloned().map(Piece::Fault).chain(network.into_iter().flatten()).collect()
 }
 
+/// The usual bounds, with as large frames and as much memory.
+fn usual(bounds: &Bounds) -> Bounds {
+    Bounds { window_bytes: bounds.window_bytes, cache_bytes: bounds.cache_bytes, ..Bounds::usual() }
+}
+
 /// The schedule with these pieces, on an otherwise fair day.
 fn with(whole: &Schedule, pieces: &[Piece]) -> Schedule {
     let Weather { encodes, straggle_max, .. } = whole.weather;
     let mut weather = Weather { encodes, straggle_max, ..Weather::fair() };
-    let mut steps = Vec::new();
+    let (mut steps, mut bounds) = (Vec::new(), usual(&whole.bounds));
+    bounds.window_bytes = Bounds::usual().window_bytes;
     for piece in pieces {
         match piece {
             Piece::Fault(step) => steps.push(step.clone()),
@@ -108,12 +117,15 @@ fn with(whole: &Schedule, pieces: &[Piece]) -> Schedule {
             Piece::Misdelivery(ppm) => weather.misdelivery = *ppm,
             Piece::Stragglers(ppm) => weather.stragglers = *ppm,
             Piece::Reorder => weather.reorders = true,
-            Piece::SmallFrames(bytes) => weather.window_bytes = *bytes,
+            Piece::SmallFrames(bytes) => bounds.window_bytes = *bytes,
+            Piece::SmallBounds(small) => {
+                bounds = Bounds { window_bytes: bounds.window_bytes, ..small.clone() }
+            }
             Piece::Delay(min, max) => (weather.delay_min, weather.delay_max) = (*min, *max),
             Piece::SlowSync(sync) => weather.sync = *sync,
         }
     }
-    Schedule { weather, steps, ..whole.clone() }
+    Schedule { weather, bounds, steps, ..whole.clone() }
 }
 
 #[cfg(test)]

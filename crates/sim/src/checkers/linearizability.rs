@@ -82,6 +82,7 @@ impl Register {
             (Call::Get, Told::Value(version, value)) if self.value.is_some_and(|v| v.0 == value) => {
                 self.at_version(version)
             }
+            (Call::Get, Told::Version(version)) => self.at_version(version),
             (Call::Get, Told::Missing) => self.value.is_none().then_some(self),
             _ => None,
         }

@@ -8,8 +8,8 @@
 //! | `log` | D1, D4, D8 | one value per position; committed means durable on a majority; one content per epoch and seq |
 //! | `epochs` | D2, D4 | one primary per epoch, and it has everything that was committed before |
 //! | `promises` | D3 | a promise that was spoken is still known after a restart |
-//! | `sessions` | D6 | a request has one result |
-//! | `reads` | D5, P5 | what is read was committed, and is what was written |
+//! | `sessions` | D6 | a request has one result, and all replicas remember the same of requests at the same seq |
+//! | `reads` | D5, P2, P5 | what is read was committed, is what was written, and is not older than the question |
 //! | `linearizability` | P2 | an order of all operations explains all answers |
 //! | device (in `process`, `inject`) | P1, P5, E… | a device opens again, calls nothing damaged that is not, and only in its own node; extents with two owners are found by the engine's own count (E3) |
 
@@ -21,7 +21,8 @@ mod promises;
 mod reads;
 mod sessions;
 
-use dataplane::{Epoch, Frame, Message, Micros, NodeId, Origin, RoleName, Seq, wire};
+use dataplane::sessions::Sessions;
+use dataplane::{Epoch, Frame, Limits, Message, Micros, NodeId, Origin, RoleName, Seq, wire};
 use engine::Engine;
 
 use crate::disk::Disk;
@@ -83,6 +84,8 @@ pub(crate) struct Sight<'a> {
     /// What it had applied before the step, and after it.
     pub applied: (Seq, Seq),
     pub proven: bool,
+    /// What it remembers of requests.
+    pub sessions: &'a Sessions,
     pub engine: &'a Engine<Disk>,
 }
 
@@ -98,16 +101,18 @@ pub(crate) struct Watch {
     promises: promises::Promises,
     model: model::Model,
     reads: reads::Reads,
+    tables: sessions::Tables,
 }
 
 impl Watch {
-    pub fn new(seats: usize) -> Watch {
+    pub fn new(seats: usize, limits: Limits) -> Watch {
         Watch {
             log: log::Log::new(seats),
             epochs: epochs::Epochs::new(seats),
             promises: promises::Promises::new(seats),
-            model: model::Model::default(),
+            model: model::Model::new(limits),
             reads: reads::Reads::default(),
+            tables: sessions::Tables::default(),
         }
     }
 
@@ -131,6 +136,7 @@ impl Watch {
                 ),
             );
         }
+        self.tables.compare(sight)?;
         for frame in frames {
             self.promises.spoken(sight.seat, &frame.message);
             sessions::answered(&self.model, sight, &frame.message)?;
@@ -141,13 +147,14 @@ impl Watch {
 
     /// A gateway's frame leaves.
     pub fn asked(&mut self, frame: &Frame) {
-        self.reads.asked(frame);
+        self.reads.asked(&self.model, frame);
     }
 
     /// A replica has opened its device.
     pub fn opened(&mut self, sight: &Sight) -> Finding {
         self.log.opened(sight);
         self.epochs.opened(sight.seat);
+        self.tables.compare(sight)?;
         self.promises.opened(sight)
     }
 
@@ -164,7 +171,16 @@ impl Watch {
 
     /// At the end: the state of a replica with a proven log is the one that the log gives, byte for byte.
     pub fn finish(&mut self, sight: &Sight) -> Finding {
-        if sight.proven { self.reads.state(&self.model, sight) } else { Ok(()) }
+        if !sight.proven {
+            return Ok(());
+        }
+        self.reads.state(&self.model, sight)?;
+        sessions::state(&self.model, sight)
+    }
+
+    /// How often the limits of what is remembered made themselves felt.
+    pub fn coverage(&self) -> impl Iterator<Item = (&'static str, u64)> {
+        self.model.felt.iter().map(|(what, times)| (*what, *times))
     }
 
     /// How many entries are known to be committed.

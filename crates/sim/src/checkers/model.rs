@@ -1,25 +1,60 @@
 //! The state that the committed log gives, worked out a second time: plain maps, no device, no replicas.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use dataplane::{Condition, Op, Origin, Outcome, RequestId, Seq};
+use dataplane::sessions::Verdict;
+use dataplane::{Condition, Limits, Op, Origin, Outcome, RequestId, Seq};
 use engine::Engine;
 
 use crate::disk::Disk;
 
 type Versions = Vec<(Seq, Option<Arc<[u8]>>)>;
 
-/// Every state that the log went through.
+/// What is remembered of one session.
 #[derive(Default)]
+struct Session {
+    /// Its last entry of which something came.
+    used: Seq,
+    /// The greatest number of which something came.
+    highest: u64,
+    outcomes: BTreeMap<u64, Outcome>,
+}
+
+/// Every state that the log went through.
 pub(super) struct Model {
+    /// The last entry that took effect.
+    pub applied: Seq,
+    limits: Limits,
     /// Per key, what it became and by which entry, oldest first.
     keys: BTreeMap<Arc<[u8]>, Versions>,
-    sessions: BTreeSet<Seq>,
+    sessions: BTreeMap<Seq, Session>,
+    /// What came of every request, remembered or not.
     results: BTreeMap<RequestId, Outcome>,
+    /// How often the limits made themselves felt.
+    pub felt: BTreeMap<&'static str, u64>,
 }
 
 impl Model {
+    pub fn new(limits: Limits) -> Model {
+        let (keys, sessions, results, felt) = Default::default();
+        Model { applied: 0, limits, keys, sessions, results, felt }
+    }
+
+    fn feel(&mut self, what: &'static str) {
+        *self.felt.entry(what).or_default() += 1;
+    }
+
+    /// What is known of a request as of the last entry: the limits say which are forgotten.
+    pub fn verdict(&self, RequestId { session, number }: RequestId) -> Verdict {
+        let Some(session) = self.sessions.get(&session) else { return Verdict::Unknown };
+        match session.outcomes.get(&number) {
+            _ if number.saturating_add(self.limits.window) <= session.highest => Verdict::Unknown,
+            Some(outcome) => Verdict::Repeated(*outcome),
+            None => Verdict::Fresh,
+        }
+    }
+
     /// An entry that nobody ever sent: its primary counted alone. Its device has it.
     pub fn op_from_device(&self, engine: &Engine<Disk>, seq: Seq) -> Option<Op> {
         let entry = engine.entry(seq).ok()??;
@@ -38,18 +73,45 @@ impl Model {
 
     /// The next entry takes effect, unless its request did before.
     pub fn apply(&mut self, seq: Seq, origin: Origin, op: Option<Op>) {
+        self.applied = seq;
         match origin {
             Origin::Marker => {}
-            Origin::Session(_) => {
-                self.sessions.insert(seq);
-            }
+            Origin::Session(_) => self.open(seq),
             Origin::Request(request) => {
-                let known = self.sessions.contains(&request.session);
-                if known && !self.results.contains_key(&request) {
-                    let outcome = op.map_or(Outcome::Nothing, |op| self.perform(seq, op));
-                    self.results.insert(request, outcome);
-                }
+                let outcome = match self.verdict(request) {
+                    Verdict::Unknown => return self.feel("session unknown"),
+                    Verdict::Repeated(outcome) => outcome,
+                    Verdict::Fresh => {
+                        let outcome = op.map_or(Outcome::Nothing, |op| self.perform(seq, op));
+                        self.results.insert(request, outcome);
+                        outcome
+                    }
+                };
+                self.remember(seq, request, outcome);
             }
+        }
+    }
+
+    /// A session; if there are too many, the one whose last entry is the oldest goes.
+    fn open(&mut self, seq: Seq) {
+        if self.sessions.len() >= self.limits.sessions {
+            let oldest = self.sessions.iter().min_by_key(|(_, session)| session.used).map(|(id, _)| *id);
+            oldest.map(|id| self.sessions.remove(&id));
+            self.feel("session evicted");
+        }
+        self.sessions.insert(seq, Session { used: seq, ..Session::default() });
+    }
+
+    fn remember(&mut self, seq: Seq, request: RequestId, outcome: Outcome) {
+        let Some(session) = self.sessions.get_mut(&request.session) else { return };
+        session.used = seq;
+        session.highest = session.highest.max(request.number);
+        session.outcomes.insert(request.number, outcome);
+        let before = session.outcomes.len();
+        let first = (session.highest + 1).saturating_sub(self.limits.window);
+        session.outcomes = session.outcomes.split_off(&first);
+        if session.outcomes.len() < before {
+            self.feel("number left the window");
         }
     }
 
@@ -97,6 +159,11 @@ impl Model {
             if at == 0 { None } else { versions[at - 1].1.as_ref().map(|value| (versions[at - 1].0, value)) };
         std::iter::once(first)
             .chain(versions[at..end].iter().map(|(seq, value)| value.as_ref().map(|value| (*seq, value))))
+    }
+
+    /// Every request of which something came.
+    pub fn requests(&self) -> impl Iterator<Item = RequestId> {
+        self.results.keys().copied()
     }
 
     /// Every key that was ever written.

@@ -1,0 +1,34 @@
+//! What a checker never saw it cannot have checked: whatever can happen has to happen, in as many seeds as are run here.
+//!
+//! `SEEDS=10000 cargo test --release -p sim --test coverage -- --nocapture` prints the table of a long run.
+
+use sim::{Coverage, Options, run_many};
+
+/// Three nodes with one shard, three with two, five.
+fn coverage() -> Coverage {
+    let seeds: u64 = std::env::var("SEEDS").ok().and_then(|s| s.parse().ok()).unwrap_or(300);
+    let from: u64 = std::env::var("FROM").ok().and_then(|s| s.parse().ok()).unwrap_or(0);
+    let mut all = Coverage::default();
+    for (nodes, shards, seeds) in [(3, 1, seeds), (3, 2, seeds / 8), (5, 1, seeds / 4)] {
+        let options = Options { nodes, shards, coverage: true, ..Options::default() };
+        let summary = run_many(from..from + seeds, &options, |_| {});
+        let first = summary.first.map(|report| (report.seed, report.violation));
+        assert!(first.is_none(), "{nodes} nodes, {shards} shards: {first:#?}");
+        all.add(&summary.coverage);
+    }
+    all
+}
+
+#[test]
+fn everything_that_can_happen_does() {
+    let coverage = coverage();
+    let rows = coverage.rows();
+    rows.iter().for_each(|row| println!("{:<20} {:<40} {:>10}", row.group, row.entry, row.count));
+    let never: Vec<_> = rows.iter().filter(|row| row.count == 0).map(|row| (row.group, row.entry)).collect();
+    assert!(never.is_empty(), "what can happen never does: {never:?}");
+    assert!(coverage.unlisted().is_empty(), "to be listed in `coverage.rs`: {:?}", coverage.unlisted());
+    let (cuts, found) = ["power cut", "power cut with unsynced sectors"]
+        .map(|entry| coverage.times("recovery", entry))
+        .into();
+    assert!(found * 3 >= cuts, "of {cuts} power cuts only {found} found anything that was not synced");
+}
