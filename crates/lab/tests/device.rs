@@ -9,13 +9,17 @@ const FAULTS_TOO: bool = true;
 
 fn explore(steps: (u32, u32, Recoveries), faults: bool, states_max: u64, mechanisms: Mechanisms) -> Outcome {
     let (ops, crashes, recoveries) = steps;
-    let bounds = Bounds { ops, crashes, recoveries, faults, states_max, threads: 2, mechanisms };
+    let transfers = false;
+    let bounds = Bounds { ops, crashes, recoveries, faults, transfers, states_max, threads: 2, mechanisms };
     explore_device(&bounds, |_| {})
 }
 
 /// No violation, and at least so many states.
 fn holds(steps: (u32, u32, Recoveries), faults: bool, states_max: u64, states_min: u64) {
-    let outcome = explore(steps, faults, states_max, Mechanisms::all());
+    holds_in(explore(steps, faults, states_max, Mechanisms::all()), states_min);
+}
+
+fn holds_in(outcome: Outcome, states_min: u64) {
     println!("{} states; complete: {}, {:?}", outcome.progress.states, outcome.complete, outcome.rounds);
     if let Some(found) = outcome.found {
         panic!("{}\n{}", found.broken, found.steps.join("\n"));
@@ -41,6 +45,22 @@ fn recoveries_cut_off_with_torn_sectors() {
 #[test]
 fn two_steps_with_failing_syncs_short_reads_and_rotten_sectors() {
     holds((2, 1, Undisturbed), FAULTS_TOO, u64::MAX, 30_000);
+}
+
+#[test]
+fn a_state_that_is_installed_or_given_up_is_there_as_a_whole_or_not_at_all() {
+    let (recoveries, mechanisms, states_max) = (Undisturbed, Mechanisms::all(), 200_000);
+    let bounds = Bounds {
+        ops: 2,
+        crashes: 1,
+        recoveries,
+        faults: FAULTS_TOO,
+        transfers: true,
+        states_max,
+        threads: 2,
+        mechanisms,
+    };
+    holds_in(explore_device(&bounds, |_| {}), 40_000);
 }
 
 /// With one mechanism taken out some schedule breaks a promise, and it is a short one. Not here: `one-log`, which is the

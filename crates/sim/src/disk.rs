@@ -222,11 +222,14 @@ impl Disk {
                 .is_some_and(|unit| owned.iter().any(|extent| units(extent).contains(&unit)))
         };
         let hit: Vec<usize> = all.iter().copied().filter(is_owned).collect();
-        let sectors = if hit.is_empty() { all } else { hit };
+        let hit_owned = !hit.is_empty();
+        let sectors = if hit_owned { hit } else { all };
         let sector = *sectors.get(rng.below(sectors.len().max(1) as u64) as usize)?;
         let mut medium = self.medium();
         let mut content = medium.sector(sector);
-        let bit = rng.below(SECTOR as u64 * 8) as usize;
+        // A record begins with what is checked; behind a short one nothing is.
+        let bytes = if hit_owned { 80 } else { SECTOR as u64 };
+        let bit = rng.below(bytes * 8) as usize;
         content[bit / 8] ^= 1 << (bit % 8);
         medium.put(sector, &content);
         Some((sector * SECTOR + bit / 8) as u64)

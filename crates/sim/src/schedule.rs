@@ -512,7 +512,8 @@ fn fault(kind: &str, rng: &mut Rng, options: &Options) -> Fault {
     let down = if rng.chance(500_000) { rng.between(1_000, 60_000) } else { rng.between(60_000, 700_000) };
     let length = rng.between(30_000, 800_000);
     let death = if rng.chance(600_000) { Death::PowerCut } else { Death::Kill };
-    let place = *rng.pick(&[Place::Superblock, Place::Log, Place::Log, Place::Data, Place::Data]);
+    let place =
+        *rng.pick(&[Place::Superblock, Place::Log, Place::Log, Place::Data, Place::Data, Place::Data]);
     let (restart, busy) = (rng.chance(400_000), rng.chance(700_000));
     match kind {
         "power cut" => Fault::Crash { node, death: Death::PowerCut, busy, down },

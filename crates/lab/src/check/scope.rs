@@ -136,6 +136,41 @@ pub const SCOPES: &[Scope] = &[
         ..BASE
     },
     Scope {
+        name: "reads-overlap",
+        about: "two reads that overlap, and a write over a takeover",
+        established: true,
+        takeovers: 1,
+        writes: 1,
+        reads: 2,
+        informed: true,
+        messages_max: 3,
+        ..BASE
+    },
+    Scope {
+        name: "stale-suffix",
+        about: "two writes that one replica lacks, a takeover, signs of life while entries are on their way one by one",
+        established: true,
+        takeovers: 1,
+        writes: 2,
+        ticks: 2,
+        entries_per_frame: 1,
+        resend_after: 2,
+        informed: true,
+        messages_max: 2,
+        depth_max: 80,
+        ..BASE
+    },
+    Scope {
+        name: "duplicates",
+        about: "a write over a takeover, messages that come twice",
+        established: true,
+        takeovers: 1,
+        writes: 1,
+        duplicates: 2,
+        messages_max: 4,
+        ..BASE
+    },
+    Scope {
         name: "crash",
         about: "a serving cluster, a write, a takeover, a crash of anybody",
         established: true,
@@ -163,6 +198,29 @@ pub const SCOPES: &[Scope] = &[
         takeovers: 1,
         writes: 1,
         rots: 2,
+        ticks: 1,
+        messages_max: 4,
+        ..BASE
+    },
+    Scope {
+        name: "wipes",
+        about: "the same with two disks replaced, or one of them twice",
+        established: true,
+        takeovers: 1,
+        writes: 1,
+        wipes: 2,
+        ticks: 2,
+        messages_max: 3,
+        ..BASE
+    },
+    Scope {
+        name: "five-wipe",
+        about: "five replicas, a write, a takeover, one disk replaced",
+        nodes: 5,
+        established: true,
+        takeovers: 1,
+        writes: 1,
+        wipes: 1,
         ticks: 1,
         messages_max: 4,
         ..BASE

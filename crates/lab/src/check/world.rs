@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex};
 
 use dataplane::{
     Address, Condition, Effect, Epoch, Event, Frame, GatewayId, Message, NodeId, Op, Origin, Outcome, Query,
-    RequestId, RoleName, Seq, WriteResult, guard,
+    Refusable, RequestId, RoleName, Seq, WriteResult, guard,
 };
 use trace::{Actor, Kind, Tracer, emit};
 
@@ -67,8 +67,8 @@ pub struct World {
     pub(super) goal: Goal,
     /// Who ever was primary of an epoch (D2).
     pub(super) leaders: BTreeMap<Epoch, NodeId>,
-    /// Read in flight: its id, and the last entry that was acknowledged to a client when it was asked.
-    reading: Option<(u64, Seq)>,
+    /// Reads in flight: their ids, and the last entry that was committed, or acknowledged to a client, when they were asked.
+    reading: Vec<(u64, Seq)>,
     pub(super) broken: Option<String>,
     listener: Listener,
 }
@@ -154,7 +154,7 @@ impl World {
             shown: Vec::new(),
             goal: scope.goal,
             leaders: BTreeMap::new(),
-            reading: None,
+            reading: Vec::new(),
             broken: None,
             listener: Listener::default(),
         };
@@ -228,7 +228,7 @@ impl World {
                         actions.push(Action::Send(write, node));
                     }
                 }
-                if self.left.reads > 0 && self.reading.is_none() {
+                if self.left.reads > 0 {
                     actions.push(Action::Read(node));
                 }
             }
@@ -273,9 +273,8 @@ impl World {
             }
             Action::Read(node) => {
                 next.left.reads -= 1;
-                let acknowledged = next.answered.values().map(version).max().unwrap_or(0);
                 let id = u64::from(scope.reads - next.left.reads);
-                next.reading = Some((id, acknowledged));
+                next.asked(id);
                 let query = Query::Get(Arc::from(&b"k"[..]));
                 next.gateway_says(node, Message::Read { id, query });
             }
@@ -338,7 +337,7 @@ impl World {
 
     /// Is a read unanswered?
     pub(crate) fn reads_waiting(&self) -> bool {
-        self.reading.is_some()
+        !self.reading.is_empty()
     }
 
     pub(crate) fn session(&self) -> Seq {
@@ -369,7 +368,7 @@ impl World {
 
     pub(crate) fn asked(&mut self, id: u64) {
         let acknowledged = self.answered.values().map(version).max().unwrap_or(0);
-        self.reading = Some((id, acknowledged));
+        self.reading.push((id, acknowledged.max(self.committed.len() as Seq)));
     }
 
     pub(crate) fn crash(&mut self, node: u32, keep: usize) {
@@ -494,16 +493,15 @@ impl World {
             (_, Message::ReadAnswer { id, .. }) => {
                 let applied = self.seats[from.0 as usize - 1].replica.observe().3;
                 self.show(from, applied, Shown::Read);
-                if let Some((_, acknowledged)) = self.reading.take_if(|(asked, _)| *asked == id)
-                    && applied < acknowledged
-                {
-                    self.break_promise(
-                        "P2",
-                        format!(
-                            "a read got an old value: entry {acknowledged} was acknowledged before it was asked"
-                        ),
-                    );
+                let asked = self.reading.extract_if(.., |(asked, _)| *asked == id).next();
+                if let Some((_, known)) = asked.filter(|(_, known)| applied < *known) {
+                    let what =
+                        format!("a read got an old value: entry {known} was committed before it was asked");
+                    self.break_promise("P2", what);
                 }
+            }
+            (_, Message::Refused { what: Refusable::Read(id), .. }) => {
+                self.reading.retain(|(asked, _)| *asked != id)
             }
             _ => {}
         }

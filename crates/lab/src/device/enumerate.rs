@@ -53,6 +53,8 @@ pub struct Bounds {
     pub recoveries: Recoveries,
     /// May a sync fail, and a bit rot in what was synced?
     pub faults: bool,
+    /// May a state be installed, everything be given up, the standing change?
+    pub transfers: bool,
     /// Stops after about this many states.
     pub states_max: u64,
     /// On how many threads.
@@ -66,7 +68,8 @@ impl Bounds {
     pub fn large(threads: usize) -> Bounds {
         let mechanisms = Mechanisms::all();
         let recoveries = Recoveries::CutOffTorn;
-        Bounds { ops: 3, crashes: 3, recoveries, faults: true, states_max: u64::MAX, threads, mechanisms }
+        let (faults, transfers, states_max) = (true, true, u64::MAX);
+        Bounds { ops: 3, crashes: 3, recoveries, faults, transfers, states_max, threads, mechanisms }
     }
 }
 
@@ -79,7 +82,7 @@ impl fmt::Display for Bounds {
              (else a choice of them){}",
             starts().len(),
             self.ops,
-            Op::all(self.faults).len(),
+            Op::all(self.faults, self.transfers).len(),
             self.crashes,
             match self.recoveries {
                 Recoveries::Undisturbed => "",
@@ -261,7 +264,7 @@ impl Search {
         Search {
             mechanisms: bounds.mechanisms,
             faults: bounds.faults,
-            alphabet: Op::all(bounds.faults),
+            alphabet: Op::all(bounds.faults, bounds.transfers),
             states_max: bounds.states_max,
             starts: starts(),
             states: AtomicU64::new(0),

@@ -85,7 +85,7 @@ impl Stage {
             ["kill", after] => (None, self.kill(after)?),
             ["rot", byte, sectors @ ..] => self.rot(byte, sectors, t)?,
             _ => {
-                let ops = Op::all(true);
+                let ops = Op::all(true, true);
                 let op = ops.into_iter().find(|op| op.to_string() == line).ok_or("no such step")?;
                 (self.act(op, t)?, format!("the host: {op}"))
             }

@@ -58,19 +58,28 @@ pub enum Op {
     Promise,
     /// Repairs the last value that is live: its bytes, written once more in their place.
     Mend,
+    /// Installs a state as of the last entry, as if it had been transferred, with the next epoch.
+    Install,
+    /// Gives up everything but identity and promise, to be filled by a transfer.
+    Reset,
+    /// Marks the device as joining, or as a member if it is joining.
+    Standing,
 }
 
 const CHANGES: [Change; 4] = [Change::PutNew, Change::Overwrite, Change::Delete, Change::Truncate];
 
 impl Op {
     /// The alphabet.
-    pub(crate) fn all(failing_syncs: bool) -> Vec<Op> {
+    pub(crate) fn all(failing_syncs: bool, transfers: bool) -> Vec<Op> {
         let mut all: Vec<Op> = CHANGES.map(Op::Append).into();
         all.extend(CHANGES.map(Op::Write));
         all.extend([Op::Commit, Op::CheckpointStep, Op::Checkpoint, Op::Promise, Op::Mend]);
         all.push(Op::WriteAroundPromise(Change::PutNew));
         if failing_syncs {
             all.push(Op::WriteFails(Change::PutNew));
+        }
+        if transfers {
+            all.extend([Op::Install, Op::Reset, Op::Standing]);
         }
         all
     }
@@ -94,6 +103,9 @@ impl fmt::Display for Op {
             Op::Checkpoint => write!(f, "a checkpoint to its end"),
             Op::Promise => write!(f, "promise the next epoch"),
             Op::Mend => write!(f, "repair the last value"),
+            Op::Install => write!(f, "install a state as of the last entry"),
+            Op::Reset => write!(f, "give everything up, to be filled anew"),
+            Op::Standing => write!(f, "mark the device as joining, or as a member again"),
         }
     }
 }
@@ -128,6 +140,10 @@ pub(crate) struct Known {
     running: Option<Seq>,
     /// The epoch promised, and the one that may be instead.
     promise: [u64; 2],
+    /// Is the device joining, and may it be instead?
+    joining: [bool; 2],
+    /// Everything may have been given up.
+    emptied: bool,
     /// Makes each overwriting value another one.
     made: u8,
 }
@@ -136,6 +152,35 @@ impl Known {
     /// What holds when power fails now, with nothing under way: what is only in memory is gone.
     pub(crate) fn at_rest(&self) -> Known {
         Known { latest: self.log.clone(), running: None, ..self.clone() }
+    }
+
+    /// The live keys as of entry `seq`, with the entry that wrote each.
+    fn live(log: &[Made], seq: Seq) -> BTreeMap<Vec<u8>, (Seq, Made)> {
+        let mut map = BTreeMap::new();
+        for (n, &made) in log.iter().take(seq as usize).enumerate() {
+            let (seq, key) = (n as Seq + 1, key(n as Seq + 1, made));
+            match made.change {
+                Change::Delete => map.remove(&key),
+                _ => map.insert(key, (seq, made)),
+            };
+        }
+        map
+    }
+
+    /// A state as of entry `seq` of `latest` is all that the device holds, with the log as `latest` up to there.
+    fn replaced_as_of(&self, seq: Seq) -> Known {
+        let log = self.latest[..seq as usize].to_vec();
+        Known {
+            latest: log.clone(),
+            without_last_batch: log.clone(),
+            wanted: log.len(),
+            log,
+            attempted: None,
+            applied: seq,
+            checkpoint: [seq; 2],
+            running: None,
+            ..self.clone()
+        }
     }
 }
 
@@ -268,6 +313,36 @@ pub(crate) fn take(op: Op, e: &mut Engine<Disk>, known: &Known, t: &mut Tracer) 
             let mended = e.mend(&key(seq, *made), seq, &value(seq, *made), t).expect("the device works");
             assert!(mended, "E4: the bytes of entry {seq} are not those that were written");
         }
+        Op::Install => {
+            let (seq, epoch) = (known.latest.len() as Seq, known.promise[0] + 1);
+            // The same state again is no other step.
+            if seq == known.checkpoint[0] && !known.joining[0] {
+                return None;
+            }
+            e.install_begin(t).expect("the device works");
+            for (key, (version, made)) in Known::live(&known.latest, seq) {
+                // No room: the step is not possible here.
+                e.install_put(key.into(), version, value(version, made).into()).ok()?;
+            }
+            match e.install_finish(seq, host_state(seq), epoch, t) {
+                Err(WriteError::NoSpace { .. }) => return None,
+                done => done.expect("the device works"),
+            }
+            after = Known { promise: [epoch; 2], joining: [false; 2], ..known.replaced_as_of(seq) };
+            (during.latest, during.checkpoint[1], during.promise[1]) = (after.latest.clone(), seq, epoch);
+            during.joining[1] = false;
+        }
+        Op::Reset => {
+            e.reset_to_joining(t).expect("the device works");
+            after = Known { joining: [true; 2], ..known.replaced_as_of(0) };
+            (during.emptied, during.checkpoint[1], during.joining[1]) = (true, 0, true);
+        }
+        Op::Standing => {
+            let joining = !known.joining[0];
+            let standing = if joining { Standing::Joining } else { Standing::Member };
+            e.set_standing(standing, t).expect("the device works");
+            (during.joining[1], after.joining) = (joining, [joining; 2]);
+        }
     }
     Some(Done { during, after, failed: false })
 }
@@ -320,13 +395,19 @@ pub(crate) fn recovered(
     if let Some(damage) = &report.damage {
         return Err(format!("a crash is reported as damage: {damage}"));
     }
-    let (promised, checkpoint) = (e.promised(), e.checkpoint_seq());
+    let (promised, checkpoint, joining) =
+        (e.promised(), e.checkpoint_seq(), e.standing() == Standing::Joining);
+    if !known.joining.contains(&joining) {
+        return Err(format!("E5: the device is joining: {joining}; it was: {}", known.joining[0]));
+    }
     if !known.promise.contains(&promised) {
         return Err(format!("E5: the promise is {promised}, and {} was acknowledged", known.promise[0]));
     }
     if !known.checkpoint.contains(&checkpoint) || e.host_state() != host_state(checkpoint) {
         return Err(format!("E1: the checkpoint in force is {checkpoint}, and {} was", known.checkpoint[0]));
     }
+    let none = known.replaced_as_of(0);
+    let known = if known.emptied && joining && checkpoint == 0 && e.last_seq() == 0 { &none } else { known };
     let attempted = known.attempted.as_ref().unwrap_or(&known.log);
     let candidates = [&known.log, &known.latest, attempted, &known.log[..known.wanted]];
     let log = recovered_log(e, &candidates, known.wanted)?;
@@ -339,6 +420,9 @@ pub(crate) fn recovered(
         promise: [promised; 2],
         running: None,
         attempted: None,
+        joining: [joining; 2],
+        emptied: false,
+        applied: known.applied.max(checkpoint),
         ..known.clone()
     };
     reads(e, &after, false)?;
@@ -375,7 +459,10 @@ pub(crate) fn rotten(e: &mut Engine<Disk>, known: &Known) -> Result<(), String> 
     if e.damage().is_some() {
         return given_up(e, known);
     }
-    if e.promised() != known.promise[0] || e.checkpoint_seq() != known.checkpoint[0] {
+    let joining = e.standing() == Standing::Joining;
+    if (e.promised(), e.checkpoint_seq(), joining)
+        != (known.promise[0], known.checkpoint[0], known.joining[0])
+    {
         return Err("E5: damage in one superblock slot brings back an older state".into());
     }
     let candidates = [&known.log[..], &known.log[..known.wanted], &known.without_last_batch];
@@ -412,14 +499,7 @@ fn given_up(e: &mut Engine<Disk>, known: &Known) -> Result<(), String> {
 
 /// Every live key reads its own bytes (or, if the medium is `rotten`, none), and no other key is there.
 pub(crate) fn reads(e: &Engine<Disk>, known: &Known, rotten: bool) -> Result<(), String> {
-    let mut map = BTreeMap::new();
-    for (n, &made) in known.log.iter().take(e.applied_seq() as usize).enumerate() {
-        let (seq, key) = (n as Seq + 1, key(n as Seq + 1, made));
-        match made.change {
-            Change::Delete => map.remove(&key),
-            _ => map.insert(key, (seq, made)),
-        };
-    }
+    let map = Known::live(&known.log, e.applied_seq());
     for (key, (seq, made)) in &map {
         let name = key[0] as char;
         match e.get(key) {

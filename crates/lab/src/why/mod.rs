@@ -201,8 +201,9 @@ pub fn search(mechanism: Mechanism, states: u64, threads: usize) -> Result<Optio
     let (script, seen) = if name == "device" {
         let mechanisms = Mechanisms::all().without(mechanism);
         let recoveries = Recoveries::CutOffOnce;
+        let (faults, transfers, states_max) = (true, false, states);
         let bounds =
-            Bounds { ops: 2, crashes: 2, recoveries, faults: true, states_max: states, threads, mechanisms };
+            Bounds { ops: 2, crashes: 2, recoveries, faults, transfers, states_max, threads, mechanisms };
         let outcome = explore_device(&bounds, |_| {});
         (outcome.found.map(|found| found.script), outcome.progress.states)
     } else {
