@@ -8,7 +8,15 @@ use trace::{Mechanisms, Tracer};
 
 fn backup() -> Replica {
     let (me, members, mechanisms) = (NodeId(2), [1, 2, 3].map(NodeId).to_vec(), Mechanisms::all());
-    let config = Config { me, members, mechanisms, timing: Timing::default(), pid: 7, life: 7 };
+    let config = Config {
+        me,
+        members,
+        mechanisms,
+        timing: Timing::default(),
+        limits: Default::default(),
+        pid: 7,
+        life: 7,
+    };
     let (promised, host_state, entries) = (Epoch(0), Vec::new(), Vec::new());
     let restored = Restored {
         promised,

@@ -356,9 +356,10 @@ pub struct Schedule {
 }
 
 /// The faults by the names under which they are counted when they were carried out.
-pub(crate) const FAULTS: [&str; 23] = [
+pub(crate) const FAULTS: [&str; 24] = [
     "bit rot",
     "clock jump",
+    "clock jump back",
     "crash at an I/O",
     "cut link",
     "gateway crash",
