@@ -125,9 +125,14 @@ pub struct Limits {
     pub window: u64,
 }
 
+impl Limits {
+    /// Those of a real cluster. None has greater ones: what a frame can hold is counted with these.
+    pub const MAX: Limits = Limits { sessions: 64, window: 1024 };
+}
+
 impl Default for Limits {
     fn default() -> Limits {
-        Limits { sessions: 64, window: 1024 }
+        Limits::MAX
     }
 }
 

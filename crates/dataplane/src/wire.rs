@@ -16,7 +16,6 @@ use std::sync::Arc;
 use trace::{Actor, EventId};
 
 use crate::message::*;
-use crate::sessions::{SESSIONS_MAX, WINDOW};
 use crate::types::*;
 
 /// Longest frame, without its length field. Each part of a frame is bounded, and so is their sum: a page of the most and
@@ -28,7 +27,7 @@ const AROUND_BYTES: usize = 128;
 const _: () = {
     let keys = SCAN_KEYS_MAX as usize * (KEY_BYTES_MAX + AROUND_BYTES);
     let item = KEY_BYTES_MAX + VALUE_BYTES_MAX + AROUND_BYTES;
-    let sessions = SESSIONS_MAX * (AROUND_BYTES + WINDOW as usize * 32);
+    let sessions = Limits::MAX.sessions * (AROUND_BYTES + Limits::MAX.window as usize * 32);
     assert!(keys + AROUND_BYTES <= FRAME_BYTES_MAX);
     // Of small items nearly all is what stands around them.
     assert!(2 * PAYLOAD_BYTES_MAX + item + sessions + AROUND_BYTES <= FRAME_BYTES_MAX);

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use dataplane::sessions::{SESSIONS_MAX, Sessions, WINDOW};
+use dataplane::sessions::Sessions;
 use dataplane::wire::{FRAME_BYTES_MAX, WireError, decode, encode, encode_value, frame_bytes};
 use dataplane::{
     Address, Chunk, Condition, Epoch, Frame, GatewayId, KEY_BYTES_MAX, Message, NodeId, Op, Outcome,
@@ -36,9 +36,9 @@ fn the_greatest_value_fits_into_a_frame() {
 #[test]
 fn the_greatest_piece_of_a_state_and_the_greatest_page_of_keys_fit_into_a_frame() {
     let mut sessions = Sessions::default();
-    for session in 1..=SESSIONS_MAX as u64 {
+    for session in 1..=dataplane::Limits::MAX.sessions as u64 {
         sessions.open(session, GatewayId { gateway: 1, life: 1 });
-        for number in 1..=WINDOW {
+        for number in 1..=dataplane::Limits::MAX.window {
             let outcome = Outcome::ConditionFailed { current: Some(u64::MAX) };
             sessions.record(RequestId { session, number }, outcome, number);
         }

@@ -16,7 +16,7 @@ pub(super) fn answered(model: &Model, sight: &Sight, message: &Message) -> Findi
     let told = match result {
         WriteResult::Done(outcome) => outcome,
         // What a replica that is behind has not heard of it cannot know.
-        WriteResult::SessionUnknown
+        WriteResult::SessionUnknown(_)
             if sight.applied.1 == model.applied && model.verdict(*request) != Verdict::Unknown =>
         {
             return broken(
@@ -26,7 +26,7 @@ pub(super) fn answered(model: &Model, sight: &Sight, message: &Message) -> Findi
                 format!("{} does not know {name}, which it must", sight.node),
             );
         }
-        WriteResult::SessionUnknown => return Ok(()),
+        WriteResult::SessionUnknown(_) => return Ok(()),
     };
     match model.result(*request) {
         Some(known) if known == *told => Ok(()),
