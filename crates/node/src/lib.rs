@@ -32,8 +32,8 @@ mod repair;
 use std::fmt;
 
 use dataplane::{
-    Address, ClusterId, Durable, Effect, Epoch, Event, Frame, Held, Limits, Message, Micros, NodeId, NodeStatus, Op,
-    Refusable, Refusal, Replica, Restored, ShardId, Tail, Timing, guard, wire,
+    Address, ClusterId, Durable, Effect, Epoch, Event, Frame, Held, Limits, Message, Micros, NodeId,
+    NodeStatus, Op, Refusable, Refusal, Replica, Restored, ShardId, Tail, Timing, guard, wire,
 };
 use engine::{CheckpointProgress, Device, Engine, RecoveryReport, Reserve, Room, Standing};
 use trace::{EventId, Kind, Mechanisms, Tracer, emit};

@@ -226,7 +226,8 @@ impl World<'_> {
                 Told::Nothing
             }
             Reply::Damaged => {
-                let rotten = self.rotten.iter().any(|(_, struck, _)| *struck == key_bytes(key));
+                let rotten =
+                    self.rotten.iter().any(|(_, struck, _)| *struck == key_bytes(&self.schedule.load, key));
                 if !rotten && !self.seats.iter().any(|seat| seat.suspect) {
                     self.complain("P5", 5, format!("k{key} is said to be damaged, and nothing was"));
                 }

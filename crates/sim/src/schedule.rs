@@ -384,7 +384,7 @@ pub(crate) const FAULTS: [&str; 24] = [
 ];
 
 /// The kinds that a swarm chooses from, with how often each is drawn when it was chosen.
-const KINDS: [(&str, u64); 19] = [
+const KINDS: [(&str, u64); 20] = [
     ("power cut", 3),
     ("kill", 3),
     ("crash at an I/O", 4),
