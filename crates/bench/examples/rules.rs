@@ -84,7 +84,17 @@ impl World {
             let (cluster, shard, shards, pid, life) = (CLUSTER, 0, 1, 1, 1);
             let limits = dataplane::Limits::default();
             let config = Config {
-                cluster, shard, shards, node, members, pid, life, mechanisms, timing, limits, cache_bytes,
+                cluster,
+                shard,
+                shards,
+                node,
+                members,
+                pid,
+                life,
+                mechanisms,
+                timing,
+                limits,
+                cache_bytes,
             };
             engine::format(&device, &config.identity(), Standing::Member, Layout::default())
                 .expect("it is new");

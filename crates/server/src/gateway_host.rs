@@ -248,6 +248,8 @@ impl Core {
             seed: u64::from_le_bytes(random()),
             mechanisms: Mechanisms::all(),
             timing: gateway::Timing::default(),
+            limits: dataplane::Limits::default(),
+            in_flight_max: gateway::IN_FLIGHT_MAX,
         };
         let now = self.clock.now();
         let gateway = self.gateway.insert(Gateway::new(config, now));

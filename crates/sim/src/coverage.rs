@@ -17,13 +17,15 @@ use trace::{Kind, Mechanism};
 use crate::schedule::FAULTS;
 
 /// Messages of nodes and gateways.
-const MESSAGES: [&str; 22] = [
+const MESSAGES: [&str; 24] = [
     "Answer",
     "Behind",
     "Chunk",
     "Confirm",
     "Confirmed",
     "Fenced",
+    "Fetch",
+    "Fetched",
     "OpenSession",
     "Prepare",
     "Prepare(empty)",
@@ -41,6 +43,9 @@ const MESSAGES: [&str; 22] = [
     "TakeOver",
     "Write",
 ];
+
+/// A message that says something only outside the fault model; inside it, it is sent for a late frame, and ignored.
+const IGNORED: &str = "Contradicted";
 
 /// What befalls a message.
 const FATES: [&str; 3] = ["lost", "doubled", "overtaken"];
@@ -71,8 +76,9 @@ const IDLE: [(Mechanism, &str); 3] = [
     (Mechanism::NoSilentFormat, "no fault of the model damages both superblocks"),
 ];
 
-/// Events that are not of a simulated cluster.
-const NO_EVENTS: [&str; 1] = ["DeviceFormatted"];
+/// Events that are not of a simulated cluster: its disks are formatted already, and a replica gives up its vote only if it
+/// lost its log's last batch, which is outside the fault model.
+const NO_EVENTS: [&str; 2] = ["DeviceFormatted", "StandingStored"];
 
 /// Histories of which no order was found nor refuted: counted, and better never.
 const UNDECIDED: (&str, &str) = ("fault", "(undecided histories)");
@@ -90,12 +96,15 @@ const REASONS: [(&str, &[&str]); 5] = [
             "it answers probes",
         ],
     ),
-    ("TakeoverAbandoned", &["another log is more complete", "no majority answered", "epoch "]),
+    (
+        "TakeoverAbandoned",
+        &["another log is more complete", "too many refused", "no majority answered", "epoch "],
+    ),
     (
         "TransferStarted",
         &["its log is unproven", "the primary's log begins", "the primary made a newer", "asking again"],
     ),
-    ("VoteWithheld", &["its log is unproven", "its device is damaged", "its device has no room"]),
+    ("VoteWithheld", &["its log is unproven"]),
 ];
 
 /// How often each entry happened.
@@ -172,6 +181,7 @@ impl Coverage {
     /// it is missed when it no longer happens.
     pub fn unlisted(&self) -> Vec<(&'static str, &'static str)> {
         let listed: Vec<_> = expected().collect();
-        self.counts.keys().filter(|entry| !listed.contains(entry) && **entry != UNDECIDED).copied().collect()
+        let odd = |entry: &(&str, &str)| *entry == UNDECIDED || entry.1 == IGNORED;
+        self.counts.keys().filter(|entry| !listed.contains(entry) && !odd(entry)).copied().collect()
     }
 }

@@ -356,7 +356,7 @@ pub struct Schedule {
 }
 
 /// The faults by the names under which they are counted when they were carried out.
-pub(crate) const FAULTS: [&str; 24] = [
+pub(crate) const FAULTS: [&str; 26] = [
     "bit rot",
     "clock jump",
     "clock jump back",
@@ -374,7 +374,9 @@ pub(crate) const FAULTS: [&str; 24] = [
     "power cut",
     "power cut of all",
     "read errors",
+    "rot of values",
     "slow disk",
+    "slow disk for good",
     "storm",
     "swapped disks",
     "sync error",

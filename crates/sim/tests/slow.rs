@@ -2,7 +2,7 @@
 //!
 //! `cargo test -p sim --test slow -- --nocapture` prints the table of docs/performance.md.
 
-use sim::schedule::{Death, Fault, Load, Schedule, Step, Weather};
+use sim::schedule::{Bounds, Death, Fault, Load, Schedule, Step, Weather};
 use sim::{Options, execute};
 
 const MS: u64 = 1_000;
@@ -24,15 +24,26 @@ fn time_to_serve(sync: u64, trip: u64, seed: u64) -> (u64, u64) {
         conditional: 0,
         value_max: 16,
         floods: false,
+        scans: 0,
+        key_length: 0,
+        large: false,
     };
     let slow = |node| Step { at: 0, fault: Fault::SlowDisk { node, sync: sync * MS, length: None } };
     let run = |kill: Option<u32>| {
-        let crash =
-            |node| Step { at: KILL_AT, fault: Fault::Crash { node, death: Death::Kill, down: 120_000 * MS } };
+        let crash = |node| Step {
+            at: KILL_AT,
+            fault: Fault::Crash { node, death: Death::Kill, down: 120_000 * MS, busy: false },
+        };
         let steps = (1..=3).map(slow).chain(kill.map(crash)).collect();
         // The network stays as it is: what heals is whatever broke.
-        let schedule =
-            Schedule { seed, weather: weather.clone(), load: load.clone(), steps, heal_at: 2 * KILL_AT };
+        let schedule = Schedule {
+            seed,
+            bounds: Bounds::usual(),
+            weather: weather.clone(),
+            load: load.clone(),
+            steps,
+            heal_at: 2 * KILL_AT,
+        };
         let report = execute(&schedule, &options);
         assert_eq!(report.violation, None, "syncs of {sync} ms, round trips of {trip} ms, seed {seed}");
         report.served_at

@@ -333,9 +333,10 @@ pub(crate) fn take(op: Op, e: &mut Engine<Disk>, known: &Known, t: &mut Tracer) 
             during.joining[1] = false;
         }
         Op::Reset => {
-            e.reset_to_joining(t).expect("the device works");
-            after = Known { joining: [true; 2], ..known.replaced_as_of(0) };
-            (during.emptied, during.checkpoint[1], during.joining[1]) = (true, 0, true);
+            let last = e.last_seq();
+            e.give_up_all((0, last), t).expect("the device works");
+            after = known.replaced_as_of(0);
+            (during.emptied, during.checkpoint[1]) = (true, 0);
         }
         Op::Standing => {
             let joining = !known.joining[0];
@@ -407,7 +408,7 @@ pub(crate) fn recovered(
         return Err(format!("E1: the checkpoint in force is {checkpoint}, and {} was", known.checkpoint[0]));
     }
     let none = known.replaced_as_of(0);
-    let known = if known.emptied && joining && checkpoint == 0 && e.last_seq() == 0 { &none } else { known };
+    let known = if known.emptied && checkpoint == 0 && e.last_seq() == 0 { &none } else { known };
     let attempted = known.attempted.as_ref().unwrap_or(&known.log);
     let candidates = [&known.log, &known.latest, attempted, &known.log[..known.wanted]];
     let log = recovered_log(e, &candidates, known.wanted)?;
