@@ -92,6 +92,7 @@ impl Cluster {
             life: self.now,
             mechanisms: Mechanisms::all(),
             timing: Timing::default(),
+            limits: Default::default(),
             cache_bytes: 0,
         };
         let at = node as usize - 1;
