@@ -51,6 +51,7 @@
     n3/0 refuses n1, which speaks for epoch 1: 2 is promised here [epoch-fence]
 > deliver n3 n1
     n1/0 is no longer primary of epoch 1: epoch 2 exists
+    client: the read is answered
 > state
     n1: Backup in epoch 1, log [1@1 2@1 3@1] (durable 3, committed 2, end 3)
     n2: Primary in epoch 2, log [1@1 2@1 3@2 4@2] (durable 4, committed 4, end 4)

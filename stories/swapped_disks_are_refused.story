@@ -6,7 +6,7 @@
 
 > device three entries, no checkpoint
 > open as n2
-    refused: the device belongs to cluster 07070707070707070707070707070707, node 1, shard 0, not to cluster 07070707070707070707070707070707, node 2, shard 0
+    refused: the device belongs to cluster 07070707070707070707070707070707, node 1 of [1, 2, 3], shard 0 of 1, not to cluster 07070707070707070707070707070707, node 2 of [1, 2, 3], shard 0 of 1
 > open
     n1/0 opens its device: checkpoint at 0, log up to 3, 0 bytes of torn tail discarded; log life 3
     entries up to 3 are there

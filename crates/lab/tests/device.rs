@@ -70,7 +70,7 @@ fn without_one_mechanism_a_short_schedule_breaks_a_promise() {
     use Mechanism::*;
     let broken_by = [
         (AckAfterSync, CRASHES, "E1"),
-        (RecordCrc, CRASHES, "E4"),
+        (RecordCrc, CRASHES, "E2"),
         (StaleLogRejection, CRASHES, "E2"),
         (SyncOnRecovery, CRASHES, "a crash is reported as damage"),
         (PoisonOnIoError, FAULTS_TOO, "a crash is reported as damage"),
