@@ -235,6 +235,8 @@ impl World<'_> {
         let Some(node) = &replica.running else { return Ok(()) };
         let sight = sight(replica, host, node);
         let (applied, proven) = (sight.applied.1, sight.proven);
+        // Entries that are not durable pay no debt: after a crash the replica may lack them again.
+        let paid = sight.engine.owed().1 <= sight.engine.durable_seq();
         let served =
             sight.role == RoleName::Primary && replica.served != sight.promised.0 && node.status(0).serving;
         let epoch = sight.promised.0;
@@ -258,7 +260,7 @@ impl World<'_> {
                 return broken("device", "P5", 5, format!("{node} calls its log damaged, and nothing was"));
             }
             replica.unproven = true;
-        } else if replica.unproven {
+        } else if replica.unproven && paid {
             (replica.suspect, replica.unproven) = (false, false);
             replica.disk.fail_reads(0);
             self.cover("recovery", "transfer to an unproven replica");
