@@ -5,8 +5,8 @@
 //!
 //! # The host's loop
 //!
-//! 1. [`drop_superseded`] requests, [`Node::handle`] each frame that has arrived, [`Node::tick`] if [`Node::next_deadline`] has passed. If it is then
-//!    [`Node::parked`], go on with 3.
+//! 1. [`drop_superseded`], [`Node::handle`] each frame that has arrived, [`Node::tick`] if [`Node::next_deadline`] has
+//!    passed. Whenever it is [`Node::parked`], go on with 3.
 //! 2. [`Node::settle`] once: what arrived goes to the backups as one batch, all waiting reads share one round.
 //! 3. Send [`Node::outbox`]. Nothing in it waits for the own disk.
 //! 4. If [`Node::needs_flush`], [`Node::flush`]: one pass of writes and **one** sync for the whole batch. Then send the
@@ -235,6 +235,7 @@ impl<D: Device> Node<D> {
     /// Handles one frame. After an error the node must be dropped.
     pub fn handle(&mut self, now: Micros, mut frame: Frame, t: &mut Tracer) -> Result<(), StopError> {
         t.begin(now, frame.cause);
+        self.resume(now, t)?;
         let Config { mechanisms, cluster, shard, node, .. } = &self.config;
         if !guard::frame_identity(*mechanisms, &frame, cluster, *shard, Address::Node(*node)) {
             emit!(
@@ -317,6 +318,7 @@ impl<D: Device> Node<D> {
     /// Lets time pass. Call it at or after [`Node::next_deadline`].
     pub fn tick(&mut self, now: Micros, t: &mut Tracer) -> Result<(), StopError> {
         t.begin(now, None);
+        self.resume(now, t)?;
         self.repairs_tick(now, t)?;
         self.step(now, Event::Tick, t)
     }
@@ -410,7 +412,6 @@ impl<D: Device> Node<D> {
 
     fn step(&mut self, now: Micros, event: Event, t: &mut Tracer) -> Result<(), StopError> {
         assert!(!self.stopped, "a node that failed is not used again");
-        self.resume(now, t)?;
         self.replica.step(now, event, t);
         self.carry_out(now, t)?;
         let appended = (self.engine.appended_lsn().0, self.engine.last_seq());

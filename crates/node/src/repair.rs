@@ -192,9 +192,16 @@ impl<D: Device> Node<D> {
 
     /// Another replica asks for a value. Whether the state or the log is proven does not matter: what was applied is
     /// committed, and what is in the log is told by its epoch.
+    ///
+    /// Of a committed entry that is not applied here yet nothing is said: it will be here as well. Else (1) a primary has
+    /// just committed an entry, and finds its value damaged; (2) both backups, which hear of the commit with the next
+    /// frame, say that they do not have it; (3) a client is told that it is damaged, with every other copy whole.
     pub(crate) fn on_fetch(&mut self, now: Micros, from: NodeId, name: ValueName, t: &mut Tracer) {
-        let applied = name.epoch.is_none() && name.version <= self.engine.applied_seq();
-        let value = if applied || self.replica.means(&name) { self.value_of(now, &name, t) } else { None };
+        let committed = name.epoch.is_none();
+        if committed && name.version > self.engine.applied_seq() {
+            return;
+        }
+        let value = if committed || self.replica.means(&name) { self.value_of(now, &name, t) } else { None };
         self.post(Address::Node(from), Message::Fetched { name, value }, t);
     }
 

@@ -307,6 +307,21 @@ fn a_value_whose_only_whole_copy_is_on_a_node_that_is_down_is_there_again_when_t
     c.reads(2, "a", "value of a");
 }
 
+/// It is committed, so they will have it; until then they do not say that they have not.
+#[test]
+fn a_value_that_the_others_have_not_applied_yet_is_waited_for() {
+    let mut c = Cluster::serving();
+    c.put(1, "a", "value of a");
+    c.rot(1, "a");
+    let applied = |c: &Cluster, node| c.node(node).engine().applied_seq();
+    assert!(
+        (2..=3).all(|node| applied(&c, node) < applied(&c, 1)),
+        "they hear of the commit with the next frame"
+    );
+    c.reads(1, "a", "value of a");
+    assert!(c.damaged(1, &["a"]).is_empty());
+}
+
 #[test]
 fn an_entry_whose_value_is_damaged_at_the_primary_reaches_the_backup_that_lacks_it() {
     for (rots, damaged) in [("the value", true), ("the record", false)] {
