@@ -19,8 +19,8 @@ impl Replica {
         ValueName { key, version, epoch }
     }
 
-    /// Is the entry that `name` means the one of that seq here? Asked at both ends: by whoever has the value, of its own
-    /// log, and of the log of whoever gets it, which may have changed meanwhile.
+    /// Is the entry that `name` means the one of that seq here? Asked by whoever gets the value, whose log may have changed
+    /// meanwhile, and of an entry that may not be committed by whoever has it, too.
     pub fn means(&self, name: &ValueName) -> bool {
         match name.epoch {
             None => name.version <= self.commit,

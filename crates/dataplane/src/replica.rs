@@ -327,7 +327,8 @@ impl Replica {
     /// Whether the epoch of a message can be true. It may become durable here, and no promise is ever taken back.
     fn is_believable(&self, message: &Message) -> bool {
         let most = self.seen.0.saturating_add(EPOCH_JUMP_MAX).min(COUNTER_MAX);
-        message.epoch().is_none_or(|epoch| epoch.0 <= most)
+        // A takeover picks the next one, which must be possible as well.
+        message.epoch().is_none_or(|epoch| epoch.0 < most - 1)
     }
 
     /// Messages of other replicas. Each handler first refuses what is stale, foreign or repeated.

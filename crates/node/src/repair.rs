@@ -190,18 +190,20 @@ impl<D: Device> Node<D> {
         Ok(())
     }
 
-    /// Another replica asks for a value. Whether the state or the log is proven does not matter: what was applied is
-    /// committed, and what is in the log is told by its epoch.
+    /// Another replica asks for a value. Whether the state or the log is proven here does not matter, nor whether it is
+    /// known here that the entry is committed: an entry of another epoch has other bytes, and those do not fit the slot of
+    /// whoever asks. (A replica that has restarted may have the last whole copy in its log, and hear of the commit only with
+    /// the very state that lacks it.)
     ///
-    /// Of a committed entry that is not applied here yet nothing is said: it will be here as well. Else (1) a primary has
-    /// just committed an entry, and finds its value damaged; (2) both backups, which hear of the commit with the next
-    /// frame, say that they do not have it; (3) a client is told that it is damaged, with every other copy whole.
+    /// Of a committed entry that is not here yet nothing is said: it will be. Else (1) a primary has just committed an entry,
+    /// and finds its value damaged; (2) both backups, which hear of the commit with the next frame, say that they do not
+    /// have it; (3) a client is told that it is damaged, with every other copy whole.
     pub(crate) fn on_fetch(&mut self, now: Micros, from: NodeId, name: ValueName, t: &mut Tracer) {
         let committed = name.epoch.is_none();
-        if committed && name.version > self.engine.applied_seq() {
+        let value = if committed || self.replica.means(&name) { self.value_of(now, &name, t) } else { None };
+        if value.is_none() && committed && name.version > self.engine.applied_seq() {
             return;
         }
-        let value = if committed || self.replica.means(&name) { self.value_of(now, &name, t) } else { None };
         self.post(Address::Node(from), Message::Fetched { name, value }, t);
     }
 

@@ -322,6 +322,23 @@ fn a_value_that_the_others_have_not_applied_yet_is_waited_for() {
     assert!(c.damaged(1, &["a"]).is_empty());
 }
 
+/// It restarted, and does not know any more that the entry is committed; to hear of that it needs the primary's state, which
+/// has the value damaged.
+#[test]
+fn a_value_that_only_a_replica_has_which_waits_for_the_state_is_had_from_its_log() {
+    let mut c = Cluster::serving();
+    c.put(1, "a", "value of a");
+    c.run(20);
+    c.stop(3);
+    c.compact(1);
+    c.rot(1, "a");
+    c.rot(2, "a");
+    c.start(3);
+    c.run(200);
+    assert!(c.damaged(1, &["a"]).is_empty() && c.all_are_well());
+    c.reads(1, "a", "value of a");
+}
+
 #[test]
 fn an_entry_whose_value_is_damaged_at_the_primary_reaches_the_backup_that_lacks_it() {
     for (rots, damaged) in [("the value", true), ("the record", false)] {
