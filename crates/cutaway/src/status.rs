@@ -61,7 +61,7 @@ fn render(status: &Value) -> String {
             "committed_seq",
             "full_percent",
         ];
-        let mut rows = vec![columns.map(|c| c.replace("_percent", " %").replace('_', " "))];
+        let mut rows = vec![columns.map(|c| c.replace("_percent", " %").replace("_seq", ""))];
         for node in shard["nodes"].as_array().into_iter().flatten() {
             rows.push(columns.map(|column| word(&node[column])));
         }

@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use dataplane::NodeId;
 use dataplane::guard::majority;
 
-use crate::transport::Change;
+use crate::link::Change;
 
 /// What each node said last.
 #[derive(Clone, Debug)]

@@ -27,12 +27,12 @@ use crate::facts::Facts;
 use crate::flow::Budget;
 use crate::hello::Hello;
 use crate::linger::{Lingerer, Peer, Places};
+use crate::link::{Change, Link};
 use crate::manifest::random;
 use crate::metrics::Metrics;
 use crate::partial::Partial;
 use crate::plan::SHARDS_MAX;
 use crate::ring::Ring;
-use crate::transport::{Change, Link};
 use crate::{http, resp};
 
 /// A deadline missed by more than this, in microseconds, was missed because this process had no time.

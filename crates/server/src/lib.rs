@@ -8,7 +8,7 @@
 //! |---|---|
 //! | [`clock`] | monotonic time for rules, wall time for people |
 //! | [`hello`], [`facts`] | the handshake; what the nodes say the cluster is |
-//! | [`transport`] | frames over TCP |
+//! | [`transport`], [`link`] | frames over TCP: one connection, and keeping one up |
 //! | [`node_host`], [`board`] | one storage node; its answers to probes |
 //! | [`gateway_host`] | one gateway |
 //! | [`resp`] | its Redis protocol |
@@ -40,6 +40,7 @@ pub mod gateway_host;
 pub mod hello;
 pub mod http;
 pub mod linger;
+pub mod link;
 pub mod manifest;
 pub mod metrics;
 pub mod node_host;
@@ -50,3 +51,4 @@ pub mod ring;
 pub mod status;
 pub mod supervisor;
 pub mod transport;
+mod unsent;

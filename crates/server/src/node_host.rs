@@ -45,8 +45,9 @@ use crate::clock::{Clock, sleep_until};
 use crate::doors;
 use crate::fullness::{self, Watch};
 use crate::hello::{Greeting, Hello, IMAGE_VERSION};
+use crate::link::Link;
 use crate::ring::Ring;
-use crate::transport::{Link, Wire};
+use crate::transport::Wire;
 
 /// Most connections that have not sent their first frame yet. One more, and the oldest of them is closed: whoever says
 /// nothing never keeps out a member, which speaks at once.
