@@ -12,7 +12,7 @@ use trace::Kind;
 
 use crate::checkers::broken;
 use crate::disk::Place;
-use crate::process::formatted;
+use crate::process::{formatted, is_complete_for_good};
 use crate::rng::Rng;
 use crate::schedule::{Death, Fault, Peer, Schedule};
 use crate::world::{CLUSTER, Doom, Event, Seat, World};
@@ -362,8 +362,8 @@ impl World<'_> {
     fn forget_what_is_repaired(&mut self) {
         for seat in 0..self.seats.len() {
             let replica = &self.seats[seat];
-            let votes = |node: &node::Node<_>| node.replica().is_proven() && !node.replica().is_short();
-            if replica.suspect && replica.running.as_ref().is_some_and(votes) && self.is_whole(seat) {
+            let is_complete = replica.running.as_ref().is_some_and(is_complete_for_good);
+            if replica.suspect && is_complete && self.is_whole(seat) {
                 self.seats[seat].suspect = false;
                 self.seats[seat].disk.fail_reads(0);
             }

@@ -77,6 +77,17 @@ impl Seat {
     }
 }
 
+/// Does a replica vote as one that has all it ever had? A log that lacks what it had is neither what it was nor what it
+/// will be.
+fn is_complete(node: &Node<Disk>) -> bool {
+    node.replica().is_proven() && !node.replica().is_short()
+}
+
+/// Would it still, were it to crash now? Entries that are not durable pay no debt.
+pub(crate) fn is_complete_for_good(node: &Node<Disk>) -> bool {
+    is_complete(node) && node.engine().owed().1 <= node.engine().durable_seq()
+}
+
 /// Looks at a replica.
 fn sight<'a>(seat: &Seat, place: usize, node: &'a Node<Disk>) -> Sight<'a> {
     let (role, promised, commit, applied, _) = node.replica().observe();
@@ -87,8 +98,7 @@ fn sight<'a>(seat: &Seat, place: usize, node: &'a Node<Disk>) -> Sight<'a> {
         promised,
         commit,
         applied: (seat.applied, applied),
-        // A log that lacks what it had is neither what it was nor what it will be.
-        proven: node.replica().is_proven() && !node.replica().is_short(),
+        proven: is_complete(node),
         sessions: node.replica().sessions(),
         engine: node.engine(),
     }
@@ -235,8 +245,7 @@ impl World<'_> {
         let Some(node) = &replica.running else { return Ok(()) };
         let sight = sight(replica, host, node);
         let (applied, proven) = (sight.applied.1, sight.proven);
-        // Entries that are not durable pay no debt: after a crash the replica may lack them again.
-        let paid = sight.engine.owed().1 <= sight.engine.durable_seq();
+        let complete_for_good = is_complete_for_good(node);
         let served =
             sight.role == RoleName::Primary && replica.served != sight.promised.0 && node.status(0).serving;
         let epoch = sight.promised.0;
@@ -260,7 +269,7 @@ impl World<'_> {
                 return broken("device", "P5", 5, format!("{node} calls its log damaged, and nothing was"));
             }
             replica.unproven = true;
-        } else if replica.unproven && paid {
+        } else if replica.unproven && complete_for_good {
             (replica.suspect, replica.unproven) = (false, false);
             replica.disk.fail_reads(0);
             self.cover("recovery", "transfer to an unproven replica");
@@ -309,11 +318,7 @@ impl World<'_> {
             replica.inbox.clear();
             (replica.wake, replica.flushing, replica.departing) = (None, false, None);
             if let Some(node) = replica.running.take() {
-                self.watches[replica.shard as usize].died(
-                    host,
-                    node.engine(),
-                    node.replica().is_proven() && !node.replica().is_short(),
-                );
+                self.watches[replica.shard as usize].died(host, node.engine(), is_complete(&node));
             }
             replica.disk.heal();
         }

@@ -6,7 +6,7 @@ use sim::{Coverage, Options, run_many};
 
 /// Three nodes with one shard, three with two, five.
 fn coverage() -> Coverage {
-    let seeds: u64 = std::env::var("SEEDS").ok().and_then(|s| s.parse().ok()).unwrap_or(300);
+    let seeds: u64 = std::env::var("SEEDS").ok().and_then(|s| s.parse().ok()).unwrap_or(2_000);
     let from: u64 = std::env::var("FROM").ok().and_then(|s| s.parse().ok()).unwrap_or(0);
     let mut all = Coverage::default();
     for (nodes, shards, seeds) in [(3, 1, seeds), (3, 2, seeds / 8), (5, 1, seeds / 4)] {
