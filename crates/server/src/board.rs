@@ -17,6 +17,7 @@ use trace::Mechanisms;
 
 use crate::child::Cut;
 use crate::node_host::NodeOptions;
+use crate::partial::Share;
 use crate::transport::Wire;
 
 /// In place of a shard: the connection is about the process, and carries probes of all its replicas.
@@ -45,8 +46,15 @@ impl Board {
     }
 
     /// Answers the probes of one connection until it ends. `read` holds what was read of the stream already.
-    pub async fn serve(self, stream: TcpStream, read: BytesMut, options: Arc<NodeOptions>, cut: Cut) {
-        let Ok(wire) = Wire::new(stream, cut) else { return };
+    pub async fn serve(
+        self,
+        stream: TcpStream,
+        read: BytesMut,
+        options: Arc<NodeOptions>,
+        cut: Cut,
+        share: Share,
+    ) {
+        let Ok(wire) = Wire::new(stream, cut, Some(share)) else { return };
         let me = Address::Node(options.node);
         let answer = |frame: Frame| {
             let Message::Probe { attempt } = frame.message else { return };

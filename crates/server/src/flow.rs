@@ -25,6 +25,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::{Instant, timeout};
 
 use crate::gateway_host::Handle;
+use crate::partial::Share;
 
 /// Longest value that is sent unasked.
 pub const SHORT_BYTES: u32 = 8 << 10;
@@ -155,29 +156,28 @@ impl Budget {
     }
 }
 
-/// Collects a body of at most `most` bytes, as long as it comes on.
-pub async fn collect<B>(mut body: B, budget: &Budget, most: usize) -> Result<Vec<u8>, NoBody>
+/// Collects a body of at most `most` bytes, as long as it comes on. What has come takes the memory of a request that has not
+/// come whole, until `share` is told otherwise.
+pub async fn collect<B>(mut body: B, share: &Share, most: usize) -> Result<Vec<u8>, NoBody>
 where
     B: axum::body::HttpBody<Data = bytes::Bytes> + Unpin,
 {
-    let (first, mut last, mut all) = (Instant::now(), Instant::now(), Vec::new());
+    let mut all = Vec::new();
     loop {
         let frame = std::future::poll_fn(|cx| std::pin::Pin::new(&mut body).poll_frame(cx));
-        match timeout(GRACE / 2, frame).await {
-            Ok(None) => return Ok(all),
-            Ok(Some(Err(_))) => return Err(NoBody::Broken),
-            Ok(Some(Ok(frame))) => {
-                all.extend_from_slice(frame.data_ref().map_or(&[][..], |data| data));
-                last = Instant::now();
-                if all.len() > most {
-                    return Err(NoBody::TooLong);
-                }
-            }
-            Err(_) if budget.hurried(all.len() as u64, first.elapsed(), last.elapsed()) => {
-                return Err(NoBody::Stalled);
-            }
-            Err(_) => (),
+        let next = tokio::select! {
+            next = timeout(STALLED, frame) => next.map_err(|_| NoBody::Stalled)?,
+            () = share.make_room() => return Err(NoBody::Stalled),
+        };
+        match next {
+            None => return Ok(all),
+            Some(Err(_)) => return Err(NoBody::Broken),
+            Some(Ok(frame)) => all.extend_from_slice(frame.data_ref().map_or(&[][..], |data| data)),
         }
+        if all.len() > most {
+            return Err(NoBody::TooLong);
+        }
+        share.hold(all.len());
     }
 }
 

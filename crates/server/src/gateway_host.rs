@@ -320,7 +320,10 @@ pub async fn run(options: GatewayOptions, mut stop: Stop, cut: Cut) -> Result<()
 
     let (calls, inbox) = mpsc::channel(1024);
     tokio::task::spawn_local(http::answer(core.clone(), inbox));
-    let app = http::app(calls, &core.borrow().options, core.borrow().budget.clone());
+    let app = {
+        let core = core.borrow();
+        http::app(calls, &core.options, core.budget.clone(), core.partial.clone())
+    };
     let until_stop = {
         let mut stop = stop.clone();
         async move { stopped(&mut stop).await }

@@ -192,7 +192,7 @@ impl Link {
         on_frame: &mut impl FnMut(Frame),
         on_change: &mut impl FnMut(Change),
     ) -> Change {
-        let wire = match Wire::new(stream, self.cut.clone()) {
+        let wire = match Wire::new(stream, self.cut.clone(), None) {
             Ok(wire) => wire,
             Err(e) => return Change::Down(e.to_string()),
         };

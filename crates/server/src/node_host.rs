@@ -46,6 +46,7 @@ use crate::doors;
 use crate::fullness::{self, Watch};
 use crate::hello::{Greeting, Hello, IMAGE_VERSION};
 use crate::link::Link;
+use crate::partial::Partial;
 use crate::ring::Ring;
 use crate::transport::Wire;
 
@@ -139,6 +140,7 @@ pub async fn run(options: NodeOptions, mut stop: Stop, cut: Cut) -> Result<(), N
     let listener =
         TcpListener::bind(options.listen).await.map_err(|e| NodeFailure::Listen(options.listen, e))?;
     let board = Board::new(options.images.len());
+    let partial = Partial::default();
     let (over, mut any_over) = mpsc::unbounded_channel();
     let mut replicas = Vec::new();
     let mut openings = Vec::new();
@@ -152,6 +154,7 @@ pub async fn run(options: NodeOptions, mut stop: Stop, cut: Cut) -> Result<(), N
             clock: Clock::start(),
             cut: cut.clone(),
             board: board.clone(),
+            partial: partial.clone(),
         };
         let over = over.clone();
         std::thread::Builder::new().name(format!("shard-{shard}")).spawn(move || {
@@ -173,7 +176,8 @@ pub async fn run(options: NodeOptions, mut stop: Stop, cut: Cut) -> Result<(), N
     announce("ready", serde_json::json!({ "node": options.node.to_string(), "pid": std::process::id() }));
 
     let told = RefCell::default();
-    let doors = Rc::new(Doors { replicas: replicas.clone(), board, options: Arc::new(options), cut, told });
+    let options = Arc::new(options);
+    let doors = Rc::new(Doors { replicas: replicas.clone(), board, options, cut, told, partial });
     let mut nameless: VecDeque<AbortHandle> = VecDeque::new();
     let result = loop {
         tokio::select! {
@@ -217,6 +221,7 @@ struct Doors {
     cut: Cut,
     /// What was told of callers that were sent away.
     told: RefCell<BTreeSet<String>>,
+    partial: Partial,
 }
 
 impl Doors {
@@ -239,7 +244,7 @@ impl Doors {
         stream.write_all(&Greeting::Hello(own).encode()).await.map_err(|e| e.to_string())?;
         if hello.shard == NO_SHARD {
             let (board, options, cut) = (self.board.clone(), self.options.clone(), self.cut.clone());
-            tokio::task::spawn_local(board.serve(stream, read, options, cut));
+            tokio::task::spawn_local(board.serve(stream, read, options, cut, self.partial.share()));
             return Ok(());
         }
         let replica = self.replicas.get(hello.shard as usize).ok_or("there is no such shard")?;
@@ -275,6 +280,7 @@ struct Seat {
     clock: Clock,
     cut: Cut,
     board: Board,
+    partial: Partial,
 }
 
 impl Seat {
@@ -296,7 +302,7 @@ impl Seat {
         mut inbox: mpsc::UnboundedReceiver<ToReplica>,
         opened: oneshot::Sender<()>,
     ) -> Result<(), NodeFailure> {
-        let Seat { shard, image, options, clock, cut, board } = self;
+        let Seat { shard, image, options, clock, cut, board, partial } = self;
         let config = Config {
             cluster: options.cluster,
             shard,
@@ -343,7 +349,7 @@ impl Seat {
         replica.sync_took((clock.now() - begun) / syncs.max(1));
         let _ = opened.send(());
 
-        let ports = Ports::new(&options, shard, cut);
+        let ports = Ports::new(&options, shard, cut, partial);
         let stopped = |e: StopError| NodeFailure::Device(image.clone(), e.to_string());
         let mut handled = Vec::new();
         loop {
@@ -411,10 +417,11 @@ struct Ports {
     wake: Notify,
     open: Cell<usize>,
     cut: Cut,
+    partial: Partial,
 }
 
 impl Ports {
-    fn new(options: &NodeOptions, shard: ShardId, cut: Cut) -> Rc<Ports> {
+    fn new(options: &NodeOptions, shard: ShardId, cut: Cut, partial: Partial) -> Rc<Ports> {
         let mut peers = BTreeMap::new();
         for (&node, address) in options.nodes.iter().filter(|(node, _)| **node != options.node) {
             let hello = options.hello(Address::Node(node), shard);
@@ -427,6 +434,7 @@ impl Ports {
             wake: Notify::new(),
             open: Cell::new(0),
             cut,
+            partial,
         });
         for link in ports.peers.values() {
             let (ports, link) = (ports.clone(), link.clone());
@@ -454,7 +462,9 @@ impl Ports {
 
     async fn serve_one(self: &Rc<Ports>, stream: std::net::TcpStream, from: Address, read: BytesMut) {
         let ports = self;
-        let wire = match TcpStream::from_std(stream).and_then(|stream| Wire::new(stream, ports.cut.clone())) {
+        let share = Some(ports.partial.share());
+        let wire = TcpStream::from_std(stream).and_then(|stream| Wire::new(stream, ports.cut.clone(), share));
+        let wire = match wire {
             Ok(wire) => wire,
             Err(e) => return tracing::warn!("a connection cannot be used: {e}"),
         };

@@ -6,6 +6,7 @@
 //! and a thousand that stopped in the middle harm each other and nobody else.
 
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, Mutex};
 
 use tokio::sync::Notify;
@@ -54,7 +55,7 @@ impl Partial {
         held.next += 1;
         let id = held.next;
         held.shares.insert(id, Hold { bytes: 0, turn: 0, make_room: make_room.clone() });
-        Share { all: self.clone(), id, make_room }
+        Share { all: self.clone(), id, make_room, holds: AtomicUsize::new(0) }
     }
 
     /// How much they hold together, beyond what is free.
@@ -69,11 +70,16 @@ pub struct Share {
     all: Partial,
     id: u64,
     make_room: Arc<Notify>,
+    /// What it was told last.
+    holds: AtomicUsize,
 }
 
 impl Share {
     /// Says how much the request takes now, after something of it came, or when it was complete.
     pub fn hold(&self, bytes: usize) {
+        if self.holds.swap(bytes, Relaxed).max(bytes) <= FREE_BYTES {
+            return;
+        }
         let held = &mut *self.all.0.lock().expect("nobody panics while it is locked");
         held.turn += 1;
         held.set(self.id, bytes.saturating_sub(FREE_BYTES), held.turn);

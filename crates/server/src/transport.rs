@@ -24,6 +24,7 @@ use tokio::sync::Notify;
 
 use crate::child::Cut;
 use crate::doors::keep_alive;
+use crate::partial::Share;
 use crate::unsent::Unsent;
 
 /// Bytes asked for in one read.
@@ -44,11 +45,14 @@ pub struct Wire {
     /// The kernel took less than everything.
     stuck: Notify,
     cut: Cut,
+    /// Of the memory for frames that have not come whole.
+    share: Option<Share>,
 }
 
 impl Wire {
-    /// Takes over a connected stream.
-    pub fn new(stream: TcpStream, cut: Cut) -> io::Result<Rc<Wire>> {
+    /// Takes over a connected stream. Of connections that others make there may be many; so they have a share of the memory
+    /// for frames that have not come whole.
+    pub fn new(stream: TcpStream, cut: Cut, share: Option<Share>) -> io::Result<Rc<Wire>> {
         stream.set_nodelay(true)?;
         keep_alive(&stream)?;
         #[cfg(target_os = "linux")]
@@ -59,7 +63,7 @@ impl Wire {
         }
         let (incoming, outgoing) = stream.into_split();
         let (incoming, unsent) = (RefCell::new(Some(incoming)), RefCell::default());
-        Ok(Rc::new(Wire { incoming, outgoing, unsent, stuck: Notify::new(), cut }))
+        Ok(Rc::new(Wire { incoming, outgoing, unsent, stuck: Notify::new(), cut, share }))
     }
 
     /// Queues a frame.
@@ -89,7 +93,15 @@ impl Wire {
     pub async fn run(&self, buf: BytesMut, on_frame: impl FnMut(Frame)) -> String {
         tokio::select! {
             why = self.read(buf, on_frame) => why,
+            () = self.make_room() => "the rest of a frame did not come, and others need its room".into(),
             e = self.drain() => e.to_string(),
+        }
+    }
+
+    async fn make_room(&self) {
+        match &self.share {
+            Some(share) => share.make_room().await,
+            None => std::future::pending().await,
         }
     }
 
@@ -103,6 +115,9 @@ impl Wire {
                     Ok(None) => break,
                     Err(why) => return why,
                 }
+            }
+            if let Some(share) = &self.share {
+                share.hold(buf.len());
             }
             buf.reserve(READ_BYTES);
             let room = buf.capacity() - buf.len();

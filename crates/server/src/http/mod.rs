@@ -37,7 +37,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
-use axum::body::HttpBody;
 use axum::extract::{ConnectInfo, Request as HttpRequest, State};
 use axum::http::{HeaderMap, HeaderValue, StatusCode, Uri, header};
 use axum::middleware::{self, Next};
@@ -54,6 +53,7 @@ use crate::flow::{self, Budget, Held, NoBody};
 use crate::gateway_host::{GatewayOptions, Handle};
 use crate::linger::Peer;
 use crate::metrics;
+use crate::partial::Partial;
 use crate::status;
 use preconditions::OfRead;
 use reply::{plain, problem, refused, reply_json};
@@ -84,6 +84,7 @@ struct App {
     host_names: Arc<Vec<String>>,
     listings: Arc<Semaphore>,
     budget: Budget,
+    partial: Partial,
 }
 
 /// Answers the handlers' questions, on the core's thread.
@@ -117,12 +118,13 @@ pub async fn answer(core: Handle, mut inbox: mpsc::Receiver<Call>) {
 }
 
 /// The routes.
-pub fn app(calls: mpsc::Sender<Call>, options: &GatewayOptions, budget: Budget) -> Router {
+pub fn app(calls: mpsc::Sender<Call>, options: &GatewayOptions, budget: Budget, partial: Partial) -> Router {
     let app = App {
         calls,
         host_names: Arc::new(options.host_names.clone()),
         listings: Arc::new(Semaphore::new(LISTINGS_MAX)),
         budget,
+        partial,
     };
     Router::new()
         .route("/v1/kv", get(list))
@@ -230,17 +232,15 @@ impl App {
 
     /// The body of a request, and the room that it takes. Only the value that is really sent takes any.
     async fn body_of(&self, request: HttpRequest) -> Result<(Arc<[u8]>, Option<Held>), Response> {
-        let body = request.into_body();
-        let announced =
-            body.size_hint().upper().map_or(VALUE_BYTES_MAX, |n| (n as usize).min(VALUE_BYTES_MAX));
-        let room = match announced > flow::SHORT_BYTES as usize {
-            true => Some(self.budget.put(announced).await.ok_or_else(|| {
-                plain(Some(Reply::Unavailable("other values take all the room there is".into())))
-            })?),
-            false => None,
-        };
-        match flow::collect(body, &self.budget, VALUE_BYTES_MAX).await {
-            Ok(value) => Ok((value.into(), room)),
+        let share = self.partial.share();
+        match flow::collect(request.into_body(), &share, VALUE_BYTES_MAX).await {
+            Ok(value) if value.len() <= flow::SHORT_BYTES as usize => Ok((value.into(), None)),
+            Ok(value) => match self.budget.put(value.len()).await {
+                Some(room) => Ok((value.into(), Some(room))),
+                None => {
+                    Err(plain(Some(Reply::Unavailable("other values take all the room there is".into()))))
+                }
+            },
             Err(NoBody::TooLong) => Err(refused(request::too_long())),
             Err(NoBody::Stalled) => {
                 Err(refused((StatusCode::REQUEST_TIMEOUT, "the body did not come on".into())))

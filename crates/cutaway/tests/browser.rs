@@ -8,7 +8,7 @@ use std::net::TcpListener;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
-use common::*;
+use common::{Cluster, Reply, is_gone};
 
 fn chromium() -> Option<PathBuf> {
     let folders: Vec<PathBuf> = std::env::split_paths(&std::env::var_os("PATH")?).collect();
@@ -22,13 +22,16 @@ fn a_page_of_another_site_writes_nothing_whichever_port_it_sends_to() {
     let Some(chromium) = chromium() else {
         return println!("*** SKIPPED: there is no chromium; .ci/setup installs it");
     };
-    let cluster = Cluster::new();
-    let ports: Vec<u16> = cluster
-        .addresses
-        .values()
-        .chain([&cluster.redis, &cluster.http])
-        .map(|address| address.port())
+    let cluster = Cluster::new(&[]);
+    let control: serde_json::Value =
+        serde_json::from_slice(&std::fs::read(cluster.dir.join("control.json")).unwrap()).unwrap();
+    // Redis protocol, HTTP, three nodes, and where `up` takes orders.
+    let ports: Vec<u16> = [0, 1, 20, 21, 22]
+        .map(|port| cluster.port + port)
+        .into_iter()
+        .chain([control["port"].as_u64().unwrap() as u16])
         .collect();
+    let pids = ["n1", "n2", "n3"].map(|node| cluster.pid(node));
     let page = format!(
         r#"<!doctype html><body><script type="module">
         const bodies = ["\r\nSET pwned 1\r\n", "\r\nSET pwned 1\r\n*3\r\n$3\r\nSET\r\n$5\r\npwned\r\n$1\r\n1\r\n"];
@@ -37,7 +40,7 @@ fn a_page_of_another_site_writes_nothing_whichever_port_it_sends_to() {
         const hosts = ["shop.example", "127.0.0.1"];
         const sent = [];
         for (const port of {ports:?}) for (const body of bodies) for (const host of hosts)
-            for (const path of ["/", "/v1/kv/pwned", "/SET%20pwned%201"]) for (const method of ["POST", "GET"]) {{
+            for (const path of ["/", "/v1/kv/pwned", "/SET%20pwned%201", "/v1/members/n1/kill"]) for (const method of ["POST", "GET"]) {{
                 const init = {{ method, mode: "no-cors" }};
                 if (method === "POST") init.body = body;
                 sent.push(fetch(`http://${{host}}:${{port}}${{path}}`, init).then(() => 1, () => 0));
@@ -83,6 +86,8 @@ fn a_page_of_another_site_writes_nothing_whichever_port_it_sends_to() {
         .unwrap();
     let dom = String::from_utf8_lossy(&output.stdout);
     // The page has run; the port of the HTTP interface has answered some of it, with refusals.
-    assert!(dom.contains("RESULT sent 120 answered"), "{dom}");
-    assert_eq!(cluster.client().call(&["GET", "pwned"]), "$-1");
+    assert!(dom.contains("RESULT sent 192 answered"), "{dom}");
+    assert_eq!(cluster.redis(1).call(&["GET", "pwned"]), Reply::Null);
+    assert!(pids.into_iter().all(|pid| !is_gone(pid)), "nobody took an order");
+    assert_eq!(cluster.shard(0)["nodes"][0]["pid"], pids[0], "nor was anything started anew");
 }
