@@ -7,16 +7,19 @@ use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::path::PathBuf;
-use std::sync::Mutex;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use dataplane::{Address, Frame, GatewayId, Message, NodeId, ShardId, wire};
+use dataplane::{
+    Address, Epoch, Frame, GatewayId, Message, NodeId, NodeStatus, Proof, RoleName, ShardId, Tail, wire,
+};
 use engine::Standing;
 use server::child::Cut;
 use server::founding;
 use server::gateway_host::{self, GatewayOptions};
-use server::hello::{Greeting, Hello};
+use server::hello::{Greeting, Hello, IMAGE_VERSION};
 use server::node_host::{self, NodeOptions};
 use tokio::sync::watch;
 
@@ -113,7 +116,7 @@ impl Cluster {
 
     /// A client of the Redis protocol.
     pub fn client(&self) -> Client {
-        Client::new(eventually("the gateway listens", || TcpStream::connect(self.redis).ok()))
+        Client::connect(self.redis)
     }
 
     /// Stops a node.
@@ -192,16 +195,23 @@ impl Peer {
     pub fn gateway(to: SocketAddr, node: NodeId, shard: ShardId) -> Peer {
         let mut peer = Peer::silent(to);
         peer.stream.write_all(&Greeting::Hello(hello(node, shard)).encode()).unwrap();
+        let greeting = peer.greeting();
+        assert!(matches!(greeting, Some(Greeting::Hello(_))), "{greeting:?}");
+        peer
+    }
+
+    /// The greeting of the other side; `None` when the connection ends.
+    fn greeting(&mut self) -> Option<Greeting> {
         loop {
-            if let Some((greeting, bytes)) = Greeting::decode(&peer.read).unwrap() {
-                assert!(matches!(greeting, Greeting::Hello(_)), "{greeting:?}");
-                peer.read.drain(..bytes);
-                return peer;
+            if let Some((greeting, bytes)) = Greeting::decode(&self.read).unwrap() {
+                self.read.drain(..bytes);
+                return Some(greeting);
             }
             let mut some = [0; 4096];
-            let read = peer.stream.read(&mut some).unwrap();
-            assert!(read > 0, "the node answers");
-            peer.read.extend_from_slice(&some[..read]);
+            match self.stream.read(&mut some) {
+                Ok(0) | Err(_) => return None,
+                Ok(read) => self.read.extend_from_slice(&some[..read]),
+            }
         }
     }
 
@@ -237,6 +247,93 @@ impl Peer {
     }
 }
 
+/// A node of which every byte is the test's: it greets, says how it is when it is probed, and what it does with everything
+/// else, the script says.
+pub struct Scripted {
+    pub node: NodeId,
+    pub address: SocketAddr,
+    /// Which epoch it says it leads; 0: it says that it is a backup.
+    pub epoch: Arc<AtomicU64>,
+}
+
+impl Scripted {
+    /// A script gets each frame that is no probe, and the connection; with `false` the connection ends.
+    pub fn start(
+        node: NodeId,
+        script: impl Fn(Frame, &mut TcpStream) -> bool + Clone + Send + 'static,
+    ) -> Scripted {
+        let (address, epoch) = (free_address(), Arc::<AtomicU64>::default());
+        let listener = TcpListener::bind(address).unwrap();
+        let leads = epoch.clone();
+        // They end with the test's process.
+        std::thread::spawn(move || {
+            for stream in listener.incoming() {
+                let peer = Peer { stream: stream.unwrap(), read: Vec::new() };
+                let (script, leads) = (script.clone(), leads.clone());
+                std::thread::spawn(move || Scripted::serve(node, peer, &script, &leads));
+            }
+        });
+        Scripted { node, address, epoch }
+    }
+
+    fn serve(
+        node: NodeId,
+        mut peer: Peer,
+        script: &impl Fn(Frame, &mut TcpStream) -> bool,
+        epoch: &AtomicU64,
+    ) -> Option<()> {
+        let Greeting::Hello(theirs) = peer.greeting()? else { return None };
+        let own = Hello {
+            images: Some(IMAGE_VERSION),
+            from: Address::Node(node),
+            to: theirs.from,
+            shards: Some(1),
+            ..theirs
+        };
+        peer.stream.write_all(&Greeting::Hello(own).encode()).ok()?;
+        loop {
+            let frame = peer.read()?;
+            let Message::Probe { attempt } = frame.message else {
+                match script(frame, &mut peer.stream) {
+                    true => continue,
+                    false => return None,
+                }
+            };
+            let status = scripted_status(epoch.load(Ordering::Relaxed));
+            peer.stream.write_all(&bytes(&answer(&frame, Message::Status { attempt, status }))).ok()?;
+        }
+    }
+}
+
+fn scripted_status(epoch: u64) -> NodeStatus {
+    let leads = epoch > 0;
+    NodeStatus {
+        pid: std::process::id(),
+        role: if leads { RoleName::Primary } else { RoleName::Backup },
+        serving: leads,
+        proof: Proof::Proven,
+        promised: Epoch(epoch),
+        primary: None,
+        tail: Tail { epoch: Epoch(epoch), seq: epoch },
+        durable: epoch,
+        committed: epoch,
+        cut_off_micros: 0,
+        sync_micros: 0,
+    }
+}
+
+/// What a node says to whom sent this.
+pub fn answer(to: &Frame, message: Message) -> Frame {
+    Frame { from: to.to, to: to.from, cause: None, message, ..to.clone() }
+}
+
+/// A gateway of such nodes, with its clients' address.
+pub fn gateway_of(nodes: &[Scripted]) -> (Host, SocketAddr, SocketAddr) {
+    let addresses = nodes.iter().map(|node| (node.node, node.address)).collect();
+    let (redis, http) = (free_address(), free_address());
+    (start_gateway(&addresses, redis, http), redis, http)
+}
+
 /// What that gateway says to a node first.
 pub fn hello(to: NodeId, shard: ShardId) -> Hello {
     let members = (1..=3).map(NodeId).collect();
@@ -268,7 +365,9 @@ pub struct Client {
 }
 
 impl Client {
-    fn new(stream: TcpStream) -> Client {
+    /// A client of the gateway there.
+    pub fn connect(to: SocketAddr) -> Client {
+        let stream = eventually("the gateway listens", || TcpStream::connect(to).ok());
         stream.set_read_timeout(Some(PATIENCE)).unwrap();
         Client { reader: BufReader::new(stream.try_clone().unwrap()), stream }
     }
