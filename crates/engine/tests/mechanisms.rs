@@ -66,6 +66,33 @@ fn poison_on_io_error() {
     }
 }
 
+/// (1) An entry is appended and undone, again and again, so that its seq is given out again and again, and the ring wraps.
+/// (2) The entry is appended and acknowledged; where the log ends now, an earlier lap undid one of that seq. (3) Recovery.
+#[test]
+fn stale_log_rejection_of_an_earlier_lap() {
+    for (kept, on) in both(StaleLogRejection) {
+        let disk = Disk::tiny();
+        let (mut e, _) = open_with(&disk, on);
+        e.write(put("base", "0"));
+        let mut lost = false;
+        while e.appended_lsn().0 < 3 * TINY.wal_bytes && !lost {
+            if e.checkpoint_due() {
+                e.checkpoint_now();
+            }
+            e.add(put("a", "1"));
+            e.sync_now().unwrap();
+            let (again, report) = open_with(&disk.power_cut(|_| 0), on);
+            lost = again.last_seq() != 2 || report.damage.is_some();
+            e.truncate(2, &mut Tracer::off()).unwrap();
+            e.sync_now().unwrap();
+        }
+        assert_eq!(
+            lost, !kept,
+            "the acknowledged entry is undone by a record of an earlier lap, only without it"
+        );
+    }
+}
+
 /// (1) A bit rots in the middle of the log. (2) Recovery.
 #[test]
 fn corruption_is_not_a_torn_tail() {
