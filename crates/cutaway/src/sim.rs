@@ -24,9 +24,9 @@ pub struct Sim {
     /// Runs the schedule of this seed only
     #[arg(long, conflicts_with = "seeds")]
     seed: Option<u64>,
-    /// Runs the schedules of so many seeds, from 0 on
-    #[arg(long, default_value_t = 1000)]
-    seeds: u64,
+    /// Runs the schedules of so many seeds, from 0 on; or of a range of them, 1000..2000
+    #[arg(long, value_name = "N|A..B", default_value = "1000")]
+    seeds: Seeds,
     /// Takes a mechanism out (may be given several times)
     #[arg(long, value_name = "MECHANISM")]
     without: Vec<String>,
@@ -60,6 +60,23 @@ fn nodes(text: &str) -> Result<u32, String> {
     }
 }
 
+/// Seeds from one to before another.
+#[derive(Clone, Debug)]
+struct Seeds(std::ops::Range<u64>);
+
+impl std::str::FromStr for Seeds {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Seeds, String> {
+        let number = |text: &str| text.parse::<u64>().map_err(|e| format!("{text:?}: {e}"));
+        let (from, to) = match text.split_once("..") {
+            Some((from, to)) => (number(from)?, number(to)?),
+            None => (0, number(text)?),
+        };
+        (from <= to).then_some(Seeds(from..to)).ok_or_else(|| "the range ends before it begins".into())
+    }
+}
+
 impl Sim {
     pub fn run(self) -> Result<(), Failure> {
         let named = |id: &String| {
@@ -68,7 +85,7 @@ impl Sim {
         let without = self.without.iter().map(named).collect::<Result<Vec<_>, _>>()?;
         let (nodes, shards, coverage) = (self.nodes, self.shards, self.coverage);
         let options = Options { nodes, shards, without, coverage, ..Options::default() };
-        let bar = ProgressBar::new(if self.seed.is_some() { 1 } else { self.seeds });
+        let bar = ProgressBar::new(if self.seed.is_some() { 1 } else { self.seeds.0.end.saturating_sub(self.seeds.0.start) });
         let style =
             ProgressStyle::with_template("{bar:30} {human_pos}/{human_len} {per_sec}, {eta} left {msg}");
         bar.set_style(style.expect("a template of this file"));
@@ -76,7 +93,7 @@ impl Sim {
         let started = Instant::now();
         let summary = match self.seed {
             Some(seed) => sim::run_one(seed, &options),
-            None => sim::run_many(0..self.seeds, &options, |progress| {
+            None => sim::run_many(self.seeds.0.clone(), &options, |progress| {
                 bar.set_position(progress.seeds);
                 bar.set_message(format!("{} faults", progress.faults.values().sum::<u64>()));
             }),
