@@ -33,10 +33,10 @@ pub(super) struct Log {
     contents: BTreeMap<(Seq, Epoch), Entry>,
     /// How far each replica's commits were compared.
     compared: Vec<Seq>,
-    /// What each replica has durably, or had when it died or was damaged.
-    holdings: Vec<Holding>,
-    /// Whether a replica's holding is what it has now.
-    live: Vec<bool>,
+    /// What each replica has durably.
+    now: Vec<Holding>,
+    /// What a replica had before its log was damaged, as long as it lacks some of that.
+    had: Vec<Option<Holding>>,
 }
 
 impl Log {
@@ -45,8 +45,8 @@ impl Log {
             entries: Vec::new(),
             contents: BTreeMap::new(),
             compared: vec![0; seats],
-            holdings: vec![Holding::default(); seats],
-            live: vec![false; seats],
+            now: vec![Holding::default(); seats],
+            had: vec![None; seats],
         }
     }
 
@@ -62,7 +62,7 @@ impl Log {
     /// Who wrote entry `seq` of a replica's log. An engine keeps the tags of old entries on its device only; what was
     /// durable was noted here when it became so.
     pub fn stamp_at(&self, sight: &Sight, seq: Seq) -> Option<Stamp> {
-        stamp(sight.engine, seq).or_else(|| self.holdings[sight.seat].entries.get(&seq).copied())
+        stamp(sight.engine, seq).or_else(|| self.now[sight.seat].entries.get(&seq).copied())
     }
 
     /// A primary sends an entry.
@@ -87,15 +87,23 @@ impl Log {
 
     pub fn opened(&mut self, sight: &Sight) {
         self.compared[sight.seat] = if sight.proven { sight.engine.checkpoint_seq() } else { 0 };
-        self.live[sight.seat] = sight.proven;
-        // Now, while nothing is applied yet, the engine knows all tags. (A log that lost entries is remembered with them:
-        // what it has of them it has, and what else it had it owes.)
-        if sight.proven {
-            self.refresh(sight.seat, sight.engine);
-        } else {
+        self.remember(sight);
+        // A log that lost entries is remembered with them, as far as its device can still tell of them.
+        if let Some(had) = &mut self.had[sight.seat] {
             let known = |seq| Some((seq, stamp(sight.engine, seq)?));
             let first = sight.engine.checkpoint_seq() + 1;
-            self.holdings[sight.seat].entries.extend((first..=sight.engine.durable_seq()).filter_map(known));
+            had.entries.extend((first..=sight.engine.durable_seq()).filter_map(known));
+        }
+        // Now, while nothing is applied yet, the engine knows all tags.
+        self.refresh(sight.seat, sight.engine);
+    }
+
+    /// What a replica had counts as long as it lacks some of that: it has it, or owes it.
+    fn remember(&mut self, sight: &Sight) {
+        let (had, now) = (&mut self.had[sight.seat], &self.now[sight.seat]);
+        match sight.proven {
+            true => *had = None,
+            false => _ = had.get_or_insert_with(|| now.clone()),
         }
     }
 
@@ -103,11 +111,10 @@ impl Log {
         if proven {
             self.refresh(seat, engine);
         }
-        self.live[seat] = false;
     }
 
     fn refresh(&mut self, seat: usize, engine: &Engine<Disk>) {
-        let holding = &mut self.holdings[seat];
+        let holding = &mut self.now[seat];
         holding.checkpoint = engine.checkpoint_seq();
         let first = engine.retained_from().max(holding.checkpoint + 1);
         // What was applied in this life its engine cannot tell any more; it was noted when the device was opened.
@@ -122,11 +129,8 @@ impl Log {
     /// holdings are kept up to date by their own steps.
     pub fn observe(&mut self, sight: &Sight, model: &mut Model) -> Finding {
         let seat = sight.seat;
-        if sight.proven {
-            self.track(sight);
-        } else {
-            self.live[seat] = false;
-        }
+        self.remember(sight);
+        self.track(sight);
         for seq in self.compared[seat] + 1..=sight.commit {
             let Some(found) = self.stamp_at(sight, seq) else { continue };
             match self.entries.get(seq as usize - 1) {
@@ -171,12 +175,7 @@ impl Log {
     /// Follows what a replica has durably, at the cost of what changed.
     fn track(&mut self, sight: &Sight) {
         let (seat, engine) = (sight.seat, sight.engine);
-        if !self.live[seat] {
-            self.refresh(seat, engine);
-            self.live[seat] = true;
-            return;
-        }
-        let holding = &mut self.holdings[seat];
+        let holding = &mut self.now[seat];
         if engine.checkpoint_seq() > holding.checkpoint {
             holding.checkpoint = engine.checkpoint_seq();
             holding.entries = holding.entries.split_off(&(holding.checkpoint + 1));
@@ -195,8 +194,9 @@ impl Log {
     }
 
     fn extend(&mut self, sight: &Sight, seq: Seq, found: Stamp, model: &mut Model) -> Finding {
-        let holders = self.holdings.iter().filter(|holding| holding.has(seq, &found)).count();
-        let need = majority(self.holdings.len());
+        let holdings = self.had.iter().zip(&self.now).map(|(had, now)| had.as_ref().unwrap_or(now));
+        let holders = holdings.filter(|holding| holding.has(seq, &found)).count();
+        let need = majority(self.now.len());
         let content = match self.contents.get(&(seq, found.0)) {
             Some(entry) => Some(entry.op.clone()),
             None => model.op_from_device(sight.engine, seq),
@@ -210,7 +210,7 @@ impl Log {
                     "{} calls entry {seq} (\"{}\") committed, but only {holders} of {} replicas have it durably",
                     sight.node,
                     content.map(|op| op.to_string()).unwrap_or_default(),
-                    self.holdings.len()
+                    self.now.len()
                 ),
             );
         }

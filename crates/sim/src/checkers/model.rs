@@ -57,18 +57,7 @@ impl Model {
 
     /// An entry that nobody ever sent: its primary counted alone. Its device has it.
     pub fn op_from_device(&self, engine: &Engine<Disk>, seq: Seq) -> Option<Op> {
-        let entry = engine.entry(seq).ok()??;
-        let condition = |c| match c {
-            engine::Condition::Always => Condition::Always,
-            engine::Condition::Absent => Condition::Absent,
-            engine::Condition::Present => Condition::Present,
-            engine::Condition::Version(seq) => Condition::Version(seq),
-        };
-        Some(match entry.op {
-            engine::Op::Put { key, value, condition: c } => Op::Put { key, value, condition: condition(c) },
-            engine::Op::Delete { key, condition: c } => Op::Delete { key, condition: condition(c) },
-            engine::Op::Nop => Op::Nop,
-        })
+        Some(engine.entry(seq).ok()??.op)
     }
 
     /// The next entry takes effect, unless its request did before.
