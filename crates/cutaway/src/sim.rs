@@ -85,7 +85,11 @@ impl Sim {
         let without = self.without.iter().map(named).collect::<Result<Vec<_>, _>>()?;
         let (nodes, shards, coverage) = (self.nodes, self.shards, self.coverage);
         let options = Options { nodes, shards, without, coverage, ..Options::default() };
-        let bar = ProgressBar::new(if self.seed.is_some() { 1 } else { self.seeds.0.end.saturating_sub(self.seeds.0.start) });
+        let bar = ProgressBar::new(if self.seed.is_some() {
+            1
+        } else {
+            self.seeds.0.end.saturating_sub(self.seeds.0.start)
+        });
         let style =
             ProgressStyle::with_template("{bar:30} {human_pos}/{human_len} {per_sec}, {eta} left {msg}");
         bar.set_style(style.expect("a template of this file"));

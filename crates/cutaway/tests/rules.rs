@@ -11,8 +11,8 @@ fn root() -> PathBuf {
 }
 
 /// The core crates, and everything that they and their like may name as a dependency: each other, and a CRC.
-const CORE: [&str; 4] = ["engine", "dataplane", "node", "gateway"];
-const ALLOWED: [&str; 6] = ["engine", "dataplane", "node", "gateway", "trace", "crc32c"];
+const CORE: [&str; 5] = ["kv", "engine", "dataplane", "node", "gateway"];
+const ALLOWED: [&str; 7] = ["kv", "engine", "dataplane", "node", "gateway", "trace", "crc32c"];
 
 fn is_built_in(dependency: &Value) -> bool {
     dependency["kind"] != "dev" && dependency["optional"] == false

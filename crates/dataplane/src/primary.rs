@@ -170,17 +170,10 @@ impl Replica {
         let Role::Primary(primary) = &self.role else {
             return Some(Refusal::NotPrimary { primary: self.following });
         };
-        let within =
-            |key: &[u8], value: usize| (1..=KEY_BYTES_MAX).contains(&key.len()) && value <= VALUE_BYTES_MAX;
-        let valid = match op {
-            Op::Put { key, value, .. } => within(key, value.len()),
-            Op::Delete { key, .. } => within(key, 0),
-            Op::Nop => true,
-        };
         let waiting = self.unapplied.len() as u64;
         if !primary.serving {
             Some(Refusal::NotServing)
-        } else if !valid {
+        } else if !op.is_within_bounds() {
             Some(Refusal::Invalid)
         } else if !guard::backpressure(self.config.mechanisms, waiting, self.config.timing.waiting_max) {
             Some(Refusal::Busy)

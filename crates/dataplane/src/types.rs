@@ -1,10 +1,8 @@
 //! The quantities of the protocol, each with its own type where mixing them up would be a bug.
 
 use std::fmt;
-use std::sync::Arc;
 
-/// Position of an entry in a shard's replicated log. The first entry is 1; 0 is "before everything".
-pub type Seq = u64;
+pub use kv::{Condition, Item, KEY_BYTES_MAX, Op, Outcome, Seq, VALUE_BYTES_MAX, show};
 
 /// Microseconds of the host's monotonic clock. The rules only ever compare and add.
 pub type Micros = u64;
@@ -66,47 +64,6 @@ pub struct RequestId {
     pub number: u64,
 }
 
-/// What must hold of a key's current version for a write to take effect.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Condition {
-    /// Nothing.
-    Always,
-    /// The key has no value.
-    Absent,
-    /// The key has a value.
-    Present,
-    /// The key's value was written by this entry.
-    Version(Seq),
-}
-
-/// What an entry does when it is applied.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Op {
-    /// Stores a value.
-    Put {
-        /// 1 byte to 1 KiB.
-        key: Arc<[u8]>,
-        /// Up to 1 MiB.
-        value: Arc<[u8]>,
-        /// Decided when the entry is applied, in log order.
-        condition: Condition,
-    },
-    /// Removes a value.
-    Delete {
-        /// 1 byte to 1 KiB.
-        key: Arc<[u8]>,
-        /// Decided when the entry is applied, in log order.
-        condition: Condition,
-    },
-    /// Changes no key: an epoch marker, or the opening of a session.
-    Nop,
-}
-
-/// Longest key in bytes; the shortest has one byte.
-pub const KEY_BYTES_MAX: usize = 1024;
-/// Longest value in bytes.
-pub const VALUE_BYTES_MAX: usize = 1 << 20;
-
 /// Bytes of events in one answer to a `TraceRequest`; the latest are kept.
 pub const TRACE_BYTES_MAX: usize = 8 << 20;
 /// Most keys in one answer to a scan, whatever its limit says.
@@ -136,9 +93,6 @@ impl Default for Limits {
     }
 }
 
-/// A key with its version and value, as a state transfer carries it.
-pub type Item = (Arc<[u8]>, Seq, Arc<[u8]>);
-
 /// Why an entry is in the log.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Origin {
@@ -163,25 +117,6 @@ pub struct Entry {
     pub op: Op,
 }
 
-/// What an applied entry came to. Success and refusal are both results of the log, the same on every replica.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Outcome {
-    /// The value is stored; its version is the entry's seq.
-    Written(Seq),
-    /// The key has no value now.
-    Deleted {
-        /// Whether it had one.
-        existed: bool,
-    },
-    /// The condition did not hold; nothing changed.
-    ConditionFailed {
-        /// The key's version at that point of the log.
-        current: Option<Seq>,
-    },
-    /// A session was opened, a marker passed, or there was no room for a request's value.
-    Nothing,
-}
-
 impl fmt::Display for NodeId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "n{}", self.0)
@@ -193,44 +128,6 @@ impl fmt::Display for Address {
         match self {
             Address::Node(node) => node.fmt(f),
             Address::Gateway(gateway) => write!(f, "g{}", gateway.gateway),
-        }
-    }
-}
-
-/// Bytes for a human: printable ASCII as it is, the rest escaped, cut after 32 bytes.
-pub fn show(bytes: &[u8]) -> String {
-    let cut = &bytes[..bytes.len().min(32)];
-    format!("{}{}", cut.escape_ascii(), if cut.len() < bytes.len() { "…" } else { "" })
-}
-
-impl fmt::Display for Op {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (verb, key, condition) = match self {
-            Op::Put { key, condition, .. } => ("put", key, condition),
-            Op::Delete { key, condition } => ("delete", key, condition),
-            Op::Nop => return f.write_str("no-op"),
-        };
-        write!(f, "{verb} {}", show(key))?;
-        match condition {
-            Condition::Always => Ok(()),
-            Condition::Absent => f.write_str(" if absent"),
-            Condition::Present => f.write_str(" if present"),
-            Condition::Version(seq) => write!(f, " if at version {seq}"),
-        }
-    }
-}
-
-impl fmt::Display for Outcome {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Outcome::Written(seq) => write!(f, "written as version {seq}"),
-            Outcome::Deleted { existed: true } => f.write_str("deleted"),
-            Outcome::Deleted { existed: false } => f.write_str("nothing to delete"),
-            Outcome::ConditionFailed { current: Some(seq) } => {
-                write!(f, "condition failed, version is {seq}")
-            }
-            Outcome::ConditionFailed { current: None } => f.write_str("condition failed, key is absent"),
-            Outcome::Nothing => f.write_str("no key changes"),
         }
     }
 }

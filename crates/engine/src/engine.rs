@@ -275,7 +275,7 @@ impl<D: Device> Engine<D> {
         let mut outcome = self.decide(&record, skip);
         // What the entry leaves without an owner: the value that it replaced, or its own if it has no effect.
         let retired = match &mut outcome {
-            Outcome::Written { .. } => {
+            Outcome::Written(_) => {
                 let slot = record.slot().expect("E4: only a put is written");
                 let before = self.index.insert(&record.key, slot);
                 match self.recent.get(seq).map(|entry| &entry.op) {
@@ -312,12 +312,12 @@ impl<D: Device> Engine<D> {
         let condition = record.condition();
         if condition != Condition::Always {
             let current = self.index.get(&record.key).map(|slot| slot.version);
-            if !holds(condition, current) {
+            if !condition.holds(current) {
                 return Outcome::ConditionFailed { current };
             }
         }
         match record.header.kind {
-            PUT => Outcome::Written { version: record.header.seq },
+            PUT => Outcome::Written(record.header.seq),
             _ => Outcome::Deleted { existed: false },
         }
     }
@@ -488,15 +488,6 @@ impl<D: Device> Engine<D> {
     /// The device.
     pub fn device(&self) -> &D {
         &self.device
-    }
-}
-
-fn holds(condition: Condition, current: Option<Seq>) -> bool {
-    match condition {
-        Condition::Always => true,
-        Condition::Absent => current.is_none(),
-        Condition::Present => current.is_some(),
-        Condition::Version(version) => current == Some(version),
     }
 }
 

@@ -1,9 +1,8 @@
-//! The engine's vocabulary: positions, operations, outcomes, and who a device belongs to.
+//! The engine's vocabulary: positions, entries, and who a device belongs to.
 
 use std::sync::Arc;
 
-/// Replicated order. The first entry is 1; 0 means "before everything". A truncated seq is given out again.
-pub type Seq = u64;
+pub use kv::{Condition, Item, KEY_BYTES_MAX, Op, Outcome, Seq, Sizes, VALUE_BYTES_MAX};
 
 /// A byte position in the endless virtual log. Physically it lies at `wal offset + lsn % wal bytes`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -17,10 +16,6 @@ impl std::fmt::Display for Lsn {
 
 /// The allocation unit, and the sector: the most that a disk writes or tears as one. Bytes.
 pub const UNIT: u64 = 512;
-/// Longest key, in bytes. The shortest is 1.
-pub const KEY_BYTES_MAX: usize = 1024;
-/// Longest value, in bytes. An empty value is a value.
-pub const VALUE_BYTES_MAX: usize = 1 << 20;
 /// Longest tag, in bytes.
 pub const TAG_BYTES_MAX: usize = 64;
 
@@ -96,93 +91,6 @@ impl Default for Layout {
     }
 }
 
-/// What must hold of a key, when its entry is applied, for the operation to take effect.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Condition {
-    /// Nothing.
-    Always,
-    /// The key does not exist.
-    Absent,
-    /// The key exists.
-    Present,
-    /// The key exists and was last written by this entry.
-    Version(Seq),
-}
-
-/// What an entry does.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Op {
-    /// Gives `key` a new value.
-    Put {
-        /// 1 to 1024 bytes.
-        key: Arc<[u8]>,
-        /// 0 bytes to 1 MiB.
-        value: Arc<[u8]>,
-        /// Decided when the entry is applied.
-        condition: Condition,
-    },
-    /// Removes `key`.
-    Delete {
-        /// 1 to 1024 bytes.
-        key: Arc<[u8]>,
-        /// Decided when the entry is applied.
-        condition: Condition,
-    },
-    /// Changes nothing; its tag matters to the owner.
-    Nop,
-}
-
-impl Op {
-    /// The key that it is about.
-    pub fn key(&self) -> Option<&Arc<[u8]>> {
-        match self {
-            Op::Put { key, .. } | Op::Delete { key, .. } => Some(key),
-            Op::Nop => None,
-        }
-    }
-}
-
-/// How long an operation's key and value are: all that decides whether there is room for it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Sizes {
-    /// 0 without a key.
-    pub key_bytes: usize,
-    /// Of a put.
-    pub value_bytes: Option<usize>,
-}
-
-impl From<&Op> for Sizes {
-    fn from(op: &Op) -> Sizes {
-        let value_bytes = match op {
-            Op::Put { value, .. } => Some(value.len()),
-            Op::Delete { .. } | Op::Nop => None,
-        };
-        Sizes { key_bytes: op.key().map_or(0, |key| key.len()), value_bytes }
-    }
-}
-
-/// What applying an entry did. Every replica that applies the same log comes to the same outcomes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Outcome {
-    /// The value is visible.
-    Written {
-        /// The entry that wrote it.
-        version: Seq,
-    },
-    /// The key is gone.
-    Deleted {
-        /// Was there one?
-        existed: bool,
-    },
-    /// The condition did not hold; nothing changed.
-    ConditionFailed {
-        /// The version the key has, if it exists.
-        current: Option<Seq>,
-    },
-    /// A no-op, or an entry that the owner told to skip.
-    Nothing,
-}
-
 /// One entry of the log.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Entry {
@@ -254,9 +162,6 @@ pub struct TransferCursor {
     /// Bytes of the checkpoint's stream that have been read.
     pub at: u64,
 }
-
-/// A key, the entry that wrote its value, and the value.
-pub type Item = (Arc<[u8]>, Seq, Arc<[u8]>);
 
 /// One piece of a checkpoint on its way to another device.
 #[derive(Clone, Debug, PartialEq, Eq)]

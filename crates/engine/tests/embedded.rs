@@ -155,7 +155,7 @@ fn overwriting_for_long_fills_neither_log_nor_data_region() {
     let (store, _) = Store::create(FileDevice::create(&dir.image(), 1 << 20).unwrap()).unwrap();
     for n in 0..1000_u64 {
         let value = vec![n as u8; (n % 700) as usize];
-        assert_eq!(store.put(&[(n % 40) as u8], &value).unwrap(), Outcome::Written { version: n + 1 });
+        assert_eq!(store.put(&[(n % 40) as u8], &value).unwrap(), Outcome::Written(n + 1));
     }
     let space = store.space();
     assert!(space.live + space.quarantined <= 400, "{space:?}");
@@ -187,7 +187,7 @@ fn conditions_hold_between_threads() {
         for thread in 0..6_u8 {
             let (store, winners) = (&store, &winners);
             scope.spawn(move || {
-                if let Outcome::Written { .. } = store.put_if(b"one", &[thread], Condition::Absent).unwrap() {
+                if let Outcome::Written(_) = store.put_if(b"one", &[thread], Condition::Absent).unwrap() {
                     winners.fetch_add(1, Ordering::Relaxed);
                 }
             });

@@ -4,27 +4,24 @@ use dataplane::{
     Address, Chunk, Effect, Epoch, Event, GatewayId, Message, Micros, NodeId, PAYLOAD_BYTES_MAX, Query,
     ReadResult, SCAN_KEYS_MAX, Seq, Tail, guard,
 };
-use engine::{Device, Standing, WriteError};
+use engine::{Device, Op, Sizes, Standing, WriteError};
 use trace::Tracer;
 
-use crate::{Node, StopError, convert};
+use crate::{Node, StopError, tag};
 
 impl<D: Device> Node<D> {
     pub(crate) fn perform(&mut self, now: Micros, effect: Effect, t: &mut Tracer) -> Result<(), StopError> {
         match effect {
             Effect::Append(entry) => {
-                convert::tag_to_bytes(entry.epoch, entry.origin, &mut self.tag);
-                let seq = self
-                    .engine
-                    .append(convert::op_into_engine(entry.op), &self.tag, t)
-                    .map_err(StopError::Append)?;
+                tag::tag_to_bytes(entry.epoch, entry.origin, &mut self.tag);
+                let seq = self.engine.append(entry.op, &self.tag, t).map_err(StopError::Append)?;
                 assert_eq!(seq, entry.seq, "D1: rules and engine count the same log");
             }
             Effect::Truncate(from) => self.engine.truncate(from, t).map_err(StopError::Write)?,
             Effect::Promise(epoch) => self.engine.promise(epoch.0, t).map_err(StopError::Write)?,
             Effect::Apply { seq, skip } => {
                 let outcome = self.engine.apply(skip, t).map_err(StopError::Apply)?;
-                self.replica.step(now, Event::Applied(seq, convert::outcome_from_engine(outcome)), t);
+                self.replica.step(now, Event::Applied(seq, outcome), t);
             }
             Effect::Send(to, message) => self.post(to, message, t),
             Effect::Hold(to, message) => self.hold(to, message, t.cause()),
@@ -120,14 +117,13 @@ impl<D: Device> Node<D> {
         for seq in prev.seq + 1..=upto {
             match self.engine.entry(seq) {
                 Ok(Some(entry)) => {
-                    let Ok((epoch, origin)) = convert::tag_from_bytes(&entry.tag) else { break };
-                    let op = convert::op_from_engine(entry.op);
-                    let more = convert::op_bytes(&op);
+                    let Ok((epoch, origin)) = tag::tag_from_bytes(&entry.tag) else { break };
+                    let more = frame_bytes(&entry.op);
                     if bytes + more > self.frame_payload_max() && !entries.is_empty() {
                         break;
                     }
                     bytes += more;
-                    entries.push(dataplane::Entry { seq, epoch, origin, op });
+                    entries.push(dataplane::Entry { seq, epoch, origin, op: entry.op });
                 }
                 // A checkpoint has overtaken the backup; the next round tells it that it is behind.
                 Ok(None) => break,
@@ -174,10 +170,7 @@ impl<D: Device> Node<D> {
     }
 
     pub(crate) fn answer(&mut self, gateway: GatewayId, id: u64, result: ReadResult, t: &mut Tracer) {
-        trace::emit!(
-            t,
-            trace::Kind::ReadAnswered { gateway: gateway.gateway, id, reply: convert::describe(&result) }
-        );
+        trace::emit!(t, trace::Kind::ReadAnswered { gateway: gateway.gateway, id, reply: describe(&result) });
         self.post(Address::Gateway(gateway), Message::ReadAnswer { id, result }, t);
     }
 
@@ -191,13 +184,13 @@ impl<D: Device> Node<D> {
         t: &mut Tracer,
     ) {
         // A cursor into an older checkpoint begins the newer one, whose other seq makes the receiver start over.
-        let at = convert::cursor_from_bytes(&cursor).filter(|at| at.seq == self.engine.checkpoint_seq());
+        let at = tag::cursor_from_bytes(&cursor).filter(|at| at.seq == self.engine.checkpoint_seq());
         match self.engine.transfer_read(at, self.frame_payload_max()) {
             Ok(piece) => {
                 let chunk = Chunk {
                     seq: piece.seq,
                     items: piece.items,
-                    next: piece.next.map(convert::cursor_to_bytes),
+                    next: piece.next.map(tag::cursor_to_bytes),
                     host_state: piece.host_state.unwrap_or_default(),
                 };
                 self.post(Address::Node(to), Message::Chunk { epoch, transfer, cursor, chunk }, t);
@@ -205,5 +198,23 @@ impl<D: Device> Node<D> {
             // The receiver asks again; by then what is damaged is repaired, or is not in a newer checkpoint.
             Err(error) => _ = self.damaged(now, &error, t),
         }
+    }
+}
+
+/// About how many bytes an operation takes in a frame.
+fn frame_bytes(op: &Op) -> usize {
+    let Sizes { key_bytes, value_bytes } = op.into();
+    64 + key_bytes + value_bytes.unwrap_or(0)
+}
+
+/// A read's result in a few words, for the trace.
+fn describe(result: &ReadResult) -> String {
+    match result {
+        ReadResult::Value(version, value) => format!("version {version}, {} bytes", value.len()),
+        ReadResult::Long(bytes) => format!("{bytes} bytes, more than asked for"),
+        ReadResult::Missing => "no such key".into(),
+        ReadResult::Keys(keys) => format!("{} keys", keys.len()),
+        ReadResult::Count(n) => format!("{n} keys in all"),
+        ReadResult::Damaged => "the value is damaged".into(),
     }
 }

@@ -21,13 +21,13 @@
 //! | `lib` | the host's side: frames in, frames out, flush, checkpoints |
 //! | `effects` | carrying out the rules' effects on the engine, in order |
 //! | `repair` | getting a damaged value back from the other replicas |
-//! | `convert` | entries and outcomes between the two vocabularies |
+//! | `tag` | what the engine carries for the rules, as bytes |
 
 #![forbid(unsafe_code)]
 
-mod convert;
 mod effects;
 mod repair;
+mod tag;
 
 use std::fmt;
 
@@ -173,7 +173,7 @@ impl<D: Device> Node<D> {
         let (epoch, seq) = engine.owed();
         let mut owed = Tail { epoch: Epoch(epoch), seq };
         let had = engine.had().map(|(seq, tag)| {
-            let epoch = convert::tag_from_bytes(tag).map(|(epoch, _)| epoch);
+            let epoch = tag::tag_from_bytes(tag).map(|(epoch, _)| epoch);
             epoch.map(|epoch| Tail { epoch, seq }).map_err(|why| OpenError::Tag { seq, why })
         });
         let had = had.transpose()?;
@@ -195,9 +195,7 @@ impl<D: Device> Node<D> {
             restored.host_state = engine.host_state().to_vec();
             for seq in engine.retained_from()..=engine.last_seq() {
                 let tag = engine.tag(seq).unwrap_or_default();
-                restored
-                    .entries
-                    .push(convert::tag_from_bytes(tag).map_err(|why| OpenError::Tag { seq, why })?);
+                restored.entries.push(tag::tag_from_bytes(tag).map_err(|why| OpenError::Tag { seq, why })?);
             }
         }
         let rules = dataplane::Config {
@@ -573,11 +571,7 @@ pub fn drop_superseded(frames: &mut Vec<Frame>) {
 }
 
 fn admits<D: Device>(engine: &mut Engine<D>, op: &Op) -> Room {
-    let key = match op {
-        Op::Put { key, .. } | Op::Delete { key, .. } => &key[..],
-        Op::Nop => &[],
-    };
-    engine.admits(key, convert::sizes(op), convert::TAG_BYTES_MAX)
+    engine.admits(op.key().map_or(&[], |key| &key[..]), op.into(), tag::TAG_BYTES_MAX)
 }
 
 fn has_room<'a, D: Device>(
@@ -585,5 +579,5 @@ fn has_room<'a, D: Device>(
     ops: impl IntoIterator<Item = &'a Op>,
     beside: Reserve,
 ) -> bool {
-    engine.has_room_beside(ops.into_iter().map(convert::sizes), convert::TAG_BYTES_MAX, beside)
+    engine.has_room_beside(ops.into_iter(), tag::TAG_BYTES_MAX, beside)
 }

@@ -128,7 +128,10 @@ fn a_frame_that_cannot_be_read_ends_the_connection_and_nothing_else() {
             // A length that is too great, a kind that does not exist, a byte too few or too many, of every kind.
             let at = n / 2 % bytes.len();
             bytes[at] ^= 0xff;
-            return stream.write_all(&bytes).is_ok() && false;
+            return {
+                let _ = stream.write_all(&bytes);
+                false
+            };
         }
         stream.write_all(&bytes).is_ok()
     });
