@@ -21,7 +21,7 @@ use server::child;
 
 use crate::failure::{Failure, Result, note, say};
 
-/// Measures speed, in ratios to something measured in the same run
+/// Measure speed, as ratios to a comparison in the same run
 #[derive(Debug, Args)]
 pub struct Bench {
     #[command(subcommand)]
@@ -36,7 +36,7 @@ enum What {
     Failover(failover::Failovers),
     Stages(stages::Stages),
     Scale(scale::Scale),
-    /// Opens an image of `bench engine` and says what that took: a process of its own, for its memory to be told
+    /// Open an image of `bench engine` and report the cost, in its own process so that its memory can be measured
     #[command(hide = true)]
     Open {
         image: PathBuf,
@@ -61,22 +61,22 @@ enum What {
     },
 }
 
-/// The storage engine: durable puts beside a floor, and a store with a million keys
+/// The storage engine: durable puts compared with a floor, and a store with a million keys
 ///
-/// The floor does only what is unavoidable: a file that is there already, one write and one sync for each group of
-/// puts, an index in memory; no format, no checksum, no reclamation. Both take turns.
+/// The floor does only the unavoidable: a preallocated file, one write and one sync per group of puts, an index in
+/// memory; no format, no checksum, no reclamation. The two run in alternating turns.
 #[derive(Debug, Args)]
 struct Engine {
-    /// How long each load runs on each store
+    /// Seconds that each load runs on each store
     #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u64).range(1..=3600))]
     seconds: u64,
     /// Keys of the large store
     #[arg(long, default_value_t = 1_000_000, value_parser = clap::value_parser!(u64).range(1..=20_000_000))]
     keys: u64,
-    /// Where the files are made, about 3 GB, and removed again: on the disk in question
+    /// Directory for temporary files, about 3 GB, on the disk to measure
     #[arg(long, default_value = ".")]
     dir: PathBuf,
-    /// Prints the result as one line of JSON
+    /// Print the result as one line of JSON
     #[arg(long)]
     json: bool,
 }

@@ -11,22 +11,22 @@ use trace::Mechanisms;
 
 use crate::failure::{Failure, me, say};
 
-/// Visits every state that the replication rules, or one device and its crashes, can reach within a scope
+/// Visit every state that the replication rules, or one device and its crashes, can reach within a scope
 ///
-/// The replicas run the step functions that real nodes run, and the device is used by the real engine. Without
-/// `--scope`, lists the scopes.
+/// The replicas run the step functions of real nodes, and the device runs the real engine. Without `--scope`, list the
+/// scopes.
 #[derive(Debug, Args)]
 pub struct Check {
-    /// The bounds, by name
+    /// Name of the scope, which sets the bounds
     #[arg(long)]
     scope: Option<String>,
-    /// Takes a mechanism out (may be given several times)
+    /// Remove a mechanism (may be given several times)
     #[arg(long, value_name = "MECHANISM")]
     without: Vec<String>,
-    /// Stops after about this many states
+    /// Stop after about this many states
     #[arg(long, default_value_t = u64::MAX, hide_default_value = true)]
     states: u64,
-    /// Prints the result as one line of JSON
+    /// Print the result as one line of JSON
     #[arg(long)]
     json: bool,
 }

@@ -22,21 +22,21 @@ const SHOWN: usize = 100;
 /// Bytes of a value or piece shown with `--hex`.
 const HEX_BYTES: usize = 64;
 
-/// Shows what lies on a device image: superblocks, log, checkpoint, extents
+/// Show the contents of a device image: superblocks, log, checkpoint, extents
 ///
-/// Reads only, and takes no lock: it also works while a node uses the image, which may then be in the middle of an
+/// Read-only, and takes no lock. It also works while a node uses the image, which may then be in the middle of an
 /// update. Damaged images are shown as far as they can be read.
 #[derive(Debug, Args)]
 pub struct Inspect {
     /// The image or block device
     image: PathBuf,
-    /// Shows the bytes of each structure, field by field
+    /// Show the bytes of each structure, field by field
     #[arg(long)]
     hex: bool,
-    /// Shows all records and extents, however many
+    /// Show all records and extents, without a limit
     #[arg(long)]
     all: bool,
-    /// Prints everything as one JSON object
+    /// Print everything as one JSON object
     #[arg(long)]
     json: bool,
 }

@@ -17,24 +17,24 @@ use crate::{key, story};
 
 pub const EXPLAIN: (&str, &str) = ("x-cutaway-explain", "1");
 
-/// Stores a value under a key
+/// Store a value under a key
 #[derive(Debug, Args)]
 pub struct Put {
-    /// Up to 1 KiB of any bytes; \\\\, \\n, \\r, \\t and \\xHH are escapes
+    /// The key: up to 1 KiB of any bytes; \\, \n, \r, \t and \xHH are escapes
     key: OsString,
-    /// Up to 1 MiB of any bytes
+    /// The value: up to 1 MiB of any bytes
     #[arg(required_unless_present = "file")]
     value: Option<OsString>,
-    /// Take the value from a file; - is standard input
+    /// Read the value from a file; - is standard input
     #[arg(long, value_name = "FILE", conflicts_with = "value")]
     file: Option<PathBuf>,
     /// Only if the key has no value
     #[arg(long)]
     if_absent: bool,
-    /// Only if the key's value is still of this version
+    /// Only if the key still has this version
     #[arg(long, value_name = "VERSION", conflicts_with = "if_absent")]
     if_version: Option<u64>,
-    /// Tell what every process did for this request, and why
+    /// Show what every process did for this request, and why
     #[arg(long)]
     explain: bool,
     /// Print the result as JSON
@@ -44,15 +44,15 @@ pub struct Put {
     gateway: GatewayArgs,
 }
 
-/// Prints the value of a key; nothing is added to it unless standard output is a terminal
+/// Print the value of a key, followed by a newline only if standard output is a terminal
 #[derive(Debug, Args)]
 pub struct Get {
     /// The key, as `list` prints it
     key: OsString,
-    /// Write the value to this file; - is standard output, and nothing is added then
+    /// Write the value to this file; - is standard output, without a newline
     #[arg(long, value_name = "FILE")]
     out: Option<PathBuf>,
-    /// Tell what every process did for this request, and why
+    /// Show what every process did for this request, and why
     #[arg(long)]
     explain: bool,
     /// Print the result as JSON
@@ -62,12 +62,12 @@ pub struct Get {
     gateway: GatewayArgs,
 }
 
-/// Removes a key
+/// Delete a key
 #[derive(Debug, Args)]
 pub struct Del {
     /// The key, as `list` prints it
     key: OsString,
-    /// Only if the key's value is still of this version
+    /// Only if the key still has this version
     #[arg(long, value_name = "VERSION")]
     if_version: Option<u64>,
     /// Print the result as JSON
@@ -77,16 +77,16 @@ pub struct Del {
     gateway: GatewayArgs,
 }
 
-/// Lists keys in order, with the version and size of their values
+/// List keys in order, with the version and size of their values
 ///
-/// A key is printed as the other commands take it: bytes that cannot be seen are escapes, such as \\n and \\xff, and a
-/// backslash is \\\\.
+/// Keys are printed in the form that the other commands accept: unprintable bytes are escaped, such as \n and \xff,
+/// and a backslash is \\.
 #[derive(Debug, Args)]
 pub struct List {
-    /// What the keys begin with, as in a key
+    /// Prefix of the keys, with the same escapes
     #[arg(default_value = "")]
     prefix: OsString,
-    /// At most this many
+    /// Maximum number of keys
     #[arg(long, default_value_t = u64::MAX, hide_default_value = true)]
     limit: u64,
     /// Print the result as JSON

@@ -29,7 +29,7 @@ use tracing_subscriber::EnvFilter;
 
 /// A distributed storage core you can see inside
 ///
-/// Exit codes: 0 done, 1 not done, 2 wrong usage, 3 the outcome of a write is unknown, 4 damaged data.
+/// Exit codes: 0 success, 1 error, 2 usage error, 3 outcome of a write unknown, 4 data corruption.
 #[derive(Debug, Parser)]
 #[command(version, propagate_version = true)]
 struct Cli {
@@ -45,17 +45,17 @@ enum Command {
     Get(kv::Get),
     Del(kv::Del),
     List(kv::List),
-    /// Kills a node of a cluster that `up` started, as with kill -9
+    /// Kill a node of a cluster that `up` started (kill -9)
     Kill(members::Act),
-    /// Stops a node in its tracks (SIGSTOP); its connections stay open
+    /// Pause a node (SIGSTOP); its connections stay open
     Pause(members::Act),
-    /// Lets a paused node go on, as if no time had passed
+    /// Resume a paused node (SIGCONT)
     Resume(members::Act),
-    /// Starts a node again; one that still runs is stopped first
+    /// Restart a node; stop it first if it still runs
     Restart(members::Act),
-    /// Cuts a node off: every message from and to it is dropped
+    /// Isolate a node: drop every message from and to it
     Isolate(members::Act),
-    /// Ends what `isolate` began
+    /// Reconnect an isolated node
     Heal(members::Act),
     Node(process::NodeArgs),
     Gateway(process::GatewayArgs),

@@ -16,12 +16,12 @@ const NEXT: &str = "; next: ";
 /// Whom to act on.
 #[derive(Debug, Args)]
 pub struct Act {
-    /// n1, n2, …; `primary` is whoever leads the shard now; g1, g2, … are gateways
+    /// n1, n2, …; `primary` is the shard's current primary; g1, g2, … are gateways
     node: String,
-    /// With `primary`: of which shard
+    /// The shard that `primary` refers to
     #[arg(long, default_value_t = 0)]
     shard: u64,
-    /// Data directory of the cluster; the gateway tells it if this is not given
+    /// Data directory of the cluster; by default, learned from the gateway
     #[arg(long)]
     dir: Option<PathBuf>,
     /// Print the result as JSON

@@ -51,9 +51,9 @@ fn parse_peer(text: &str) -> std::result::Result<(NodeId, String), String> {
     Ok((parse_node(node)?, address.to_owned()))
 }
 
-/// Runs one storage node
+/// Run one storage node
 ///
-/// Connections between nodes and gateways are neither encrypted nor authenticated: use a network of their own.
+/// Connections between nodes and gateways are neither encrypted nor authenticated: use a private network.
 #[derive(Debug, Args)]
 pub struct NodeArgs {
     /// The cluster's id, 32 hexadecimal digits
@@ -62,19 +62,19 @@ pub struct NodeArgs {
     /// This node's name, such as n1
     #[arg(long, value_parser = parse_node)]
     node: NodeId,
-    /// Where to listen for nodes and gateways
+    /// Address to listen on for nodes and gateways
     #[arg(long, value_name = "IP:PORT")]
     listen: SocketAddr,
-    /// Address of each storage node, this one included; once per node that the images were formatted for
+    /// Address of each storage node, this one included; once per member in the images
     #[arg(long = "peer", value_name = "n1=HOST:PORT", value_parser = parse_peer, required = true)]
     peers: Vec<(NodeId, String)>,
-    /// Image or block device of each shard, in the order of the shards; prepared with `format`
+    /// Image or block device of each shard, in shard order; prepared with `format`
     #[arg(long = "image", value_name = "PATH", required = true)]
     images: Vec<PathBuf>,
-    /// Memory for values in each shard, so that reads of them need no disk; 0 for none
+    /// Value cache of each shard; 0 disables it
     #[arg(long, value_parser = parse_size, value_name = "SIZE", default_value = "64M")]
     cache: u64,
-    /// Take orders from `up` on standard input, and stop at its end
+    /// Take commands from `up` on standard input, and stop at its end
     #[arg(long, hide = true)]
     supervised: bool,
 }
@@ -161,36 +161,36 @@ fn other_facts(path: &Path, expected: &engine::Identity, found: &engine::Identit
     }
 }
 
-/// Runs one gateway
+/// Run one gateway
 ///
-/// It has no passwords and no encryption: whoever reaches it reads and writes.
+/// There is no authentication and no encryption: anyone who can reach the gateway can read and write.
 #[derive(Debug, Args)]
 pub struct GatewayArgs {
     /// The cluster's id, 32 hexadecimal digits
     #[arg(long, value_parser = parse_cluster)]
     cluster: ClusterId,
-    /// This gateway's name, such as g1; no two gateways of a cluster share one
+    /// This gateway's name, such as g1; unique in the cluster
     #[arg(long, value_parser = parse_gateway)]
     gateway: u32,
     /// Address of each storage node; once per node
     #[arg(long = "node", value_name = "n1=HOST:PORT", value_parser = parse_peer, required = true)]
     nodes: Vec<(NodeId, String)>,
-    /// Shards that the cluster must have; if it is not given, the nodes tell
+    /// Number of shards that the cluster must have; by default, learned from the nodes
     #[arg(long, value_parser = clap::value_parser!(u32).range(1..=1024))]
     shards: Option<u32>,
-    /// Where to serve the Redis protocol
+    /// Address to serve the Redis protocol on
     #[arg(long, value_name = "IP:PORT", default_value = "127.0.0.1:7400")]
     redis: SocketAddr,
-    /// Where to serve HTTP
+    /// Address to serve HTTP on
     #[arg(long, value_name = "IP:PORT", default_value = "127.0.0.1:7401")]
     http: SocketAddr,
-    /// Host name that HTTP requests may be addressed to, besides IP addresses and localhost
+    /// Host name to accept in HTTP requests, besides IP addresses and localhost
     #[arg(long = "host", value_name = "NAME")]
     hosts: Vec<String>,
     /// Data directory of the `up` that started this
     #[arg(long, hide = true)]
     dir: Option<PathBuf>,
-    /// Take orders from `up` on standard input, and stop at its end
+    /// Take commands from `up` on standard input, and stop at its end
     #[arg(long, hide = true)]
     supervised: bool,
 }
@@ -223,43 +223,43 @@ impl GatewayArgs {
     }
 }
 
-/// Prepares an image or a block device for one replica
+/// Prepare an image or a block device for one replica
 ///
-/// For an image of a cluster that `up` founded, the path says everything: DIR/n2/shard-0.img. Otherwise name the cluster
-/// with all its nodes and the number of its shards, and which node and shard the image is for. All of this is written to
-/// the image, and a node is only started on an image that says what its command line says. Nothing that is formatted
-/// already is touched without --overwrite.
+/// For a cluster that `up` created, the path says everything: DIR/n2/shard-0.img. Otherwise give the cluster, all its
+/// nodes, the number of its shards, and the node and shard that the image is for. All of this is written to the image,
+/// and a node refuses to start on an image that contradicts its command line. A formatted image is never changed
+/// without --overwrite.
 #[derive(Debug, Args)]
 #[command(group = ArgGroup::new("standing").required(true).args(["joining", "founding"]))]
 pub struct Format {
-    /// The image, which is created, or the block device
+    /// The image to create, or the block device
     image: PathBuf,
-    /// The replica's earlier log is gone, or never was: it does not vote until its peers have filled it
+    /// The replica has no log, or lost it: it does not vote until a state transfer from its peers has finished
     #[arg(long)]
     joining: bool,
-    /// The cluster is new, and nothing was ever stored in it. Saying so of a replica of an existing cluster can lose
+    /// The cluster is new, and nothing was ever stored in it. Using this for a replica of an existing cluster can lose
     /// acknowledged writes
     #[arg(long)]
     founding: bool,
     /// The cluster's id, 32 hexadecimal digits
     #[arg(long, value_parser = parse_cluster)]
     cluster: Option<ClusterId>,
-    /// The node that will use it, such as n1
+    /// The node that will use the image, such as n1
     #[arg(long, value_parser = parse_node)]
     node: Option<NodeId>,
-    /// The shard it will hold, from 0
+    /// The shard that the image will hold, from 0
     #[arg(long)]
     shard: Option<u32>,
-    /// How many shards the cluster has
+    /// Number of shards of the cluster
     #[arg(long, value_parser = clap::value_parser!(u32).range(1..=1024))]
     shards: Option<u32>,
     /// All nodes of the cluster, such as n1,n2,n3
     #[arg(long, value_parser = parse_node, value_delimiter = ',', value_name = "NAMES")]
     members: Vec<NodeId>,
-    /// Size of an image that is created, such as 256M
+    /// Size of a new image, such as 256M
     #[arg(long, value_parser = parse_size)]
     size: Option<u64>,
-    /// Destroy what is there
+    /// Overwrite existing data
     #[arg(long)]
     overwrite: bool,
 }

@@ -9,16 +9,16 @@ use serde_json::json;
 
 use crate::failure::{Failure, me, note, say};
 
-/// Shows a schedule up to some step and asks what follows; the answer is computed by playing it
+/// Show a schedule up to some step and ask what happens next; the answer is computed by playing the schedule
 #[derive(Debug, Args)]
 pub struct Quiz {
-    /// How many questions
+    /// Number of questions
     #[arg(long, default_value_t = 5)]
     questions: u64,
-    /// The first question's number; without it, the clock chooses
+    /// Number of the first question; by default, taken from the clock
     #[arg(long)]
     seed: Option<u64>,
-    /// Prints the questions with their answers as lines of JSON, and asks nothing
+    /// Print the questions with their answers as lines of JSON, without asking
     #[arg(long)]
     json: bool,
 }

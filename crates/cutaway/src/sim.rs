@@ -15,22 +15,22 @@ use trace::Mechanism;
 use crate::failure::{Failure, me, quote, say};
 use crate::files;
 
-/// Runs whole clusters in simulated bad luck, and checks every promise made to their clients
+/// Run whole clusters under simulated faults, and check every promise to their clients
 ///
-/// Nodes and gateways are the real ones; disks, network, clocks and clients are simulated, and fail in every way of the
-/// fault model. A seed fixes a schedule completely. Stops at the first violation.
+/// Nodes and gateways run the real code; disks, network, clocks and clients are simulated, with every fault of the
+/// fault model. A seed determines a schedule completely. Stops at the first violation.
 #[derive(Debug, Args)]
 pub struct Sim {
-    /// Runs the schedule of this seed only
+    /// Run the schedule of this seed only
     #[arg(long, conflicts_with = "seeds")]
     seed: Option<u64>,
-    /// Runs the schedules of so many seeds, from 0 on; or of a range of them, 1000..2000
+    /// Run the schedules of this many seeds, from 0; or of a range, such as 1000..2000
     #[arg(long, value_name = "N|A..B", default_value = "1000")]
     seeds: Seeds,
-    /// Takes a mechanism out (may be given several times)
+    /// Remove a mechanism (may be given several times)
     #[arg(long, value_name = "MECHANISM")]
     without: Vec<String>,
-    /// Writes the trace of the schedule to this file: of `--seed`, or of the first with a violation
+    /// Write the trace of the schedule to this file: of `--seed`, or of the first with a violation
     #[arg(long, value_name = "FILE")]
     trace: Option<PathBuf>,
     /// Storage nodes of each cluster
@@ -39,14 +39,14 @@ pub struct Sim {
     /// Shards of each cluster
     #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=4))]
     shards: u32,
-    /// Leaves out of the first schedule with a violation whatever it does not need, and tells the rest
+    /// Shrink the first schedule with a violation to the steps that it needs, and show them
     #[arg(long)]
     shrink: bool,
-    /// Tells how often everything happened that a run can come across: each mechanism that had to stop something, each
-    /// kind of message lost, doubled and overtaken, each fault, recovery and event; and what never did
+    /// Count what the runs exercised: each mechanism that had to stop something, each kind of message lost, duplicated
+    /// and reordered, each fault, recovery and event; and list what never happened
     #[arg(long)]
     coverage: bool,
-    /// Prints the result as one line of JSON
+    /// Print the result as one line of JSON
     #[arg(long)]
     json: bool,
 }

@@ -7,7 +7,7 @@ use server::fullness;
 use crate::client::GatewayArgs;
 use crate::failure::{Result, say};
 
-/// Shows each shard's epoch and primary, each replica's log, and why the last failover happened
+/// Show each shard's epoch and primary, each replica's log, and the reason of the last failover
 #[derive(Debug, Args)]
 pub struct Status {
     /// Print the result as JSON

@@ -19,10 +19,10 @@ use crate::failure::{Failure, Result, again, me, note, quote, say};
 use crate::process::local_runtime;
 use crate::status::table;
 
-/// Starts a cluster on this machine, every node and gateway a process of its own, and runs it until Ctrl-C
+/// Run a cluster on this machine until Ctrl-C, with one process per node and gateway
 ///
-/// Data and ports persist: run it again on the same directory, and the cluster recovers. The numbers of nodes and shards
-/// are fixed when the directory is founded; gateways and port may change. What is killed stays dead until `restart`.
+/// Data and ports persist: run it again on the same directory, and the cluster recovers. The number of nodes and shards
+/// is fixed when the directory is created; gateways and port may change. A killed process stays dead until `restart`.
 #[derive(Debug, Args)]
 pub struct Up {
     /// Storage nodes, 3 for a new cluster
@@ -37,27 +37,27 @@ pub struct Up {
     /// Data directory
     #[arg(long, default_value = "./cutaway-data")]
     dir: PathBuf,
-    /// First port, 7400 for a new cluster: Redis protocol here, HTTP on the next, nodes from 20 further on
+    /// First port, 7400 for a new cluster: Redis protocol on PORT, HTTP on PORT+1, nodes from PORT+20
     #[arg(long)]
     port: Option<u16>,
-    /// Address to listen on. Anything but loopback lets everybody who reaches it read and write: there are no passwords
-    /// and no encryption
+    /// Address to listen on. Any address but loopback lets everybody who can reach it read and write: there is no
+    /// authentication and no encryption
     #[arg(long, default_value_t = IpAddr::V4(Ipv4Addr::LOCALHOST))]
     bind: IpAddr,
-    /// Host name that HTTP requests may be addressed to, besides IP addresses and localhost
+    /// Host name to accept in HTTP requests, besides IP addresses and localhost
     #[arg(long = "host", value_name = "NAME")]
     hosts: Vec<String>,
-    /// Size of each replica's image, such as 256M or 4G, for a new cluster; by default a node's images have 1G together.
-    /// It is set aside at once
+    /// Size of each replica's image, such as 256M or 4G, for a new cluster; by default all images of a node have 1G
+    /// together. The space is allocated at once
     #[arg(long, value_parser = parse_size, value_name = "SIZE")]
     image_size: Option<u64>,
-    /// Memory for values in each replica, so that reads of them need no disk; 0 for none
+    /// Value cache of each replica; 0 disables it
     #[arg(long, value_parser = parse_size, value_name = "SIZE", default_value = "64M")]
     cache: u64,
-    /// Use a directory of its own, removed at the end
+    /// Use a temporary directory, removed at exit
     #[arg(long, conflicts_with = "dir")]
     ephemeral: bool,
-    /// Print one line of JSON when the cluster serves
+    /// Print one line of JSON when the cluster is ready
     #[arg(long)]
     json: bool,
 }

@@ -14,15 +14,15 @@ use crate::failure::{Failure, me, quote, say};
 use crate::image::{Fate, RecordSeen, Seen, look};
 use crate::inspect::{cannot_read, damage_json};
 
-/// Checks every checksum of a device image, and that its structures fit together
+/// Check every checksum of a device image, and that its structures are consistent
 ///
-/// Reads only, and takes no lock: it also works while a node uses the image, but then an update under way can look
-/// like damage. Exits 4 on damage.
+/// Read-only, and takes no lock. It also works while a node uses the image, but an update in progress can then look
+/// like damage. Exits with 4 on damage.
 #[derive(Debug, Args)]
 pub struct Verify {
     /// The image or block device
     image: PathBuf,
-    /// Prints the result as one line of JSON
+    /// Print the result as one line of JSON
     #[arg(long)]
     json: bool,
 }

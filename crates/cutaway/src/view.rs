@@ -22,12 +22,12 @@ const MODULES: [&str; 3] = [
     include_str!("../../../viewer/app.js"),
 ];
 
-/// Writes a trace as a page to look into: lanes, messages, causes, epochs
+/// Write a trace as an HTML page: lanes, messages, causes, epochs
 ///
-/// The file needs no network and nothing beside it. `?` lists the keys.
+/// The page is self-contained and needs no network. Press `?` for the keyboard shortcuts.
 #[derive(Debug, Args)]
 pub struct View {
-    /// A trace, as `sim --trace` and the processes of a cluster write it
+    /// A trace file, from `sim --trace` or from a cluster's processes
     trace: PathBuf,
     /// The page to write
     #[arg(long, value_name = "FILE")]

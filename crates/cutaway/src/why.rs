@@ -13,34 +13,34 @@ use crate::failure::{Failure, me, note, say};
 /// States that `--search` visits at most: some minutes.
 const STATES: u64 = 30_000_000;
 
-/// Takes one mechanism out and tells the shortest schedule in which a client is betrayed, and the same schedule with it on
+/// Remove one mechanism: show the shortest schedule that breaks a promise, and the same schedule with it on
 ///
-/// The schedules are stored, and never trusted: each is played without the mechanism and with it, and each of its steps is
-/// tried to be dropped, whenever you ask. No real process can run with a mechanism missing.
+/// The schedules are stored but not trusted: every run plays the schedule without the mechanism and with it, and checks
+/// that no step can be dropped. No real process can run with a mechanism missing.
 #[derive(Debug, Args)]
 pub struct Why {
-    /// The mechanism, by its id; none lists them all
+    /// Id of the mechanism; without it, list them all
     #[arg(value_name = "MECHANISM", conflicts_with_all = ["all", "pairs"])]
     mechanism: Option<String>,
-    /// The necessity table: every mechanism, its counterexample, and what was tried
+    /// Print the necessity table: every mechanism, its counterexample, and what was tried
     #[arg(long)]
     all: bool,
-    /// Which mechanisms mask each other: each counterexample with a second mechanism out
+    /// Show which mechanisms mask each other: play each counterexample with a second mechanism removed
     #[arg(long, conflicts_with = "all")]
     pairs: bool,
-    /// Prints the schedule itself
+    /// Print the schedule itself
     #[arg(long, requires = "mechanism")]
     schedule: bool,
-    /// Writes both runs, side by side, as a page to look into
+    /// Write both runs, side by side, as an HTML page
     #[arg(long, requires = "mechanism", value_name = "FILE", conflicts_with_all = ["schedule", "search"])]
     html: Option<std::path::PathBuf>,
-    /// Plays a schedule of your own without the mechanism; if it breaks a promise, shortens it and tells it
+    /// Play your own schedule without the mechanism; if it breaks a promise, shrink it and show it
     #[arg(long = "try", requires = "mechanism", value_name = "FILE", conflicts_with_all = ["schedule", "search"])]
     own: Option<std::path::PathBuf>,
-    /// Looks for a counterexample anew, by exhaustive search, and prints it as a schedule
+    /// Search exhaustively for a new counterexample, and print it as a schedule
     #[arg(long, requires = "mechanism", conflicts_with = "schedule")]
     search: bool,
-    /// Prints one line of JSON for each mechanism
+    /// Print one line of JSON for each mechanism
     #[arg(long)]
     json: bool,
 }

@@ -15,64 +15,64 @@ use crate::failure::{Failure, Result, say};
 /// Length of the keys.
 const KEY_BYTES: u64 = 16;
 
-/// A cluster of its own under load
+/// A new cluster under load
 #[derive(Debug, Args)]
 pub struct Cluster {
-    /// Clients
+    /// Number of clients
     #[arg(long, default_value_t = 64, value_parser = clap::value_parser!(u64).range(1..=4096))]
     clients: u64,
-    /// Connections that they share. Without it each has its own, as clients in processes of their own have
+    /// Connections that the clients share; by default each has its own, as clients in separate processes have
     #[arg(long, value_parser = clap::value_parser!(u64).range(1..=4096))]
     connections: Option<u64>,
     /// Length of the values in bytes
     #[arg(long, default_value_t = 100, value_parser = clap::value_parser!(u64).range(0..=1_048_576))]
     value: u64,
-    /// Of a hundred operations, how many read
+    /// Percentage of operations that are reads
     #[arg(long, default_value_t = 0, value_parser = clap::value_parser!(u32).range(0..=100))]
     reads: u32,
-    /// Different keys
+    /// Number of distinct keys
     #[arg(long, default_value_t = 20_000, value_parser = clap::value_parser!(u64).range(1..=10_000_000))]
     keys: u64,
-    /// Shards
+    /// Number of shards
     #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=16))]
     shards: u32,
-    /// Chooses few keys most of the time (Zipf, exponent 0.99)
+    /// Choose keys by a Zipf distribution (exponent 0.99)
     #[arg(long)]
     zipf: bool,
-    /// Operations per second: an open loop. Without it each client asks again as soon as it is answered
+    /// Operations per second, in an open loop; by default a closed loop: each client sends its next request when the
+    /// last one is answered
     #[arg(long, value_parser = clap::value_parser!(u64).range(1..=1_000_000))]
     rate: Option<u64>,
-    /// How long
+    /// Seconds to run
     #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u64).range(1..=86_400))]
     seconds: u64,
-    /// Where the images are made, and removed again: on the disk in question
+    /// Directory for temporary images, on the disk to measure
     #[arg(long, default_value = ".")]
     dir: PathBuf,
-    /// Prints the result as one line of JSON
+    /// Print the result as one line of JSON
     #[arg(long)]
     json: bool,
 }
 
-/// This cluster beside what a user would take instead: etcd with three members, and Redis with `appendfsync always`,
-/// alone and with two replicas and `WAIT 1`
+/// Compare with etcd (three members) and Redis (`appendfsync always`, alone and with two replicas and `WAIT 1`)
 ///
-/// They run the same loads, taking turns, on one machine; a turn begins when what the others still had to do is done.
-/// What is not installed is left out, and said so.
+/// All run the same loads in turns on one machine; a turn starts when the background work of the others is done. Stores
+/// that are not installed are skipped, with a message.
 #[derive(Debug, Args)]
 pub struct Compare {
-    /// How long each load runs on each store
+    /// Seconds that each load runs on each store
     #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u64).range(1..=3600))]
     seconds: u64,
-    /// Turns of each store under each load
+    /// Turns per store and load
     #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u64).range(1..=100))]
     rounds: u64,
-    /// Connections that the clients share. Without it each has its own, as clients in processes of their own have
+    /// Connections that the clients share; by default each has its own, as clients in separate processes have
     #[arg(long, value_parser = clap::value_parser!(u64).range(1..=4096))]
     connections: Option<u64>,
-    /// Where the files are made, and removed again: on the disk in question
+    /// Directory for temporary files, on the disk to measure
     #[arg(long, default_value = ".")]
     dir: PathBuf,
-    /// Prints the result as one line of JSON
+    /// Print the result as one line of JSON
     #[arg(long)]
     json: bool,
 }

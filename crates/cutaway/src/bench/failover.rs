@@ -15,16 +15,16 @@ use super::cluster::{folder, ours};
 use crate::client::GatewayArgs;
 use crate::failure::{Failure, Result, say};
 
-/// `kill -9` of the primary, beside etcd's leader: how long until the next acknowledged write, and is anything lost
+/// `kill -9` of the primary, compared with etcd's leader: time to the next acknowledged write, and lost writes
 #[derive(Debug, Args)]
 pub struct Failovers {
-    /// Kills of each store
+    /// Number of kills per store
     #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u64).range(1..=1000))]
     rounds: u64,
-    /// Where the files are made, and removed again: on the disk in question
+    /// Directory for temporary files, on the disk to measure
     #[arg(long, default_value = ".")]
     dir: PathBuf,
-    /// Prints the result as one line of JSON
+    /// Print the result as one line of JSON
     #[arg(long)]
     json: bool,
 }

@@ -12,19 +12,19 @@ use serde_json::{Value, json};
 use super::cluster::{Measured, fill, folder, ours};
 use crate::failure::{Failure, Result, say};
 
-/// A cluster of this kind at several sizes: shards 1, 2 and 4, and 10,000, 100,000 and 1,000,000 keys
+/// A cluster at several sizes: 1, 2 and 4 shards, and 10,000, 100,000 and 1,000,000 keys
 ///
-/// Each size is a new cluster, filled with every key once, under durable puts of 64 clients; then one node is killed and
-/// restarted.
+/// Each size is a new cluster, first filled with all keys, then under durable puts of 64 clients; then one node is
+/// killed and restarted.
 #[derive(Debug, Args)]
 pub struct Scale {
-    /// How long each size is under load
+    /// Seconds of load per size
     #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u64).range(1..=3600))]
     seconds: u64,
-    /// Where the images are made, up to 8 GB, and removed again: on the disk in question
+    /// Directory for temporary images, up to 8 GB, on the disk to measure
     #[arg(long, default_value = ".")]
     dir: PathBuf,
-    /// Prints the result as one line of JSON
+    /// Print the result as one line of JSON
     #[arg(long)]
     json: bool,
 }

@@ -14,22 +14,22 @@ use crate::client::GatewayArgs;
 use crate::failure::{Failure, Result, say};
 use crate::kv::EXPLAIN;
 
-/// Where the time of a put goes, stage by stage, taken from the trace
+/// Where the time of a put goes, stage by stage, from the trace
 ///
-/// Puts are followed one after the other, as `put --explain` follows one: alone, or among other clients that put as fast
-/// as they can. Every stage is told as the median.
+/// Puts are traced one after the other, as with `put --explain`: alone, or among other clients that put as fast as they
+/// can. The result is the median of each stage.
 #[derive(Debug, Args)]
 pub struct Stages {
-    /// Other clients, each with a connection
+    /// Number of other clients, each with its own connection
     #[arg(long, default_value_t = 0, value_parser = clap::value_parser!(u64).range(0..=1024))]
     clients: u64,
-    /// Puts that are followed
+    /// Number of traced puts
     #[arg(long, default_value_t = 100, value_parser = clap::value_parser!(u64).range(1..=10_000))]
     puts: u64,
-    /// Where the images are made, and removed again: on the disk in question
+    /// Directory for temporary images, on the disk to measure
     #[arg(long, default_value = ".")]
     dir: PathBuf,
-    /// Prints the result as one line of JSON
+    /// Print the result as one line of JSON
     #[arg(long)]
     json: bool,
 }
