@@ -396,9 +396,9 @@ impl Replica {
             if self.proven {
                 self.raise_promise(epoch);
             }
-            self.seen = self.seen.max(epoch);
             self.following = Some(primary);
         }
+        self.seen = self.seen.max(epoch);
         self.give_up_damaged();
         true
     }

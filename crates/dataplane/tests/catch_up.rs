@@ -241,3 +241,21 @@ fn an_epoch_that_cannot_be_is_no_epoch() {
         assert_eq!(b.replica.status(b.now).promised, Epoch(4), "{}", message.name());
     }
 }
+
+/// (1) An unproven replica hears n1 in epoch 1; (2) n1 is deposed, and leads again in epoch 3; (3) its state makes the
+/// replica a voter, in epoch 3. A candidacy for an epoch below that would be one for an epoch that others may have promised.
+#[test]
+fn a_replica_that_was_filled_stands_only_above_the_epoch_in_which_it_was() {
+    let mut b = Backup::with(0, &[], false);
+    b.hears(1, prepare(1, (0, 0), &[1], 0));
+    b.hears(1, prepare(3, (0, 0), &[3], 0));
+    let chunk =
+        Chunk { seq: 8, items: Vec::new(), next: None, host_state: wire::encode_value(&(Epoch(3), 0_u32)) };
+    let (epoch, transfer, cursor) = (Epoch(3), b.transfer(2), Vec::new());
+    b.hears(1, Message::Chunk { epoch, transfer, cursor, chunk });
+    b.step(Event::Installed(true));
+    assert_eq!(b.replica.status(b.now).promised, Epoch(3));
+    let gateway = Address::Gateway(GatewayId { gateway: 1, life: 1 });
+    let asked = b.step(Event::Message(gateway, Message::TakeOver { above: Epoch(0), patience: 0 }));
+    assert_eq!(asked[0], Message::PromiseRequest { epoch: Epoch(4) });
+}
