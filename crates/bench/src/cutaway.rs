@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::Instant;
 
 use engine::Device;
-use engine::file::FileDevice;
+use store::FileDevice;
 
 use crate::load::{Store, Used};
 
@@ -81,7 +81,7 @@ impl Device for Counted {
 
 /// The embedded store.
 pub struct Cutaway {
-    store: engine::embedded::Store<Counted>,
+    store: store::Store<Counted>,
     counters: Arc<Counters>,
 }
 
@@ -89,7 +89,7 @@ impl Cutaway {
     /// On a new file.
     pub fn create(path: &Path, bytes: u64) -> io::Result<Cutaway> {
         let (device, counters) = Counted::new(FileDevice::create(path, bytes).map_err(io::Error::other)?);
-        let (store, _) = engine::embedded::Store::create(device).map_err(io::Error::other)?;
+        let (store, _) = store::Store::create(device).map_err(io::Error::other)?;
         Ok(Cutaway { store, counters })
     }
 }

@@ -7,7 +7,7 @@
 use std::io;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use engine::group_commit::{Failed, Group, Turn};
+use store::{Failed, Group, Turn};
 
 /// A put.
 pub type Put = (Vec<u8>, Vec<u8>);

@@ -5,12 +5,12 @@ use std::io;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use engine::file::FileDevice;
 use engine::{
     CheckpointProgress, Condition, Device, Engine, Identity, Layout, Op, Standing, UNIT, WriteError, format,
 };
 use rustix::time::{ClockId, clock_gettime};
 use serde::Serialize;
+use store::FileDevice;
 use trace::{Mechanisms, Tracer};
 
 use crate::cutaway::Counted;

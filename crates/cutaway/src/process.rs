@@ -6,7 +6,6 @@ use std::path::{Path, PathBuf};
 
 use clap::{ArgGroup, Args};
 use dataplane::{ClusterId, NodeId};
-use engine::file::{FileDevice, FileError};
 use engine::{NODE_MAX, Standing};
 use server::founding::{self, FoundingError};
 use server::gateway_host::{self, GatewayOptions};
@@ -14,6 +13,7 @@ use server::hello::names;
 use server::manifest::{Manifest, hex, unhex};
 use server::node_host::{self, NodeFailure, NodeOptions};
 use server::{child, manifest};
+use store::{FileDevice, FileError};
 
 use crate::failure::{Failure, Result, me, quote, say};
 use crate::up::parse_size;

@@ -6,13 +6,13 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::Args;
-use engine::file::FileError;
 use serde_json::{Value, json};
 use server::child::{self, stopped};
 use server::control;
 use server::founding::FoundingError;
 use server::plan::{UpFailure, UpOptions};
 use server::supervisor::Cluster;
+use store::FileError;
 
 use crate::client::GatewayArgs;
 use crate::failure::{Failure, Result, again, me, note, quote, say};

@@ -5,9 +5,9 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 use std::sync::Arc;
 
-use engine::file::FileDevice;
 use engine::{Condition, Engine, Extent, Identity, Layout, Op, Owner, Standing, UNIT};
 use serde_json::Value;
+use store::FileDevice;
 use tempfile::TempDir;
 use trace::{Mechanisms, Tracer};
 

@@ -61,7 +61,6 @@ macro_rules! errors {
         impl std::error::Error for $name {}
     )*};
 }
-pub(crate) use errors;
 
 errors! {
     /// Why bytes are not the structure they were taken for.

@@ -2,7 +2,7 @@
 //!
 //! With everything on, each function is the rule. With one off, it is the smallest honest variant without the rule,
 //! so that the failure it prevents can be watched. Two mechanisms have no function here: `device-lock` is in
-//! `file.rs`, and `one-log` is the shape of the crate: `recovery.rs` and `Engine::entry` read the same records.
+//! `store`, where files are, and `one-log` is the shape of the crate: recovery and `Engine::entry` read the same records.
 
 use std::io;
 

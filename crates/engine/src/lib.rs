@@ -1,8 +1,8 @@
 //! One device, crash-safe: an ordered log of entries, and the state that comes of applying them.
 //!
-//! The engine knows nothing of peers, epochs, sockets or clocks. An owner appends entries, makes them durable, and then
-//! either applies them (they become visible) or truncates them (they are undone). On its own it is a key-value store:
-//! see [`embedded`].
+//! The engine knows nothing of peers, epochs, files, threads, sockets or clocks. An owner appends entries, makes them durable, and then
+//! either applies them (they become visible) or truncates them (they are undone). The crate `store` makes a key-value
+//! store of it.
 //!
 //! # The device
 //!
@@ -42,8 +42,7 @@
 //! | `checkpoint`, `transfer` | the state as of one entry, to the device and to another one |
 //! | `mend` | a damaged value, written anew |
 //! | `guard` | the mechanisms, each with the failure it prevents |
-//! | `prepare`, `file` | formatting, real files |
-//! | `embedded`, `group_commit` | the store, and how its writers share a sync |
+//! | `prepare` | formatting |
 //! | `owners` | who owns which extent, for `inspect` and `verify` |
 //!
 //! Left out: compression, encryption, and growing a device. A production engine would also keep the index on the device;
@@ -56,13 +55,10 @@ mod cache;
 mod checkpoint;
 mod claim;
 mod device;
-pub mod embedded;
 mod engine;
 mod error;
-pub mod file;
 pub mod format;
 mod free_map;
-pub mod group_commit;
 mod guard;
 mod index;
 mod key;

@@ -13,10 +13,10 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use dataplane::{ClusterId, NodeId, ShardId};
-use engine::file::{FileDevice, FileError};
 use engine::{Engine, FormatError, Identity, Layout, OpenError, Standing};
 use rustix::fs::{FallocateFlags, fallocate};
 use rustix::io::Errno;
+use store::{FileDevice, FileError};
 use trace::{Mechanisms, Tracer};
 
 use crate::manifest::{Manifest, ManifestError, above, image_path, sync_dir};

@@ -30,8 +30,8 @@ use std::time::Duration;
 
 use bytes::BytesMut;
 use dataplane::{Address, ClusterId, Frame, GatewayId, Message, NodeId, NodeStatus, ShardId, Usage};
-use engine::file::{FileDevice, FileError};
 use node::{Config, Node, OpenError, StopError};
+use store::{FileDevice, FileError};
 use tokio::io::AsyncWriteExt;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Notify, mpsc, oneshot};

@@ -1,22 +1,4 @@
-//! The engine as a library on its own: a thread-safe store whose every write is durable when it returns.
-//!
-//! ```
-//! use engine::embedded::Store;
-//! use engine::file::FileDevice;
-//!
-//! # let dir = std::env::temp_dir().join(format!("cutaway-doc-{}", std::process::id()));
-//! # std::fs::create_dir_all(&dir)?;
-//! let path = dir.join("store.img");
-//! let (store, _) = Store::create(FileDevice::create(&path, 1 << 20)?)?;
-//! store.put(b"greeting", b"hello")?;
-//! drop(store);
-//!
-//! let (store, report) = Store::open(FileDevice::open(&path)?)?;
-//! assert_eq!(report.last_seq, 1);
-//! assert_eq!(store.get(b"greeting")?.unwrap().value[..], *b"hello");
-//! # std::fs::remove_dir_all(&dir)?;
-//! # Ok::<(), Box<dyn std::error::Error>>(())
-//! ```
+//! Group commit: many threads append, one sync makes what all of them appended durable.
 //!
 //! Threads that write at the same time share a sync. The first to find nobody leading takes everything appended so
 //! far, its own entry among it, and writes it without holding the lock; what the others append meanwhile is the next
@@ -26,19 +8,16 @@
 //! Without company in mind, the first writer to come back from a batch would write the next one alone, and the others
 //! would wait for two syncs: so who writes lets the others run first, for as long as they append something.
 
+use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use engine::{
+    AppendError, CheckpointProgress, Condition, Device, Engine, FormatError, Found, Identity, Layout, Op,
+    OpenError, Outcome, ReadError, RecoveryReport, Seq, Space, Standing, Synced, WriteError, format,
+};
 use trace::{Mechanisms, Tracer};
 
-use crate::device::Device;
-use crate::engine::Engine;
-use crate::error::{AppendError, FormatError, OpenError, ReadError, WriteError, errors};
 use crate::group_commit::{Failed, Group, Turn};
-use crate::prepare::format;
-use crate::recovery::RecoveryReport;
-use crate::types::{
-    CheckpointProgress, Condition, Found, Identity, Layout, Op, Outcome, Seq, Space, Standing, Synced,
-};
 
 /// Chunks of a checkpoint that are written after each batch: more than a batch's share of the log, so that a
 /// checkpoint is complete before the log is full.
@@ -46,23 +25,47 @@ const CHECKPOINT_STEPS: usize = 4;
 /// Everyone's: a store is not part of a cluster.
 const IDENTITY: Identity = Identity { cluster: [0; 16], node: 1, shard: 0, shards: 1, members: 1 };
 
-errors! {
-    /// Why a write did not return an outcome.
-    StoreError {
-        /// It was refused, and nothing has changed.
-        Refused(error: AppendError) "{error}";
-        /// The store has stopped, and whether this write is durable is not known until it is opened again.
-        Unknown(error: WriteError) "{error}; whether this write took effect is not known before the store is reopened";
-    }
+/// Why a write did not return an outcome.
+#[derive(Debug)]
+pub enum StoreError {
+    /// It was refused, and nothing has changed.
+    Refused(AppendError),
+    /// The store has stopped, and whether this write is durable is not known until it is opened again.
+    Unknown(WriteError),
+}
 
-    /// Why a store was not created.
-    CreateError {
-        /// The device was not formatted.
-        Format(error: FormatError) "{error}";
-        /// It was formatted, but not opened.
-        Open(error: OpenError) "{error}";
+impl fmt::Display for StoreError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            StoreError::Refused(error) => error.fmt(f),
+            StoreError::Unknown(error) => {
+                write!(f, "{error}; whether this write took effect is not known before the store is reopened")
+            }
+        }
     }
 }
+
+impl std::error::Error for StoreError {}
+
+/// Why a store was not created.
+#[derive(Debug)]
+pub enum CreateError {
+    /// The device was not formatted.
+    Format(FormatError),
+    /// It was formatted, but not opened.
+    Open(OpenError),
+}
+
+impl fmt::Display for CreateError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            CreateError::Format(error) => error.fmt(f),
+            CreateError::Open(error) => error.fmt(f),
+        }
+    }
+}
+
+impl std::error::Error for CreateError {}
 
 /// A key-value store on one device. All methods may be called from many threads.
 #[derive(Debug)]

@@ -1,14 +1,13 @@
 //! A process is killed in the middle of writing; another one opens what is left, and finds all that was acknowledged.
 //!
-//! `cargo run -p engine --example crash`
+//! `cargo run -p store --example crash`
 
 use std::error::Error;
 use std::io::{BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
-use engine::embedded::Store;
-use engine::file::FileDevice;
+use store::{FileDevice, Store};
 
 /// What must go away however the example ends.
 struct Cleanup {

@@ -1,12 +1,11 @@
-//! The embedded store on real files.
+//! The store on real files.
 
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use engine::embedded::{Store, StoreError};
-use engine::file::{FileDevice, FileError};
 use engine::{AppendError, Condition, Device, Outcome};
+use store::{FileDevice, FileError, Store, StoreError};
 
 /// A directory that goes away with the test, however it ends.
 struct Dir(PathBuf);
@@ -14,7 +13,7 @@ struct Dir(PathBuf);
 impl Dir {
     fn new() -> Dir {
         static NEXT: AtomicU64 = AtomicU64::new(0);
-        let name = format!("engine-test-{}-{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed));
+        let name = format!("store-test-{}-{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed));
         let path = std::env::temp_dir().join(name);
         std::fs::create_dir_all(&path).unwrap();
         Dir(path)

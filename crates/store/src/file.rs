@@ -1,4 +1,4 @@
-//! A file or a block device as a [`Device`]. All that needs an operating system is here.
+//! A file or a block device as a [`Device`].
 
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{self, Seek, SeekFrom};
@@ -6,8 +6,7 @@ use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
-use crate::device::Device;
-use crate::types::UNIT;
+use engine::{Device, UNIT};
 
 /// Of a file whose bytes are promised, one part in so many is filled: the log, and some values.
 const FILLED_PART: u64 = 4;
