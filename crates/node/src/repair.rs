@@ -150,10 +150,10 @@ impl<D: Device> Node<D> {
         let peers: Vec<NodeId> = self.config.members.iter().copied().filter(|peer| *peer != me).collect();
         let Some(wanted) = self.repairs.wanted.get_mut(name) else { return };
         if wanted.without.len() >= peers.len() {
-            return self.missing(name, "no other replica has it", t);
+            return self.missing(now, name, "no other replica has it", t);
         }
         if wanted.asked >= ROUNDS * peers.len() {
-            return self.missing(name, "nobody who may have it answers", t);
+            return self.missing(now, name, "nobody who may have it answers", t);
         }
         let to = (wanted.asked..).map(|n| peers[n % peers.len()]).find(|peer| !wanted.without.contains(peer));
         (wanted.asked, wanted.asked_at) = (wanted.asked + 1, now);
@@ -161,7 +161,7 @@ impl<D: Device> Node<D> {
         to.into_iter().for_each(|to| self.post(Address::Node(to), message.clone(), t));
     }
 
-    fn missing(&mut self, name: &(Seq, Arc<[u8]>), why: &str, t: &mut Tracer) {
+    fn missing(&mut self, now: Micros, name: &(Seq, Arc<[u8]>), why: &str, t: &mut Tracer) {
         let Some(wanted) = self.repairs.wanted.remove(name) else { return };
         emit!(t, Kind::ValueMissing { version: name.0, why: why.into() });
         self.repairs.missing += 1;
@@ -170,9 +170,7 @@ impl<D: Device> Node<D> {
             name.0
         );
         self.repairs.notice_once(name.0, true, what);
-        for (gateway, id) in wanted.reads {
-            self.answer(gateway, id, ReadResult::Damaged, t);
-        }
+        self.answer_waiting(now, name, wanted.reads, Some(ReadResult::Damaged), t);
     }
 
     /// What was asked long ago is asked again, of the next.
@@ -254,22 +252,35 @@ impl<D: Device> Node<D> {
         Ok(())
     }
 
-    /// The reads that waited are answered from the state as it is now, which has all that was committed when they were
-    /// confirmed; if that is the value that came, from memory: a device that loses it again at once must not be asked for
-    /// ever. But not by one that leads no more: it may have given up its state for another one by now.
+    /// The value is whole again, or nobody needs it any more.
     fn mended(&mut self, now: Micros, name: &(Seq, Arc<[u8]>), value: Option<Arc<[u8]>>, t: &mut Tracer) {
         let Some(wanted) = self.repairs.wanted.remove(name) else { return };
-        let current = self.engine.version_of(&name.1) == Some(name.0);
+        let result = value.map(|value| ReadResult::Value(name.0, value));
+        self.answer_waiting(now, name, wanted.reads, result, t);
+    }
+
+    /// The reads that waited are answered from the state as it is now, which has all that was committed when they were
+    /// confirmed; if that still is the value they waited for, with what came of waiting, from memory: a device that loses it
+    /// again at once must not be asked for ever. (If it is not: no peer may have it any more, and yet nothing is damaged.)
+    /// But not by one that leads no more: it may have given up its state for another one by now.
+    fn answer_waiting(
+        &mut self,
+        now: Micros,
+        (version, key): &(Seq, Arc<[u8]>),
+        reads: Vec<(GatewayId, u64)>,
+        result: Option<ReadResult>,
+        t: &mut Tracer,
+    ) {
+        let result = result.filter(|_| self.engine.version_of(key) == Some(*version));
         let serving = self.replica.status(now).serving;
-        for (gateway, id) in wanted.reads {
-            if !serving {
-                let (what, why) = (Refusable::Read(id), Refusal::NotPrimary { primary: None });
-                self.post(Address::Gateway(gateway), Message::Refused { what, why }, t);
-                continue;
-            }
-            match value.clone().filter(|_| current) {
-                Some(value) => self.answer(gateway, id, ReadResult::Value(name.0, value), t),
-                None => self.answer_read(now, gateway, id, Query::Get(name.1.clone()), t),
+        for (gateway, id) in reads {
+            match &result {
+                _ if !serving => {
+                    let (what, why) = (Refusable::Read(id), Refusal::NotPrimary { primary: None });
+                    self.post(Address::Gateway(gateway), Message::Refused { what, why }, t);
+                }
+                Some(result) => self.answer(gateway, id, result.clone(), t),
+                None => self.answer_read(now, gateway, id, Query::Get(key.clone()), t),
             }
         }
     }

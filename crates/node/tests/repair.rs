@@ -51,6 +51,9 @@ struct Cluster {
     session: u64,
     number: u64,
     reads: u64,
+    /// Questions for values are held back.
+    fetches_are_slow: bool,
+    slow: Vec<Frame>,
 }
 
 impl Cluster {
@@ -67,8 +70,18 @@ impl Cluster {
             })
             .collect();
         let nodes = devices.iter().map(|_| None).collect();
-        let (frames, told) = (Vec::new(), Vec::new());
-        let mut c = Cluster { nodes, devices, frames, told, now: 1_000, session: 0, number: 0, reads: 0 };
+        let mut c = Cluster {
+            nodes,
+            devices,
+            frames: Vec::new(),
+            told: Vec::new(),
+            now: 1_000,
+            session: 0,
+            number: 0,
+            reads: 0,
+            fetches_are_slow: false,
+            slow: Vec::new(),
+        };
         (1..=3).for_each(|node| c.start(node));
         c.lead(1);
         c.say(1, Message::OpenSession);
@@ -121,6 +134,10 @@ impl Cluster {
             // Within a round everybody answers everybody.
             for _ in 0..8 {
                 for frame in std::mem::take(&mut self.frames) {
+                    if self.fetches_are_slow && matches!(frame.message, Message::Fetch(_)) {
+                        self.slow.push(frame);
+                        continue;
+                    }
                     match frame.to {
                         Address::Gateway(_) => self.told.push(frame.message),
                         Address::Node(NodeId(n)) => {
@@ -320,6 +337,36 @@ fn a_value_that_the_others_have_not_applied_yet_is_waited_for() {
     );
     c.reads(1, "a", "value of a");
     assert!(c.damaged(1, &["a"]).is_empty());
+}
+
+/// (1) A read meets a damaged value, and waits for that of the others; (2) the key is deleted, and nobody has the value any
+/// more; (3) the others say so. Nothing is damaged: the read is answered by what is there now.
+#[test]
+fn a_value_that_is_deleted_while_it_is_asked_for_is_not_damaged() {
+    let mut c = Cluster::serving();
+    c.put(1, "a", "value of a");
+    c.run(20);
+    c.rot(1, "a");
+    c.fetches_are_slow = true;
+    c.say(1, Message::Read { id: 77, query: Query::Get((*b"a").into()) });
+    c.run(1);
+    assert!(!c.slow.is_empty(), "the others are asked");
+    let request = RequestId { session: c.session, number: 77 };
+    let op = Op::Delete { key: (*b"a").into(), condition: Condition::Always };
+    c.say(1, Message::Write { request, op });
+    c.run(8);
+    // Both have compacted their logs by now.
+    while let Some(Frame { from, to, message: Message::Fetch(name), .. }) = c.slow.pop() {
+        let message = Message::Fetched { name, value: None };
+        c.frames.push(Frame { cluster: CLUSTER, shard: 0, from: to, to: from, cause: None, message });
+        c.run(1);
+    }
+    c.run(100);
+    let answer = c.told.iter().find_map(|message| match message {
+        Message::ReadAnswer { id: 77, result } => Some(result.clone()),
+        _ => None,
+    });
+    assert_eq!(answer, Some(ReadResult::Missing));
 }
 
 /// It restarted, and does not know any more that the entry is committed; to hear of that it needs the primary's state, which
