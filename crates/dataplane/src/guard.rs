@@ -6,7 +6,7 @@
 use trace::{Mechanism as M, Mechanisms};
 
 use crate::durable::Durable;
-use crate::message::{Frame, Proof};
+use crate::message::Frame;
 use crate::types::*;
 
 /// `epoch-fence`: may a message of `epoch` be listened to?
@@ -134,8 +134,8 @@ pub fn ack_bound_to_epoch(on: Mechanisms, acked: Epoch, current: Epoch) -> bool 
 ///
 /// Without it: (1) n1 commits 5 with n2; (2) n2's disk is replaced by an empty one; (3) n2 promises to n3, whose empty
 /// log is complete enough for the two of them.
-pub fn unproven_log_does_not_vote(on: Mechanisms, proof: Proof) -> bool {
-    !on.stops(M::UnprovenLogDoesNotVote, proof != Proof::Proven)
+pub fn unproven_log_does_not_vote(on: Mechanisms, proven: bool) -> bool {
+    !on.stops(M::UnprovenLogDoesNotVote, !proven)
 }
 
 /// `apply-only-committed`: how far may a replica apply?

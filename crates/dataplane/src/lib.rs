@@ -39,25 +39,24 @@
 
 #![forbid(unsafe_code)]
 
-mod backup;
+mod core;
 pub mod durable;
 pub mod guard;
-mod log;
+mod host;
+mod log_shape;
 pub mod message;
 mod owed;
 pub mod patience;
-mod primary;
-mod reads;
 mod repair;
 mod replica;
+mod roles;
 pub mod sessions;
-mod takeover;
-mod transfer;
 pub mod types;
 pub mod wire;
 
 pub use durable::{Durable, Held};
-pub use log::LogShape;
+pub use host::{Config, Effect, Event, Restored, Timing};
+pub use log_shape::LogShape;
 pub use message::*;
-pub use replica::{Config, Effect, Event, Replica, Restored, Timing};
+pub use replica::Replica;
 pub use types::*;

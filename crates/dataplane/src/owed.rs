@@ -26,17 +26,19 @@
 //! Left out: three replicas that are damaged in their logs at once, each somewhere else. None of them leads, since none has
 //! a whole log, and none gives up anything; putting one log together from three would be for a person to do.
 
-use crate::replica::{Effect, Replica};
+use crate::core::Core;
+use crate::host::Effect;
+use crate::log_shape::LogShape;
 use crate::types::*;
 
-impl Replica {
+impl Core {
     /// Where the log ends, or ended before it lost entries.
     pub(crate) fn voted_tail(&self) -> Tail {
         self.log.tail().max(self.owed)
     }
 
     /// Does the log lack entries that it had?
-    pub fn is_short(&self) -> bool {
+    pub(crate) fn is_short(&self) -> bool {
         self.log.tail() < self.owed
     }
 
@@ -50,7 +52,7 @@ impl Replica {
     /// The state is given up, because there is no room for the primary's beside it.
     pub(crate) fn give_up_all(&mut self) {
         self.owed = self.voted_tail();
-        self.log = crate::LogShape::new(Tail::default());
+        self.log = LogShape::new(Tail::default());
         self.unapplied.clear();
         self.sessions = Default::default();
         (self.commit, self.applied, self.durable) = (0, 0, 0);

@@ -154,6 +154,32 @@ impl Code for Sessions {
     }
 }
 
+/// What the rules keep in a checkpoint, beside the keys.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Default)]
+pub(crate) struct HostState {
+    pub last_epoch: Epoch,
+    pub sessions: Sessions,
+}
+
+impl HostState {
+    pub fn encode(&self) -> Vec<u8> {
+        let mut out = Vec::new();
+        self.last_epoch.put(&mut out);
+        self.sessions.put(&mut out);
+        out
+    }
+
+    /// No bytes: the state before the first checkpoint.
+    pub fn decode(mut bytes: &[u8], limits: Limits) -> Result<HostState, WireError> {
+        if bytes.is_empty() {
+            return Ok(HostState { sessions: Sessions::default().within(limits), ..HostState::default() });
+        }
+        let (last_epoch, sessions) = (Epoch::get(&mut bytes)?, Sessions::get(&mut bytes)?.within(limits));
+        let state = HostState { last_epoch, sessions };
+        if bytes.is_empty() { Ok(state) } else { Err(WireError::Length) }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -10,15 +10,14 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use trace::{Kind, Tracer, emit};
 
-use crate::Durable;
+use crate::core::Core;
 use crate::guard;
+use crate::host::{Effect, Timing};
 use crate::message::*;
 use crate::patience::{Measured, patience};
-use crate::reads::Reads;
-use crate::replica::{Effect, Replica, Role, Timing};
+use crate::roles::reads::Reads;
+use crate::roles::sender::{Pull, Senders};
 use crate::sessions::Verdict;
-use crate::takeover::Candidate;
-use crate::transfer::Sending;
 use crate::types::*;
 
 /// Most entries in one `Prepare`: bounds the work of one step, beside the bytes that the host bounds.
@@ -60,7 +59,7 @@ struct Peer {
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Primary {
     pub epoch: Epoch,
-    asked_by: GatewayId,
+    pub asked_by: GatewayId,
     /// Its first entry in this epoch; once it is committed, the primary serves.
     marker: Seq,
     pub serving: bool,
@@ -68,8 +67,7 @@ pub(crate) struct Primary {
     /// Requests in the log that are not applied yet: a repetition of one waits for the same result.
     pending: BTreeSet<RequestId>,
     pub reads: Reads,
-    /// Per unproven receiver of a transfer, what it has to wait for.
-    pub transfers: BTreeMap<NodeId, Sending>,
+    senders: Senders,
 }
 
 impl Peer {
@@ -79,13 +77,13 @@ impl Peer {
 }
 
 impl Primary {
-    pub fn new(
-        candidate: &Candidate,
-        tail: Seq,
-        pending: BTreeSet<RequestId>,
-        peers: impl Iterator<Item = NodeId>,
-        now: Micros,
-    ) -> Primary {
+    /// Takes the lead in an epoch that a majority has promised.
+    pub fn new(core: &Core, epoch: Epoch, asked_by: GatewayId, now: Micros) -> Primary {
+        let tail = core.log.tail().seq;
+        let pending = core.unapplied.iter().filter_map(|origin| match origin {
+            Origin::Request(request) => Some(*request),
+            Origin::Marker | Origin::Session(_) => None,
+        });
         let peer = Peer {
             matched: 0,
             next: tail + 1,
@@ -99,14 +97,14 @@ impl Primary {
             unreadable_until: 0,
         };
         Primary {
-            epoch: candidate.epoch,
-            asked_by: candidate.asked_by,
+            epoch,
+            asked_by,
             marker: tail + 1,
-            serving: false,
-            peers: peers.map(|id| (id, peer.clone())).collect(),
-            pending,
+            serving: !guard::epoch_marker(core.config.mechanisms),
+            peers: core.peers().map(|id| (id, peer.clone())).collect(),
+            pending: pending.collect(),
             reads: Reads::default(),
-            transfers: BTreeMap::new(),
+            senders: Senders::default(),
         }
     }
 
@@ -130,76 +128,112 @@ impl Primary {
         let heartbeat = self.peers.values().map(|peer| peer.sent_at + timing.heartbeat_every).min();
         heartbeat.into_iter().chain(self.reads.resend_at(timing.resend_after)).min()
     }
-}
 
-impl Replica {
-    pub(crate) fn on_write(&mut self, gateway: GatewayId, request: RequestId, op: Op, t: &mut Tracer) {
-        let RequestId { session, number } = request;
-        emit!(t, Kind::RequestReceived { session, number, op: op.to_string() });
-        if let Some(why) = self.refusal(&op) {
-            emit!(t, Kind::RequestRefused { session, number, why: format!("{why:?}") });
-            let what = Refusable::Write(request);
-            return self.send(Address::Gateway(gateway), Message::Refused { what, why });
-        }
-        match self.sessions.verdict(self.config.mechanisms, request) {
-            Verdict::Repeated(outcome) => self.answer_write(request, WriteResult::Done(outcome), t),
-            Verdict::Unknown => {
-                let result = WriteResult::SessionUnknown(self.sessions.remembered_from(request));
-                self.send(Address::Gateway(gateway), Message::Answer { request, result });
-            }
-            Verdict::Fresh => {
-                let Role::Primary(primary) = &mut self.role else { return };
-                if primary.pending.insert(request) {
-                    self.append_own(Origin::Request(request), op, t);
-                }
-            }
+    /// The entry that makes it serve, as soon as it is committed.
+    pub fn mark(&self, core: &mut Core, t: &mut Tracer) {
+        if guard::epoch_marker(core.config.mechanisms) {
+            core.append_own(self.epoch, Origin::Marker, Op::Nop, t);
         }
     }
 
-    pub(crate) fn on_open_session(&mut self, gateway: GatewayId, t: &mut Tracer) {
-        match self.refusal(&Op::Nop) {
-            Some(why) => {
-                self.send(Address::Gateway(gateway), Message::Refused { what: Refusable::OpenSession, why })
-            }
-            None => self.append_own(Origin::Session(gateway), Op::Nop, t),
+    pub fn on_write(
+        &mut self,
+        core: &mut Core,
+        gateway: GatewayId,
+        request: RequestId,
+        op: Op,
+        t: &mut Tracer,
+    ) {
+        if let Some(why) = self.refusal(core, &op) {
+            return refuse_write(core, gateway, request, why, t);
         }
+        match core.sessions.verdict(core.config.mechanisms, request) {
+            Verdict::Repeated(outcome) => self.answer_write(core, request, WriteResult::Done(outcome), t),
+            Verdict::Unknown => {
+                let result = WriteResult::SessionUnknown(core.sessions.remembered_from(request));
+                core.send(Address::Gateway(gateway), Message::Answer { request, result });
+            }
+            Verdict::Fresh if self.pending.insert(request) => {
+                core.append_own(self.epoch, Origin::Request(request), op, t);
+            }
+            Verdict::Fresh => {}
+        }
+    }
+
+    pub fn on_open_session(&mut self, core: &mut Core, gateway: GatewayId, t: &mut Tracer) {
+        match self.refusal(core, &Op::Nop) {
+            Some(why) => {
+                core.send(Address::Gateway(gateway), Message::Refused { what: Refusable::OpenSession, why })
+            }
+            None => core.append_own(self.epoch, Origin::Session(gateway), Op::Nop, t),
+        }
+    }
+
+    pub fn on_read(&mut self, core: &mut Core, gateway: GatewayId, id: u64, query: Query, t: &mut Tracer) {
+        if self.serving {
+            return self.reads.on_read(core, gateway, id, query, t);
+        }
+        let (what, why) = (Refusable::Read(id), Refusal::NotServing);
+        core.send(Address::Gateway(gateway), Message::Refused { what, why });
+    }
+
+    pub fn on_confirmed(
+        &mut self,
+        core: &mut Core,
+        now: Micros,
+        from: NodeId,
+        epoch: Epoch,
+        round: u64,
+        t: &mut Tracer,
+    ) {
+        if self.epoch == epoch && self.reads.on_confirmed(from, round) {
+            self.heard(from, now);
+            self.reads.answer(core, epoch, t);
+        }
+    }
+
+    /// A primary that does not serve yet gives its state as well: it may need the receiver to commit its marker.
+    pub fn on_pull(&mut self, core: &mut Core, pull: Pull, t: &mut Tracer) {
+        if self.epoch == pull.epoch {
+            self.senders.on_pull(core, pull, t);
+        }
+    }
+
+    /// Does a receiver wait for a checkpoint?
+    pub fn wants_checkpoint(&self, core: &Core) -> bool {
+        self.senders.want_checkpoint(core)
+    }
+
+    /// Does it serve from this entry on? Then it does now.
+    pub fn serves_from(&mut self, seq: Seq) -> bool {
+        let marked = seq == self.marker;
+        self.serving |= marked;
+        marked
     }
 
     /// Why a write is not taken. It leaves no trace: a refusal must never be remembered as a request's result.
-    fn refusal(&self, op: &Op) -> Option<Refusal> {
-        let Role::Primary(primary) = &self.role else {
-            return Some(Refusal::NotPrimary { primary: self.following });
-        };
-        let waiting = self.unapplied.len() as u64;
-        if !primary.serving {
+    fn refusal(&self, core: &Core, op: &Op) -> Option<Refusal> {
+        let (on, waiting) = (core.config.mechanisms, core.unapplied.len() as u64);
+        if !self.serving {
             Some(Refusal::NotServing)
         } else if !op.is_within_bounds() {
             Some(Refusal::Invalid)
-        } else if !guard::backpressure(self.config.mechanisms, waiting, self.config.timing.waiting_max) {
+        } else if !guard::backpressure(on, waiting, core.config.timing.waiting_max) {
             Some(Refusal::Busy)
         } else {
             None
         }
     }
 
-    pub(crate) fn append_own(&mut self, origin: Origin, op: Op, t: &mut Tracer) {
-        let Role::Primary(primary) = &self.role else { return };
-        let (seq, epoch) = (self.log.tail().seq + 1, primary.epoch);
-        self.append(Entry { seq, epoch, origin, op }, t);
-    }
-
     /// Sends each backup what it lacks, or a sign of life.
-    pub(crate) fn replicate(&mut self, now: Micros, t: &mut Tracer) {
-        if self.is_primary() {
-            self.peers().for_each(|to| self.replicate_to(to, now, t));
-        }
+    pub fn replicate(&mut self, core: &mut Core, now: Micros, t: &mut Tracer) {
+        core.peers().for_each(|to| self.replicate_to(core, to, now, t));
     }
 
-    fn replicate_to(&mut self, to: NodeId, now: Micros, t: &mut Tracer) {
-        let (timing, tail, commit) = (&self.config.timing, self.log.tail().seq, self.commit);
-        let Role::Primary(primary) = &mut self.role else { return };
-        let epoch = primary.epoch;
-        let Some(peer) = primary.peers.get_mut(&to) else { return };
+    fn replicate_to(&mut self, core: &mut Core, to: NodeId, now: Micros, t: &mut Tracer) {
+        let (timing, tail, commit) = (&core.config.timing, core.log.tail().seq, core.commit);
+        let epoch = self.epoch;
+        let Some(peer) = self.peers.get_mut(&to) else { return };
         if peer.in_flight.is_empty() {
             peer.progress_at = now;
         } else if now
@@ -208,7 +242,7 @@ impl Replica {
             // Nothing was acknowledged for long: frames were lost. Go back to what is certain, but not behind the
             // retained log: what was lost may be the acknowledgement.
             let from = peer.in_flight.front().map_or(peer.next, |frame| frame.from);
-            peer.next = from.max(self.log.base() + 1);
+            peer.next = from.max(core.log.base() + 1);
             peer.in_flight.clear();
             peer.probing = true;
             peer.progress_at = now;
@@ -219,15 +253,15 @@ impl Replica {
         } else {
             peer.bytes_in_flight() < timing.window_bytes
         };
-        let prev_epoch = self.log.epoch_at(peer.next - 1);
+        let prev_epoch = core.log.epoch_at(peer.next - 1);
         let wanted = peer.next <= tail && room && prev_epoch.is_some() && now >= peer.unreadable_until;
         if !wanted && now < peer.sent_at + timing.heartbeat_every {
             return;
         }
         peer.sent_at = now;
         let Some(prev_epoch) = prev_epoch else {
-            let retained_from = self.log.base() + 1;
-            return self.send(Address::Node(to), Message::Behind { epoch, retained_from });
+            let retained_from = core.log.base() + 1;
+            return core.send(Address::Node(to), Message::Behind { epoch, retained_from });
         };
         let prev = Tail { epoch: prev_epoch, seq: peer.next - 1 };
         let upto = if wanted { tail.min(prev.seq + ENTRIES_PER_FRAME_MAX) } else { prev.seq };
@@ -238,12 +272,19 @@ impl Replica {
                 false => Kind::HeartbeatSent { to: to.0, epoch: epoch.0, prev: prev.seq, commit },
             }
         );
-        self.effect(Effect::SendEntries { to, epoch, prev, upto, commit });
+        core.effect(Effect::SendEntries { to, epoch, prev, upto, commit });
     }
 
-    pub(crate) fn on_sent(&mut self, now: Micros, to: NodeId, upto: Seq, bytes: u64, t: &mut Tracer) {
-        let Role::Primary(primary) = &mut self.role else { return };
-        let Some(peer) = primary.peers.get_mut(&to) else { return };
+    pub fn on_sent(
+        &mut self,
+        core: &mut Core,
+        now: Micros,
+        to: NodeId,
+        upto: Seq,
+        bytes: u64,
+        t: &mut Tracer,
+    ) {
+        let Some(peer) = self.peers.get_mut(&to) else { return };
         if upto < peer.next {
             return;
         }
@@ -251,34 +292,32 @@ impl Replica {
         peer.next = upto + 1;
         // What did not fit one frame goes out in the next, while the window has room. To this backup: the frame of another
         // one may be queued, and would be queued again.
-        self.replicate_to(to, now, t);
+        self.replicate_to(core, to, now, t);
     }
 
     /// A repair is under way; until then the backup hears that the primary lives.
-    pub(crate) fn on_unreadable(&mut self, now: Micros, to: NodeId) {
-        let after = self.config.timing.resend_after;
-        if let Role::Primary(primary) = &mut self.role
-            && let Some(peer) = primary.peers.get_mut(&to)
-        {
+    pub fn on_unreadable(&mut self, core: &mut Core, now: Micros, to: NodeId) {
+        let after = core.config.timing.resend_after;
+        if let Some(peer) = self.peers.get_mut(&to) {
             peer.unreadable_until = now + after;
         }
     }
 
-    pub(crate) fn on_prepare_ok(
+    pub fn on_prepare_ok(
         &mut self,
+        core: &mut Core,
         now: Micros,
         from: NodeId,
         epoch: Epoch,
         matched: Seq,
         t: &mut Tracer,
     ) {
-        let (on, tail) = (self.config.mechanisms, self.log.tail().seq);
-        let Role::Primary(primary) = &mut self.role else { return };
-        if !guard::ack_bound_to_epoch(on, epoch, primary.epoch) || matched > tail {
-            emit!(t, Kind::AckIgnored { from: from.0, epoch: epoch.0, current: primary.epoch.0 });
+        let (on, tail) = (core.config.mechanisms, core.log.tail().seq);
+        if !guard::ack_bound_to_epoch(on, epoch, self.epoch) || matched > tail {
+            emit!(t, Kind::AckIgnored { from: from.0, epoch: epoch.0, current: self.epoch.0 });
             return;
         }
-        let Some(peer) = primary.peers.get_mut(&from) else { return };
+        let Some(peer) = self.peers.get_mut(&from) else { return };
         peer.heard_at = now;
         peer.probing = false;
         while let Some(frame) = peer.in_flight.front().filter(|frame| frame.upto <= matched) {
@@ -290,13 +329,14 @@ impl Replica {
         if matched > peer.matched {
             emit!(t, Kind::AckCounted { from: from.0, upto: matched });
             peer.matched = matched;
-            self.advance_commit(t);
+            self.advance_commit(core, t);
         }
     }
 
     #[allow(clippy::too_many_arguments)]
-    pub(crate) fn on_prepare_refused(
+    pub fn on_prepare_refused(
         &mut self,
+        core: &mut Core,
         now: Micros,
         from: NodeId,
         epoch: Epoch,
@@ -304,8 +344,7 @@ impl Replica {
         last: Seq,
         lost: bool,
     ) {
-        let Role::Primary(primary) = &mut self.role else { return };
-        let Some(peer) = primary.peers.get_mut(&from).filter(|_| epoch == primary.epoch) else { return };
+        let Some(peer) = self.peers.get_mut(&from).filter(|_| epoch == self.epoch) else { return };
         peer.heard_at = now;
         if lost {
             // What it acknowledged and lost is sent again. (If this is an old frame, it has it again already, and says so.)
@@ -318,51 +357,32 @@ impl Replica {
         }
         // A hint may lead behind the retained log although the two match where it begins: a backup that forgot its commit
         // point over a restart gives up a whole run. So the beginning is tried before a transfer is called for.
-        let retained = if prev > self.log.base() { self.log.base() + 1 } else { 0 };
+        let retained = if prev > core.log.base() { core.log.base() + 1 } else { 0 };
         peer.next = (last + 1).min(prev).max(acknowledged + 1).max(retained);
         peer.in_flight.clear();
         peer.probing = true;
         if last < acknowledged {
             // It lacks what it acknowledged in this epoch. Unless this is a late frame, its device has lost it, and what
             // comes behind would be refused for ever.
-            self.send(Address::Node(from), Message::Contradicted { epoch, acknowledged });
+            core.send(Address::Node(from), Message::Contradicted { epoch, acknowledged });
         }
     }
 
-    /// The primary's own log is durable up to here.
-    pub(crate) fn on_durable(&mut self, proof: Durable, t: &mut Tracer) {
-        self.durable = proof.seq().min(self.log.tail().seq);
-        self.advance_commit(t);
-        self.apply_next();
-    }
-
-    fn advance_commit(&mut self, t: &mut Tracer) {
-        let on = self.config.mechanisms;
-        let Role::Primary(primary) = &self.role else { return };
+    /// Commits what a majority has durable.
+    pub fn advance_commit(&mut self, core: &mut Core, t: &mut Tracer) {
+        let on = core.config.mechanisms;
         let marks: Vec<Seq> =
-            std::iter::once(self.durable).chain(primary.peers.values().map(|peer| peer.matched)).collect();
-        let counted = guard::majority_commit(on, &marks).min(self.log.tail().seq);
-        if counted > self.commit && guard::own_epoch_commit(on, self.log.epoch_at(counted), primary.epoch) {
-            self.commit_upto(counted, t);
-        }
-    }
-
-    pub(crate) fn marker_applied(&mut self, seq: Seq, t: &mut Tracer) {
-        let Role::Primary(primary) = &mut self.role else { return };
-        if seq == primary.marker {
-            primary.serving = true;
-            let (gateway, epoch) = (primary.asked_by, primary.epoch);
-            emit!(t, Kind::PrimaryServing { epoch: epoch.0, marker: seq });
-            let status = self.status(0);
-            self.send(Address::Gateway(gateway), Message::Status { attempt: 0, status });
+            std::iter::once(core.durable).chain(self.peers.values().map(|peer| peer.matched)).collect();
+        let counted = guard::majority_commit(on, &marks).min(core.log.tail().seq);
+        if counted > core.commit && guard::own_epoch_commit(on, core.log.epoch_at(counted), self.epoch) {
+            core.commit_upto(counted, t);
         }
     }
 
     /// Tells the gateway that owns the session what became of a request.
-    pub(crate) fn answer_write(&mut self, request: RequestId, result: WriteResult, t: &mut Tracer) {
-        let Role::Primary(primary) = &mut self.role else { return };
-        primary.pending.remove(&request);
-        if let Some(gateway) = self.sessions.gateway(request.session) {
+    pub fn answer_write(&mut self, core: &mut Core, request: RequestId, result: WriteResult, t: &mut Tracer) {
+        self.pending.remove(&request);
+        if let Some(gateway) = core.sessions.gateway(request.session) {
             emit!(
                 t,
                 Kind::ReplyReleased {
@@ -372,7 +392,20 @@ impl Replica {
                     reply: format!("{result:?}")
                 }
             );
-            self.send(Address::Gateway(gateway), Message::Answer { request, result });
+            core.send(Address::Gateway(gateway), Message::Answer { request, result });
         }
     }
+}
+
+/// Tells a gateway that a write leaves no trace here.
+pub(crate) fn refuse_write(
+    core: &mut Core,
+    gateway: GatewayId,
+    request: RequestId,
+    why: Refusal,
+    t: &mut Tracer,
+) {
+    let RequestId { session, number } = request;
+    emit!(t, Kind::RequestRefused { session, number, why: format!("{why:?}") });
+    core.send(Address::Gateway(gateway), Message::Refused { what: Refusable::Write(request), why });
 }

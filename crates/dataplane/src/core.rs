@@ -1,0 +1,172 @@
+//! What every role shares: the log, how far it is committed and applied, the promise; and what may be done to them.
+
+use std::collections::VecDeque;
+
+use trace::{Kind, Tracer, emit};
+
+use crate::guard;
+use crate::host::{Config, Effect, Restored};
+use crate::log_shape::LogShape;
+use crate::message::*;
+use crate::patience::Measured;
+use crate::sessions::{HostState, Sessions, Verdict};
+use crate::types::*;
+use crate::wire;
+
+/// The part of a replica that outlives its roles.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct Core {
+    pub(crate) config: Config,
+    /// The greatest epoch promised or followed; durable before anybody hears of it (D3).
+    pub(crate) promised: Epoch,
+    /// The greatest epoch heard of from anybody; at least `promised`.
+    pub(crate) seen: Epoch,
+    /// Who leads in `promised`, once it has spoken.
+    pub(crate) following: Option<NodeId>,
+    pub(crate) proven: bool,
+    pub(crate) log: LogShape,
+    /// Origins of the entries after `applied`.
+    pub(crate) unapplied: VecDeque<Origin>,
+    /// At most the log's end; never goes back.
+    pub(crate) commit: Seq,
+    /// At most `commit` (D5).
+    pub(crate) applied: Seq,
+    /// The own log is durable up to here; at most its end.
+    pub(crate) durable: Seq,
+    /// An `Effect::Apply` is out: the next one follows its report.
+    pub(crate) applying: bool,
+    pub(crate) sessions: Sessions,
+    /// The tail in the last status given.
+    pub(crate) reported: Tail,
+    /// Where the log ended before it lost entries, to damage or for want of room; what of it was acknowledged may be
+    /// committed. See `owed.rs`.
+    pub(crate) owed: Tail,
+    /// The device is damaged, and nothing is given up yet.
+    pub(crate) damaged: bool,
+    /// How many of the next `Prepare`'s entries have room on the device.
+    pub(crate) room: usize,
+    /// What a sync of the device takes.
+    pub(crate) sync: Measured,
+    /// Transfers begun in this life.
+    pub(crate) transfers_begun: u64,
+    pub(crate) effects: VecDeque<Effect>,
+}
+
+impl Core {
+    /// A backup, with what its device still knew. The log's last epoch counts as promised: its primary was followed.
+    pub(crate) fn restore(config: Config, restored: Restored) -> Result<Core, wire::WireError> {
+        let state = HostState::decode(&restored.host_state, config.limits)?;
+        let mut log = LogShape::new(Tail { epoch: state.last_epoch, seq: restored.checkpoint });
+        restored.entries.iter().for_each(|(epoch, _)| {
+            log.append(*epoch);
+        });
+        let promised = restored.promised.max(log.tail().epoch).max(restored.owed.epoch);
+        Ok(Core {
+            config,
+            promised,
+            seen: promised,
+            following: None,
+            proven: restored.proven,
+            reported: log.tail(),
+            owed: restored.owed,
+            damaged: restored.damaged,
+            room: usize::MAX,
+            sync: Measured::default(),
+            transfers_begun: 0,
+            durable: log.tail().seq,
+            applying: false,
+            unapplied: restored.entries.into_iter().map(|(_, origin)| origin).collect(),
+            commit: restored.checkpoint,
+            applied: restored.checkpoint,
+            sessions: state.sessions,
+            effects: VecDeque::new(),
+            log,
+        })
+    }
+
+    pub(crate) fn effect(&mut self, effect: Effect) {
+        self.effects.push_back(effect);
+    }
+
+    pub(crate) fn send(&mut self, to: Address, message: Message) {
+        self.effect(Effect::Send(to, message));
+    }
+
+    pub(crate) fn peers(&self) -> impl Iterator<Item = NodeId> + use<> {
+        let me = self.config.me;
+        self.config.members.clone().into_iter().filter(move |peer| *peer != me)
+    }
+
+    /// Appends to the own log: shape, origin and engine together.
+    pub(crate) fn append(&mut self, entry: Entry, t: &mut Tracer) {
+        emit!(
+            t,
+            Kind::EntryAppended { epoch: entry.epoch.0, seq: entry.seq, last_before: self.log.tail().seq }
+        );
+        let seq = self.log.append(entry.epoch);
+        assert_eq!(seq, entry.seq, "D1: a log has no holes");
+        self.unapplied.push_back(entry.origin);
+        self.effect(Effect::Append(entry));
+    }
+
+    /// Makes `epoch` the promise, durably, if it is greater.
+    pub(crate) fn raise_promise(&mut self, epoch: Epoch) {
+        if epoch > self.promised {
+            self.promised = epoch;
+            self.seen = self.seen.max(epoch);
+            self.following = None;
+            if guard::durable_promise(self.config.mechanisms) {
+                self.effect(Effect::Promise(epoch));
+            }
+        }
+    }
+
+    /// Moves the commit point and starts applying. Entries are applied one at a time, in log order: what an entry comes
+    /// to may depend on the one before.
+    pub(crate) fn commit_upto(&mut self, upto: Seq, t: &mut Tracer) {
+        if upto > self.commit {
+            assert!(upto <= self.log.tail().seq, "D1: commit point within the log");
+            emit!(t, Kind::CommitAdvanced { from: self.commit, to: upto, epoch: self.promised.0 });
+            self.commit = upto;
+            self.apply_next();
+        }
+    }
+
+    pub(crate) fn apply_next(&mut self) {
+        let upto = guard::apply_only_committed(self.config.mechanisms, self.commit, self.log.tail().seq);
+        // An entry may be committed by others before it is durable here; it is applied from the device, so after.
+        let ready = !self.applying && self.applied < upto.min(self.durable);
+        let Some(origin) = self.unapplied.front().filter(|_| ready) else { return };
+        let skip = match origin {
+            Origin::Request(request) => {
+                self.sessions.verdict(self.config.mechanisms, *request) != Verdict::Fresh
+            }
+            Origin::Marker | Origin::Session(_) => false,
+        };
+        self.applying = true;
+        self.effect(Effect::Apply { seq: self.applied + 1, skip });
+    }
+
+    /// What a checkpoint as of the applied seq has to carry.
+    pub(crate) fn host_state(&self) -> Vec<u8> {
+        let last_epoch =
+            self.log.epoch_at(self.applied).expect("the applied entry is in the log or its base");
+        HostState { last_epoch, sessions: self.sessions.clone() }.encode()
+    }
+
+    /// Appends an entry of the own epoch: only who leads does.
+    pub(crate) fn append_own(&mut self, epoch: Epoch, origin: Origin, op: Op, t: &mut Tracer) {
+        let seq = self.log.tail().seq + 1;
+        self.append(Entry { seq, epoch, origin, op }, t);
+    }
+
+    /// Is this entry in the log already, or in the checkpoint?
+    pub(crate) fn has(&self, entry: &Entry) -> bool {
+        entry.seq <= self.log.base() || self.log.epoch_at(entry.seq) == Some(entry.epoch)
+    }
+
+    /// `true` if this replica may neither promise nor acknowledge.
+    pub(crate) fn vote_withheld(&self) -> bool {
+        !guard::unproven_log_does_not_vote(self.config.mechanisms, self.proven)
+    }
+}

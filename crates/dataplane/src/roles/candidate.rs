@@ -1,0 +1,139 @@
+//! Becoming primary: epoch, promises, the most complete log.
+//!
+//! The steps, and what each is for:
+//!
+//! 1. A gateway that suspects the primary asks a replica to take over. It may be wrong, and several may ask at once:
+//!    the rules below keep that safe.
+//! 2. The candidate picks an epoch greater than any it has heard of and makes its own promise durable, so that it never
+//!    supports another candidate of that epoch.
+//! 3. It asks the others. A replica promises only a strictly greater epoch than ever before, durably, and answers with
+//!    the tail of its log. From then on it refuses older primaries, so the tail can grow no more behind its back.
+//! 4. With promises of a majority whose logs are no more complete than its own, the candidate has every committed
+//!    entry: one of them took part in each commit.
+//! 5. It appends a marker in its own epoch, and serves once that is committed: only then does it know which of its older
+//!    entries are.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use trace::{Kind, Tracer, emit};
+
+use crate::core::Core;
+use crate::guard;
+use crate::message::*;
+use crate::patience::PATIENCE_MAX;
+use crate::types::*;
+
+/// A candidate's knowledge.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct Candidate {
+    pub epoch: Epoch,
+    pub gives_up_at: Micros,
+    pub asked_by: GatewayId,
+    /// Who promised, and where their logs end; the candidate included.
+    promises: BTreeMap<NodeId, Tail>,
+    /// Who will not promise this epoch.
+    refusals: BTreeSet<NodeId>,
+}
+
+/// How a candidacy stands.
+pub(crate) enum Support {
+    /// It may yet come to a majority.
+    Open,
+    /// A majority supports it.
+    Majority,
+    /// A majority can no longer come together.
+    Lost(&'static str),
+}
+
+/// A gateway's call to take over.
+pub(crate) struct Call {
+    pub gateway: GatewayId,
+    /// The greatest epoch that the gateway has heard of: an attempt below it would only be fenced.
+    pub above: Epoch,
+    /// How long the gateway will wait, which knows what syncs and round trips take in this cluster.
+    pub patience: Micros,
+}
+
+impl Candidate {
+    /// Asks the others for their promises, and gives its own.
+    pub fn stand(core: &mut Core, now: Micros, call: &Call, t: &mut Tracer) -> Candidate {
+        let epoch = Epoch(core.seen.max(call.above).0 + 1);
+        emit!(t, Kind::TakeoverStarted { epoch_before: core.promised.0, epoch: epoch.0 });
+        // The others are asked before the own promise is durable, so that all sync at the same time. If the candidate dies
+        // in between and forgets, nothing is lost: it has counted no answer yet, since the effects behind this one wait for
+        // the sync. A promise that was given to it and arrives in its next life was given to the same node for the same
+        // epoch, by a log that cannot have grown meanwhile: it may count.
+        for peer in core.peers() {
+            core.send(Address::Node(peer), Message::PromiseRequest { epoch });
+        }
+        core.raise_promise(epoch);
+        let least = core.config.timing.candidate_patience;
+        Candidate {
+            epoch,
+            gives_up_at: now + least.max(call.patience.min(PATIENCE_MAX)),
+            asked_by: call.gateway,
+            promises: BTreeMap::from([(core.config.me, core.log.tail())]),
+            refusals: BTreeSet::new(),
+        }
+    }
+
+    pub fn on_promised(&mut self, core: &Core, from: NodeId, tail: Tail, t: &mut Tracer) {
+        // A copy of the request may have been refused before.
+        self.refusals.remove(&from);
+        self.promises.insert(from, tail);
+        let (have, need) = (self.promises.len(), guard::majority(core.config.members.len()));
+        let (epoch, have, need) = (self.epoch.0, have as u32, need as u32);
+        emit!(t, Kind::PromiseCounted { from: from.0, epoch, have, need });
+    }
+
+    /// Somebody has promised this very epoch to another candidate, or more.
+    pub fn on_fenced(&mut self, from: NodeId, promised: Epoch) {
+        if self.epoch == promised && !self.promises.contains_key(&from) {
+            self.refusals.insert(from);
+        }
+    }
+
+    /// Does a majority support it?
+    pub fn support(&self, core: &Core) -> Support {
+        let (on, members, own) = (core.config.mechanisms, core.config.members.len(), core.log.tail());
+        let supports = |tail: &&Tail| guard::most_complete_log(on, own, **tail);
+        let supporters = self.promises.values().filter(supports).count();
+        let more_complete = self.promises.len() - supporters;
+        let lost = more_complete + self.refusals.len();
+        if guard::promise_majority(on, supporters, members) {
+            Support::Majority
+        } else if lost > members - guard::majority(members) {
+            Support::Lost(if more_complete > 0 { "another log is more complete" } else { "too many refused" })
+        } else {
+            Support::Open
+        }
+    }
+}
+
+/// May `from` have the promise of `epoch`? If so, where the log ends that comes with it.
+pub(crate) fn grant(core: &mut Core, from: NodeId, epoch: Epoch, t: &mut Tracer) -> Option<Tail> {
+    if core.vote_withheld() {
+        emit!(t, Kind::VoteWithheld { to: from.0, why: "its log is unproven".into() });
+        core.send(Address::Node(from), Message::Fenced { promised: epoch });
+        return None;
+    }
+    let promised = core.promised;
+    if !guard::one_candidate_per_epoch(core.config.mechanisms, promised, epoch) {
+        let why = format!("epoch {} is promised already", promised.0);
+        emit!(t, Kind::PromiseRefused { to: from.0, epoch: epoch.0, promised: promised.0, why });
+        core.send(Address::Node(from), Message::Fenced { promised });
+        return None;
+    }
+    let tail = guard::tail_with_promise(core.config.mechanisms, core.voted_tail(), core.reported);
+    emit!(
+        t,
+        Kind::PromiseGranted {
+            to: from.0,
+            epoch_before: promised.0,
+            epoch: epoch.0,
+            tail_epoch: tail.epoch.0,
+            tail_seq: tail.seq
+        }
+    );
+    Some(tail)
+}
