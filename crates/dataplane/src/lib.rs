@@ -43,6 +43,7 @@ mod core;
 pub mod durable;
 pub mod guard;
 mod host;
+mod invariants;
 mod log_shape;
 pub mod message;
 mod owed;
@@ -51,6 +52,7 @@ mod repair;
 mod replica;
 mod roles;
 pub mod sessions;
+mod transitions;
 pub mod types;
 pub mod wire;
 

@@ -29,6 +29,7 @@
 use crate::core::Core;
 use crate::host::Effect;
 use crate::log_shape::LogShape;
+use crate::sessions::Sessions;
 use crate::types::*;
 
 impl Core {
@@ -54,7 +55,7 @@ impl Core {
         self.owed = self.voted_tail();
         self.log = LogShape::new(Tail::default());
         self.unapplied.clear();
-        self.sessions = Default::default();
+        self.sessions = Sessions::default().within(self.config.limits);
         (self.commit, self.applied, self.durable) = (0, 0, 0);
         self.effect(Effect::GiveUpAll(self.owed));
     }

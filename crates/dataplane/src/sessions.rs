@@ -92,6 +92,11 @@ impl Sessions {
         self
     }
 
+    /// Is not more remembered than these limits allow?
+    pub(crate) fn are_within(&self, limits: Limits) -> bool {
+        self.limits == limits && self.table.len() <= limits.sessions
+    }
+
     /// Entry `seq` opens a session for `gateway`; its seq is the session's id.
     pub fn open(&mut self, seq: Seq, gateway: GatewayId) {
         if self.table.len() >= self.limits.sessions {
@@ -142,7 +147,11 @@ impl Code for Sessions {
     }
     fn get(bytes: &mut &[u8]) -> Result<Self, WireError> {
         let (limits, mut table) = (Limits::default(), BTreeMap::new());
-        for _ in 0..u32::get(bytes)? {
+        let sessions = u32::get(bytes)?;
+        if sessions as usize > limits.sessions {
+            return Err(WireError::Length);
+        }
+        for _ in 0..sessions {
             let (id, gateway, last_used) = Code::get(bytes)?;
             let mut results = Results::default();
             for (number, outcome) in Vec::<(u64, Outcome)>::get(bytes)? {

@@ -379,6 +379,12 @@ impl Primary {
         }
     }
 
+    /// Does a majority have this entry durable, the primary included?
+    pub fn has_majority(&self, core: &Core, seq: Seq) -> bool {
+        let others = self.peers.values().filter(|peer| peer.matched >= seq).count();
+        core.durable >= seq && others + 1 >= guard::majority(core.config.members.len())
+    }
+
     /// Tells the gateway that owns the session what became of a request.
     pub fn answer_write(&mut self, core: &mut Core, request: RequestId, result: WriteResult, t: &mut Tracer) {
         self.pending.remove(&request);
