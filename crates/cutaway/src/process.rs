@@ -16,7 +16,7 @@ use server::{child, manifest};
 use store::{FileDevice, FileError};
 
 use crate::failure::{Failure, Result, me, quote, say};
-use crate::up::parse_size;
+use crate::files::parse_size;
 
 /// Runs a future on this thread, together with tasks that must stay on it.
 pub fn local_runtime<T>(run: impl Future<Output = Result<T>>) -> Result<T> {

@@ -36,8 +36,8 @@ use std::sync::{Arc, Mutex};
 use dataplane::{Condition, Epoch, Message, NodeId, Op, Query, RequestId};
 use trace::Mechanisms;
 
+use crate::brief::brief;
 use crate::check::shared::Shared;
-use crate::check::words::brief;
 use crate::check::world::Letter;
 use crate::check::{Goal, Scope, World};
 

@@ -11,6 +11,7 @@
 
 #![forbid(unsafe_code)]
 
+mod brief;
 pub mod check;
 pub mod cluster;
 pub mod device;

@@ -11,17 +11,13 @@
 use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::BytesMut;
-use dataplane::{Address, Frame, Message, NodeStatus, ShardId, Usage, guard};
+use dataplane::{Address, ClusterId, Frame, Message, NodeId, NodeStatus, ShardId, Usage, guard};
 use tokio::net::TcpStream;
 use trace::Mechanisms;
 
 use crate::child::Cut;
-use crate::node_host::NodeOptions;
 use crate::partial::Share;
 use crate::transport::Wire;
-
-/// In place of a shard: the connection is about the process, and carries probes of all its replicas.
-pub const NO_SHARD: ShardId = ShardId::MAX;
 
 /// The status of each replica of this process.
 #[derive(Clone)]
@@ -50,15 +46,15 @@ impl Board {
         self,
         stream: TcpStream,
         read: BytesMut,
-        options: Arc<NodeOptions>,
+        me: (ClusterId, NodeId),
         cut: Cut,
         share: Share,
     ) {
         let Ok(wire) = Wire::new(stream, cut, Some(share)) else { return };
-        let me = Address::Node(options.node);
+        let (cluster, me) = (me.0, Address::Node(me.1));
         let answer = |frame: Frame| {
             let Message::Probe { attempt } = frame.message else { return };
-            if !guard::frame_identity(Mechanisms::all(), &frame, &options.cluster, frame.shard, me) {
+            if !guard::frame_identity(Mechanisms::all(), &frame, &cluster, frame.shard, me) {
                 return;
             }
             if let Some((status, usage)) = self.read(frame.shard) {

@@ -4,11 +4,8 @@
 //! by its owner only. So who may act on the cluster is who may read its directory; a web page, which can reach the port,
 //! cannot know the token. Orders name a member and one of six actions; there is no way to name a path or a command.
 
-use std::fs::{self, OpenOptions};
-use std::io::{self, Write};
+use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
-use std::os::unix::fs::OpenOptionsExt;
-use std::path::Path;
 use std::rc::Rc;
 
 use axum::Router;
@@ -16,45 +13,16 @@ use axum::extract::{Path as UrlPath, State};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::post;
-use serde::{Deserialize, Serialize};
 use serde_json::json;
 use tokio::net::TcpListener;
 use tokio::sync::{mpsc, oneshot};
 
+pub use crate::control_file::{Control, FILE, withdraw};
 use crate::manifest::{hex, random};
 use crate::supervisor::{Action, Cluster};
 
-/// The file's name inside the data directory.
-pub const FILE: &str = "control.json";
 /// The header that carries the token.
 pub const TOKEN: &str = "x-cutaway-token";
-
-/// What `control.json` holds.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-pub struct Control {
-    /// The process id of `up`.
-    pub pid: u32,
-    /// Its loopback port.
-    pub port: u16,
-    /// Who knows this may give orders.
-    pub token: String,
-}
-
-impl Control {
-    /// The control file of a directory whose cluster is up.
-    pub fn read(dir: &Path) -> io::Result<Control> {
-        serde_json::from_slice(&fs::read(dir.join(FILE))?).map_err(io::Error::other)
-    }
-
-    fn write(&self, dir: &Path) -> io::Result<()> {
-        let temporary = dir.join(format!(".{FILE}.new"));
-        // Made anew, so that the mode applies; a file left over might be readable by others.
-        let _ = fs::remove_file(&temporary);
-        let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&temporary)?;
-        file.write_all(&serde_json::to_vec(self)?)?;
-        fs::rename(temporary, dir.join(FILE))
-    }
-}
 
 struct Order {
     name: String,
@@ -86,11 +54,6 @@ pub async fn serve(cluster: Rc<Cluster>) -> io::Result<()> {
         }
     });
     Ok(())
-}
-
-/// Removes the control file: nobody takes orders any more.
-pub fn withdraw(dir: &Path) {
-    let _ = fs::remove_file(dir.join(FILE)); // It may be gone with the directory.
 }
 
 async fn take(

@@ -18,14 +18,13 @@ use tokio::net::TcpListener;
 use tokio::sync::{Notify, mpsc, oneshot};
 use trace::{Actor, EventId, Mechanisms, Tracer};
 
-use crate::board::NO_SHARD;
 use crate::child::{Cut, Stop, announce, stopped};
 use crate::chronicle::OfShards;
 use crate::clock::{Clock, sleep_until};
 use crate::doors::{self, Doors};
 use crate::facts::Facts;
 use crate::flow::Budget;
-use crate::hello::Hello;
+use crate::hello::{Hello, NO_SHARD};
 use crate::linger::{Lingerer, Peer, Places};
 use crate::link::{Change, Link};
 use crate::manifest::random;

@@ -24,7 +24,6 @@ use dataplane::wire::{self, Code, WireError};
 use dataplane::{Address, ClusterId, NodeId, ShardId};
 use tokio::io::{AsyncRead, AsyncReadExt};
 
-use crate::board::NO_SHARD;
 use crate::manifest::hex;
 
 /// Version of what nodes and gateways say to each other: handshake, frames, and the state that a transfer carries. Raised
@@ -39,6 +38,9 @@ const MAGIC: [u8; 4] = *b"CUTW";
 const FIXED_BYTES: usize = 12;
 const HELLO: u8 = 1;
 const REFUSAL: u8 = 2;
+
+/// In place of a shard: the connection is about the process, and carries probes of all its replicas.
+pub const NO_SHARD: ShardId = ShardId::MAX;
 
 /// Who somebody is, whom they mean to talk to, and what they hold for true.
 #[derive(Clone, Debug, PartialEq, Eq)]

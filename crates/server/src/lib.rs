@@ -30,6 +30,7 @@ pub mod child;
 pub mod chronicle;
 pub mod clock;
 pub mod control;
+mod control_file;
 pub mod doors;
 pub mod explain;
 pub mod facts;

@@ -11,9 +11,8 @@ use tokio::io::AsyncWriteExt;
 use tokio::net::{TcpStream, lookup_host};
 use tokio::sync::Notify;
 
-use crate::board::NO_SHARD;
 use crate::child::Cut;
-use crate::hello::{Greeting, Hello};
+use crate::hello::{Greeting, Hello, NO_SHARD};
 use crate::transport::Wire;
 use crate::unsent::Unsent;
 

@@ -38,13 +38,13 @@ use tokio::sync::{Notify, mpsc, oneshot};
 use tokio::task::AbortHandle;
 use trace::{Actor, Mechanisms};
 
-use crate::board::{Board, NO_SHARD};
+use crate::board::Board;
 use crate::child::{Cut, Stop, announce, stopped};
 use crate::chronicle::OfReplica;
 use crate::clock::{Clock, sleep_until};
 use crate::doors;
 use crate::fullness::{self, Watch};
-use crate::hello::{Greeting, Hello, IMAGE_VERSION};
+use crate::hello::{Greeting, Hello, IMAGE_VERSION, NO_SHARD};
 use crate::link::Link;
 use crate::partial::Partial;
 use crate::ring::Ring;
@@ -243,8 +243,9 @@ impl Doors {
         }
         stream.write_all(&Greeting::Hello(own).encode()).await.map_err(|e| e.to_string())?;
         if hello.shard == NO_SHARD {
-            let (board, options, cut) = (self.board.clone(), self.options.clone(), self.cut.clone());
-            tokio::task::spawn_local(board.serve(stream, read, options, cut, self.partial.share()));
+            let (board, cut, share) = (self.board.clone(), self.cut.clone(), self.partial.share());
+            let me = (self.options.cluster, self.options.node);
+            tokio::task::spawn_local(board.serve(stream, read, me, cut, share));
             return Ok(());
         }
         let replica = self.replicas.get(hello.shard as usize).ok_or("there is no such shard")?;

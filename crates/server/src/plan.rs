@@ -11,7 +11,7 @@ use std::time::Duration;
 use dataplane::NodeId;
 use serde_json::json;
 
-use crate::control;
+use crate::control_file;
 use crate::founding::FoundingError;
 use crate::manifest::{Manifest, ManifestError, create_dirs, image_path, random, sync_dir};
 
@@ -198,13 +198,13 @@ fn gateway_ports(manifest: &Manifest, gateway: u32) -> (u16, u16) {
 /// Checks the ports. A control file that nobody withdrew tells of an `up` that was killed: its children end by themselves,
 /// and are given the time.
 pub(crate) async fn await_ports(dir: &Path, manifest: &Manifest, bind: IpAddr) -> Result<(), UpFailure> {
-    let patience = if dir.join(control::FILE).exists() { DRAIN_PATIENCE } else { Duration::ZERO };
+    let patience = if dir.join(control_file::FILE).exists() { DRAIN_PATIENCE } else { Duration::ZERO };
     let start = tokio::time::Instant::now();
     loop {
         match check_ports(manifest, bind) {
             Err(_) if start.elapsed() < patience => tokio::time::sleep(Duration::from_millis(50)).await,
             result => {
-                control::withdraw(dir);
+                control_file::withdraw(dir);
                 return result;
             }
         }

@@ -8,8 +8,7 @@ use std::time::{Duration, Instant};
 
 use common::*;
 use dataplane::{Condition, Message, NodeId, Op, Query, RequestId};
-use server::board::NO_SHARD;
-use server::hello::{Greeting, Hello};
+use server::hello::{Greeting, Hello, NO_SHARD};
 
 const N1: NodeId = NodeId(1);
 
