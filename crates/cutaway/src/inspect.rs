@@ -7,8 +7,9 @@ use std::path::PathBuf;
 
 use clap::Args;
 use engine::format::Field;
-use engine::format::checkpoint_chunk::{self, ChunkHeader, Slot};
+use engine::format::checkpoint_chunk::{self, ChunkHeader};
 use engine::format::data_record::DataHeader;
+use engine::format::slot::Slot;
 use engine::format::superblock::Superblock;
 use engine::format::wal_record::{DELETE, NOP, PUT, WalHeader};
 use engine::{Device, Extent, Owner, UNIT};

@@ -5,10 +5,11 @@
 use std::fmt::Write;
 use std::path::{Path, PathBuf};
 
+use engine::FORMAT_VERSION;
 use engine::format::Field;
 use engine::format::checkpoint_chunk::{CHUNK_UNITS_MAX, ChunkHeader, ItemHeader, StreamHead};
 use engine::format::data_record::DataHeader;
-use engine::format::superblock::{SLOTS, Superblock, VERSION, WAL_OFFSET};
+use engine::format::superblock::{SLOTS, Superblock, WAL_OFFSET};
 use engine::format::wal_record::WalHeader;
 use engine::{KEY_BYTES_MAX, TAG_BYTES_MAX, UNIT, VALUE_BYTES_MAX};
 
@@ -33,7 +34,7 @@ Written from the field tables in `crates/engine/src/format/` by `crates/cutaway/
 this page is out of date. [`cutaway.ksy`](cutaway.ksy) says the same to Kaitai Struct; `cutaway inspect --hex IMAGE` shows
 it on an image.
 
-Format version {VERSION}. All numbers are little-endian. A *unit* is {UNIT} bytes, one sector. Keys have 1 to {KEY_BYTES_MAX}
+Format version {FORMAT_VERSION}. All numbers are little-endian. A *unit* is {UNIT} bytes, one sector. Keys have 1 to {KEY_BYTES_MAX}
 bytes, values 0 to {VALUE_BYTES_MAX}, tags 0 to {TAG_BYTES_MAX}.
 
 ```text
@@ -45,7 +46,7 @@ then         data region: `data_units` units of data records and checkpoint chun
 
 Every structure but the two within a checkpoint's stream begins with a magic number and a CRC-32C (Castagnoli) of all its
 bytes behind the CRC. What a power cut tore, or what was never written, does not decode; whether that is the end of the log
-or damage is for recovery to say (`crates/engine/src/recovery.rs`).
+or damage is for recovery to say (`crates/engine/src/log/scan.rs`).
 "
     );
     table(

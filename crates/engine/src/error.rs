@@ -6,8 +6,7 @@
 use std::io;
 use std::sync::Arc;
 
-use crate::format::superblock::VERSION;
-use crate::types::{Identity, KEY_BYTES_MAX, Lsn, Seq, TAG_BYTES_MAX, VALUE_BYTES_MAX};
+use crate::types::{FORMAT_VERSION, Identity, KEY_BYTES_MAX, Lsn, Seq, TAG_BYTES_MAX, VALUE_BYTES_MAX};
 
 /// Which part of the device a damage is in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -73,7 +72,7 @@ errors! {
         /// The bytes are not the ones that were written.
         Crc { stored: u32, computed: u32 } "CRC-32C {computed:#010x} where {stored:#010x} is stored";
         /// Whole, and written by another version of this program.
-        OtherVersion { found: u16 } "format version {found} where this program has {VERSION}";
+        OtherVersion { found: u16 } "format version {found} where this program has {FORMAT_VERSION}";
         /// A field has a value that no encoder writes.
         Field { name: &'static str, value: u64 } "impossible {name} {value}";
     }
@@ -101,7 +100,7 @@ errors! {
         /// There is a cluster's device here. To destroy it, say so with `reformat`.
         AlreadyFormatted(identity: Identity) "the device already belongs to {identity}";
         /// There is a device of another version here. To destroy it, say so with `reformat`.
-        OtherVersion { found: u16 } "the device already has format version {found}; this program has {VERSION}";
+        OtherVersion { found: u16 } "the device already has format version {found}; this program has {FORMAT_VERSION}";
         /// Use a bigger device.
         TooSmall { bytes: u64, needed: u64 } "the device has {bytes} bytes; at least {needed} are needed";
         /// The device failed; it is not formatted now.
@@ -113,7 +112,7 @@ errors! {
         /// Neither superblock slot was ever written: format the device, if it is the right one.
         NotFormatted "the device is not formatted";
         /// Nothing but its version is understood: use the program that wrote it.
-        OtherVersion { found: u16 } "the device has format version {found}; this program has {VERSION}";
+        OtherVersion { found: u16 } "the device has format version {found}; this program has {FORMAT_VERSION}";
         /// Both superblock slots are damaged; without one there is nothing to go by. Replace the device.
         Corrupt(damage: Damage) "{damage}";
         /// The device of someone else.

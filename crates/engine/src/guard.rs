@@ -131,7 +131,7 @@ pub(crate) fn never_overwrite_live(
     if on.stops(NeverOverwriteLive, true) { None } else { old().filter(|old| old.units == units) }
 }
 
-/// `extent-quarantine`: does a freed extent wait before it is reused? The schedules are in `quarantine.rs`.
+/// `extent-quarantine`: does a freed extent wait before it is reused? The schedules are in `space/quarantine.rs`.
 pub(crate) fn extent_quarantine(on: Mechanisms) -> bool {
     on.stops(ExtentQuarantine, true)
 }

@@ -28,58 +28,42 @@
 //!
 //! # Reading order
 //!
+//! From the bottom up: what a row uses is in the rows above it, or in its own.
+//!
 //! | file | idea |
 //! |---|---|
 //! | `types`, `error`, `device` | the vocabulary, what can go wrong, what is asked of a disk |
 //! | `format/` | the bytes: superblock, WAL record, data record, checkpoint chunk |
-//! | `engine` | append, sync, truncate, apply |
-//! | `read` | values, keys and entries |
-//! | `log`, `recent` | the ring, batches; the last entries in memory |
-//! | `cache` | values in memory, for reads |
-//! | `recovery` | from bytes to an engine: torn tail or damage? |
-//! | `index`, `key`, `allocator`, `free_map`, `quarantine`, `value` | keys, a key's bytes, who gets which units, which are free, which are not free yet, reading a value |
-//! | `claim` | what fits, whatever the free space looks like: the same on every replica |
-//! | `checkpoint`, `transfer` | the state as of one entry, to the device and to another one |
-//! | `mend` | a damaged value, written anew |
 //! | `guard` | the mechanisms, each with the failure it prevents |
+//! | `space/` | the data region: which units are free (`free_map`, `allocator`), which are not free yet (`quarantine`), what fits (`claim`), the values (`value`) |
+//! | `log/` | the ring, its `tail` in memory, each `batch` on its way out, `recent` entries; and the log read back: `reader`, `scan`, `beyond` its end |
+//! | `state/` | keys and where their values are (`index`, `short_key`), a `cache` of values, a `checkpoint` written and read (`load`), the superblock `slots` |
 //! | `prepare` | formatting |
-//! | `owners` | who owns which extent, for `inspect` and `verify` |
+//! | `engine` | all parts of one open device; its promise and standing |
+//! | `engine/` | its operations: `open`; `admit`, `append`, `apply`; `read`; `checkpoint`; `transfer`, `install`, `start_over`; `mend`; and for people, `report` and `owners` |
 //!
 //! Left out: compression, encryption, and growing a device. A production engine would also keep the index on the device;
 //! here it is in memory, at about 200 bytes for a key of 100.
 
 #![forbid(unsafe_code)]
 
-mod allocator;
-mod cache;
-mod checkpoint;
-mod claim;
 mod device;
 mod engine;
 mod error;
 pub mod format;
-mod free_map;
 mod guard;
-mod index;
-mod key;
 mod log;
-mod mend;
-mod owners;
 mod prepare;
-mod quarantine;
-mod read;
-mod recent;
-mod recovery;
-mod transfer;
+mod space;
+mod state;
 mod types;
-mod value;
 
-pub use claim::Room;
 pub use device::Device;
 pub use engine::Engine;
+pub use engine::admit::Room;
+pub use engine::owners::Owner;
+pub use engine::report::RecoveryReport;
 pub use error::*;
 pub use log::Batch;
-pub use owners::Owner;
 pub use prepare::{format, reformat};
-pub use recovery::RecoveryReport;
 pub use types::*;

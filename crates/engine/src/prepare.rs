@@ -4,8 +4,9 @@ use trace::Mechanisms;
 
 use crate::device::Device;
 use crate::error::{DecodeError, FormatError};
-use crate::format::superblock::{self, MAGIC, SLOT_BYTES, SLOTS, Superblock, VERSION, WAL_OFFSET};
-use crate::types::{Identity, Layout, Lsn, Standing, UNIT};
+use crate::format::superblock::{MAGIC, SLOT_BYTES, SLOTS, Superblock, WAL_OFFSET};
+use crate::state::slots;
+use crate::types::{FORMAT_VERSION, Identity, Layout, Lsn, Standing, UNIT};
 
 /// The smallest ring: the longest record and a few truncations.
 const WAL_BYTES_MIN: u64 = 16 * UNIT;
@@ -20,7 +21,7 @@ pub fn format(
     standing: Standing,
     layout: Layout,
 ) -> Result<(), FormatError> {
-    for slot in superblock::read_slots(device)? {
+    for slot in slots::read(device)? {
         match slot {
             Ok(found) => return Err(FormatError::AlreadyFormatted(found.identity())),
             Err(DecodeError::OtherVersion { found }) => return Err(FormatError::OtherVersion { found }),
@@ -64,7 +65,7 @@ pub fn reformat(
     device.sync()?;
     let mut first = Superblock {
         magic: MAGIC,
-        version: VERSION,
+        version: FORMAT_VERSION,
         unit: UNIT as u32,
         cluster: identity.cluster,
         node: identity.node,
@@ -79,6 +80,6 @@ pub fn reformat(
     };
     first.set_standing(standing);
     first.begin_log(Lsn(0), 1);
-    superblock::store(device, 1, first, Mechanisms::all())?;
+    slots::store(device, 1, first, Mechanisms::all())?;
     Ok(())
 }

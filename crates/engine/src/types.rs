@@ -16,6 +16,9 @@ impl std::fmt::Display for Lsn {
 
 /// The allocation unit, and the sector: the most that a disk writes or tears as one. Bytes.
 pub const UNIT: u64 = 512;
+/// The version of the format on the device. Raised when the meaning of any byte changes; other versions are refused. Magic
+/// number, CRC and version of a superblock stay where they are, so that each version can say which other one it met.
+pub const FORMAT_VERSION: u16 = 3;
 /// Longest tag, in bytes.
 pub const TAG_BYTES_MAX: usize = 64;
 

@@ -30,7 +30,7 @@ use crate::manifest::hex;
 /// with every change of meaning; processes of different versions refuse each other.
 pub const VERSION: u32 = 2;
 /// Version of the images that this program writes.
-pub const IMAGE_VERSION: u32 = engine::format::superblock::VERSION as u32;
+pub const IMAGE_VERSION: u32 = engine::FORMAT_VERSION as u32;
 /// Longest hello or refusal, without the fixed part.
 pub const REST_BYTES_MAX: usize = 4096;
 

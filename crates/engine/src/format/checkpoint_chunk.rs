@@ -6,6 +6,7 @@
 //! the chain hangs from the superblock, and no chunk of another checkpoint can slip in.
 
 use super::data_record::PIECES_MAX;
+use super::slot::Slot;
 use super::{check_crc, check_field, check_magic, long_enough, seal, table};
 use crate::error::DecodeError;
 use crate::types::{Extent, KEY_BYTES_MAX, Seq, UNIT, VALUE_BYTES_MAX};
@@ -14,6 +15,9 @@ use crate::types::{Extent, KEY_BYTES_MAX, Seq, UNIT, VALUE_BYTES_MAX};
 pub const MAGIC: u32 = u32::from_le_bytes(*b"CCHK");
 /// The longest chunk in units: 64 KiB, so that writing one is a short step.
 pub const CHUNK_UNITS_MAX: u64 = 128;
+
+/// The longest piece of the stream in a chunk.
+pub(crate) const PIECE_BYTES_MAX: usize = (CHUNK_UNITS_MAX * UNIT) as usize - ChunkHeader::BYTES;
 
 table! {
     /// The fixed part of a chunk; its piece of the stream follows.
@@ -46,32 +50,6 @@ table! {
         20 value_crc: u32, "CRC of the data record";
         24 key_bytes: u16, "length of the key";
         26 pieces: u16, "data records that the value lies in";
-    }
-}
-
-/// Where a value is, and which bytes it must be: what the index holds for a key.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Slot {
-    /// The entry that wrote the value.
-    pub version: Seq,
-    /// First unit of the data record, or of the first of several.
-    pub unit: u64,
-    /// Length of the value.
-    pub value_bytes: u32,
-    /// CRC of that data record.
-    pub crc: u32,
-}
-
-impl Slot {
-    /// The units it takes, if it is in one piece.
-    pub fn extent(&self) -> Extent {
-        Extent { unit: self.unit, units: super::data_record::units(self.value_bytes as usize) }
-    }
-
-    /// Can it be in so many pieces in a region of that size? Of several, each says for itself where the next one is.
-    pub(crate) fn is_within(&self, data_units: u64, pieces: u32) -> bool {
-        let units = if pieces > 1 { 1 } else { self.extent().units };
-        self.unit.checked_add(units).is_some_and(|end| end <= data_units)
     }
 }
 
@@ -122,12 +100,19 @@ pub(crate) fn encode(
 pub fn decode(bytes: &[u8]) -> Result<ChunkHeader, DecodeError> {
     check_magic(bytes, MAGIC)?;
     let h = ChunkHeader::get(bytes)?;
-    let piece_max = CHUNK_UNITS_MAX * UNIT - ChunkHeader::BYTES as u64;
-    check_field(u64::from(h.piece_bytes) <= piece_max, "piece_bytes", h.piece_bytes.into())?;
+    check_field(h.piece_bytes as usize <= PIECE_BYTES_MAX, "piece_bytes", h.piece_bytes.into())?;
     let end = ChunkHeader::BYTES + h.piece_bytes as usize;
     long_enough(bytes, end)?;
     check_crc(&bytes[..end])?;
     Ok(h)
+}
+
+/// The beginning of a checkpoint's stream.
+pub(crate) fn stream_head(keys: u64, host_state: &[u8]) -> Vec<u8> {
+    let mut stream = vec![0; StreamHead::BYTES];
+    StreamHead { keys, host_bytes: host_state.len() as u64 }.put(&mut stream);
+    stream.extend_from_slice(host_state);
+    stream
 }
 
 /// Appends a key, its slot and the pieces of its value to the stream.

@@ -6,6 +6,7 @@
 
 pub mod checkpoint_chunk;
 pub mod data_record;
+pub mod slot;
 pub mod superblock;
 pub mod wal_record;
 

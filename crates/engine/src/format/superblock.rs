@@ -2,24 +2,15 @@
 //!
 //! Two slots hold the same contents, with different generations, whenever no update is under way. One slot is one
 //! 512-byte sector, so that a torn update of one slot damages only that slot; the slots are 4096 bytes apart, so that
-//! neither a torn physical sector nor a torn page takes both. `store` is the only writer.
-
-use std::io;
-
-use trace::Mechanisms;
+//! neither a torn physical sector nor a torn page takes both. `state/slots.rs` reads and writes them.
 
 use super::checkpoint_chunk::ChunkRef;
 use super::{check_crc, check_field, check_magic, long_enough, seal, table};
-use crate::device::Device;
 use crate::error::DecodeError;
-use crate::guard;
-use crate::types::{Identity, Lsn, Seq, Standing, UNIT};
+use crate::types::{FORMAT_VERSION, Identity, Lsn, Seq, Standing, UNIT};
 
 /// "CUTA", read as a little-endian number.
 pub const MAGIC: u32 = u32::from_le_bytes(*b"CUTA");
-/// Raised when the meaning of any byte changes; other versions are refused. Magic number, CRC and version themselves stay
-/// where they are, so that each version can say which other one it met.
-pub const VERSION: u16 = 3;
 /// Byte offsets of the two slots.
 pub const SLOTS: [u64; 2] = [0, 4096];
 /// Byte offset of the WAL ring.
@@ -69,7 +60,7 @@ impl Superblock {
         long_enough(bytes, SLOT_BYTES)?;
         let s = Superblock::get(bytes)?;
         check_crc(&bytes[..SLOT_BYTES])?;
-        if s.version != VERSION {
+        if s.version != FORMAT_VERSION {
             return Err(DecodeError::OtherVersion { found: s.version });
         }
         check_field((1..=3).contains(&s.standing), "standing", s.standing.into())?;
@@ -153,41 +144,4 @@ impl Superblock {
         self.life += 1;
         (self.life_start, self.replay_lsn, self.replay_batch) = (at.0, at.0, batch);
     }
-}
-
-/// Reads both slots. The outer error is one of the device.
-pub(crate) fn read_slots(device: &impl Device) -> io::Result<[Result<Superblock, DecodeError>; 2]> {
-    Ok([read_slot(device, SLOTS[0])?, read_slot(device, SLOTS[1])?])
-}
-
-fn read_slot(device: &impl Device, offset: u64) -> io::Result<Result<Superblock, DecodeError>> {
-    let (mut bytes, needed) = ([0; SLOT_BYTES], offset as usize + SLOT_BYTES);
-    if device.size() < needed as u64 {
-        return Ok(Err(DecodeError::Short { bytes: device.size() as usize, needed }));
-    }
-    device.read_at(offset, &mut bytes)?;
-    Ok(Superblock::decode(&bytes))
-}
-
-/// Makes `next` durable in both slots, the older one first, and returns it as stored, with the slot written last.
-///
-/// Two writes with a sync after each, in this order, because:
-/// 1. The newer slot is the only copy of what is true. It is left alone until the other slot holds `next`: a crash
-///    while the older slot is half written leaves the newer one, so either the old or the new state is recovered.
-/// 2. Then the second slot follows, before a promise is answered or log space reused. With one copy of `next` only,
-///    later rot in that sector would bring the state before it back: a promise broken, or a replay start that points
-///    at log space that was reused.
-pub(crate) fn store(
-    device: &impl Device,
-    newest: usize,
-    mut next: Superblock,
-    mechanisms: Mechanisms,
-) -> io::Result<(Superblock, usize)> {
-    let slots = guard::superblock_slots(mechanisms, newest);
-    for &slot in slots {
-        next.generation += 1;
-        device.write_at(SLOTS[slot], &next.encode())?;
-        device.sync()?;
-    }
-    Ok((next, slots[slots.len() - 1]))
 }

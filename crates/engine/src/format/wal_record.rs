@@ -8,8 +8,8 @@
 
 use std::sync::Arc;
 
-use super::checkpoint_chunk::Slot;
 use super::data_record::PIECES_MAX;
+use super::slot::Slot;
 use super::{check_crc, check_field, check_magic, long_enough, seal, table};
 use crate::error::DecodeError;
 use crate::types::{Condition, KEY_BYTES_MAX, Lsn, TAG_BYTES_MAX, VALUE_BYTES_MAX};

@@ -11,13 +11,13 @@
 //! recovery tells a torn tail from damage by this rule.
 
 use std::collections::VecDeque;
-use std::io;
 use std::sync::Arc;
 
 use trace::Mechanisms;
 
-use crate::device::Device;
-use crate::format::data_record::{self, DataHeader};
+use super::batch::{Batch, Values};
+use super::ring::{Ring, next_sector};
+use crate::format::data_record::DataHeader;
 use crate::format::wal_record::{WalHeader, WalRecord, record_bytes};
 use crate::guard;
 use crate::types::{Lsn, Reserve, Seq, UNIT};
@@ -29,35 +29,6 @@ const TRUNCATION_BYTES_MAX: u64 = 8 * UNIT;
 const ENTRIES_BYTES: u64 = 128 * UNIT;
 /// Memory of a batch beyond this is given back with it, and not kept for the next ones.
 const KEPT_BYTES: usize = 1 << 20;
-
-/// The next sector boundary.
-pub(crate) fn next_sector(lsn: Lsn) -> Lsn {
-    Lsn(lsn.0.next_multiple_of(UNIT))
-}
-
-/// Where the endless log lies on the device.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Ring {
-    pub(crate) offset: u64,
-    pub(crate) bytes: u64,
-}
-
-impl Ring {
-    /// The pieces of the device that hold `len` bytes from `at` on: two if they cross the end of the ring.
-    pub(crate) fn pieces(&self, at: Lsn, len: usize) -> [(u64, std::ops::Range<usize>); 2] {
-        let from = at.0 % self.bytes;
-        let first = len.min((self.bytes - from) as usize);
-        [(self.offset + from, 0..first), (self.offset, first..len)]
-    }
-
-    pub(crate) fn read(&self, device: &impl Device, at: Lsn, buf: &mut [u8]) -> io::Result<()> {
-        let pieces = self.pieces(at, buf.len());
-        pieces
-            .into_iter()
-            .filter(|(_, r)| !r.is_empty())
-            .try_for_each(|(at, r)| device.read_at(at, &mut buf[r]))
-    }
-}
 
 /// One entry of the log.
 #[derive(Clone, Debug)]
@@ -72,79 +43,6 @@ pub(crate) struct Logged {
 impl Logged {
     fn end(&self) -> Lsn {
         Lsn(self.lsn.0 + u64::from(self.bytes))
-    }
-}
-
-/// The values of a batch, as they are written: those that lie one behind the other go out in one write.
-#[derive(Clone, Debug, Default)]
-struct Values {
-    bytes: Vec<u8>,
-    /// Where on the device the next so many of `bytes` go.
-    writes: Vec<(u64, usize)>,
-}
-
-impl Values {
-    fn push(&mut self, offset: u64, header: &DataHeader, value: &[u8]) {
-        let before = self.bytes.len();
-        data_record::encode(header, value, &mut self.bytes);
-        let added = self.bytes.len() - before;
-        match self.writes.last_mut() {
-            Some((at, length)) if *at + *length as u64 == offset => *length += added,
-            _ => self.writes.push((offset, added)),
-        }
-    }
-
-    fn write(&self, device: &impl Device) -> io::Result<()> {
-        let mut rest = self.bytes.as_slice();
-        for &(offset, length) in &self.writes {
-            let (bytes, behind) = rest.split_at(length);
-            device.write_at(offset, bytes)?;
-            rest = behind;
-        }
-        Ok(())
-    }
-}
-
-/// Everything that became appended while the batch before was written. Made by `begin_sync`, to be written without
-/// the engine, and to be given back to `end_sync`.
-#[derive(Clone, Debug)]
-#[must_use = "a batch that is not given back to end_sync keeps the engine from ever syncing again"]
-pub struct Batch {
-    pub(crate) number: u64,
-    pub(crate) end: Lsn,
-    pub(crate) micros: u64,
-    ring: Ring,
-    lsn: Lsn,
-    records: Vec<u8>,
-    values: Values,
-    sync: bool,
-}
-
-impl Batch {
-    /// Writes the batch and syncs the device, once. Records and values may reach the medium in any order, because the
-    /// records carry the checksums of the values; so there is no sync between them.
-    pub fn write(&self, device: &impl Device) -> io::Result<()> {
-        self.values.write(device)?;
-        for (offset, piece) in self.record_pieces() {
-            device.write_at(offset, &self.records[piece])?;
-        }
-        if self.sync { device.sync() } else { Ok(()) }
-    }
-
-    /// Sets how long writing took, for the trace; the engine has no clock.
-    pub fn timed(mut self, micros: u64) -> Batch {
-        self.micros = micros;
-        self
-    }
-
-    /// How many writes the batch takes, and of how many bytes in all.
-    pub fn size(&self) -> (u64, u64) {
-        let writes = self.values.writes.len() + self.record_pieces().count();
-        (writes as u64, (self.values.bytes.len() + self.records.len()) as u64)
-    }
-
-    fn record_pieces(&self) -> impl Iterator<Item = (u64, std::ops::Range<usize>)> {
-        self.ring.pieces(self.lsn, self.records.len()).into_iter().filter(|(_, piece)| !piece.is_empty())
     }
 }
 

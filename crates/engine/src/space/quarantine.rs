@@ -17,9 +17,9 @@
 
 use std::collections::VecDeque;
 
-use crate::allocator::Allocator;
-use crate::claim::Claim;
-use crate::format::checkpoint_chunk::Slot;
+use super::allocator::Allocator;
+use super::claim::Claim;
+use crate::format::slot::Slot;
 use crate::types::{Extent, Lsn, Seq};
 
 /// The waiting extents.

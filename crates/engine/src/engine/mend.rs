@@ -10,12 +10,12 @@
 
 use trace::{Kind, Tracer, emit};
 
+use super::Engine;
 use crate::device::Device;
-use crate::engine::Engine;
 use crate::error::WriteError;
-use crate::format::checkpoint_chunk::Slot;
-use crate::format::data_record;
-use crate::types::{Extent, Seq};
+use crate::format::slot::Slot;
+use crate::space::value;
+use crate::types::Seq;
 
 impl<D: Device> Engine<D> {
     /// Can this value be repaired: is it that of a key as of `applied_seq`, or of an entry that is not applied? One that
@@ -38,7 +38,8 @@ impl<D: Device> Engine<D> {
         else {
             return Ok(false);
         };
-        let (same, records) = self.records(version, value, slot.extent());
+        let (same, records) =
+            value::records(&self.superblock, version, value, self.allocator.pieces(&slot.extent()));
         if same != slot {
             return Ok(false);
         }
@@ -52,17 +53,5 @@ impl<D: Device> Engine<D> {
     fn slot_of(&self, key: &[u8], version: Seq) -> Option<Slot> {
         let live = self.index.get(key).filter(|slot| slot.version == version);
         live.or_else(|| self.tentative(version).filter(|record| *record.key == *key)?.slot())
-    }
-
-    /// The records of a value that gets the room `whole`, each with its place on the device, and the slot that they fit.
-    pub(crate) fn records(&self, version: Seq, value: &[u8], whole: Extent) -> (Slot, Vec<(u64, Vec<u8>)>) {
-        let mut records = Vec::new();
-        let first =
-            data_record::lay_out(version, value, self.allocator.pieces(&whole), |at, header, piece| {
-                let mut bytes = Vec::new();
-                data_record::encode(&header, piece, &mut bytes);
-                records.push((self.offset_of(at), bytes));
-            });
-        (Slot { version, unit: whole.unit, value_bytes: value.len() as u32, crc: first.crc }, records)
     }
 }

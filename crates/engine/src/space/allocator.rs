@@ -6,8 +6,8 @@
 
 use std::collections::BTreeMap;
 
+use super::free_map::FreeMap;
 use crate::format::data_record;
-use crate::free_map::FreeMap;
 use crate::types::Extent;
 
 /// Where the values of a batch are meant to lie one behind the other, a run of this many units is looked for.
@@ -25,6 +25,13 @@ pub(crate) struct Allocator {
     split: BTreeMap<u64, Vec<Extent>>,
 }
 
+impl Default for Allocator {
+    /// Nothing is free: for a device that is only read.
+    fn default() -> Allocator {
+        Allocator { map: FreeMap::new(0), run: Extent { unit: 0, units: 0 }, split: BTreeMap::new() }
+    }
+}
+
 impl Allocator {
     /// All `units` of the region are free, except the `used` extents, of which those in `split` stand for their pieces.
     /// Fails with two extents that overlap, or with one twice if it leaves the region; all of it comes from the disk, so
@@ -34,7 +41,8 @@ impl Allocator {
         mut used: Vec<Extent>,
         split: BTreeMap<u64, Vec<Extent>>,
     ) -> Result<Allocator, (Extent, Extent)> {
-        let mut a = Allocator { map: FreeMap::new(units), split, ..Allocator::empty() };
+        let run = Extent { unit: 0, units: 0 };
+        let mut a = Allocator { map: FreeMap::new(units), run, split };
         // Of a large device without any, not a second list.
         if !a.split.is_empty() {
             used = used.iter().flat_map(|whole| a.pieces(whole)).copied().collect();
@@ -50,11 +58,6 @@ impl Allocator {
             before = e;
         }
         Ok(a)
-    }
-
-    /// Nothing is free: for a device that is only read.
-    pub(crate) fn empty() -> Allocator {
-        Allocator { map: FreeMap::new(0), run: Extent { unit: 0, units: 0 }, split: BTreeMap::new() }
     }
 
     pub(crate) fn free_units(&self) -> u64 {
@@ -132,7 +135,7 @@ impl Allocator {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::free_map::tests::random;
+    use crate::space::free_map::tests::random;
 
     /// Against a map of single units: what is free is free, nothing is given out twice, and an allocation fails only
     /// if there is no run that long.

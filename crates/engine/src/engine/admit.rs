@@ -1,4 +1,4 @@
-//! How much room keys and values may take, by their sizes alone.
+//! What is taken: admission by the sizes of keys and values alone.
 //!
 //! Whether an entry is taken must not depend on what only this device knows. Else:
 //!
@@ -20,15 +20,14 @@
 //! overwrites. Without it: (1) new keys take all the room there is; (2) a key is overwritten, and its new value needs room
 //! beside the old one, until a checkpoint; (3) there is none, and never will be: nothing can be changed any more.
 
-use std::ops::{Add, AddAssign, Sub, SubAssign};
-
+use super::Engine;
 use crate::device::Device;
-use crate::engine::Engine;
 use crate::error::AppendError;
-use crate::format::checkpoint_chunk::{ChunkHeader, ItemHeader, Slot, StreamHead};
-use crate::format::data_record::{self, units_max};
-use crate::format::wal_record::{WalRecord, record_bytes};
+use crate::format::checkpoint_chunk::{ChunkHeader, StreamHead};
+use crate::format::data_record;
+use crate::format::wal_record::record_bytes;
 use crate::guard;
+use crate::space::Claim;
 use crate::types::{Extent, Reserve, Sizes, Space, UNIT};
 
 /// Of a large device, so many bytes are kept free for the owner's state in a checkpoint; of a small one, a sixteenth. The
@@ -46,63 +45,6 @@ pub enum Room {
     Later,
     /// No checkpoint gives that much.
     Never,
-}
-
-/// Room for some keys and their values.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Claim {
-    /// The most units that the values can take.
-    pub(crate) units: u64,
-    /// Bytes that the keys take in a checkpoint.
-    pub(crate) item_bytes: u64,
-}
-
-impl Claim {
-    pub(crate) fn of(key_bytes: usize, value_bytes: usize) -> Claim {
-        Claim { units: units_max(value_bytes), item_bytes: (ItemHeader::BYTES + key_bytes) as u64 }
-    }
-
-    /// That of a key whose value is in `slot`.
-    pub(crate) fn of_slot(key: &[u8], slot: &Slot) -> Claim {
-        Claim::of(key.len(), slot.value_bytes as usize)
-    }
-
-    /// That of an entry: none, unless it is a put.
-    pub(crate) fn of_entry(record: &WalRecord) -> Claim {
-        record.slot().map(|slot| Claim::of_slot(&record.key, &slot)).unwrap_or_default()
-    }
-}
-
-impl Add for Claim {
-    type Output = Claim;
-    fn add(self, other: Claim) -> Claim {
-        Claim { units: self.units + other.units, item_bytes: self.item_bytes + other.item_bytes }
-    }
-}
-
-impl Sub for Claim {
-    type Output = Claim;
-    fn sub(self, other: Claim) -> Claim {
-        Claim { units: self.units - other.units, item_bytes: self.item_bytes - other.item_bytes }
-    }
-}
-
-impl AddAssign for Claim {
-    fn add_assign(&mut self, other: Claim) {
-        *self = *self + other;
-    }
-}
-
-impl SubAssign for Claim {
-    fn sub_assign(&mut self, other: Claim) {
-        *self = *self - other;
-    }
-}
-
-impl std::iter::Sum for Claim {
-    fn sum<I: Iterator<Item = Claim>>(claims: I) -> Claim {
-        claims.fold(Claim::default(), Add::add)
-    }
 }
 
 impl<D: Device> Engine<D> {
@@ -157,7 +99,7 @@ impl<D: Device> Engine<D> {
 
     /// So many units of replaced values are reason enough for a checkpoint: half of what the live ones take, and of what
     /// the log does; but where little room is left, half of that, so that nobody has to wait for it.
-    pub(crate) fn much_replaced(&self) -> u64 {
+    pub(super) fn much_replaced(&self) -> u64 {
         let left = self.unclaimed(self.held() - self.quarantine.claim(), 0);
         let usual = (self.index.claim().units / 2).max(self.log.ring.bytes / UNIT / 2);
         usual.min(left.max(self.kept_for_overwrites()) / 2)
@@ -169,7 +111,7 @@ impl<D: Device> Engine<D> {
     }
 
     /// Finds room for a value.
-    pub(crate) fn place(&mut self, key: &[u8], value_bytes: usize) -> Result<Extent, AppendError> {
+    pub(super) fn place(&mut self, key: &[u8], value_bytes: usize) -> Result<Extent, AppendError> {
         let old = || {
             let whole = self.index.get(key)?.extent();
             Some(whole).filter(|whole| self.allocator.pieces(whole).len() == 1)
@@ -184,7 +126,7 @@ impl<D: Device> Engine<D> {
         place.ok_or(AppendError::NoSpace { needed: more.units, free })
     }
 
-    /// Is there room for this as well, at worst (see `claim.rs`)? Else the units that are free.
+    /// Is there room for this as well, at worst? Else the units that are free.
     fn room(&mut self, more: Claim) -> Result<(), u64> {
         let (held, waiting) = (self.held(), self.quarantine.claim());
         let free = self.unclaimed(held, more.item_bytes).min(self.allocator.free_units());
@@ -212,7 +154,7 @@ impl<D: Device> Engine<D> {
 
     /// What a checkpoint with items of that many bytes may take, in chunks of one unit, the worst that fragmentation
     /// can do, and with an owner's state that is small for the device, or twice as long as now.
-    pub(crate) fn checkpoint_units(&self, item_bytes: u64) -> u64 {
+    pub(super) fn checkpoint_units(&self, item_bytes: u64) -> u64 {
         let small = (self.superblock.data_units * UNIT / 16).min(HOST_BYTES);
         let host_bytes = small.max(2 * self.host_state.len() as u64);
         (StreamHead::BYTES as u64 + host_bytes + item_bytes).div_ceil(UNIT - ChunkHeader::BYTES as u64)

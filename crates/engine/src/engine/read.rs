@@ -3,16 +3,16 @@
 use std::ops::Bound;
 use std::sync::Arc;
 
-use crate::cache::Cache;
+use super::Engine;
 use crate::device::Device;
-use crate::engine::Engine;
 use crate::error::{Damage, ReadError, Zone};
-use crate::format::checkpoint_chunk::Slot;
+use crate::format::slot::Slot;
 use crate::format::wal_record::{DELETE, WalRecord};
 use crate::guard;
 use crate::log::Logged;
+use crate::space::value;
+use crate::state::Cache;
 use crate::types::{Entry, Found, Op, Seq};
-use crate::value;
 
 impl<D: Device> Engine<D> {
     /// From now on keeps values in up to so many bytes of memory, for [`get_cached`](Engine::get_cached); 0, as it is at
@@ -52,7 +52,7 @@ impl<D: Device> Engine<D> {
 
     /// The value of `key` in `slot`. A sector that cannot be read is damage like one that reads wrong: what others have
     /// can be written to it.
-    pub(crate) fn read_value(&self, key: &[u8], slot: &Slot) -> Result<Arc<[u8]>, ReadError> {
+    pub(super) fn read_value(&self, key: &[u8], slot: &Slot) -> Result<Arc<[u8]>, ReadError> {
         let read = |verify| value::read(&self.device, &self.superblock, slot, verify);
         let read = guard::verify_on_read(self.mechanisms, read(true), || read(false));
         let value = Some((key.into(), slot.version));
@@ -114,11 +114,6 @@ impl<D: Device> Engine<D> {
         Ok(Some(Entry { seq, tag, op }))
     }
 
-    /// The record of an entry that is not applied.
-    pub(crate) fn tentative(&self, seq: Seq) -> Option<&WalRecord> {
-        self.log.tentative.get(usize::try_from(seq.checked_sub(self.applied + 1)?).ok()?)
-    }
-
     fn read_record(&self, seq: Seq, logged: &Logged) -> Result<WalRecord, ReadError> {
         let mut bytes = vec![0; logged.bytes as usize];
         self.log.ring.read(&self.device, logged.lsn, &mut bytes)?;
@@ -145,9 +140,5 @@ impl<D: Device> Engine<D> {
     pub fn retained_from(&self) -> Seq {
         let from = self.checkpoint_seq() + 1;
         self.recent.first().map_or(from, |recent| recent.min(from))
-    }
-
-    pub(crate) fn readable(&self) -> Result<(), ReadError> {
-        if self.is_poisoned() { Err(ReadError::Poisoned) } else { Ok(()) }
     }
 }

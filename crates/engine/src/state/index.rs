@@ -3,9 +3,9 @@
 use std::collections::BTreeMap;
 use std::ops::Bound;
 
-use crate::claim::Claim;
-use crate::format::checkpoint_chunk::Slot;
-use crate::key::Key;
+use super::short_key::Key;
+use crate::format::slot::Slot;
+use crate::space::Claim;
 
 /// The index, with the room that it claims.
 #[derive(Clone, Debug, Default)]

@@ -3,9 +3,10 @@
 use std::ops::Bound;
 use std::sync::Arc;
 
+use super::Engine;
 use crate::device::Device;
-use crate::engine::Engine;
-use crate::format::checkpoint_chunk::{ChunkRef, Slot};
+use crate::format::checkpoint_chunk::ChunkRef;
+use crate::format::slot::Slot;
 use crate::types::{Extent, Seq};
 
 /// What an extent is used for.

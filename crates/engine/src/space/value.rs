@@ -1,13 +1,29 @@
-//! Reading a value through its slot, with every check that the slot allows.
+//! The records of a value: made for a slot, and read through it with every check that the slot allows.
 
 use std::sync::Arc;
 
 use crate::device::Device;
 use crate::error::{Damage, ReadError, Zone};
-use crate::format::checkpoint_chunk::Slot;
 use crate::format::data_record::{self, DataHeader};
+use crate::format::slot::Slot;
 use crate::format::superblock::Superblock;
-use crate::types::{Extent, UNIT};
+use crate::types::{Extent, Seq, UNIT};
+
+/// The records of a value that lies in these pieces, each with its place on the device, and the slot that they fit.
+pub(crate) fn records(
+    superblock: &Superblock,
+    version: Seq,
+    value: &[u8],
+    pieces: &[Extent],
+) -> (Slot, Vec<(u64, Vec<u8>)>) {
+    let mut records = Vec::new();
+    let first = data_record::lay_out(version, value, pieces, |at, header, piece| {
+        let mut bytes = Vec::new();
+        data_record::encode(&header, piece, &mut bytes);
+        records.push((superblock.data_offset + at.unit * UNIT, bytes));
+    });
+    (Slot { version, unit: pieces[0].unit, value_bytes: value.len() as u32, crc: first.crc }, records)
+}
 
 /// Reads the value of `slot`. With `verify`, the records must be the very ones that the slot was made for: sealed, with
 /// the CRC that the slot or the piece before names, of this entry, and together of this length.

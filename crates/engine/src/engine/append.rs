@@ -1,0 +1,152 @@
+//! Entries to the end of the log: appended, made durable in batches, or truncated.
+
+use std::io;
+use std::sync::Arc;
+
+use trace::{Kind, Tracer, emit};
+
+use super::Engine;
+use crate::device::Device;
+use crate::error::{AppendError, WriteError};
+use crate::format::data_record;
+use crate::format::wal_record::{DELETE, NOP, PUT, TRUNCATE, WalHeader, condition_code, record_bytes};
+use crate::guard;
+use crate::log::Batch;
+use crate::space::{Claim, Waiting};
+use crate::types::{
+    Condition, Entry, KEY_BYTES_MAX, Op, Reserve, Seq, Synced, TAG_BYTES_MAX, UNIT, VALUE_BYTES_MAX,
+};
+
+impl<D: Device> Engine<D> {
+    /// Appends an entry behind the last one. It is in memory until the next sync, and nothing is written before.
+    pub fn append(&mut self, op: Op, tag: &[u8], t: &mut Tracer) -> Result<Seq, AppendError> {
+        self.writable()?;
+        let (kind, condition) = match &op {
+            Op::Put { condition, .. } => (PUT, *condition),
+            Op::Delete { condition, .. } => (DELETE, *condition),
+            Op::Nop => (NOP, Condition::Always),
+        };
+        let key = op.key().cloned().unwrap_or_default();
+        check_sizes(&op, &key, tag)?;
+        if let Err((needed, free)) = self.log.room(record_bytes(key.len(), tag.len()), Reserve::Truncations) {
+            self.starved = true;
+            return Err(AppendError::WalFull { needed, free });
+        }
+        let seq = self.last_seq() + 1;
+        let (condition, version) = condition_code(condition);
+        let mut header = WalHeader { kind, seq, condition, version, ..WalHeader::default() };
+        if let Op::Put { value, .. } = &op {
+            let whole = self.place(&key, value.len())?;
+            let (pieces, start) = (self.allocator.pieces(&whole), self.superblock.data_offset);
+            let first = data_record::lay_out(seq, value, pieces, |at, header, piece| {
+                self.log.push_value(start + at.unit * UNIT, &header, piece)
+            });
+            (header.unit, header.value_bytes, header.value_crc) = (whole.unit, value.len() as u32, first.crc);
+            header.pieces = pieces.len() as u32;
+        }
+        let (lsn, extent, bytes) = (self.log.end.0, header.unit, u64::from(header.value_bytes));
+        let tag: Arc<[u8]> = if tag.is_empty() { Arc::default() } else { tag.into() };
+        self.tentative += Claim::of_entry(self.log.push_entry(header, key, tag.clone()));
+        self.recent.push(Entry { seq, tag, op }, self.durable);
+        emit!(t, Kind::RecordWritten { seq, lsn, extent, bytes });
+        Ok(seq)
+    }
+
+    /// Undoes the entries from `from` on, which must not be applied. The log says so in a record, because what is
+    /// durable cannot be unwritten; their seqs are given out again. Durable with the next sync,
+    /// or with a checkpoint before it: a replay that starts behind the entries does not see them.
+    ///
+    /// # Panics
+    /// If `from` is applied: a committed entry is never undone (E2).
+    pub fn truncate(&mut self, from: Seq, t: &mut Tracer) -> Result<(), WriteError> {
+        self.writable()?;
+        assert!(from > self.applied, "E2: entry {from} is applied, and cannot be truncated");
+        if from > self.last_seq() {
+            return Ok(());
+        }
+        if let Err((needed, free)) = self.log.room(record_bytes(0, 0), Reserve::Nothing) {
+            self.starved = true;
+            return Err(WriteError::WalFull { needed, free });
+        }
+        let lsn = self.log.end.0;
+        let header = WalHeader { kind: TRUNCATE, seq: from, ..WalHeader::default() };
+        let end = self.log.push(header, Arc::default(), Arc::default()).end();
+        self.log.entries.truncate((from - self.log.first) as usize);
+        for record in self.log.tentative.split_off((from - self.applied - 1) as usize) {
+            self.tentative -= Claim::of_entry(&record);
+            match self.unowned(&record).map(|slot| Waiting::new(&record.key, slot)) {
+                Some(undone) if guard::extent_quarantine(self.mechanisms) => {
+                    self.quarantine.truncated_by(end, undone)
+                }
+                Some(undone) => self.allocator.free_value(undone.extent),
+                None => {}
+            }
+        }
+        self.recent.truncate(from);
+        self.durable = self.durable.min(from - 1);
+        emit!(t, Kind::TruncationWritten { from, lsn });
+        Ok(())
+    }
+
+    /// Takes all that was appended since the last batch, as one batch; `None` if that is nothing, if another batch is
+    /// out, or if the engine does not write. Write it with [`Batch::write`], on any thread, and give it back to
+    /// [`end_sync`](Engine::end_sync).
+    pub fn begin_sync(&mut self) -> Option<Batch> {
+        self.writable().ok()?;
+        self.log.take_batch(self.mechanisms)
+    }
+
+    /// Takes back a batch with the result of writing it. An error poisons the engine.
+    ///
+    /// # Panics
+    /// If it is not the batch that is out.
+    pub fn end_sync(
+        &mut self,
+        batch: Batch,
+        result: io::Result<()>,
+        t: &mut Tracer,
+    ) -> Result<Synced, WriteError> {
+        assert_eq!(self.log.out.take(), Some(batch.number), "E1: not the batch that is out");
+        self.writable()?;
+        if let Err(error) = result {
+            return Err(self.failed(error.into(), t));
+        }
+        let durable_before = std::mem::replace(&mut self.log.durable, batch.end).0;
+        self.durable = self.log.durable_seq();
+        self.quarantine.release_durable(batch.end, &mut self.allocator);
+        if t.is_on() {
+            let (writes, bytes) = batch.size();
+            let (number, durable, micros) = (batch.number, batch.end.0, batch.micros);
+            emit!(t, Kind::DeviceSynced { batch: number, durable_before, durable, writes, bytes, micros });
+        }
+        self.log.reuse(batch);
+        Ok(self.receipt())
+    }
+
+    /// Makes everything appended so far durable.
+    pub fn sync(&mut self, t: &mut Tracer) -> Result<Synced, WriteError> {
+        self.writable()?;
+        if self.log.out.is_some() {
+            return Err(WriteError::BatchOut);
+        }
+        let Some(batch) = self.begin_sync() else { return Ok(self.receipt()) };
+        let result = batch.write(&self.device);
+        self.end_sync(batch, result, t)
+    }
+
+    fn receipt(&self) -> Synced {
+        Synced { durable_lsn: self.log.durable, durable_seq: self.durable }
+    }
+}
+
+fn check_sizes(op: &Op, key: &[u8], tag: &[u8]) -> Result<(), AppendError> {
+    match op {
+        Op::Put { .. } | Op::Delete { .. } if key.is_empty() => Err(AppendError::KeyEmpty),
+        _ if key.len() > KEY_BYTES_MAX => Err(AppendError::KeyTooLong { bytes: key.len() }),
+        _ if tag.len() > TAG_BYTES_MAX => Err(AppendError::TagTooLong { bytes: tag.len() }),
+        Op::Put { value, .. } if value.len() > VALUE_BYTES_MAX => {
+            Err(AppendError::ValueTooLong { bytes: value.len() })
+        }
+        _ => Ok(()),
+    }
+}

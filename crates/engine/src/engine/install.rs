@@ -1,0 +1,124 @@
+//! The receiving side of a state transfer.
+//!
+//! The receiver writes values and index into free space, beside the state it has. All of it takes effect with one flip
+//! of the superblock: checkpoint, promise, standing, and a new life of an empty log. A crash before leaves what was.
+
+use std::ops::Bound;
+use std::sync::Arc;
+
+use trace::{Kind, Tracer, emit};
+
+use super::Engine;
+use crate::device::Device;
+use crate::error::WriteError;
+use crate::log::next_sector;
+use crate::space::{Claim, value};
+use crate::state::{Checkpoint, Index, Install, Run};
+use crate::types::{Seq, Standing};
+
+impl<D: Device> Engine<D> {
+    /// Begins to receive a state; what was received before is dropped. The engine goes on as it is until
+    /// [`install_finish`](Engine::install_finish).
+    pub fn install_begin(&mut self, _t: &mut Tracer) -> Result<(), WriteError> {
+        self.writable()?;
+        self.install_abort();
+        self.install = Some(Install::default());
+        Ok(())
+    }
+
+    /// Receives the next key, in ascending order, with the entry that wrote it. `NoSpace`: the state does not fit
+    /// beside the one that is here; only [`give_up_all`](Engine::give_up_all) makes room, at the price of
+    /// what is here.
+    ///
+    /// An error ends the installation: a state without the item that was refused must never become this device's own,
+    /// not even if [`install_finish`](Engine::install_finish) was on its way already.
+    pub fn install_put(&mut self, key: Arc<[u8]>, version: Seq, value: Arc<[u8]>) -> Result<(), WriteError> {
+        let put = self.install_item(key, version, value);
+        if put.is_err() {
+            self.install_abort();
+        }
+        put
+    }
+
+    fn install_item(&mut self, key: Arc<[u8]>, version: Seq, value: Arc<[u8]>) -> Result<(), WriteError> {
+        self.writable()?;
+        let Some(install) = &self.install else { return Err(WriteError::NotInstalling) };
+        if !install.expects(&key, version, &value) {
+            return Err(WriteError::BadItem);
+        }
+        let Claim { units, item_bytes } = Claim::of(key.len(), value.len());
+        // As much is left as the checkpoint of it can take.
+        let reserve = self.checkpoint_units(install.index.claim().item_bytes + item_bytes);
+        let room = self.allocator.free_units() >= units + reserve;
+        let Some(whole) = room.then(|| self.allocator.alloc_value(value.len())).flatten() else {
+            return Err(WriteError::NoSpace { needed: units });
+        };
+        let (slot, records) =
+            value::records(&self.superblock, version, &value, self.allocator.pieces(&whole));
+        let Some(install) = &mut self.install else { return Err(WriteError::NotInstalling) };
+        install.push(key, slot);
+        let written =
+            records.into_iter().try_for_each(|(offset, bytes)| self.device.write_at(offset, &bytes));
+        written.map_err(|error| self.failed(error.into(), &mut Tracer::off()))
+    }
+
+    /// Replaces the state of this device by the received one, as of entry `seq`, with `host_state` of the same entry,
+    /// and promises `epoch` if that is more than what is promised. Afterwards the device is a member, all entries up
+    /// to `seq` are applied and durable, and the log is empty. `seq` may be less than what the log held before.
+    ///
+    /// No batch may be out: it could be written later, to extents that by then belong to something else.
+    pub fn install_finish(
+        &mut self,
+        seq: Seq,
+        host_state: Vec<u8>,
+        epoch: u64,
+        t: &mut Tracer,
+    ) -> Result<(), WriteError> {
+        self.writable()?;
+        if self.log.out.is_some() {
+            return Err(WriteError::BatchOut);
+        }
+        let Some(install) = self.install.take() else { return Err(WriteError::NotInstalling) };
+        if install.version_max > seq {
+            self.install = Some(install);
+            return Err(WriteError::BadItem);
+        }
+        let mut run = Run::new(seq, &install.index, host_state);
+        let written = self.write_all(&mut run, &install.index);
+        // Values and chunks were written to free space in any order; all of it is durable before the flip.
+        if let Err(error) = written.and_then(|()| self.sync_chunks()) {
+            run.free_chunks(&mut self.allocator);
+            self.install = Some(install);
+            self.install_abort();
+            return Err(self.failed(error, t));
+        }
+        let before = self.checkpoint_seq();
+        let mut next = self.superblock;
+        next.set_checkpoint(seq, run.head());
+        next.set_standing(Standing::Member);
+        next.promise = next.promise.max(epoch);
+        next.begin_log(next_sector(self.log.end), self.log.batch);
+        self.store(next).map_err(|error| self.failed(error, t))?;
+        self.start_over(Checkpoint {
+            index: install.index,
+            split: Vec::new(),
+            chunks: run.take_chunks(),
+            host_state: run.host_state,
+        });
+        emit!(t, Kind::StateInstalled { before, seq, epoch: self.promised() });
+        Ok(())
+    }
+
+    fn write_all(&mut self, run: &mut Run, index: &Index) -> Result<(), WriteError> {
+        let data_offset = self.superblock.data_offset;
+        while run.write_some(&self.device, data_offset, &mut self.allocator, index)? {}
+        Ok(())
+    }
+
+    /// Drops what was received.
+    pub fn install_abort(&mut self) {
+        if let Some(Install { index, .. }) = self.install.take() {
+            index.range(Bound::Unbounded).for_each(|(_, slot)| self.allocator.free_value(slot.extent()));
+        }
+    }
+}
