@@ -51,10 +51,7 @@ impl<D: Device> Node<D> {
             Effect::InstallFinish { seq, host_state, epoch } => {
                 let finished = self.engine.install_finish(seq, host_state, epoch.0, t);
                 if self.received(now, finished, t)? {
-                    // It synced the device: what speaks of it need not wait for the next batch, which may never come.
-                    let at = (self.engine.durable_lsn().0, self.engine.durable_seq());
-                    self.proof =
-                        guard::durable_ack(self.config.mechanisms, Some(at), at).unwrap_or(self.proof);
+                    self.log_begins_anew();
                     self.replica.step(now, Event::Installed(true), t);
                 }
             }
@@ -66,6 +63,7 @@ impl<D: Device> Node<D> {
                 ));
                 self.held.clear();
                 self.engine.give_up_damaged((owed.epoch.0, owed.seq), t).map_err(StopError::Write)?;
+                self.log_begins_anew();
             }
             Effect::GiveUpAll(owed) => {
                 self.repairs.notice(
@@ -73,10 +71,19 @@ impl<D: Device> Node<D> {
                 );
                 self.held.clear();
                 self.engine.give_up_all((owed.epoch.0, owed.seq), t).map_err(StopError::Write)?;
+                self.log_begins_anew();
             }
             Effect::Unprove => self.engine.set_standing(Standing::Joining, t).map_err(StopError::Write)?,
         }
         Ok(())
+    }
+
+    /// The log was replaced, in a step that synced the device. What is said from now on need not wait for the next batch:
+    /// there may never be one. (1) A replica gives up its state; (2) it promises, and with nothing to sync, the promise
+    /// never leaves; (3) the only candidate with a complete log never leads.
+    fn log_begins_anew(&mut self) {
+        let at = (self.engine.durable_lsn().0, self.engine.durable_seq());
+        self.proof = guard::durable_ack(self.config.mechanisms, Some(at), at).unwrap_or(self.proof);
     }
 
     /// Goes on after a step of a transfer, or gives the transfer up: a state that does not fit is no reason to stop.

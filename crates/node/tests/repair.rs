@@ -339,6 +339,27 @@ fn a_value_that_the_others_have_not_applied_yet_is_waited_for() {
     assert!(c.damaged(1, &["a"]).is_empty());
 }
 
+/// What it held back until the next sync had nothing to sync any more, and never left.
+#[test]
+fn a_replica_that_has_just_given_up_its_state_gives_its_promise() {
+    let mut c = Cluster::serving();
+    c.put(1, "a", "value of a");
+    c.compact(1);
+    c.run(20);
+    c.rot_checkpoint(3);
+    c.start(3);
+    let status = c.node(2).status(c.now);
+    let (epoch, prev, commit) = (status.promised, status.tail, status.committed);
+    c.stop(1);
+    let (from, to) = (Address::Node(NodeId(1)), Address::Node(NodeId(3)));
+    let message = Message::Prepare { epoch, prev, entries: Vec::new(), commit };
+    c.frames.push(Frame { cluster: CLUSTER, shard: 0, from, to, cause: None, message });
+    c.run(1);
+    assert_eq!(c.node(3).engine().last_seq(), 0, "the primary has spoken, and all is given up");
+    c.lead(2);
+    c.reads(2, "a", "value of a");
+}
+
 /// (1) A read meets a damaged value, and waits for that of the others; (2) the key is deleted, and nobody has the value any
 /// more; (3) the others say so. Nothing is damaged: the read is answered by what is there now.
 #[test]
