@@ -138,6 +138,15 @@ pub fn unproven_log_does_not_vote(on: Mechanisms, proven: bool) -> bool {
     !on.stops(M::UnprovenLogDoesNotVote, !proven)
 }
 
+/// `transfer-reach`: may a state that ends with entry `base` be sent to a replica that has forgotten something, if the
+/// primary's first entry after the transfer began is `reach`?
+///
+/// Without it: (1) n1 leads epoch 1 and is cut off; n2 leads epoch 2 with n3, and commits; (2) n3's disk is replaced, and
+/// n1 fills it; (3) n3 votes again, in epoch 1, and with n1 commits another entry at the same seq.
+pub fn transfer_reach(on: Mechanisms, base: Seq, reach: Seq) -> bool {
+    !on.stops(M::TransferReach, base < reach)
+}
+
 /// `apply-only-committed`: how far may a replica apply?
 ///
 /// Without it a read shows a value that a takeover then removes.
@@ -174,9 +183,10 @@ pub fn atomic_state_transfer(on: Mechanisms, last_chunk: bool) -> bool {
     !on.stops(M::AtomicStateTransfer, !last_chunk)
 }
 
-/// `epoch-marker`: does a new primary append an entry of its own?
+/// `epoch-marker`: does a new primary append an entry of its own, and serve only once that is committed?
 ///
-/// Without it, what it inherited stays uncommitted until a client writes, and reads wait for that.
+/// Without it: (1) n1 commits 3 with n2, answers, and dies before it tells n2; (2) n2 leads epoch 2, has 3, and does not
+/// know that it is committed; (3) it answers a read from what it has applied: without 3.
 pub fn epoch_marker(on: Mechanisms) -> bool {
     on.stops(M::EpochMarker, true)
 }

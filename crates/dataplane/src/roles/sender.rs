@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use trace::{Kind, Tracer, emit};
 
 use crate::core::Core;
+use crate::guard;
 use crate::host::Effect;
 use crate::types::*;
 
@@ -41,7 +42,7 @@ impl Senders {
                 self.0.insert(from, Sending { transfer, reach });
                 return core.append_own(epoch, Origin::Marker, Op::Nop, t);
             };
-            if core.log.base() < begun.reach {
+            if !guard::transfer_reach(core.config.mechanisms, core.log.base(), begun.reach) {
                 // The receiver asks again; by then there is a checkpoint that reaches far enough.
                 return;
             }

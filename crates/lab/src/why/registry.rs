@@ -422,6 +422,20 @@ pub const ENTRIES: &[Entry] = &[
         choice: Some("Treat a replaced disk as a new member, and change the membership."),
     },
     Entry {
+        mechanism: Mechanism::TransferReach,
+        faults: "a replaced disk, and a primary that is cut off",
+        guard: Some((DATAPLANE, "transfer_reach")),
+        scope: None,
+        counterexample: Some(include_str!("../../counterexamples/transfer-reach.schedule")),
+        story: None,
+        others: "The old primary is what it says, for its own epoch; the replaced replica votes only after a transfer that is whole, and makes that epoch its promise. But nobody asked whether others have promised more meanwhile: the replica did, and has forgotten it.",
+        variation: "Let n2's disk be replaced instead: then nobody who promised epoch 2 has forgotten it.",
+        published: "Chandra et al., Paxos Made Live, PODC 2007, section 5.1 (a replica that lost its disk takes no part until it has seen a whole instance begin after that)",
+        choice: Some(
+            "A round that confirms the sender's epoch with a majority without the receiver; with five replicas it leaves promises that were forgotten and still count.",
+        ),
+    },
+    Entry {
         mechanism: Mechanism::ApplyOnlyCommitted,
         faults: "a takeover after a read",
         guard: Some((DATAPLANE, "apply_only_committed")),
@@ -446,6 +460,18 @@ pub const ENTRIES: &[Entry] = &[
         choice: Some(
             "Leases answer without a round, and need bounded clock drift. Reads through the log need no rule of their own, and cost a sync.",
         ),
+    },
+    Entry {
+        mechanism: Mechanism::EpochMarker,
+        faults: "a takeover without a write",
+        guard: Some((DATAPLANE, "epoch_marker")),
+        scope: Some("reads"),
+        counterexample: Some(include_str!("../../counterexamples/epoch-marker.schedule")),
+        story: Some("seq_goes_on_after_a_failover"),
+        others: "The new primary has every committed entry. It does not know yet which ones are.",
+        variation: "Let a client write first: then its entry is the marker.",
+        published: "Ongaro, 2014, section 6.4 (the no-op entry at the beginning of a term)",
+        choice: None,
     },
     Entry {
         mechanism: Mechanism::RequestDedup,
@@ -494,18 +520,6 @@ pub const ENTRIES: &[Entry] = &[
         variation: "Let it stray to a replica that is no candidate: who listens?",
         published: "Saltzer, Reed and Clark, End-to-End Arguments, ACM TOCS 1984",
         choice: Some("A channel that is bound to one peer by a cryptographic handshake."),
-    },
-    Entry {
-        mechanism: Mechanism::EpochMarker,
-        faults: "a takeover without a write",
-        guard: Some((DATAPLANE, "epoch_marker")),
-        scope: Some("reads"),
-        counterexample: Some(include_str!("../../counterexamples/epoch-marker.schedule")),
-        story: Some("seq_goes_on_after_a_failover"),
-        others: "The new primary has every committed entry. It does not know yet which ones are.",
-        variation: "Let a client write first: then its entry is the marker.",
-        published: "Ongaro, 2014, section 6.4 (the no-op entry at the beginning of a term)",
-        choice: None,
     },
     Entry {
         mechanism: Mechanism::FailoverBackoff,
