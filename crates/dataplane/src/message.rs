@@ -237,6 +237,8 @@ pub struct NodeStatus {
     pub primary: Option<NodeId>,
     /// Where its log ends.
     pub tail: Tail,
+    /// Where its log ended before it lost entries, if it lacks some: what its promises say, and why it does not stand.
+    pub voted_tail: Tail,
     /// Up to here its log is durable.
     pub durable: Seq,
     /// Up to here its log is known to be committed.

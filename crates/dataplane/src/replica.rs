@@ -313,6 +313,7 @@ impl Replica {
             promised: self.core.promised,
             primary: if role == RoleName::Primary { Some(self.core.config.me) } else { self.core.following },
             tail: self.core.log.tail(),
+            voted_tail: self.core.voted_tail(),
             durable: self.core.durable,
             committed: self.core.commit,
             cut_off_micros,

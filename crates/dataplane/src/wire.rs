@@ -280,7 +280,7 @@ code_struct! {
         syncs, written_bytes, cache_hits, cache_misses, claimed_bytes, claimable_bytes, values_damaged, values_mended,
         values_missing
     }
-    NodeStatus { pid, role, serving, proof, promised, primary, tail, durable, committed, cut_off_micros, sync_micros }
+    NodeStatus { pid, role, serving, proof, promised, primary, tail, voted_tail, durable, committed, cut_off_micros, sync_micros }
 }
 
 code_enum! {

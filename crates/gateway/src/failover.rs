@@ -22,6 +22,8 @@ use trace::{Kind, Tracer, emit};
 use crate::api::{Config, Failover};
 use crate::guard;
 
+/// So many times the usual wait for answers passes before a node is called that no majority can support.
+const UNSUPPORTED_ROUNDS: Micros = 8;
 /// How long to wait for the logs of more than the first nodes, in microseconds.
 const ASK_AROUND: Micros = 60_000;
 /// A takeover takes no more in a row: two syncs of a promise, one that is under way, one of the marker, and the ways.
@@ -348,7 +350,8 @@ impl Search {
             .iter()
             .filter(|(_, heard)| heard.asked_at >= since)
             .filter_map(|(node, heard)| Some((*node, heard.status.as_ref()?)))
-            .filter(|(_, status)| status.proof == Proof::Proven)
+            // One that lacks entries which it had does not stand.
+            .filter(|(_, status)| status.proof == Proof::Proven && status.voted_tail == status.tail)
             .collect();
         let enough = fresh.len() == nodes || (self.lost.is_some() && fresh.len() >= majority(nodes));
         if now < since || fresh.is_empty() || (!enough && now < since + self.ask_around()) {
@@ -357,7 +360,7 @@ impl Search {
         // Only every other attempt avoids the lost primary, and none for somebody whom no majority can support.
         let lost = self.lost.as_ref().map(|(node, _)| *node).filter(|_| self.attempt.is_multiple_of(2));
         let opposes = |heard: &Heard, tail| {
-            heard.status.as_ref().is_some_and(|other| other.proof != Proof::Proven || other.tail > tail)
+            heard.status.as_ref().is_some_and(|other| other.proof != Proof::Proven || other.voted_tail > tail)
         };
         let supported =
             |tail| self.heard.values().filter(|heard| !opposes(heard, tail)).count() >= majority(nodes);
@@ -367,7 +370,12 @@ impl Search {
             let preference = std::cmp::Reverse(preference(*node));
             (supported(status.tail), Some(*node) != lost, status.tail, preference)
         });
-        best.map(|(node, _)| *node)
+        // Whom no majority can support only stands in the way of somebody slow whom one would: it is called if nobody better
+        // comes to answer. What is known of the others may be old.
+        let patient = |(_, status): &&(NodeId, &NodeStatus)| {
+            supported(status.tail) || now >= since + UNSUPPORTED_ROUNDS * self.ask_around()
+        };
+        best.filter(patient).map(|(node, _)| *node)
     }
 
     pub fn next_deadline(&self) -> Micros {

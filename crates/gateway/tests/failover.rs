@@ -78,6 +78,30 @@ fn whose_log_is_unproven_is_not_called() {
     assert_eq!(called(&tick(&mut g, 60_000)), [(0, 3, 1)]);
 }
 
+/// n1 has lost entries and says where its log ended; n3 has all of them, and a slow disk. n2 answers first: it cannot lead,
+/// and a candidacy of its own would depose n3 whenever that has come to lead.
+#[test]
+fn whom_no_majority_can_support_is_not_called_while_somebody_slow_may_be() {
+    let full = backup(1, 9);
+    let lost = || {
+        let mut g = gateway();
+        says(&mut g, 1_000, 0, 3, full.clone());
+        serves(&mut g, 1, 1);
+        let now = 1_000 + Timing::default().silence;
+        tick(&mut g, now);
+        assert_eq!(leader(&g), None);
+        says(&mut g, now, now, 1, NodeStatus { voted_tail: full.tail, ..backup(1, 0) });
+        assert_eq!(called(&says(&mut g, now, now, 2, backup(1, 5))), []);
+        assert_eq!(called(&tick(&mut g, now + 200_000)), [], "n1 and n3 would not support n2");
+        (g, now)
+    };
+    let (mut g, now) = lost();
+    assert_eq!(called(&says(&mut g, now + 210_000, now, 3, full.clone())), [(0, 3, 1)]);
+    // If n3 does not come to answer, what is known of it may be old.
+    let (mut g, now) = lost();
+    assert_eq!(called(&tick(&mut g, now + 2_000_000)), [(0, 2, 1)]);
+}
+
 #[test]
 fn the_primaries_of_many_shards_spread_over_the_nodes() {
     let mut g = gateway_of(7);

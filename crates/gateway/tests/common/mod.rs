@@ -64,6 +64,7 @@ pub fn backup(promised: u64, seq: u64) -> NodeStatus {
         promised: Epoch(promised),
         primary: None,
         tail: Tail { epoch: Epoch(1), seq },
+        voted_tail: Tail { epoch: Epoch(1), seq },
         durable: seq,
         committed: 0,
         cut_off_micros: 0,

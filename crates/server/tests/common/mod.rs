@@ -315,6 +315,7 @@ fn scripted_status(epoch: u64) -> NodeStatus {
         promised: Epoch(epoch),
         primary: None,
         tail: Tail { epoch: Epoch(epoch), seq: epoch },
+        voted_tail: Tail { epoch: Epoch(epoch), seq: epoch },
         durable: epoch,
         committed: epoch,
         cut_off_micros: 0,
