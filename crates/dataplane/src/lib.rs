@@ -13,18 +13,22 @@
 //! | `types`, `message` | the vocabulary |
 //! | `wire` | messages as bytes |
 //! | `guard` | every mechanism as one function that can be switched off |
-//! | `log` | the shape of the log: which epoch wrote which entries |
+//! | `host` | what a replica is told and hears, and what it wants done |
+//! | `log_shape` | which epoch wrote which entries |
 //! | `durable` | what may leave only after a sync |
 //! | `patience` | how long to wait: as measured |
 //! | `sessions` | each request takes effect once |
-//! | `replica` | the state, and who handles which message |
-//! | `takeover` | candidate: epoch, promises, most complete log |
-//! | `primary` | ordering, replication, commit |
-//! | `reads` | confirming that the primary still is one |
-//! | `backup` | matching, truncating, acknowledging |
+//! | `core` | what all roles share: log, commit point, promise |
 //! | `owed` | a log that lost entries, and still votes |
 //! | `repair` | whose bytes will do for a damaged value |
-//! | `transfer` | a state for a replica that cannot catch up from the log |
+//! | `roles/backup` | matching, truncating, acknowledging |
+//! | `roles/candidate` | epoch, promises, most complete log |
+//! | `roles/primary` | ordering, replication, commit |
+//! | `roles/reads` | confirming that the primary still is one |
+//! | `roles/sender`, `roles/receiver` | a state for a replica that cannot catch up from the log |
+//! | `replica` | the door: which role hears which event |
+//! | `transitions` | how a replica changes its role |
+//! | `invariants` | what must hold after every event |
 //!
 //! # Invariants
 //!
