@@ -10,6 +10,7 @@ mod append;
 mod apply;
 mod checkpoint;
 mod install;
+mod invariants;
 mod mend;
 mod open;
 pub(crate) mod owners;

@@ -49,6 +49,7 @@ impl<D: Device> Engine<D> {
         self.tentative += Claim::of_entry(self.log.push_entry(header, key, tag.clone()));
         self.recent.push(Entry { seq, tag, op }, self.durable);
         emit!(t, Kind::RecordWritten { seq, lsn, extent, bytes });
+        self.check();
         Ok(seq)
     }
 
@@ -85,6 +86,7 @@ impl<D: Device> Engine<D> {
         self.recent.truncate(from);
         self.durable = self.durable.min(from - 1);
         emit!(t, Kind::TruncationWritten { from, lsn });
+        self.check();
         Ok(())
     }
 
@@ -120,6 +122,7 @@ impl<D: Device> Engine<D> {
             emit!(t, Kind::DeviceSynced { batch: number, durable_before, durable, writes, bytes, micros });
         }
         self.log.reuse(batch);
+        self.check();
         Ok(self.receipt())
     }
 

@@ -57,6 +57,7 @@ impl<D: Device> Engine<D> {
             Some(retired) => self.allocator.free_value(retired.extent),
             None => {}
         }
+        self.check();
         Ok(outcome)
     }
 

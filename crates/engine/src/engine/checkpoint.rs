@@ -56,7 +56,10 @@ impl<D: Device> Engine<D> {
                 self.run = Some(run);
                 Ok(CheckpointProgress::Working)
             }
-            Ok(true) => Ok(CheckpointProgress::Done { seq: run.seq }),
+            Ok(true) => {
+                self.check();
+                Ok(CheckpointProgress::Done { seq: run.seq })
+            }
             Err(error) => {
                 run.free_chunks(&mut self.allocator);
                 self.starved = false;

@@ -81,5 +81,6 @@ impl<D: Device> Engine<D> {
         (self.run, self.install, self.starved) = (None, None, false);
         let Checkpoint { index, host_state, chunks, .. } = checkpoint;
         (self.index, self.host_state, self.chunks) = (index, host_state, chunks);
+        self.check();
     }
 }
