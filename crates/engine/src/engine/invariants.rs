@@ -25,15 +25,10 @@ impl<D: Device> Engine<D> {
         assert!(log.end.0 - log.start.0 <= log.ring.bytes, "E2: the log is longer than its ring");
         assert!(log.batch_lsn <= log.end, "E2: a batch begins behind the log");
         assert!(log.first <= self.applied + 1, "E2: an entry is neither applied nor in the log");
-        assert_eq!(
-            log.tentative.len() as u64,
-            last - self.applied,
-            "E2: an entry that is not applied has no record"
-        );
+        let records = log.tentative.len() as u64;
+        assert_eq!(records, last - self.applied, "E2: an entry that is not applied has no record");
         assert!(self.checkpoint_seq() <= self.applied, "E2: a checkpoint of what is not applied");
-        assert!(
-            self.allocator.free_units() + self.quarantine.units() <= self.superblock.data_units,
-            "E3: more is free than there is"
-        );
+        let unused = self.allocator.free_units() + self.quarantine.units();
+        assert!(unused <= self.superblock.data_units, "E3: more is free than there is");
     }
 }
