@@ -40,7 +40,7 @@
 //! | `state/` | keys and where their values are (`index`, `short_key`), a `cache` of values, a `checkpoint` written and read (`load`), the superblock `slots` |
 //! | `prepare` | formatting |
 //! | `engine` | all parts of one open device; its promise and standing |
-//! | `engine/` | its operations: `open`; `admit`, `append`, `apply`; `read`; `checkpoint`; `transfer`, `install`, `start_over`; `mend`; and for people, `report` and `owners` |
+//! | `engine/` | its operations: `open`; `admit`, `append`, `apply`; `read`; `checkpoint`; `transfer`, `install`, `start_over`; `mend`; `invariants`, checked after each; and for people, `report` and `owners` |
 //!
 //! Left out: compression, encryption, and growing a device. A production engine would also keep the index on the device;
 //! here it is in memory, at about 200 bytes for a key of 100.

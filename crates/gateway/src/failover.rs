@@ -6,7 +6,7 @@
 //! | state | leaves it when |
 //! |---|---|
 //! | known | the primary is unreachable, silent, cut off from its majority, stuck, or says it is none |
-//! | asking around | a majority, or whoever answered in [`ASK_AROUND`], told how complete their logs are |
+//! | asking around | a majority, or whoever answered in [`ASK_AROUND`], told how complete their logs are; longer if no majority would support any of those |
 //! | called | the called node serves; or gives up, is unreachable, or patience ends: back off, ask around again |
 //!
 //! Every answer to a probe is heard in every state: if some node serves in an epoch at least as great as any heard of,

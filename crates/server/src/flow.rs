@@ -3,7 +3,7 @@
 //! | what | bound |
 //! |---|---|
 //! | values longer than [`SHORT_BYTES`], from asking a node to the last byte in the client's socket | [`LONG_BYTES_MAX`] |
-//! | values longer than that on their way in, from the client to the answer | [`PUT_BYTES_MAX`] |
+//! | values longer than that on their way in, from when they are whole to the answer | [`PUT_BYTES_MAX`] |
 //! | replies that pipelines are ahead of their clients, beyond a short one for each connection | [`AHEAD_BYTES_MAX`] |
 //!
 //! Nobody knows how long a value is before it is read. So every read asks for a short one, and is told the length of a
@@ -109,12 +109,18 @@ impl Budget {
         self.puts.clone().try_acquire_many_owned(units(bytes)).ok()
     }
 
-    /// Room for a value on its way in; `None` if none came about.
-    pub async fn put(&self, bytes: usize) -> Option<Held> {
+    /// Room for a value that has come whole; `None` if none came about. Until then it counts as a request that has not, and
+    /// goes as those do: else as many values could wait here as there are connections.
+    pub async fn put(&self, bytes: usize, share: &Share) -> Option<Held> {
+        share.hold(bytes);
         self.waiting.fetch_add(1, Relaxed);
-        let room = timeout(ROOM_PATIENCE, self.puts.clone().acquire_many_owned(units(bytes))).await;
+        let room = tokio::select! {
+            room = timeout(ROOM_PATIENCE, self.puts.clone().acquire_many_owned(units(bytes))) => room.ok(),
+            () = share.make_room() => None,
+        };
         self.waiting.fetch_sub(1, Relaxed);
-        room.ok()?.ok()
+        share.hold(0);
+        room?.ok()
     }
 
     /// Room for a reply of so many bytes, if it is there at once.

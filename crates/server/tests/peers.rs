@@ -4,44 +4,19 @@
 mod common;
 
 use std::io::Write;
-use std::net::{Shutdown, SocketAddr, TcpStream};
+use std::net::Shutdown;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use common::*;
-use dataplane::{Frame, Message, NodeId, ReadResult, WriteResult};
-
-/// Three nodes, of which the first leads, and all do the same; their gateway's doors.
-fn cluster(
-    script: impl Fn(Frame, &mut TcpStream) -> bool + Clone + Send + 'static,
-) -> (Vec<Scripted>, Host, SocketAddr, SocketAddr) {
-    let nodes: Vec<_> = (1..=3).map(|node| Scripted::start(NodeId(node), script.clone())).collect();
-    nodes[0].epoch.store(1, Ordering::Relaxed);
-    let (gateway, redis, http) = gateway_of(&nodes);
-    (nodes, gateway, redis, http)
-}
-
-/// What a node says to a frame that asks for something.
-fn reply(to: &Frame) -> Option<Frame> {
-    Some(match &to.message {
-        Message::Read { id, .. } => {
-            answer(to, Message::ReadAnswer { id: *id, result: ReadResult::Value(7, (*b"value").into()) })
-        }
-        Message::OpenSession => answer(to, Message::SessionOpened { session: 5 }),
-        Message::Write { request, .. } => {
-            let result = WriteResult::Done(dataplane::Outcome::Written(9));
-            answer(to, Message::Answer { request: *request, result })
-        }
-        _ => return None,
-    })
-}
+use dataplane::{Message, ReadResult};
 
 #[test]
 fn an_answer_cut_at_any_byte_is_no_answer_and_is_asked_for_again() {
     let asked = Arc::<AtomicUsize>::default();
     let counted = asked.clone();
-    let (nodes, gateway, redis, _) = cluster(move |frame, stream| {
-        let Some(reply) = reply(&frame).map(|reply| bytes(&reply)) else { return true };
+    let (nodes, gateway, redis, _) = scripted(move |frame, stream| {
+        let Some(reply) = reply_to(&frame).map(|reply| bytes(&reply)) else { return true };
         // Every other time less than all of it.
         let n = counted.fetch_add(1, Ordering::Relaxed);
         let cut = if n.is_multiple_of(2) { n / 2 % reply.len() } else { reply.len() };
@@ -63,8 +38,8 @@ fn an_answer_cut_at_any_byte_is_no_answer_and_is_asked_for_again() {
 fn a_node_that_ends_its_direction_is_dialled_again() {
     let ended = Arc::<AtomicUsize>::default();
     let times = ended.clone();
-    let (_nodes, gateway, redis, _) = cluster(move |frame, stream| {
-        let Some(reply) = reply(&frame) else { return true };
+    let (_nodes, gateway, redis, _) = scripted(move |frame, stream| {
+        let Some(reply) = reply_to(&frame) else { return true };
         if times.fetch_add(1, Ordering::Relaxed) < 3 {
             stream.shutdown(Shutdown::Write).unwrap();
             return true;
@@ -79,11 +54,11 @@ fn a_node_that_ends_its_direction_is_dialled_again() {
 
 #[test]
 fn of_a_node_that_takes_a_write_and_never_answers_the_outcome_is_unknown() {
-    let (_nodes, gateway, redis, http_door) = cluster(|frame, stream| {
+    let (_nodes, gateway, redis, http_door) = scripted(|frame, stream| {
         if matches!(frame.message, Message::Write { .. }) {
             return true;
         }
-        reply(&frame).is_none_or(|reply| stream.write_all(&bytes(&reply)).is_ok())
+        reply_to(&frame).is_none_or(|reply| stream.write_all(&bytes(&reply)).is_ok())
     });
     let mut client = Client::connect(redis);
     assert_eq!(client.call(&["GET", "k"]), "value");
@@ -97,8 +72,8 @@ fn of_a_node_that_takes_a_write_and_never_answers_the_outcome_is_unknown() {
 #[test]
 #[cfg(target_os = "linux")]
 fn answers_that_nobody_asked_for_cost_nothing_but_their_reading() {
-    let (_nodes, gateway, redis, _) = cluster(|frame, stream| {
-        let Some(reply) = reply(&frame) else { return true };
+    let (_nodes, gateway, redis, _) = scripted(|frame, stream| {
+        let Some(reply) = reply_to(&frame) else { return true };
         let mut flood = Vec::new();
         for id in 0..20_000 {
             let result = ReadResult::Value(7, vec![1; 200].into());
@@ -120,8 +95,8 @@ fn answers_that_nobody_asked_for_cost_nothing_but_their_reading() {
 fn a_frame_that_cannot_be_read_ends_the_connection_and_nothing_else() {
     let spoilt = Arc::<AtomicUsize>::default();
     let times = spoilt.clone();
-    let (nodes, gateway, redis, _) = cluster(move |frame, stream| {
-        let Some(reply) = reply(&frame) else { return true };
+    let (nodes, gateway, redis, _) = scripted(move |frame, stream| {
+        let Some(reply) = reply_to(&frame) else { return true };
         let mut bytes = bytes(&reply);
         let n = times.fetch_add(1, Ordering::Relaxed);
         if n.is_multiple_of(2) {

@@ -235,7 +235,7 @@ impl App {
         let share = self.partial.share();
         match flow::collect(request.into_body(), &share, VALUE_BYTES_MAX).await {
             Ok(value) if value.len() <= flow::SHORT_BYTES as usize => Ok((value.into(), None)),
-            Ok(value) => match self.budget.put(value.len()).await {
+            Ok(value) => match self.budget.put(value.len(), &share).await {
                 Some(room) => Ok((value.into(), Some(room))),
                 None => {
                     Err(plain(Some(Reply::Unavailable("other values take all the room there is".into()))))

@@ -222,6 +222,8 @@ struct Connection {
     reads_all: bool,
     /// A `MULTI` was refused, and what belongs to it is still coming.
     aborted: bool,
+    /// Of the memory for requests that have not come whole.
+    share: Share,
     out: BytesMut,
     closing: bool,
     /// It is told why, and may still be sending.
@@ -254,8 +256,10 @@ impl Connection {
             clients.infos.insert(clients.next_id, info);
             clients.next_id
         };
+        let share = core.borrow().partial.share();
         Connection {
             core,
+            share,
             id,
             last,
             version: 2,
@@ -274,7 +278,6 @@ impl Connection {
         stream.set_nodelay(true)?;
         let leave = self.core.borrow().resp_clients.infos[&self.id].leave.clone();
         let mut reader = Reader::default();
-        let share: Share = self.core.borrow().partial.share();
         let mut stopped = std::pin::pin!(stopped(&mut stop));
         loop {
             self.core.borrow_mut().resp_clients.busy += 1;
@@ -285,7 +288,7 @@ impl Connection {
                 stream.shutdown().await?;
                 return if self.lingering { linger(stream).await } else { Ok(()) };
             }
-            share.hold(reader.held());
+            self.share.hold(reader.held());
             let begun = reader.held() > 0;
             tokio::select! {
                 biased;
@@ -294,7 +297,7 @@ impl Connection {
                 () = leave.notified() => return Ok(()),
                 // What was taken has been answered; nothing more is taken.
                 () = stopped.as_mut() => return stream.shutdown().await,
-                () = share.make_room() => {
+                () = self.share.make_room() => {
                     let why = "UNAVAILABLE it had no effect: the rest of the request did not come, and others need its room";
                     Value::Error(why.into()).encode(self.version, &mut self.out);
                     self.write(&mut stream).await?;
@@ -433,7 +436,7 @@ impl Connection {
                 return Ok(Ok(Some(held)));
             }
             self.finish(stream).await?;
-            return Ok(budget.put(taken).await.map(Some).ok_or(NoRoom));
+            return Ok(budget.put(taken, &self.share).await.map(Some).ok_or(NoRoom));
         }
         let given = command.reply_bytes();
         if given > short || !self.pending.is_empty() {

@@ -13,7 +13,8 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use dataplane::{
-    Address, Epoch, Frame, GatewayId, Message, NodeId, NodeStatus, Proof, RoleName, ShardId, Tail, wire,
+    Address, Epoch, Frame, GatewayId, Message, NodeId, NodeStatus, Outcome, Proof, ReadResult, RoleName,
+    ShardId, Tail, WriteResult, wire,
 };
 use engine::Standing;
 use server::child::Cut;
@@ -333,6 +334,31 @@ pub fn gateway_of(nodes: &[Scripted]) -> (Host, SocketAddr, SocketAddr) {
     let addresses = nodes.iter().map(|node| (node.node, node.address)).collect();
     let (redis, http) = (free_address(), free_address());
     (start_gateway(&addresses, redis, http), redis, http)
+}
+
+/// Three nodes, of which the first leads, and all do the same; their gateway's doors.
+pub fn scripted(
+    script: impl Fn(Frame, &mut TcpStream) -> bool + Clone + Send + 'static,
+) -> (Vec<Scripted>, Host, SocketAddr, SocketAddr) {
+    let nodes: Vec<_> = (1..=3).map(|node| Scripted::start(NodeId(node), script.clone())).collect();
+    nodes[0].epoch.store(1, Ordering::Relaxed);
+    let (gateway, redis, http) = gateway_of(&nodes);
+    (nodes, gateway, redis, http)
+}
+
+/// What a node says to a frame that asks for something.
+pub fn reply_to(to: &Frame) -> Option<Frame> {
+    Some(match &to.message {
+        Message::Read { id, .. } => {
+            answer(to, Message::ReadAnswer { id: *id, result: ReadResult::Value(7, (*b"value").into()) })
+        }
+        Message::OpenSession => answer(to, Message::SessionOpened { session: 5 }),
+        Message::Write { request, .. } => {
+            let result = WriteResult::Done(Outcome::Written(9));
+            answer(to, Message::Answer { request: *request, result })
+        }
+        _ => return None,
+    })
 }
 
 /// What that gateway says to a node first.
