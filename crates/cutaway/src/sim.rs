@@ -85,11 +85,8 @@ impl Sim {
         let without = self.without.iter().map(named).collect::<Result<Vec<_>, _>>()?;
         let (nodes, shards, coverage) = (self.nodes, self.shards, self.coverage);
         let options = Options { nodes, shards, without, coverage, ..Options::default() };
-        let bar = ProgressBar::new(if self.seed.is_some() {
-            1
-        } else {
-            self.seeds.0.end.saturating_sub(self.seeds.0.start)
-        });
+        let Seeds(seeds) = self.seeds.clone();
+        let bar = ProgressBar::new(self.seed.map_or(seeds.end - seeds.start, |_| 1));
         let style =
             ProgressStyle::with_template("{bar:30} {human_pos}/{human_len} {per_sec}, {eta} left {msg}");
         bar.set_style(style.expect("a template of this file"));
@@ -97,7 +94,7 @@ impl Sim {
         let started = Instant::now();
         let summary = match self.seed {
             Some(seed) => sim::run_one(seed, &options),
-            None => sim::run_many(self.seeds.0.clone(), &options, |progress| {
+            None => sim::run_many(seeds, &options, |progress| {
                 bar.set_position(progress.seeds);
                 bar.set_message(format!("{} faults", progress.faults.values().sum::<u64>()));
             }),

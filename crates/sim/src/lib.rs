@@ -14,6 +14,7 @@
 //! | `disk`, `network`, `clock` | the things that fail |
 //! | `clients`, `history` | who asks, and what they were told |
 //! | `world` | the event loop: who acts when |
+//! | `gateways` | gateways as processes |
 //! | `process` | nodes: work, sync, death, restart |
 //! | `inject` | carrying out faults, within the fault model |
 //! | `healing` | the end: all faults end, and all must be well in bounded time |
@@ -28,6 +29,7 @@ mod clients;
 mod clock;
 pub mod coverage;
 pub mod disk;
+mod gateways;
 mod healing;
 pub mod history;
 mod inject;
