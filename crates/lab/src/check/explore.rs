@@ -76,8 +76,14 @@ pub fn explore(scope: &Scope, states_max: u64, threads: usize, mut report: impl 
         progress.depth += 1;
         let mut next = Vec::new();
         let mut pools = Pools::default();
-        for block in frontier.chunks(BLOCK) {
-            for step in expand(scope, block, &visited, threads) {
+        let mut frontier_left = frontier.into_iter();
+        loop {
+            // What was expanded is dropped before the next: half of the memory is the frontier's.
+            let block: Vec<World> = frontier_left.by_ref().take(BLOCK).collect();
+            if block.is_empty() {
+                break;
+            }
+            for step in expand(scope, &block, &visited, threads) {
                 if visited.contains_key(&step.id) {
                     continue;
                 }

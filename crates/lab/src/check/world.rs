@@ -56,21 +56,28 @@ pub struct World {
     left: Budget,
     limits: Limits,
     now: u64,
+    pub(super) goal: Goal,
+    pub(super) history: Shared<History>,
+    listener: Listener,
+}
+
+/// What the clients did and saw, and what can be concluded from it. Most actions leave it alone.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+pub(super) struct History {
     session: Seq,
+    /// How often each write was sent.
     sent: Vec<u8>,
     /// What clients were told of their writes.
-    pub(super) answered: BTreeMap<RequestId, Outcome>,
+    pub answered: BTreeMap<RequestId, Outcome>,
     /// What was ever committed by anybody, and must stay so (D1, D4).
-    pub(super) committed: Vec<(Epoch, Origin)>,
+    pub committed: Vec<(Epoch, Origin)>,
     /// Entries that a client was told of, by an answer or by what it read; and which of the two.
-    pub(super) shown: Vec<(Seq, (Epoch, Origin), Shown)>,
-    pub(super) goal: Goal,
+    pub shown: Vec<(Seq, (Epoch, Origin), Shown)>,
     /// Who ever was primary of an epoch (D2).
-    pub(super) leaders: BTreeMap<Epoch, NodeId>,
+    pub leaders: BTreeMap<Epoch, NodeId>,
     /// Reads in flight: their ids, and the last entry that was committed, or acknowledged to a client, when they were asked.
     reading: Vec<(u64, Seq)>,
-    pub(super) broken: Option<String>,
-    listener: Listener,
+    pub broken: Option<String>,
 }
 
 /// How a client came to know of an entry.
@@ -126,6 +133,7 @@ struct Budget {
 pub(super) struct Pools {
     seats: Pool<Seat>,
     letters: Pool<Letter>,
+    histories: Pool<History>,
 }
 
 impl World {
@@ -147,15 +155,8 @@ impl World {
             left,
             limits: Limits { entries_per_frame: scope.entries_per_frame, pieces: scope.pieces },
             now: 0,
-            session: 0,
-            sent: vec![0; scope.writes as usize],
-            answered: BTreeMap::new(),
-            committed: Vec::new(),
-            shown: Vec::new(),
             goal: scope.goal,
-            leaders: BTreeMap::new(),
-            reading: Vec::new(),
-            broken: None,
+            history: Shared::new(History { sent: vec![0; scope.writes as usize], ..History::default() }),
             listener: Listener::default(),
         };
         if scope.established {
@@ -175,7 +176,7 @@ impl World {
         self.event(1, Event::Tick);
         self.calm();
         self.now = 0;
-        assert!(self.session > 0, "the session is open");
+        assert!(self.history.session > 0, "the session is open");
     }
 
     fn calm(&mut self) {
@@ -192,7 +193,7 @@ impl World {
     /// Everything that can happen next, in a fixed order.
     pub fn actions(&self, scope: &Scope) -> Vec<Action> {
         let mut actions = Vec::new();
-        if self.broken.is_some() {
+        if self.history.broken.is_some() {
             return actions;
         }
         if self.network.len() > scope.messages_max {
@@ -221,10 +222,11 @@ impl World {
                 }
             }
             if seat.replica.status(0).serving {
-                for write in 0..self.sent.len() as u8 {
+                for write in 0..self.history.sent.len() as u8 {
                     // Writes are alike: the first sending goes in their order.
-                    let in_turn = write == 0 || self.sent[write as usize - 1] > 0;
-                    if self.session > 0 && in_turn && self.sent[write as usize] < scope.sends {
+                    let in_turn = write == 0 || self.history.sent[write as usize - 1] > 0;
+                    let sent = self.history.sent[write as usize];
+                    if self.history.session > 0 && in_turn && sent < scope.sends {
                         actions.push(Action::Send(write, node));
                     }
                 }
@@ -264,8 +266,8 @@ impl World {
                 next.stand_and_crash(node, above, keep);
             }
             Action::Send(write, node) => {
-                next.sent[write as usize] += 1;
-                let request = RequestId { session: next.session, number: u64::from(write) + 1 };
+                next.history.change().sent[write as usize] += 1;
+                let request = RequestId { session: next.history.session, number: u64::from(write) + 1 };
                 let key: Arc<[u8]> = Arc::from(&b"k"[..]);
                 let value = Arc::from((write + 1).to_string().as_bytes());
                 let op = Op::Put { key, value, condition: Condition::Always };
@@ -317,7 +319,7 @@ impl World {
 
     /// What is broken in this state, in a client's words and with the invariant's number.
     pub fn broken(&self) -> Option<&str> {
-        self.broken.as_deref()
+        self.history.broken.as_deref()
     }
 
     /// From now on the replicas' events go there.
@@ -332,16 +334,16 @@ impl World {
 
     /// What clients were told of their writes.
     pub(crate) fn answered(&self) -> &BTreeMap<RequestId, Outcome> {
-        &self.answered
+        &self.history.answered
     }
 
     /// Is a read unanswered?
     pub(crate) fn reads_waiting(&self) -> bool {
-        !self.reading.is_empty()
+        !self.history.reading.is_empty()
     }
 
     pub(crate) fn session(&self) -> Seq {
-        self.session
+        self.history.session
     }
 
     pub(crate) fn unsynced(&self, node: u32) -> usize {
@@ -367,8 +369,9 @@ impl World {
     }
 
     pub(crate) fn asked(&mut self, id: u64) {
-        let acknowledged = self.answered.values().map(version).max().unwrap_or(0);
-        self.reading.push((id, acknowledged.max(self.committed.len() as Seq)));
+        let acknowledged = self.history.answered.values().map(version).max().unwrap_or(0);
+        let known = acknowledged.max(self.history.committed.len() as Seq);
+        self.history.change().reading.push((id, known));
     }
 
     pub(crate) fn crash(&mut self, node: u32, keep: usize) {
@@ -479,9 +482,9 @@ impl World {
     fn said(&mut self, from: NodeId, to: Address, message: Message) {
         match (to, message) {
             (Address::Node(to), message) => self.network.push(Shared::new((from, to, message))),
-            (_, Message::SessionOpened { session }) => self.session = session,
+            (_, Message::SessionOpened { session }) => self.history.change().session = session,
             (_, Message::Answer { request, result: WriteResult::Done(outcome) }) => {
-                let before = self.answered.insert(request, outcome);
+                let before = self.history.change().answered.insert(request, outcome);
                 self.show(from, version(&outcome), Shown::Acknowledged);
                 if before.is_some_and(|before| before != outcome) {
                     self.break_promise(
@@ -493,7 +496,8 @@ impl World {
             (_, Message::ReadAnswer { id, .. }) => {
                 let applied = self.seats[from.0 as usize - 1].replica.observe().3;
                 self.show(from, applied, Shown::Read);
-                let asked = self.reading.extract_if(.., |(asked, _)| *asked == id).next();
+                let reading = &mut self.history.change().reading;
+                let asked = reading.extract_if(.., |(asked, _)| *asked == id).next();
                 if let Some((_, known)) = asked.filter(|(_, known)| applied < *known) {
                     let what =
                         format!("a read got an old value: entry {known} was committed before it was asked");
@@ -501,7 +505,7 @@ impl World {
                 }
             }
             (_, Message::Refused { what: Refusable::Read(id), .. }) => {
-                self.reading.retain(|(asked, _)| *asked != id)
+                self.history.change().reading.retain(|(asked, _)| *asked != id)
             }
             _ => {}
         }
@@ -513,8 +517,8 @@ impl World {
         if (disk.base + 1..=disk.last()).contains(&seq) {
             let entry = &disk.log[disk.at(seq)];
             let new = (seq, (entry.epoch, entry.origin), how);
-            if !self.shown.contains(&new) {
-                self.shown.push(new);
+            if !self.history.shown.contains(&new) {
+                self.history.change().shown.push(new);
             }
         }
     }
@@ -528,10 +532,13 @@ impl World {
     pub(super) fn intern(&mut self, pool: &mut Pools) {
         self.seats.iter_mut().for_each(|seat| pool.seats.intern(seat));
         self.network.iter_mut().for_each(|letter| pool.letters.intern(letter));
+        pool.histories.intern(&mut self.history);
+        // Tens of millions of states wait in memory: none keeps room for more messages.
+        self.network.shrink_to_fit();
     }
 
     pub(super) fn break_promise(&mut self, id: &str, what: String) {
-        self.broken.get_or_insert(format!("{id}: {what}"));
+        self.history.change().broken.get_or_insert(format!("{id}: {what}"));
     }
 }
 
