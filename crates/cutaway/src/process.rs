@@ -289,7 +289,7 @@ impl Format {
             let device = FileDevice::open(&self.image).map_err(in_use)?;
             let layout = engine::Layout::default();
             let formatted = if self.overwrite {
-                engine::reformat(&device, &identity, standing, layout)
+                engine::reformat(&device, &identity, standing, layout, trace::Mechanisms::all())
             } else {
                 engine::format(&device, &identity, standing, layout)
             };

@@ -136,7 +136,11 @@ fn row(mechanism: Mechanism, verdict: &Verdict, started: Instant) -> serde_json:
         }),
         other => json!({
             "id": id, "class": class, "faults": faults,
-            "verdict": if matches!(other, Verdict::Liveness(_)) { "liveness" } else { "none_within_bound" },
+            "verdict": match other {
+                Verdict::Seed(_) => "seed",
+                Verdict::Liveness(_) => "liveness",
+                _ => "none_within_bound",
+            },
             "steps": null, "promise": mechanism.promise(), "checker": null, "broken": why::why_none(mechanism, other),
             "held_with_mechanism_on": true, "minimal_checked": false, "found": null, "millis": millis,
         }),

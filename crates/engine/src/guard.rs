@@ -8,8 +8,8 @@ use std::io;
 
 use trace::Mechanism::{
     AbSuperblock, AckAfterSync, AtomicCheckpoint, CorruptionIsNotATornTail, DataChecksumInLog,
-    ExtentQuarantine, NeverOverwriteLive, NoSilentFormat, PoisonOnIoError, RecordCrc, StaleLogRejection,
-    SyncOnRecovery, VerifyOnRead,
+    EraseBeforeFormat, ExtentQuarantine, NeverOverwriteLive, NewLifeFirst, NoSilentFormat, PoisonOnIoError,
+    RecordCrc, StaleLogRejection, SyncOnRecovery, VerifyOnRead, WholeBatch,
 };
 use trace::Mechanisms;
 
@@ -74,6 +74,25 @@ fn wrong_place(place: &Place, found: &WalHeader) -> Result<(), Stop> {
         return Err(Stop::OtherBatch { expected: place.batch, found: found.batch });
     }
     Ok(())
+}
+
+/// `whole-batch`: is what is left of a batch that was cut off discarded? Without it: (1) a batch appends an entry and
+/// then undoes it and the one before; (2) power fails in the middle of writing it; (3) the entry is there and the
+/// undoing is not.
+pub(crate) fn whole_batch(on: Mechanisms) -> bool {
+    on.stops(WholeBatch, true)
+}
+
+/// `new-life-first`: is a new life of the log durable before anything is written to it? Without it: (1) of three
+/// unsynced appends, only the second reaches the disk; (2) recovery discards it and goes on before it, in the same life;
+/// (3) a new append of the same size, in a batch of the same number, ends exactly where the second begins; (4) power
+/// fails, and the second, discarded already, is back.
+pub(crate) fn new_life_first<T>(
+    on: Mechanisms,
+    same: T,
+    begin: impl FnOnce() -> io::Result<T>,
+) -> io::Result<T> {
+    if on.stops(NewLifeFirst, true) { begin() } else { Ok(same) }
 }
 
 /// `sync-on-recovery`: what was read may sit only in the page cache. Without it: (1) a batch is written, and the
@@ -151,6 +170,16 @@ pub(crate) fn superblock_slots(on: Mechanisms, newest: usize) -> &'static [usize
 /// what it acknowledged and promised.
 pub(crate) fn no_silent_format(on: Mechanisms) -> bool {
     on.stops(NoSilentFormat, true)
+}
+
+/// `erase-before-format`: does each step of a format wait until the one before is durable? Without it: (1) superblocks
+/// and log are erased in one go; (2) power fails: the log is gone, a superblock is not; (3) the node comes up as who it
+/// was, with an empty log, and votes, having forgotten what it acknowledged.
+pub(crate) fn erase_before_format(
+    on: Mechanisms,
+    make_durable: impl FnOnce() -> io::Result<()>,
+) -> io::Result<()> {
+    if on.stops(EraseBeforeFormat, true) { make_durable() } else { Ok(()) }
 }
 
 /// `atomic-checkpoint`: is all of a checkpoint durable before the superblock points at it? Without it: (1) chunks and

@@ -5,6 +5,7 @@ use trace::Mechanisms;
 use crate::device::Device;
 use crate::error::{DecodeError, FormatError};
 use crate::format::superblock::{MAGIC, SLOT_BYTES, SLOTS, Superblock, WAL_OFFSET};
+use crate::guard;
 use crate::state::slots;
 use crate::types::{FORMAT_VERSION, Identity, Layout, Lsn, Standing, UNIT};
 
@@ -28,7 +29,7 @@ pub fn format(
             Err(_) => {}
         }
     }
-    reformat(device, identity, standing, layout)
+    reformat(device, identity, standing, layout, Mechanisms::all())
 }
 
 /// Formats a device, destroying what it holds, promise included.
@@ -43,6 +44,7 @@ pub fn reformat(
     identity: &Identity,
     standing: Standing,
     layout: Layout,
+    on: Mechanisms,
 ) -> Result<(), FormatError> {
     assert!(identity.is_possible(), "a shard of the shards and a node of the members: {identity}");
     let (bytes, needed) = (device.size(), WAL_OFFSET + WAL_BYTES_MIN + DATA_BYTES_MIN);
@@ -54,7 +56,7 @@ pub fn reformat(
     for offset in SLOTS {
         device.write_at(offset, &[0; SLOT_BYTES])?;
     }
-    device.sync()?;
+    guard::erase_before_format(on, || device.sync())?;
     let zeros = vec![0; wal_bytes.min(1 << 20) as usize];
     let mut at = WAL_OFFSET;
     while at < data_offset {
@@ -62,7 +64,7 @@ pub fn reformat(
         device.write_at(at, &zeros[..piece])?;
         at += piece as u64;
     }
-    device.sync()?;
+    guard::erase_before_format(on, || device.sync())?;
     let mut first = Superblock {
         magic: MAGIC,
         version: FORMAT_VERSION,

@@ -593,7 +593,7 @@ fn a_device_formatted_again_replays_nothing_of_what_it_held() {
     let (mut e, _) = open(&disk);
     e.write(put("a", "1"));
     e.promise(8, &mut off()).unwrap();
-    engine::reformat(&disk, &ME, Standing::Joining, TINY).unwrap();
+    engine::reformat(&disk, &ME, Standing::Joining, TINY, Mechanisms::all()).unwrap();
     let (e, report) = open(&disk.power_cut(|_| 0));
     assert_eq!((e.last_seq(), e.promised(), e.standing(), report.replayed), (0, 0, Standing::Joining, 0));
 }

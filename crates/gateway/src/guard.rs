@@ -1,6 +1,6 @@
-//! The gateway's removable mechanism. (`frame-identity` is `dataplane::guard::frame_identity`, for both.)
+//! The gateway's removable mechanisms. (`frame-identity` is `dataplane::guard::frame_identity`, for both.)
 
-use dataplane::Micros;
+use dataplane::{Micros, Seq};
 use trace::{Mechanism, Mechanisms};
 
 /// `failover-backoff`: how long to wait before takeover attempt number `attempt` (from 0), given a random number.
@@ -14,6 +14,14 @@ pub fn failover_backoff(on: Mechanisms, attempt: u32, random: u64, patience: Mic
     let wait = (patience << attempt.min(10)).min(max);
     // Half fixed, half random: gateways that collided once do not collide for ever.
     wait / 2 + random % (wait / 2 + 1)
+}
+
+/// `session-once`: may session `opened` be taken up, after `last`? Another one is greater: it was opened later in the log.
+///
+/// Without it its numbers are given out again: (1) request 15.1 takes effect; (2) session 15 is given up; (3) a late
+/// frame says that it is open; (4) another request becomes 15.1, and is answered with the result of the first.
+pub fn session_once(on: Mechanisms, opened: Seq, last: Seq) -> bool {
+    !on.stops(Mechanism::SessionOnce, opened <= last)
 }
 
 #[cfg(test)]

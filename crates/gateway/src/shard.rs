@@ -15,6 +15,7 @@ use trace::{EventId, Kind, Tracer, emit};
 
 use crate::api::{Config, Failover, ShardView, Token};
 use crate::failover::Search;
+use crate::guard;
 
 /// How soon a primary that was busy is asked again, in microseconds.
 const BUSY_PAUSE: Micros = 20_000;
@@ -79,7 +80,7 @@ pub(crate) struct Shard {
     /// The calls that have ended.
     pub ended: VecDeque<(Token, Ended)>,
     session: Option<Seq>,
-    /// The last session it had. Another one is greater: it was opened later in the log.
+    /// The last session it had.
     last_session: Seq,
     session_asked_at: Option<Micros>,
     next_number: u64,
@@ -266,10 +267,7 @@ impl Shard {
     }
 
     pub fn on_session_opened(&mut self, now: Micros, session: Seq, t: &mut Tracer) {
-        // A session is not taken up twice: its numbers would be given out again, and (1) request 15.1 takes effect,
-        // (2) session 15 is given up, (3) a late frame says that it is open, (4) another request becomes 15.1, and is
-        // answered with the result of the first.
-        if self.session.is_none() && session > self.last_session {
+        if self.session.is_none() && guard::session_once(self.config.mechanisms, session, self.last_session) {
             self.last_session = session;
             emit!(t, Kind::SessionOpened { shard: self.shard, session });
             self.session = Some(session);

@@ -23,7 +23,8 @@ fn case(mechanism: Mechanism) -> Option<Box<Case>> {
 fn every_safety_mechanism_has_a_counterexample_that_holds_with_it_on_and_is_minimal() {
     for &mechanism in Mechanism::ALL {
         let Some(case) = case(mechanism) else {
-            assert_ne!(why::class(mechanism), "safety", "{mechanism} has no counterexample");
+            let shown = registry::seed(mechanism).is_some();
+            assert!(why::class(mechanism) != "safety" || shown, "{mechanism} has no counterexample");
             continue;
         };
         assert!(case.off.broken.is_some(), "{mechanism}");

@@ -47,7 +47,7 @@ impl<D: Device> Engine<D> {
     ) -> Result<(Engine<D>, RecoveryReport), OpenError> {
         let recovered = match recover(&device, identity, mechanisms) {
             Err(OpenError::NotFormatted | OpenError::Corrupt(_)) if !guard::no_silent_format(mechanisms) => {
-                prepare::reformat(&device, identity, Standing::Member, Layout::default())
+                prepare::reformat(&device, identity, Standing::Member, Layout::default(), mechanisms)
                     .map_err(|error| OpenError::Io(io::Error::other(error)))?;
                 recover(&device, identity, mechanisms)?
             }
@@ -136,7 +136,7 @@ fn recover(device: &impl Device, identity: &Identity, on: Mechanisms) -> Result<
             device.sync()
         })?;
         let new_life = Superblock { life: found.life + 1, life_start: scan.end.0, ..found };
-        slots::store(device, slot, new_life, on)?
+        guard::new_life_first(on, (found, slot), || slots::store(device, slot, new_life, on))?
     } else {
         (found, slot)
     };

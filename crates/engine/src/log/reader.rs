@@ -68,6 +68,7 @@ impl<'a, D: Device> Reader<'a, D> {
         loop {
             let record = match self.read_record(&read)? {
                 Ok(record) => record,
+                Err(_) if !read.records.is_empty() && !guard::whole_batch(self.on) => return Ok(Ok(read)),
                 Err(stop) => {
                     let whole_records = read.records.len() as u64;
                     return Ok(Err(Broken { lsn: read.end, stop, whole_records }));

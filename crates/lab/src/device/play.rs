@@ -4,6 +4,7 @@
 //! |---|---|
 //! | `device NAME` | first of all: one of the devices to begin from, as [`super::workload`] names them |
 //! | `open` | opens it, and checks what was recovered |
+//! | `format` | formats it for another life, as joining |
 //! | `open as nX` | node nX opens it, whose device it is not: it must be refused, and nothing must change |
 //! | a step of the host, in the words of [`Op`] | |
 //! | `cut N [S …]` | power fails after N writes and syncs of the step before; of what is cached, only these sectors survive |
@@ -12,12 +13,12 @@
 
 use std::sync::{Arc, Mutex};
 
-use engine::{Engine, Identity, OpenError};
+use engine::{Engine, Identity, OpenError, Standing};
 use trace::{Actor, Mechanisms, Tracer};
 
 use super::disk::{Disk, Io, SLOTS, State};
 use super::enumerate::caught;
-use super::workload::{self, IDENTITY, Known, Op, recovered, starts};
+use super::workload::{self, IDENTITY, Known, LAYOUT, Op, recovered, starts};
 
 /// Sectors of the superblocks and the log, in front of the data.
 const WAL: std::ops::Range<usize> = 16..32;
@@ -50,6 +51,8 @@ pub(crate) struct Stage {
     last: Option<Last>,
     broken: Option<String>,
     life: u32,
+    /// It was formatted since the last opening, or begun to be.
+    formatting: bool,
     /// Sectors that the last power cut tore, until they are written again.
     torn: Vec<usize>,
 }
@@ -61,7 +64,17 @@ impl Stage {
         let start = all.iter().find(|start| start.name == device);
         let start = start.ok_or_else(|| format!("there is no `{device}`; there are {}", names.join(", ")))?;
         let (disk, known) = (start.disk.clone(), start.known.clone());
-        Ok(Stage { on, disk, known, engine: None, last: None, broken: None, life: 0, torn: Vec::new() })
+        Ok(Stage {
+            on,
+            disk,
+            known,
+            engine: None,
+            last: None,
+            broken: None,
+            life: 0,
+            formatting: false,
+            torn: Vec::new(),
+        })
     }
 
     pub(crate) fn broken(&self) -> Option<&str> {
@@ -80,6 +93,7 @@ impl Stage {
         }
         let (told, sentence) = match &words[..] {
             ["open", "as", node] => (self.open_as(node, t)?, format!("{node} opens the device")),
+            ["format"] => (self.format()?, "the device is formatted anew".to_string()),
             ["open"] => (self.open(t)?, "the device is opened".to_string()),
             ["cut", after, kept @ ..] => (None, self.cut(after, kept)?),
             ["kill", after] => (None, self.kill(after)?),
@@ -116,16 +130,20 @@ impl Stage {
         self.life += 1;
         let (disk, on) = (Disk::of(self.disk.clone()), self.on);
         let before = self.disk.clone();
-        let known = self.known.clone();
-        let opened = caught(|| {
-            let (engine, report) = Engine::open(disk, &IDENTITY, on, t)
-                .map_err(|error| format!("E1: a crash leaves a device that cannot be opened: {error}"))?;
-            Ok((engine, report))
-        });
-        let (mut engine, report) = match opened {
-            Ok(opened) => opened,
+        let formatting = std::mem::take(&mut self.formatting);
+        let (mut engine, report) = match caught(|| Ok(Engine::open(disk, &IDENTITY, on, t))) {
+            Ok(Ok(opened)) => opened,
+            Ok(Err(error @ OpenError::NotFormatted)) if formatting => {
+                return Ok(Some(format!("refused: {error}")));
+            }
+            Ok(Err(error)) => {
+                return self.ends(format!("E1: a crash leaves a device that cannot be opened: {error}"));
+            }
             Err(broken) => return self.ends(broken),
         };
+        // A format that was cut off leaves all that was there, no device of ours, or the new one.
+        let formatted = formatting && engine.standing() == Standing::Joining;
+        let known = if formatted { Known::formatted() } else { self.known.clone() };
         let journal = engine.device().take_journal();
         match caught(|| recovered(&mut engine, &report, &known)) {
             Ok(after) => {
@@ -143,6 +161,19 @@ impl Stage {
                 self.ends(broken)
             }
         }
+    }
+
+    fn format(&mut self) -> Result<Option<String>, String> {
+        if self.engine.is_some() {
+            return Err("it is open".into());
+        }
+        let (disk, before) = (Disk::of(self.disk.clone()), self.disk.clone());
+        let done = engine::reformat(&disk, &IDENTITY, Standing::Joining, LAYOUT, self.on);
+        done.map_err(|error| error.to_string())?;
+        (self.disk, self.formatting) = (disk.state(), true);
+        let (journal, during) = (disk.take_journal(), self.known.clone());
+        self.last = Some(Last { before, journal, during, after: Known::formatted() });
+        Ok(Some("it is empty".into()))
     }
 
     /// Somebody else's node opens the device: disks were swapped.

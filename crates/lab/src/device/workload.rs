@@ -15,6 +15,7 @@ use super::disk::{Disk, SECTOR, State};
 
 pub(crate) const IDENTITY: Identity =
     Identity { cluster: [7; 16], node: 1, shard: 0, shards: 1, members: 0b111 };
+pub(crate) const LAYOUT: Layout = Layout { wal_bytes: WAL_BYTES };
 /// The smallest ring there is, so that it wraps soon.
 const WAL_BYTES: u64 = 16 * SECTOR as u64;
 /// The smallest device with that ring, and a little.
@@ -149,6 +150,11 @@ pub(crate) struct Known {
 }
 
 impl Known {
+    /// What holds of a device that was formatted for another life.
+    pub(crate) fn formatted() -> Known {
+        Known { joining: [true; 2], ..Known::default() }
+    }
+
     /// What holds when power fails now, with nothing under way: what is only in memory is gone.
     pub(crate) fn at_rest(&self) -> Known {
         Known { latest: self.log.clone(), running: None, ..self.clone() }
@@ -558,8 +564,7 @@ pub(crate) fn starts() -> Vec<Start> {
 fn start(name: &'static str, ops: &[Op], sectors_left: u64) -> Start {
     let t = &mut Tracer::off();
     let disk = Disk::new(DEVICE_BYTES);
-    let layout = Layout { wal_bytes: WAL_BYTES };
-    engine::format(&disk, &IDENTITY, Standing::Member, layout).expect("the device is large enough");
+    engine::format(&disk, &IDENTITY, Standing::Member, LAYOUT).expect("the device is large enough");
     let (mut e, _) = Engine::open(disk, &IDENTITY, Mechanisms::all(), t).expect("it is formatted");
     let mut known = Known::default();
     let mut go = |e: &mut Engine<Disk>, op| {

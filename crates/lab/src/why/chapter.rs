@@ -41,6 +41,9 @@ pub fn chapter(mechanism: Mechanism) -> Result<String, String> {
         other => {
             let why = why_none(mechanism, &other);
             let _ = writeln!(page, "\n## Without it\n\nNo schedule is shown: {why}.");
+            if !entry.others.is_empty() {
+                let _ = writeln!(page, "\n{}", entry.others);
+            }
             if !entry.variation.is_empty() {
                 let _ = writeln!(page, "\n{}", entry.variation);
             }

@@ -114,6 +114,8 @@ impl Case {
 pub enum Verdict {
     /// A schedule that breaks a promise.
     Counterexample(Box<Case>),
+    /// This seed of the simulator, run just now without it and with it, breaks a promise without it and holds with it.
+    Seed(u64),
     /// So many seeds of the simulator, run just now without it, answer nothing wrong and come to rest; service may suffer.
     Liveness(u64),
     /// It cannot be taken out.
@@ -139,6 +141,9 @@ pub fn examine(mechanism: Mechanism) -> Result<Verdict, String> {
             return Ok(Verdict::NoneWithinBound);
         }
         let options = Options { without: vec![mechanism], ..Options::default() };
+        if let Some(seed) = registry::seed(mechanism) {
+            return shown_by(seed, &options).map(|()| Verdict::Seed(seed));
+        }
         return match sim::run_many(0..SEEDS, &options, |_| ()).first {
             None => Ok(Verdict::Liveness(SEEDS)),
             Some(report) => Err(format!(
@@ -151,13 +156,40 @@ pub fn examine(mechanism: Mechanism) -> Result<Verdict, String> {
     case(mechanism, schedule).map(|case| Verdict::Counterexample(Box::new(case)))
 }
 
+/// Does `seed` break a promise under `options`, and none with all mechanisms on?
+fn shown_by(seed: u64, options: &Options) -> Result<(), String> {
+    let breaks = |options: &Options| {
+        let options = Options { trace: false, ..options.clone() };
+        sim::execute(&sim::Schedule::generate(seed, &options), &options).violation.is_some()
+    };
+    if !breaks(options) {
+        return Err(format!(
+            "seed {seed} breaks no promise without {:?}: look for another one",
+            options.without
+        ));
+    }
+    if breaks(&Options { without: Vec::new(), ..options.clone() }) {
+        return Err(format!("seed {seed} breaks a promise with all mechanisms on"));
+    }
+    Ok(())
+}
+
 /// What it means that there is no schedule.
 pub fn why_none(mechanism: Mechanism, verdict: &Verdict) -> String {
     match (verdict, mechanism) {
         (Verdict::Liveness(seeds), _) => {
             format!("no failure found within {seeds} seeds of the simulator: liveness, nothing wrong is answered")
         }
+        (Verdict::Seed(seed), _) => {
+            format!("seed {seed} of the simulator breaks a promise: `cutaway sim --seed {seed} --without {mechanism}`")
+        }
         (_, Mechanism::OneLog) => "structural: the engine has no second log to do without this one".into(),
+        (_, Mechanism::DirectorySync) => {
+            "structural: the simulated disks have no directories; `FileDevice::create` in crates/store/src/file.rs syncs the real one".into()
+        }
+        (_, Mechanism::NoRoleSurvives) => {
+            "structural: no device holds a role, so none can be restored; `Replica::restore` makes a backup".into()
+        }
         (_, Mechanism::DeviceLock) => {
             "structural: takes two processes; `a_second_opener_is_told_that_the_device_is_in_use` opens one twice".into()
         }

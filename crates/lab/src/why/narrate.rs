@@ -41,7 +41,7 @@ pub fn narrate(case: &Case) -> Narration {
             PROMISES[usize::from(mechanism.promise()) - 1],
             entry.faults
         ),
-        format!("Taken out    {mechanism} alone; the other {} stay on.", Mechanism::ALL.len() - 1),
+        format!("Taken out    {mechanism} alone; all others stay on."),
         format!("Set-up       {}", set_up(case)),
         String::new(),
     ];

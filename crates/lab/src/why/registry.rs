@@ -32,6 +32,12 @@ pub fn entry(mechanism: Mechanism) -> &'static Entry {
     ENTRIES.iter().find(|entry| entry.mechanism == mechanism).expect("a test counts them")
 }
 
+/// The seed of the simulator that breaks a promise without `mechanism`: where the failure takes real gateways, which the
+/// lab's schedules do not have.
+pub fn seed(mechanism: Mechanism) -> Option<u64> {
+    (mechanism == Mechanism::SessionOnce).then_some(995)
+}
+
 const DATAPLANE: &str = "crates/dataplane/src/guard.rs";
 const ENGINE: &str = "crates/engine/src/guard.rs";
 
@@ -77,6 +83,34 @@ pub const ENTRIES: &[Entry] = &[
         published: "SQLite's write-ahead log format, 2010 (salts tell frames of an earlier lap)",
         choice: Some(
             "Zeroing the discarded tail durably before going on would do as well; a life number costs one superblock update.",
+        ),
+    },
+    Entry {
+        mechanism: Mechanism::WholeBatch,
+        faults: "power cut",
+        guard: Some((ENGINE, "whole_batch")),
+        scope: Some("device"),
+        counterexample: Some(include_str!("../../counterexamples/whole-batch.schedule")),
+        story: None,
+        others: "Each record that survived is whole, in its place and of this life. Only the missing end of the batch tells that its sync never returned.",
+        variation: "Count the prefix, since nobody was told of it: what if the lost part undoes an entry of the part that is left?",
+        published: "Hagmann, Reimplementing the Cedar File System Using Logging and Group Commit, SOSP 1987 (a log write with a begin and an end page)",
+        choice: Some(
+            "A log whose unit is the record may keep the prefix, if each undoing is durable before anything follows it: one more sync for each truncation.",
+        ),
+    },
+    Entry {
+        mechanism: Mechanism::NewLifeFirst,
+        faults: "bit rot after a recovery",
+        guard: Some((ENGINE, "new_life_first")),
+        scope: Some("device"),
+        counterexample: Some(include_str!("../../counterexamples/new-life-first.schedule")),
+        story: None,
+        others: "The damaged batch is the last one, and looks like one that was cut off. That a recovery has read it, and that its entries were relied on since, is written nowhere but in the new life's beginning.",
+        variation: "Put a new key and sync before the bit rots: which mechanism finds the damage then?",
+        published: "Oki and Liskov, Viewstamped Replication, PODC 1988 (a new view begins before anything is done in it); the same idea within one log",
+        choice: Some(
+            "Overwriting the discarded part with zeros, durably, keeps it from coming back, but does not tell what was read.",
         ),
     },
     Entry {
@@ -180,6 +214,18 @@ pub const ENTRIES: &[Entry] = &[
         choice: None,
     },
     Entry {
+        mechanism: Mechanism::EraseBeforeFormat,
+        faults: "power cut during a format",
+        guard: Some((ENGINE, "erase_before_format")),
+        scope: None,
+        counterexample: Some(include_str!("../../counterexamples/erase-before-format.schedule")),
+        story: None,
+        others: "The superblock is valid, the device is the node's own, and an empty log is a valid log: nothing tells that there was more.",
+        variation: "Cut one access later, so that the superblocks are erased as well: who notices now?",
+        published: "Pillai et al., All File Systems Are Not Created Equal, OSDI 2014 (writes without a barrier reach the disk in any order)",
+        choice: Some("A superblock that says `formatting`, written first and durable: as many syncs."),
+    },
+    Entry {
         mechanism: Mechanism::AtomicCheckpoint,
         faults: "power cut",
         guard: Some((ENGINE, "atomic_checkpoint")),
@@ -228,6 +274,18 @@ pub const ENTRIES: &[Entry] = &[
         choice: None,
     },
     Entry {
+        mechanism: Mechanism::DirectorySync,
+        faults: "power cut after a file was created",
+        guard: None,
+        scope: None,
+        counterexample: None,
+        story: None,
+        others: "",
+        variation: "Run `strace -f -e fsync,fdatasync cutaway format` and look for the sync of the folder.",
+        published: "Pillai et al., All File Systems Are Not Created Equal, OSDI 2014 (a new file's directory entry is durable only after a sync of the directory)",
+        choice: Some("A block device has no directory."),
+    },
+    Entry {
         mechanism: Mechanism::EpochFence,
         faults: "a slow old primary",
         guard: Some((DATAPLANE, "epoch_fence")),
@@ -238,6 +296,18 @@ pub const ENTRIES: &[Entry] = &[
         variation: "Let the old primary's message arrive before the promise: then its entry is in the log that is compared.",
         published: "Oki and Liskov, Viewstamped Replication, PODC 1988; Chubby's sequencers, Burrows, OSDI 2006",
         choice: Some("Leases would keep the old primary from acting, and need clocks to be trusted."),
+    },
+    Entry {
+        mechanism: Mechanism::NoRoleSurvives,
+        faults: "power cut of a primary",
+        guard: None,
+        scope: None,
+        counterexample: None,
+        story: None,
+        others: "",
+        variation: "Restart the primary of a running cluster (`cutaway restart n1`): its next epoch is greater, or another node leads.",
+        published: "Liskov and Cowling, Viewstamped Replication Revisited, 2012, section 4.3 (a replica that recovers takes no part until it knows the view)",
+        choice: Some("A durable role, with a sync of the log before each word of the primary."),
     },
     Entry {
         mechanism: Mechanism::DurablePromise,
@@ -484,6 +554,18 @@ pub const ENTRIES: &[Entry] = &[
         variation: "Let the retry carry an expected version: the second one is then refused by the condition.",
         published: "Birrell and Nelson, Implementing Remote Procedure Calls, ACM TOCS 1984 (at most once); Liskov and Cowling, 2012 (the client table)",
         choice: Some("Conditional writes only (compare and set) leave the question to the client."),
+    },
+    Entry {
+        mechanism: Mechanism::SessionOnce,
+        faults: "a message that comes late",
+        guard: Some(("crates/gateway/src/guard.rs", "session_once")),
+        scope: None,
+        counterexample: None,
+        story: None,
+        others: "Every replica knows what came of request 15.1, and answers a repetition with it. That this is another request, nobody but its gateway could tell.",
+        variation: "Run `cutaway sim --seed 995 --without session-once --shrink`: which faults does it take?",
+        published: "Birrell and Nelson, Implementing Remote Procedure Calls, ACM TOCS 1984 (a call identifier is never used again)",
+        choice: None,
     },
     Entry {
         mechanism: Mechanism::DedupSurvivesFailover,
