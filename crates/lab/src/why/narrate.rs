@@ -1,7 +1,7 @@
 //! A counterexample as a story of at most thirty lines.
 
 use trace::mechanism::PROMISES;
-use trace::{Event, Kind, Mechanism};
+use trace::{Event, Kind};
 
 use super::play::{Act, Mark, Play};
 use super::{Case, registry};
