@@ -15,7 +15,8 @@ impl World {
         for at in 0..self.seats.len() {
             let seat = &self.seats[at];
             let node = NodeId(at as u32 + 1);
-            let (role, epoch, commit, applied, _) = seat.replica.observe();
+            let (status, applied) = (seat.replica.status(0), seat.replica.applied());
+            let (role, epoch, commit) = (status.role, status.promised, status.committed);
             if applied > commit {
                 self.break_promise("D5", format!("{node} applied entry {applied}, which is not committed"));
                 return;
@@ -65,8 +66,8 @@ impl World {
     /// P1, P2: whoever serves in the newest epoch has all that a client was ever told of.
     fn betrayed(&mut self) {
         for (at, seat) in self.seats.iter().enumerate() {
-            if let (RoleName::Primary, epoch, ..) = seat.replica.observe() {
-                self.leaders.entry(epoch).or_insert(NodeId(at as u32 + 1));
+            if seat.replica.is_primary() {
+                self.leaders.entry(seat.replica.status(0).promised).or_insert(NodeId(at as u32 + 1));
             }
         }
         // A deposed primary that does not know it yet can do no harm: it cannot confirm its epoch.
