@@ -7,20 +7,25 @@ use dataplane::{
 use engine::{Device, Op, Sizes, Standing, WriteError};
 use trace::Tracer;
 
-use crate::{Node, StopError, tag};
+use crate::{Node, StopError, tag, told};
 
 impl<D: Device> Node<D> {
     pub(crate) fn perform(&mut self, now: Micros, effect: Effect, t: &mut Tracer) -> Result<(), StopError> {
         match effect {
             Effect::Append(entry) => {
                 tag::tag_to_bytes(entry.epoch, entry.origin, &mut self.tag);
-                let seq = self.engine.append(entry.op, &self.tag, t).map_err(StopError::Append)?;
+                let seq = told(&mut self.engine, t, |e| e.append(entry.op, &self.tag))
+                    .map_err(StopError::Append)?;
                 assert_eq!(seq, entry.seq, "D1: rules and engine count the same log");
             }
-            Effect::Truncate(from) => self.engine.truncate(from, t).map_err(StopError::Write)?,
-            Effect::Promise(epoch) => self.engine.promise(epoch.0, t).map_err(StopError::Write)?,
+            Effect::Truncate(from) => {
+                told(&mut self.engine, t, |e| e.truncate(from)).map_err(StopError::Write)?
+            }
+            Effect::Promise(epoch) => {
+                told(&mut self.engine, t, |e| e.promise(epoch.0)).map_err(StopError::Write)?
+            }
             Effect::Apply { seq, skip } => {
-                let outcome = self.engine.apply(skip, t).map_err(StopError::Apply)?;
+                let outcome = self.engine.apply(skip).map_err(StopError::Apply)?;
                 self.replica.step(now, Event::Applied(seq, outcome), t);
             }
             Effect::Send(to, message) => self.post(to, message, t),
@@ -37,19 +42,22 @@ impl<D: Device> Node<D> {
                 // What is here stays until the new state is complete: others may lack some of it. Only a device whose
                 // damage hides what is free has to give it up, or one without room for both; see `received`.
                 if self.engine.damage().is_some() {
-                    self.engine.set_standing(Standing::Joining, t).map_err(StopError::Write)?;
-                    self.engine.give_up_damaged(self.engine.owed(), t).map_err(StopError::Write)?;
+                    told(&mut self.engine, t, |e| e.set_standing(Standing::Joining))
+                        .map_err(StopError::Write)?;
+                    told(&mut self.engine, t, |e| e.give_up_damaged(e.owed())).map_err(StopError::Write)?;
                 }
-                let begun = self.engine.install_begin(t);
+                let begun = self.engine.install_begin();
                 self.received(now, begun, t)?;
             }
             Effect::InstallItems(items) => {
-                let put = |(key, version, value)| self.engine.install_put(key, version, value);
-                let stored = items.into_iter().try_for_each(put);
+                let stored = told(&mut self.engine, t, |e| {
+                    let mut items = items.into_iter();
+                    items.try_for_each(|(key, version, value)| e.install_put(key, version, value))
+                });
                 self.received(now, stored, t)?;
             }
             Effect::InstallFinish { seq, host_state, epoch } => {
-                let finished = self.engine.install_finish(seq, host_state, epoch.0, t);
+                let finished = told(&mut self.engine, t, |e| e.install_finish(seq, host_state, epoch.0));
                 if self.received(now, finished, t)? {
                     self.log_begins_anew();
                     self.replica.step(now, Event::Installed(true), t);
@@ -62,7 +70,8 @@ impl<D: Device> Node<D> {
                     owed.seq, owed.epoch.0
                 ));
                 self.held.clear();
-                self.engine.give_up_damaged((owed.epoch.0, owed.seq), t).map_err(StopError::Write)?;
+                told(&mut self.engine, t, |e| e.give_up_damaged((owed.epoch.0, owed.seq)))
+                    .map_err(StopError::Write)?;
                 self.log_begins_anew();
             }
             Effect::GiveUpAll(owed) => {
@@ -70,10 +79,13 @@ impl<D: Device> Node<D> {
                     "has no room for the primary's state beside its own, and gives up its own".into(),
                 );
                 self.held.clear();
-                self.engine.give_up_all((owed.epoch.0, owed.seq), t).map_err(StopError::Write)?;
+                told(&mut self.engine, t, |e| e.give_up_all((owed.epoch.0, owed.seq)))
+                    .map_err(StopError::Write)?;
                 self.log_begins_anew();
             }
-            Effect::Unprove => self.engine.set_standing(Standing::Joining, t).map_err(StopError::Write)?,
+            Effect::Unprove => {
+                told(&mut self.engine, t, |e| e.set_standing(Standing::Joining)).map_err(StopError::Write)?
+            }
         }
         Ok(())
     }

@@ -166,7 +166,8 @@ impl<D: Device> Node<D> {
     pub fn open(device: D, config: Config, t: &mut Tracer) -> Result<(Node<D>, RecoveryReport), OpenError> {
         t.begin(0, None);
         let (mut engine, report) =
-            Engine::open(device, &config.identity(), config.mechanisms, t).map_err(OpenError::Engine)?;
+            Engine::open(device, &config.identity(), config.mechanisms).map_err(OpenError::Engine)?;
+        engine.notes().for_each(|(kind, source)| t.record(kind, source));
         engine.cache_values(config.cache_bytes);
         // Where the log ended when it still had all of its entries. A damaged one of which that cannot be told may have
         // forgotten something, and so may a device that is joining.
@@ -368,7 +369,7 @@ impl<D: Device> Node<D> {
         let written = batch.write(self.engine.device());
         let micros = begun.zip(t.wall()).map_or(0, |(begun, ended)| ended.saturating_sub(begun));
         let end = |node: &mut Self, t: &mut Tracer| {
-            node.engine.end_sync(batch.timed(micros), written, t).map_err(StopError::Write)
+            told(&mut node.engine, t, |e| e.end_sync(batch.timed(micros), written)).map_err(StopError::Write)
         };
         let synced = self.stop_on(end, t)?;
         let at = (synced.durable_lsn().0, synced.durable_seq());
@@ -529,7 +530,8 @@ impl<D: Device> Node<D> {
         if due && !self.engine.checkpoint_running() && self.replica.is_proven() {
             // If it cannot be made, or does not reach far enough, whoever meets the damage next says so again.
             self.renew_checkpoint = false;
-            self.engine.checkpoint_begin(self.replica.host_state(), t);
+            let host_state = self.replica.host_state();
+            told(&mut self.engine, t, |e| e.checkpoint_begin(host_state));
             // What is committed in a round is not forgotten in the same one: who watches sees all of it.
             steps = 1;
         }
@@ -538,7 +540,7 @@ impl<D: Device> Node<D> {
                 break;
             }
             let progress = self.stop_on(
-                |node, t| match node.engine.checkpoint_step(t) {
+                |node, t| match told(&mut node.engine, t, Engine::checkpoint_step) {
                     // It has given this one up; the log is as it was.
                     Err(engine::WriteError::NoSpace { .. }) => Ok(CheckpointProgress::Idle),
                     other => other.map_err(StopError::Write),
@@ -568,6 +570,18 @@ pub fn drop_superseded(frames: &mut Vec<Frame>) {
                 .is_none_or(|(from, epoch)| !all.iter().any(|other| other.0 == from && other.1 > epoch))
         });
     }
+}
+
+/// Runs an operation of the engine, and tells what happened in it before anything that comes after.
+pub(crate) fn told<D: Device, T>(
+    engine: &mut Engine<D>,
+    t: &mut Tracer,
+    operation: impl FnOnce(&mut Engine<D>) -> T,
+) -> T {
+    engine.listen(t.is_on());
+    let result = operation(engine);
+    engine.notes().for_each(|(kind, source)| t.record(kind, source));
+    result
 }
 
 fn admits<D: Device>(engine: &mut Engine<D>, op: &Op) -> Room {

@@ -17,7 +17,7 @@ use dataplane::{
 use engine::{Damage, Device, Op, ReadError};
 use trace::{Kind, Tracer, emit};
 
-use crate::{Node, StopError};
+use crate::{Node, StopError, told};
 
 /// Values asked for at a time, each of one peer: bounds the bytes that are on their way.
 const WANTED_MAX: usize = 8;
@@ -234,7 +234,8 @@ impl<D: Device> Node<D> {
         }
         if let Some(value) = value.filter(|_| self.replica.means(&name)) {
             let mend = |node: &mut Self, t: &mut Tracer| {
-                node.engine.mend(&name.key, name.version, &value, t).map_err(StopError::Write)
+                told(&mut node.engine, t, |e| e.mend(&name.key, name.version, &value))
+                    .map_err(StopError::Write)
             };
             if self.stop_on(mend, t)? {
                 emit!(t, Kind::ValueFetched { from: from.0, version: name.version });
