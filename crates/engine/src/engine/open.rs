@@ -54,7 +54,7 @@ impl<D: Device> Engine<D> {
             result => result?,
         };
         let Recovered { superblock, newest, checkpoint, log, allocator, had, report } = recovered;
-        let notes = opened(&superblock, &report);
+        let notes = tell(&superblock, &report);
         let engine = Engine {
             device,
             mechanisms,
@@ -84,7 +84,7 @@ impl<D: Device> Engine<D> {
 }
 
 /// Who opens a device cannot say before whether somebody listens.
-fn opened(superblock: &Superblock, report: &RecoveryReport) -> Notes {
+fn tell(superblock: &Superblock, report: &RecoveryReport) -> Notes {
     let mut notes = Notes::default();
     notes.on = true;
     emit!(
