@@ -25,7 +25,7 @@ impl<D: Device> Node<D> {
             // If it cannot be made, or does not reach far enough, whoever meets the damage next says so again.
             self.renew_checkpoint = false;
             let host_state = self.replica.host_state();
-            self.told(|engine, t| engine.checkpoint_begin(host_state, t));
+            self.told(|engine| engine.checkpoint_begin(host_state));
             // What is committed in a round is not forgotten in the same one: who watches sees all of it.
             steps = 1;
         }
@@ -33,7 +33,7 @@ impl<D: Device> Node<D> {
             if !self.engine.checkpoint_running() {
                 break;
             }
-            match self.told(|engine, t| engine.checkpoint_step(t)) {
+            match self.told(|engine| engine.checkpoint_step()) {
                 Ok(CheckpointProgress::Done { seq }) => self.step(Event::Compacted(seq))?,
                 // Without space it has given this one up; the log is as it was.
                 Ok(_) | Err(WriteError::NoSpace { .. }) => {}

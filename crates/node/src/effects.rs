@@ -18,14 +18,14 @@ impl<D: Device> Node<D> {
             Effect::Append(entry) => {
                 let mut tag = std::mem::take(&mut self.tag);
                 tag::tag_to_bytes(entry.epoch, entry.origin, &mut tag);
-                let seq = self.write(|engine, t| engine.append(entry.op, &tag, t))?;
+                let seq = self.write(|engine| engine.append(entry.op, &tag))?;
                 assert_eq!(seq, entry.seq, "D1: rules and engine count the same log");
                 self.tag = tag;
             }
-            Effect::Truncate(from) => self.write(|engine, t| engine.truncate(from, t))?,
-            Effect::Promise(epoch) => self.write(|engine, t| engine.promise(epoch.0, t))?,
+            Effect::Truncate(from) => self.write(|engine| engine.truncate(from))?,
+            Effect::Promise(epoch) => self.write(|engine| engine.promise(epoch.0))?,
             Effect::Apply { seq, skip } => {
-                let outcome = self.write(|engine, t| engine.apply(skip, t))?;
+                let outcome = self.write(|engine| engine.apply(skip))?;
                 self.rules(Event::Applied(seq, outcome));
             }
             Effect::Send(to, message) => self.post(to, message),
@@ -47,21 +47,21 @@ impl<D: Device> Node<D> {
                 // What is here stays until the new state is complete: others may lack some of it. Only a device whose
                 // damage hides what is free has to give it up, or one without room for both; see `received`.
                 if self.engine.damage().is_some() {
-                    self.write(|engine, t| engine.set_standing(Standing::Joining, t))?;
-                    self.write(|engine, t| engine.give_up_damaged(engine.owed(), t))?;
+                    self.write(|engine| engine.set_standing(Standing::Joining))?;
+                    self.write(|engine| engine.give_up_damaged(engine.owed()))?;
                 }
-                let begun = self.told(|engine, t| engine.install_begin(t));
+                let begun = self.told(|engine| engine.install_begin());
                 self.received(begun)?;
             }
             Effect::InstallItems(items) => {
                 let mut items = items.into_iter();
-                let stored = self.told(|engine, _| {
+                let stored = self.told(|engine| {
                     items.try_for_each(|(key, version, value)| engine.install_put(key, version, value))
                 });
                 self.received(stored)?;
             }
             Effect::InstallFinish { seq, host_state, epoch } => {
-                let finished = self.told(|engine, t| engine.install_finish(seq, host_state, epoch.0, t));
+                let finished = self.told(|engine| engine.install_finish(seq, host_state, epoch.0));
                 if self.received(finished)? {
                     self.log_begins_anew();
                     self.rules(Event::Installed(true));
@@ -74,7 +74,7 @@ impl<D: Device> Node<D> {
                     owed.seq, owed.epoch.0
                 ));
                 self.held.clear();
-                self.write(|engine, t| engine.give_up_damaged((owed.epoch.0, owed.seq), t))?;
+                self.write(|engine| engine.give_up_damaged((owed.epoch.0, owed.seq)))?;
                 self.log_begins_anew();
             }
             Effect::GiveUpAll(owed) => {
@@ -82,10 +82,10 @@ impl<D: Device> Node<D> {
                     "has no room for the primary's state beside its own, and gives up its own".into(),
                 );
                 self.held.clear();
-                self.write(|engine, t| engine.give_up_all((owed.epoch.0, owed.seq), t))?;
+                self.write(|engine| engine.give_up_all((owed.epoch.0, owed.seq)))?;
                 self.log_begins_anew();
             }
-            Effect::Unprove => self.write(|engine, t| engine.set_standing(Standing::Joining, t))?,
+            Effect::Unprove => self.write(|engine| engine.set_standing(Standing::Joining))?,
         }
         Ok(())
     }

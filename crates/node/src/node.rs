@@ -200,7 +200,7 @@ impl<D: Device> Node<D> {
         let begun = self.t.wall();
         let written = batch.write(self.engine.device());
         let micros = begun.zip(self.t.wall()).map_or(0, |(begun, ended)| ended.saturating_sub(begun));
-        let synced = self.write(|engine, t| engine.end_sync(batch.timed(micros), written, t))?;
+        let synced = self.write(|engine| engine.end_sync(batch.timed(micros), written))?;
         self.t.end_batch();
         let at = (synced.durable_lsn().0, synced.durable_seq());
         match guard::durable_ack(self.config.mechanisms, Some(at), at) {
@@ -294,14 +294,17 @@ impl<D: Device> Node<D> {
     }
 
     /// Runs an operation of the engine, and tells what happened in it.
-    pub(crate) fn told<T>(&mut self, operation: impl FnOnce(&mut Engine<D>, &mut Tracer) -> T) -> T {
-        operation(&mut self.engine, &mut self.t)
+    pub(crate) fn told<T>(&mut self, operation: impl FnOnce(&mut Engine<D>) -> T) -> T {
+        self.engine.listen(self.t.is_on());
+        let result = operation(&mut self.engine);
+        self.engine.notes().for_each(|(kind, source)| self.t.record(kind, source));
+        result
     }
 
     /// Runs an operation of the engine that must not fail.
     pub(crate) fn write<T, E: Into<StopError>>(
         &mut self,
-        operation: impl FnOnce(&mut Engine<D>, &mut Tracer) -> Result<T, E>,
+        operation: impl FnOnce(&mut Engine<D>) -> Result<T, E>,
     ) -> Result<T, StopError> {
         self.told(operation).or_else(|error| self.stop(error))
     }

@@ -13,7 +13,8 @@ impl<D: Device> Node<D> {
     pub fn open(device: D, config: Config, mut t: Tracer) -> Result<(Node<D>, RecoveryReport), OpenError> {
         t.begin(0, None);
         let (mut engine, report) =
-            Engine::open(device, &config.identity(), config.mechanisms, &mut t).map_err(OpenError::Engine)?;
+            Engine::open(device, &config.identity(), config.mechanisms).map_err(OpenError::Engine)?;
+        engine.notes().for_each(|(kind, source)| t.record(kind, source));
         engine.cache_values(config.cache_bytes);
         let rules = dataplane::Config {
             me: config.node,

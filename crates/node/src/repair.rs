@@ -178,7 +178,7 @@ impl<D: Device> Node<D> {
             return Ok(());
         }
         if let Some(value) = value.filter(|_| self.replica.means(&name)) {
-            if self.write(|engine, t| engine.mend(&name.key, name.version, &value, t))? {
+            if self.write(|engine| engine.mend(&name.key, name.version, &value))? {
                 emit!(self.t, Kind::ValueFetched { from: from.0, version: name.version });
                 self.repairs.mended += 1;
                 let what = format!("the value of entry {} is whole again: {from} had it", name.version);

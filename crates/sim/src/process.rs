@@ -483,7 +483,7 @@ impl World<'_> {
             let replica = &self.seats[seat];
             let identity = identity(self.options, replica.node.0, replica.shard);
             let disk = self.seats[foreign].disk.share();
-            let opened = Engine::open(disk, &identity, self.mechanisms, &mut trace::Tracer::off());
+            let opened = Engine::open(disk, &identity, self.mechanisms);
             if opened.is_ok() {
                 return Err(format!("{} starts on the disk of {}", replica.node, self.seats[foreign].node));
             }

@@ -12,8 +12,8 @@
 
 use std::sync::{Arc, Mutex};
 
-use engine::{Engine, Identity, OpenError};
-use trace::{Actor, Mechanisms, Tracer};
+use engine::{Engine, Identity, OpenError, RecoveryReport};
+use trace::{Actor, Event, Kind, Mechanisms, Source, Tracer};
 
 use super::disk::{Disk, Io, SLOTS, State};
 use super::enumerate::caught;
@@ -52,6 +52,8 @@ pub(crate) struct Stage {
     life: u32,
     /// Sectors that the last power cut tore, until they are written again.
     torn: Vec<usize>,
+    /// What the engine told of in the step under way.
+    heard: Vec<(Kind, Source)>,
 }
 
 impl Stage {
@@ -61,7 +63,17 @@ impl Stage {
         let start = all.iter().find(|start| start.name == device);
         let start = start.ok_or_else(|| format!("there is no `{device}`; there are {}", names.join(", ")))?;
         let (disk, known) = (start.disk.clone(), start.known.clone());
-        Ok(Stage { on, disk, known, engine: None, last: None, broken: None, life: 0, torn: Vec::new() })
+        Ok(Stage {
+            on,
+            disk,
+            known,
+            engine: None,
+            last: None,
+            broken: None,
+            life: 0,
+            torn: Vec::new(),
+            heard: Vec::new(),
+        })
     }
 
     pub(crate) fn broken(&self) -> Option<&str> {
@@ -70,24 +82,22 @@ impl Stage {
 
     /// Takes a step. An error says why it is not possible here; then nothing has changed.
     pub(crate) fn take(&mut self, line: &str) -> Result<Done, String> {
-        let events = Arc::new(Mutex::new(Vec::new()));
-        let heard = events.clone();
-        let sink = move |event| heard.lock().expect("nobody panics").push(event);
-        let t = &mut Tracer::always(Actor::Node { node: 1, shard: 0 }, self.life + 1, Box::new(sink));
+        self.heard.clear();
+        let life = self.life + 1;
         let words: Vec<&str> = line.split_whitespace().collect();
         if !matches!(words.first(), Some(&("cut" | "kill" | "open"))) {
             self.torn.clear();
         }
         let (told, sentence) = match &words[..] {
-            ["open", "as", node] => (self.open_as(node, t)?, format!("{node} opens the device")),
-            ["open"] => (self.open(t)?, "the device is opened".to_string()),
+            ["open", "as", node] => (self.open_as(node)?, format!("{node} opens the device")),
+            ["open"] => (self.open()?, "the device is opened".to_string()),
             ["cut", after, kept @ ..] => (None, self.cut(after, kept)?),
             ["kill", after] => (None, self.kill(after)?),
-            ["rot", byte, sectors @ ..] => self.rot(byte, sectors, t)?,
+            ["rot", byte, sectors @ ..] => self.rot(byte, sectors)?,
             _ => {
                 let ops = Op::all(true, true);
                 let op = ops.into_iter().find(|op| op.to_string() == line).ok_or("no such step")?;
-                (self.act(op, t)?, format!("the host: {op}"))
+                (self.act(op)?, format!("the host: {op}"))
             }
         };
         let disk = self.engine.as_ref().map_or_else(|| self.disk.clone(), |engine| engine.device().state());
@@ -105,11 +115,20 @@ impl Stage {
         let data = WAL.end..disk.used().max(WAL.end);
         let slot = |slot: usize| part(SLOTS[slot]..SLOTS[slot] + 1);
         let strip = format!("A{} B{} log {} data {}", slot(0), slot(1), part(WAL), part(data));
-        let events = std::mem::take(&mut *events.lock().expect("nobody panics"));
-        Ok(Done { events, strip, told, words: sentence })
+        Ok(Done { events: self.events(life), strip, told, words: sentence })
     }
 
-    fn open(&mut self, t: &mut Tracer) -> Result<Option<String>, String> {
+    /// What the engine told of in this step.
+    fn events(&mut self, life: u32) -> Vec<Event> {
+        let events = Arc::new(Mutex::new(Vec::new()));
+        let heard = events.clone();
+        let sink = move |event| heard.lock().expect("nobody panics").push(event);
+        let mut t = Tracer::always(Actor::Node { node: 1, shard: 0 }, life, Box::new(sink));
+        self.heard.drain(..).for_each(|(kind, source)| t.record(kind, source));
+        std::mem::take(&mut *events.lock().expect("nobody panics"))
+    }
+
+    fn open(&mut self) -> Result<Option<String>, String> {
         if self.engine.is_some() {
             return Err("it is open".into());
         }
@@ -118,7 +137,7 @@ impl Stage {
         let before = self.disk.clone();
         let known = self.known.clone();
         let opened = caught(|| {
-            let (engine, report) = Engine::open(disk, &IDENTITY, on, t)
+            let (engine, report) = Engine::open(disk, &IDENTITY, on)
                 .map_err(|error| format!("E1: a crash leaves a device that cannot be opened: {error}"))?;
             Ok((engine, report))
         });
@@ -126,6 +145,8 @@ impl Stage {
             Ok(opened) => opened,
             Err(broken) => return self.ends(broken),
         };
+        self.heard.extend(engine.notes());
+        engine.listen(true);
         let journal = engine.device().take_journal();
         match caught(|| recovered(&mut engine, &report, &known)) {
             Ok(after) => {
@@ -146,21 +167,24 @@ impl Stage {
     }
 
     /// Somebody else's node opens the device: disks were swapped.
-    fn open_as(&mut self, node: &str, t: &mut Tracer) -> Result<Option<String>, String> {
+    fn open_as(&mut self, node: &str) -> Result<Option<String>, String> {
         if self.engine.is_some() {
             return Err("it is open".into());
         }
         let node = node.strip_prefix('n').and_then(|n| n.parse().ok()).filter(|n| *n != IDENTITY.node);
         let identity = Identity { node: node.ok_or("name another node than n1")?, ..IDENTITY };
         let disk = Disk::of(self.disk.clone());
-        match Engine::open(&disk, &identity, self.on, t) {
+        match Engine::open(&disk, &identity, self.on) {
             Err(error @ OpenError::WrongIdentity { .. }) if disk.take_journal().is_empty() => {
                 Ok(Some(format!("refused: {error}")))
             }
             Err(error) => {
                 self.ends(format!("E1: refused, but for another reason, or not untouched: {error}"))
             }
-            Ok(_) => self.ends("P5: somebody else's device was opened".into()),
+            Ok((mut engine, _)) => {
+                self.heard.extend(engine.notes());
+                self.ends("P5: somebody else's device was opened".into())
+            }
         }
     }
 
@@ -169,13 +193,15 @@ impl Stage {
         Ok(None)
     }
 
-    fn act(&mut self, op: Op, t: &mut Tracer) -> Result<Option<String>, String> {
+    fn act(&mut self, op: Op) -> Result<Option<String>, String> {
         let engine = self.engine.as_mut().ok_or("the device is not open")?;
         let before = engine.device().state();
         engine.device().take_journal();
         let known = self.known.clone();
         let mut trial = engine.clone();
-        match caught(|| Ok(workload::take(op, &mut trial, &known, t))) {
+        let taken = caught(|| Ok(workload::take(op, &mut trial, &known)));
+        self.heard.extend(trial.notes());
+        match taken {
             Err(broken) => self.ends(broken),
             Ok(None) => Err("that is not possible here, or changes nothing".into()),
             Ok(Some(done)) => {
@@ -229,12 +255,7 @@ impl Stage {
         Ok(format!("kill -9 after {done} of {of} writes and syncs of that: the cache survives"))
     }
 
-    fn rot(
-        &mut self,
-        byte: &str,
-        sectors: &[&str],
-        t: &mut Tracer,
-    ) -> Result<(Option<String>, String), String> {
+    fn rot(&mut self, byte: &str, sectors: &[&str]) -> Result<(Option<String>, String), String> {
         let number = |word: &str| word.parse::<usize>().map_err(|_| format!("`{word}` is no number"));
         let (byte, sectors) =
             (number(byte)?, sectors.iter().map(|s| number(s)).collect::<Result<Vec<_>, _>>()?);
@@ -249,7 +270,9 @@ impl Stage {
         self.disk = state.rotten_in(&sectors, byte);
         let (disk, on, known) = (Disk::of(self.disk.clone()), self.on, self.known.at_rest());
         self.engine = None;
-        let checked = caught(|| match Engine::open(disk, &IDENTITY, on, t) {
+        let mut opened = caught(|| Ok(Engine::open(disk, &IDENTITY, on)));
+        self.heard.extend(opened.iter_mut().flatten().flat_map(|(engine, _)| engine.notes()));
+        let check = |opened: Result<(Engine<Disk>, RecoveryReport), _>| match opened {
             Err(error @ (OpenError::Corrupt(_) | OpenError::NotFormatted)) if superblocks => {
                 Ok(format!("refused: {error}"))
             }
@@ -259,7 +282,8 @@ impl Stage {
                 Some(damage) => format!("reported: {damage}"),
                 None => "what was hit is not needed, or is refused when it is read".into(),
             }),
-        });
+        };
+        let checked = opened.and_then(|opened| caught(|| check(opened)));
         let places: Vec<String> = sectors.iter().map(|s| (s * super::disk::SECTOR).to_string()).collect();
         let words =
             format!("a bit rots in the sector at byte {}, and the device is opened", places.join(" and "));
