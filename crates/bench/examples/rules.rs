@@ -67,7 +67,6 @@ const PARTS: [&str; 5] = ["gateway", "primary", "both backups", "three flushes",
 struct World {
     gateway: Gateway,
     nodes: Vec<Node<Memory>>,
-    t: Tracer,
     now: u64,
     token: u64,
     nanos: [u64; PARTS.len()],
@@ -75,9 +74,9 @@ struct World {
 
 impl World {
     fn new() -> World {
-        let (mechanisms, mut t) = (Mechanisms::all(), Tracer::off());
+        let mechanisms = Mechanisms::all();
         let members: Vec<NodeId> = (1..=3).map(NodeId).collect();
-        let mut open = |node: NodeId| {
+        let open = |node: NodeId| {
             let device = Memory(Rc::new(RefCell::new(vec![0; DEVICE_BYTES])));
             let (members, timing) = (members.clone(), dataplane::Timing::default());
             let cache_bytes = 64 << 20;
@@ -98,7 +97,7 @@ impl World {
             };
             engine::format(&device, &config.identity(), Standing::Member, Layout::default())
                 .expect("it is new");
-            Node::open(device, config, &mut t).expect("it is formatted").0
+            Node::open(device, config, Tracer::off()).expect("it is formatted").0
         };
         let nodes = members.iter().map(|node| open(*node)).collect();
         let config = gateway::Config {
@@ -113,10 +112,10 @@ impl World {
             in_flight_max: gateway::IN_FLIGHT_MAX,
         };
         let mut world =
-            World { gateway: Gateway::new(config, 0), nodes, t, now: 0, token: 0, nanos: Default::default() };
+            World { gateway: Gateway::new(config, 0), nodes, now: 0, token: 0, nanos: Default::default() };
         while world.gateway.view()[0].primary.is_none() {
             world.now += 10_000;
-            world.gateway.tick(world.now, &mut world.t);
+            world.gateway.tick(world.now);
             world.settle();
         }
         world
@@ -173,7 +172,7 @@ impl World {
             }
             let frames = self.decode(&to_gateway);
             self.timed(Part::Gateway, |world| {
-                frames.into_iter().for_each(|frame| world.gateway.handle(world.now, frame, &mut world.t));
+                frames.into_iter().for_each(|frame| world.gateway.handle(world.now, frame));
             });
         }
     }
@@ -182,17 +181,17 @@ impl World {
     fn round(&mut self, n: usize, inbox: Vec<Frame>, mut send: impl FnMut(Frame)) {
         let part = if self.nodes[n].replica().is_primary() { Part::Primary } else { Part::Backups };
         self.timed(part, |world| {
-            let (node, now, t) = (&mut world.nodes[n], world.now, &mut world.t);
-            inbox.into_iter().for_each(|frame| node.handle(now, frame, t).expect("memory does not fail"));
+            let (node, now) = (&mut world.nodes[n], world.now);
+            inbox.into_iter().for_each(|frame| node.handle(now, frame).expect("memory does not fail"));
             if node.next_deadline().is_some_and(|at| at <= now) {
-                node.tick(now, t).expect("memory does not fail");
+                node.tick(now).expect("memory does not fail");
             }
-            node.settle(now, t).expect("memory does not fail");
+            node.settle(now).expect("memory does not fail");
             node.outbox().for_each(&mut send);
         });
         if self.nodes[n].needs_flush() {
             self.timed(Part::Flush, |world| {
-                world.nodes[n].flush(world.now, &mut world.t).expect("memory does not fail");
+                world.nodes[n].flush(world.now).expect("memory does not fail");
                 world.nodes[n].outbox().for_each(&mut send);
             });
         }
@@ -204,14 +203,14 @@ impl World {
         self.timed(Part::Gateway, |world| {
             for request in requests {
                 world.token += 1;
-                world.gateway.submit(world.now, world.token, request, false, &mut world.t);
+                world.gateway.submit(world.now, world.token, request, false);
             }
         });
         let mut answered = self.settle();
         while answered < asked {
             // A heartbeat tells the backups what is committed; a session is opened, once.
             self.now += 1_000;
-            self.gateway.tick(self.now, &mut self.t);
+            self.gateway.tick(self.now);
             answered += self.settle();
         }
         self.now += 1_000;

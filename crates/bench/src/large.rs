@@ -11,7 +11,7 @@ use engine::{
 use rustix::time::{ClockId, clock_gettime};
 use serde::Serialize;
 use store::FileDevice;
-use trace::{Mechanisms, Tracer};
+use trace::Mechanisms;
 
 use crate::cutaway::Counted;
 use crate::load::{Random, key};
@@ -69,14 +69,14 @@ pub fn fill(path: &Path, keys: u64, key_bytes: usize) -> io::Result<()> {
     for first in (0..keys).step_by(FILL as usize) {
         put(&mut engine, (first..keys.min(first + FILL)).map(|n| key(n, key_bytes)), &mut random)?;
         if engine.checkpoint_due() {
-            engine.checkpoint(Vec::new(), &mut Tracer::off()).map_err(io::Error::other)?;
+            engine.checkpoint(Vec::new()).map_err(io::Error::other)?;
         }
     }
-    engine.checkpoint(Vec::new(), &mut Tracer::off()).map_err(io::Error::other)
+    engine.checkpoint(Vec::new()).map_err(io::Error::other)
 }
 
 fn open_engine<D: Device>(device: D) -> io::Result<Engine<D>> {
-    let opened = Engine::open(device, &IDENTITY, Mechanisms::all(), &mut Tracer::off());
+    let opened = Engine::open(device, &IDENTITY, Mechanisms::all());
     opened.map(|(engine, _)| engine).map_err(io::Error::other)
 }
 
@@ -86,14 +86,13 @@ fn put<D: Device>(
     keys: impl Iterator<Item = Vec<u8>>,
     random: &mut Random,
 ) -> io::Result<()> {
-    let t = &mut Tracer::off();
     for key in keys {
         let value: Vec<u8> = std::iter::repeat_with(|| random.next() as u8).take(VALUE_BYTES).collect();
         let op = Op::Put { key: key.into(), value: value.into(), condition: Condition::Always };
-        engine.append(op, &[], t).map_err(io::Error::other)?;
+        engine.append(op, &[]).map_err(io::Error::other)?;
     }
-    let synced = engine.sync(t).map_err(io::Error::other)?;
-    engine.commit(synced.durable_seq(), t).map(drop).map_err(io::Error::other)
+    let synced = engine.sync().map_err(io::Error::other)?;
+    engine.commit(synced.durable_seq()).map(drop).map_err(io::Error::other)
 }
 
 /// Opens what [`fill`] made. To be called in a fresh process, for the memory to mean something.
@@ -118,7 +117,7 @@ fn memory(name: &str) -> Option<u64> {
 pub fn checkpoint(path: &Path, key_bytes: usize) -> io::Result<Steps> {
     let (device, counters) = Counted::new(FileDevice::open(path).map_err(io::Error::other)?);
     let mut engine = open_engine(device)?;
-    let (mut random, t) = (Random::new(1), &mut Tracer::off());
+    let mut random = Random::new(1);
     let keys = engine.key_count();
     let mut result = Steps {
         keys,
@@ -134,13 +133,13 @@ pub fn checkpoint(path: &Path, key_bytes: usize) -> io::Result<Steps> {
         put(engine, numbers.into_iter().map(|n| key(n, key_bytes)), &mut random)
     };
     traffic(&mut engine)?;
-    engine.checkpoint_begin(Vec::new(), t);
+    engine.checkpoint_begin(Vec::new());
     loop {
         traffic(&mut engine)?;
         result.puts += TRAFFIC;
         for _ in 0..STEPS {
             let (syncs, work, started) = (counters.used().syncs, processor_time(), Instant::now());
-            let progress = engine.checkpoint_step(t);
+            let progress = engine.checkpoint_step();
             let (micros, work) = (started.elapsed().as_secs_f64() * 1e6, processor_time() - work);
             let progress = progress.map_err(|error: WriteError| io::Error::other(error))?;
             if progress == CheckpointProgress::Idle {

@@ -16,7 +16,7 @@ use engine::format::superblock::{SLOT_BYTES, SLOTS, Superblock, WAL_OFFSET};
 use engine::format::wal_record::{MAGIC, RECORD_BYTES_MAX, TRUNCATE, WalRecord};
 use engine::format::{Field, checkpoint_chunk};
 use engine::{DecodeError, Device, Engine, OpenError, RecoveryReport, UNIT};
-use trace::{Mechanisms, Tracer};
+use trace::Mechanisms;
 
 /// The image, with what recovery would write kept in memory.
 #[derive(Debug)]
@@ -182,7 +182,7 @@ pub fn look(path: &Path) -> io::Result<Seen> {
     scan(&image, ring, &mut records)?;
     // Whose device it is, it says itself; opening it with another identity is for the node to refuse.
     let identity = superblock.unwrap_or_default().identity();
-    let opened = Engine::open(image, &identity, Mechanisms::all(), &mut Tracer::off());
+    let opened = Engine::open(image, &identity, Mechanisms::all());
     if let Some(superblock) = &superblock {
         judge(&mut records, superblock, opened.as_ref().ok().map(|(_, report)| report));
     }

@@ -9,7 +9,7 @@ use engine::{Condition, Engine, Extent, Identity, Layout, Op, Owner, Standing, U
 use serde_json::Value;
 use store::FileDevice;
 use tempfile::TempDir;
-use trace::{Mechanisms, Tracer};
+use trace::Mechanisms;
 
 const ME: Identity = Identity { cluster: [7; 16], node: 1, shard: 0, shards: 1, members: 1 };
 const WAL: u64 = 8192;
@@ -38,19 +38,18 @@ fn past_in_use() -> (Past, FileDevice) {
     let device = FileDevice::create(&path, 256 << 10).unwrap();
     let wal_bytes = 16 * UNIT;
     engine::format(&device, &ME, Standing::Member, Layout { wal_bytes }).unwrap();
-    let t = &mut Tracer::off();
-    let (mut e, _) = Engine::open(&device, &ME, Mechanisms::all(), t).unwrap();
+    let (mut e, _) = Engine::open(&device, &ME, Mechanisms::all()).unwrap();
     let write = |e: &mut Engine<&FileDevice>, op| {
-        e.append(op, b"tag", &mut Tracer::off()).unwrap();
-        e.sync(&mut Tracer::off()).unwrap();
+        e.append(op, b"tag").unwrap();
+        e.sync().unwrap();
     };
     write(&mut e, put("first", "in the checkpoint"));
     write(&mut e, put("second", "in the checkpoint too"));
-    e.commit(2, t).unwrap();
-    e.checkpoint(b"the owner's state".to_vec(), t).unwrap();
+    e.commit(2).unwrap();
+    e.checkpoint(b"the owner's state".to_vec()).unwrap();
     write(&mut e, put("third", "behind it"));
     write(&mut e, put("fourth", "undone"));
-    e.truncate(4, t).unwrap();
+    e.truncate(4).unwrap();
     write(&mut e, put("fourth", "in its place"));
     write(&mut e, put("fifth", "the last batch"));
     let owners = e.owners();
@@ -285,13 +284,12 @@ fn a_value_in_pieces_is_shown_piece_by_piece_and_verified_as_one() {
     let path = dir.path().join("shard-0.img");
     let device = FileDevice::create(&path, 256 << 10).unwrap();
     engine::format(&device, &ME, Standing::Member, Layout { wal_bytes: 32 * UNIT }).unwrap();
-    let t = &mut Tracer::off();
-    let (mut e, _) = Engine::open(&device, &ME, Mechanisms::all(), t).unwrap();
+    let (mut e, _) = Engine::open(&device, &ME, Mechanisms::all()).unwrap();
     let write = |e: &mut Engine<&FileDevice>, op| {
-        e.append(op, b"tag", &mut Tracer::off()).unwrap();
-        e.sync(&mut Tracer::off()).unwrap();
-        e.commit(e.last_seq(), &mut Tracer::off()).unwrap();
-        e.checkpoint(Vec::new(), &mut Tracer::off()).unwrap();
+        e.append(op, b"tag").unwrap();
+        e.sync().unwrap();
+        e.commit(e.last_seq()).unwrap();
+        e.checkpoint(Vec::new()).unwrap();
     };
     let value = "v".repeat(40 << 10);
     for key in ["a", "b", "c", "d"] {

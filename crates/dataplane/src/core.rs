@@ -1,8 +1,9 @@
 //! What every role shares: the log, how far it is committed and applied, the promise; and what may be done to them.
 
 use std::collections::VecDeque;
+use std::fmt;
 
-use trace::{Kind, Tracer, emit};
+use trace::{Kind, Source, Told, emit};
 
 use crate::guard;
 use crate::host::{Config, Effect, Restored};
@@ -49,6 +50,10 @@ pub(crate) struct Core {
     pub(crate) sync: Measured,
     /// Transfers begun in this life.
     pub(crate) transfers_begun: u64,
+    /// When the present step happens; 0 between two steps.
+    pub(crate) now: Micros,
+    /// Does anybody listen to what happens?
+    pub(crate) listened: bool,
     pub(crate) effects: VecDeque<Effect>,
 }
 
@@ -79,9 +84,26 @@ impl Core {
             commit: restored.checkpoint,
             applied: restored.checkpoint,
             sessions: state.sessions,
+            now: 0,
+            listened: false,
             effects: VecDeque::new(),
             log,
         })
+    }
+
+    /// Is to be told what happens? For [`emit!`], as is `record`.
+    pub(crate) fn is_on(&self) -> bool {
+        self.listened
+    }
+
+    /// What happened goes into the queue, between what is to be done before it and after.
+    pub(crate) fn record(&mut self, kind: Kind, source: Source) {
+        self.effect(Effect::Tell(Box::new(Told { kind, source })));
+    }
+
+    /// Tells that a message is not heeded.
+    pub(crate) fn refuse_frame(&mut self, from: impl fmt::Display, message: &str, why: &str) {
+        emit!(self, Kind::FrameRefused { message: message.into(), from: from.to_string(), why: why.into() });
     }
 
     pub(crate) fn effect(&mut self, effect: Effect) {
@@ -98,15 +120,28 @@ impl Core {
     }
 
     /// Appends to the own log: shape, origin and engine together.
-    pub(crate) fn append(&mut self, entry: Entry, t: &mut Tracer) {
-        emit!(
-            t,
-            Kind::EntryAppended { epoch: entry.epoch.0, seq: entry.seq, last_before: self.log.tail().seq }
-        );
+    pub(crate) fn append(&mut self, entry: Entry) {
+        let last_before = self.log.tail().seq;
+        emit!(self, Kind::EntryAppended { epoch: entry.epoch.0, seq: entry.seq, last_before });
         let seq = self.log.append(entry.epoch);
         assert_eq!(seq, entry.seq, "D1: a log has no holes");
         self.unapplied.push_back(entry.origin);
         self.effect(Effect::Append(entry));
+    }
+
+    /// Removes the entries from `from` on.
+    pub(crate) fn truncate(&mut self, from: Seq) {
+        let (last_before, last) = (self.log.tail().seq, from - 1);
+        assert!(
+            last >= self.commit,
+            "D7: entry {from} is committed (up to {}) and contradicted",
+            self.commit
+        );
+        emit!(self, Kind::LogTruncated { from, last_before, last });
+        self.log.truncate(from);
+        self.durable = self.durable.min(last);
+        self.unapplied.truncate((last - self.applied) as usize);
+        self.effect(Effect::Truncate(from));
     }
 
     /// Makes `epoch` the promise, durably, if it is greater.
@@ -121,12 +156,28 @@ impl Core {
         }
     }
 
+    /// The log is empty behind `base`, which is committed, applied and durable.
+    pub(crate) fn begin_log(&mut self, base: Tail, sessions: Sessions) {
+        self.log = LogShape::new(base);
+        self.unapplied.clear();
+        self.sessions = sessions;
+        self.commit = base.seq;
+        self.applied = base.seq;
+        self.durable = base.seq;
+    }
+
+    /// Tells the primary that the logs match up to `matched`, once that is durable here.
+    pub(crate) fn acknowledge(&mut self, leader: Leader, matched: Seq) {
+        let message = Message::PrepareOk { epoch: leader.epoch, matched };
+        self.effect(Effect::Hold(Address::Node(leader.id), message));
+    }
+
     /// Moves the commit point and starts applying. Entries are applied one at a time, in log order: what an entry comes
     /// to may depend on the one before.
-    pub(crate) fn commit_upto(&mut self, upto: Seq, t: &mut Tracer) {
+    pub(crate) fn commit_upto(&mut self, upto: Seq) {
         if upto > self.commit {
             assert!(upto <= self.log.tail().seq, "D1: commit point within the log");
-            emit!(t, Kind::CommitAdvanced { from: self.commit, to: upto, epoch: self.promised.0 });
+            emit!(self, Kind::CommitAdvanced { from: self.commit, to: upto, epoch: self.promised.0 });
             self.commit = upto;
             self.apply_next();
         }
@@ -147,6 +198,37 @@ impl Core {
         self.effect(Effect::Apply { seq: self.applied + 1, skip });
     }
 
+    /// The next entry has been applied; why it was in the log.
+    pub(crate) fn note_applied(&mut self, seq: Seq, outcome: Outcome) -> Origin {
+        assert_eq!(seq, self.applied + 1, "D5: entries are applied in order, each once");
+        let origin = self.unapplied.pop_front().expect("an applied entry was in the log");
+        let applied_before = self.applied;
+        emit!(self, Kind::EntryApplied { seq, outcome: outcome.to_string(), applied_before });
+        self.applied = seq;
+        self.applying = false;
+        origin
+    }
+
+    /// What came of the request of entry `seq`, of which its application came to `outcome`; noted for later copies of it.
+    pub(crate) fn result(
+        &mut self,
+        seq: Seq,
+        request: RequestId,
+        outcome: Outcome,
+        leads: bool,
+    ) -> WriteResult {
+        let on = self.config.mechanisms;
+        let outcome = match self.sessions.verdict(on, request) {
+            Verdict::Fresh => outcome,
+            Verdict::Repeated(earlier) => earlier,
+            Verdict::Unknown => return WriteResult::SessionUnknown(self.sessions.remembered_from(request)),
+        };
+        if guard::dedup_survives_failover(on, leads) {
+            self.sessions.record(request, outcome, seq);
+        }
+        WriteResult::Done(outcome)
+    }
+
     /// What a checkpoint as of the applied seq has to carry.
     pub(crate) fn host_state(&self) -> Vec<u8> {
         let last_epoch =
@@ -155,9 +237,9 @@ impl Core {
     }
 
     /// Appends an entry of the own epoch: only who leads does.
-    pub(crate) fn append_own(&mut self, epoch: Epoch, origin: Origin, op: Op, t: &mut Tracer) {
+    pub(crate) fn append_own(&mut self, epoch: Epoch, origin: Origin, op: Op) {
         let seq = self.log.tail().seq + 1;
-        self.append(Entry { seq, epoch, origin, op }, t);
+        self.append(Entry { seq, epoch, origin, op });
     }
 
     /// Is this entry in the log already, or in the checkpoint?

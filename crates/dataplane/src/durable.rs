@@ -30,41 +30,50 @@ impl Durable {
     }
 }
 
+/// A message that may leave, and why it is sent.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Released {
+    /// To whom.
+    pub to: Address,
+    /// What is said.
+    pub message: Message,
+    /// The event that it follows from, when somebody listens.
+    pub cause: Option<trace::EventId>,
+}
+
 /// A message that waits for a sync.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Held {
     needs: u64,
-    to: Address,
-    message: Message,
-    cause: Option<trace::EventId>,
+    content: Released,
 }
 
 impl Held {
-    /// `message` to `to`, not to be seen before the device has synced everything up to `position`.
-    pub fn until(position: u64, to: Address, message: Message, cause: Option<trace::EventId>) -> Held {
-        Held { needs: position, to, message, cause }
+    /// Not to be seen before the device has synced everything up to `position`.
+    pub fn until(position: u64, content: Released) -> Held {
+        Held { needs: position, content }
     }
 
     /// The message, if the proof covers it.
     #[expect(clippy::result_large_err, reason = "a message that is not covered is given back whole")]
-    pub fn release(self, proof: &Durable) -> Result<(Address, Message, Option<trace::EventId>), Held> {
-        if self.needs <= proof.position { Ok((self.to, self.message, self.cause)) } else { Err(self) }
+    pub fn release(self, proof: &Durable) -> Result<Released, Held> {
+        if self.needs <= proof.position { Ok(self.content) } else { Err(self) }
     }
 
-    /// Takes over a later acknowledgement of the same epoch to the same primary: acknowledgements are cumulative, so
-    /// one frame tells both. Gives `other` back if it is something else.
-    #[expect(clippy::result_large_err, reason = "what is not absorbed is given back whole")]
-    pub fn absorb(&mut self, other: Held) -> Result<(), Held> {
-        match (&mut self.message, &other.message) {
-            (Message::PrepareOk { epoch, matched }, Message::PrepareOk { epoch: e, matched: m })
-                if self.to == other.to && epoch == e =>
+    /// Waits with the others. Acknowledgements of one epoch to one primary are cumulative, so one frame tells several.
+    pub fn join(self, others: &mut Vec<Held>) {
+        let Message::PrepareOk { epoch, matched } = self.content.message else { return others.push(self) };
+        for other in &mut *others {
+            if let Message::PrepareOk { epoch: same, matched: upto } = &mut other.content.message
+                && *same == epoch
+                && other.content.to == self.content.to
             {
-                *matched = (*matched).max(*m);
-                self.needs = self.needs.max(other.needs);
-                self.cause = other.cause.or(self.cause);
-                Ok(())
+                *upto = matched.max(*upto);
+                other.needs = self.needs.max(other.needs);
+                other.content.cause = self.content.cause.or(other.content.cause);
+                return;
             }
-            _ => Err(other),
         }
+        others.push(self);
     }
 }

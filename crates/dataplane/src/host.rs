@@ -4,7 +4,7 @@
 //! order is part of the rules: an `Apply` comes before the answer that reports it, a `Promise` is durable before
 //! anything behind it is done, a `Hold` leaves only when all before it is durable.
 
-use trace::Mechanisms;
+use trace::{Mechanisms, Told};
 
 use crate::Durable;
 use crate::message::*;
@@ -105,6 +105,8 @@ pub enum Event {
 /// What a replica wants done.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Effect {
+    /// Tell whoever listens that this happened, after the effects before this one and before those behind it.
+    Tell(Box<Told>),
     /// Append to the log.
     Append(Entry),
     /// Undo the entries from this one on.

@@ -23,11 +23,12 @@
 //! | `repair` | whose bytes will do for a damaged value |
 //! | `roles/backup` | matching, truncating, acknowledging |
 //! | `roles/candidate` | epoch, promises, most complete log |
-//! | `roles/primary` | ordering, replication, commit |
+//! | `roles/primary`, `roles/peer` | ordering, replication, commit |
 //! | `roles/reads` | confirming that the primary still is one |
 //! | `roles/sender`, `roles/receiver` | a state for a replica that cannot catch up from the log |
 //! | `replica` | the door: which role hears which event |
 //! | `transitions` | how a replica changes its role |
+//! | `status` | what a replica says of itself |
 //! | `invariants` | what must hold after every event |
 //!
 //! # Invariants
@@ -56,11 +57,12 @@ mod repair;
 mod replica;
 mod roles;
 pub mod sessions;
+mod status;
 mod transitions;
 pub mod types;
 pub mod wire;
 
-pub use durable::{Durable, Held};
+pub use durable::{Durable, Held, Released};
 pub use host::{Config, Effect, Event, Restored, Timing};
 pub use log_shape::LogShape;
 pub use message::*;

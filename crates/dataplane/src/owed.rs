@@ -28,7 +28,6 @@
 
 use crate::core::Core;
 use crate::host::Effect;
-use crate::log_shape::LogShape;
 use crate::sessions::Sessions;
 use crate::types::*;
 
@@ -53,10 +52,7 @@ impl Core {
     /// The state is given up, because there is no room for the primary's beside it.
     pub(crate) fn give_up_all(&mut self) {
         self.owed = self.voted_tail();
-        self.log = LogShape::new(Tail::default());
-        self.unapplied.clear();
-        self.sessions = Sessions::default().within(self.config.limits);
-        (self.commit, self.applied, self.durable) = (0, 0, 0);
+        self.begin_log(Tail::default(), Sessions::default().within(self.config.limits));
         self.effect(Effect::GiveUpAll(self.owed));
     }
 }

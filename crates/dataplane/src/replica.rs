@@ -9,21 +9,20 @@
 //! There is no way back into a role after a restart: a primary that reopens its device is a backup, since it may have
 //! lost its last unsynced entries, and would give their seqs a second content in the same epoch.
 
-use std::sync::Arc;
+use trace::{Kind, emit};
 
-use trace::{Kind, Tracer, emit};
-
+use crate::Durable;
 use crate::core::Core;
 use crate::host::{Config, Effect, Event, Restored};
 use crate::message::*;
 use crate::roles::backup::{self, Piece};
 use crate::roles::candidate::{Call, Candidate};
+use crate::roles::peer::Mismatch;
 use crate::roles::primary::{self, Primary};
-use crate::roles::receiver::{self, Receiving};
+use crate::roles::receiver::{Part, Receiver};
 use crate::roles::sender::Pull;
-use crate::sessions::{Sessions, Verdict};
 use crate::types::*;
-use crate::{Durable, guard, wire};
+use crate::wire;
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum Role {
@@ -37,14 +36,20 @@ pub(crate) enum Role {
 pub struct Replica {
     pub(crate) core: Core,
     pub(crate) role: Role,
-    /// A state that is on its way here, in pieces.
-    pub(crate) receiving: Option<Receiving>,
+    /// A state that is on its way here.
+    pub(crate) receiver: Receiver,
 }
 
 impl Replica {
     /// A backup, with what its device still knew. The log's last epoch counts as promised: its primary was followed.
     pub fn restore(config: Config, restored: Restored) -> Result<Replica, wire::WireError> {
-        Ok(Replica { core: Core::restore(config, restored)?, role: Role::Backup, receiving: None })
+        let core = Core::restore(config, restored)?;
+        Ok(Replica { core, role: Role::Backup, receiver: Receiver::default() })
+    }
+
+    /// From now on says what happens ([`Effect::Tell`]), or does not.
+    pub fn listen(&mut self, on: bool) {
+        self.core.listened = on;
     }
 
     /// The next effect to carry out.
@@ -56,60 +61,63 @@ impl Replica {
     ///
     /// # Panics
     /// If an invariant does not hold afterwards: this replica must not go on.
-    pub fn step(&mut self, now: Micros, event: Event, t: &mut Tracer) {
+    pub fn step(&mut self, now: Micros, event: Event) {
         let before = self.mark();
-        self.handle(now, event, t);
+        self.core.now = now;
+        self.handle(event);
+        self.core.now = 0;
         self.check(&before);
     }
 
-    fn handle(&mut self, now: Micros, event: Event, t: &mut Tracer) {
+    fn handle(&mut self, event: Event) {
         match event {
-            Event::Message(from, message) if !self.is_believable(&message) => {
-                emit!(
-                    t,
-                    Kind::FrameRefused {
-                        why: format!("{} of {from} names an epoch that cannot be", message.name())
-                    }
-                );
-            }
-            Event::Message(Address::Gateway(gateway), message) => self.on_gateway(now, gateway, message, t),
-            Event::Message(Address::Node(peer), message) => {
-                if peer != self.core.config.me && self.core.config.members.contains(&peer) {
-                    self.on_node(now, peer, message, t);
-                } else {
-                    emit!(t, Kind::FrameRefused { why: format!("{peer} is no member of this shard") });
-                }
-            }
-            Event::Tick => {
-                self.candidate_tick(now, t);
-                receiver::tick(&mut self.core, &mut self.receiving, now, t);
-                if let Role::Primary(primary) = &mut self.role {
-                    primary.reads.tick(&mut self.core, primary.epoch, now);
-                    primary.replicate(&mut self.core, now, t);
-                }
-            }
+            Event::Message(from, message) => self.on_message(from, message),
+            Event::Tick => self.on_tick(),
             Event::Settle => {
-                if let Role::Primary(primary) = &mut self.role {
-                    primary.reads.settle(&mut self.core, primary.epoch, now, t);
-                    primary.replicate(&mut self.core, now, t);
+                if let Some((primary, core)) = self.leading() {
+                    primary.reads.settle(core, primary.epoch);
+                    primary.replicate(core);
                 }
             }
-            Event::Durable(proof) => self.on_durable(proof, t),
-            Event::Applied(seq, outcome) => self.on_applied(seq, outcome, t),
+            Event::Durable(proof) => self.on_durable(proof),
+            Event::Applied(seq, outcome) => self.on_applied(seq, outcome),
             Event::Sent(to, upto, bytes) => {
-                if let Role::Primary(primary) = &mut self.role {
-                    primary.on_sent(&mut self.core, now, to, upto, bytes, t);
+                if let Some((primary, core)) = self.leading() {
+                    primary.on_sent(core, to, upto, bytes);
                 }
             }
             Event::Compacted(seq) => self.core.log.compact(seq),
-            Event::Installed(done) => receiver::on_installed(&mut self.core, &mut self.receiving, done, t),
+            Event::Installed(done) => self.receiver.on_installed(&mut self.core, done),
             Event::Unreadable(to) => {
-                if let Role::Primary(primary) = &mut self.role {
-                    primary.on_unreadable(&mut self.core, now, to);
+                if let Some((primary, core)) = self.leading() {
+                    primary.on_unreadable(core, to);
                 }
             }
             Event::SyncTook(micros) => self.core.sync.note(micros),
             Event::Room(entries) => self.core.room = entries,
+        }
+    }
+
+    /// The primary's part, if this replica leads.
+    pub(crate) fn leading(&mut self) -> Option<(&mut Primary, &mut Core)> {
+        match &mut self.role {
+            Role::Primary(primary) => Some((primary, &mut self.core)),
+            Role::Backup | Role::Candidate(_) => None,
+        }
+    }
+
+    fn on_message(&mut self, from: Address, message: Message) {
+        if !self.is_believable(&message) {
+            return self.core.refuse_frame(from, message.name(), "it names an epoch that cannot be");
+        }
+        match from {
+            Address::Gateway(gateway) => self.on_gateway(gateway, message),
+            Address::Node(peer)
+                if peer != self.core.config.me && self.core.config.members.contains(&peer) =>
+            {
+                self.on_node(peer, message)
+            }
+            Address::Node(_) => self.core.refuse_frame(from, message.name(), "it is no member of this shard"),
         }
     }
 
@@ -121,303 +129,145 @@ impl Replica {
     }
 
     /// Messages of other replicas. Each handler first refuses what is stale, foreign or repeated.
-    fn on_node(&mut self, now: Micros, from: NodeId, message: Message, t: &mut Tracer) {
+    fn on_node(&mut self, from: NodeId, message: Message) {
         match message {
-            Message::Prepare { epoch, prev, entries, commit } => {
-                let room = std::mem::replace(&mut self.core.room, usize::MAX);
-                if self.follow(from, epoch, t) {
-                    let piece = Piece { from, epoch, prev, entries, commit, room };
-                    backup::on_prepare(&mut self.core, &mut self.receiving, now, piece, t);
-                }
-            }
-            Message::Confirm { epoch, round } => {
-                if self.follow(from, epoch, t) {
-                    backup::on_confirm(&mut self.core, from, epoch, round, t);
-                }
-            }
-            Message::Behind { epoch, retained_from } => {
-                if self.follow(from, epoch, t) {
-                    let receiving = &mut self.receiving;
-                    receiver::on_behind(&mut self.core, receiving, now, from, epoch, retained_from, t);
-                }
-            }
-            Message::Chunk { epoch, transfer, cursor, chunk } => {
-                if self.follow(from, epoch, t) {
-                    let receiving = &mut self.receiving;
-                    receiver::on_chunk(
-                        &mut self.core,
-                        receiving,
-                        now,
-                        from,
-                        epoch,
-                        transfer,
-                        cursor,
-                        chunk,
-                        t,
-                    );
-                }
-            }
-            Message::Contradicted { epoch, acknowledged } => {
-                self.on_contradicted(from, epoch, acknowledged, t)
-            }
-            Message::PromiseRequest { epoch } => self.on_promise_request(from, epoch, t),
-            Message::Promised { epoch, tail } => self.on_promised(now, from, epoch, tail, t),
-            Message::Fenced { promised } => self.on_fenced(now, from, promised, t),
-            // What only a primary asks for; to all others it comes too late.
-            answer => {
-                if let Role::Primary(primary) = &mut self.role {
-                    to_primary(primary, &mut self.core, now, from, answer, t);
-                } else if !is_for_a_primary(&answer) {
-                    emit!(t, Kind::FrameRefused { why: format!("{} from {from}", answer.name()) });
-                }
-            }
+            Message::Prepare { .. }
+            | Message::Confirm { .. }
+            | Message::Behind { .. }
+            | Message::Chunk { .. } => self.on_primary(from, message),
+            Message::Contradicted { epoch, acknowledged } => self.on_contradicted(from, epoch, acknowledged),
+            Message::PromiseRequest { epoch } => self.on_promise_request(from, epoch),
+            Message::Promised { epoch, tail } => self.on_promised(from, epoch, tail),
+            Message::Fenced { promised } => self.on_fenced(from, promised),
+            Message::PrepareOk { .. }
+            | Message::PrepareRefused { .. }
+            | Message::Confirmed { .. }
+            | Message::Pull { .. } => self.on_backup(from, message),
+            // A gateway's words, or words to a gateway, from a node: nobody means this.
+            other => self.core.refuse_frame(from, other.name(), "no node says that to another"),
         }
     }
 
-    fn on_gateway(&mut self, now: Micros, from: GatewayId, message: Message, t: &mut Tracer) {
+    /// What a primary says, in its epoch.
+    fn on_primary(&mut self, from: NodeId, message: Message) {
+        let Some(leader) = message.epoch().and_then(|epoch| self.follow(from, epoch)) else {
+            self.core.room = usize::MAX;
+            return;
+        };
+        let (core, receiver) = (&mut self.core, &mut self.receiver);
         match message {
-            Message::Write { request, op } => self.on_write(from, request, op, t),
-            Message::OpenSession => match &mut self.role {
-                Role::Primary(primary) => primary.on_open_session(&mut self.core, from, t),
-                _ => self.refuse(from, Refusable::OpenSession),
+            Message::Prepare { prev, entries, commit, .. } => {
+                let room = std::mem::replace(&mut core.room, usize::MAX);
+                backup::on_prepare(core, receiver, leader, Piece { prev, entries, commit, room });
+            }
+            Message::Confirm { round, .. } => backup::on_confirm(core, leader, round),
+            Message::Behind { retained_from, .. } => receiver.on_behind(core, leader, retained_from),
+            Message::Chunk { transfer, cursor, chunk, .. } => {
+                receiver.on_chunk(core, leader, Part { transfer, cursor, chunk })
+            }
+            _ => {}
+        }
+    }
+
+    /// What only a primary asks for; to all others it comes too late.
+    fn on_backup(&mut self, from: NodeId, message: Message) {
+        let Some((primary, core)) = self.leading() else { return };
+        match message {
+            Message::PrepareOk { epoch, matched } => primary.on_prepare_ok(core, from, epoch, matched),
+            Message::PrepareRefused { epoch, prev, last, lost } => {
+                primary.on_prepare_refused(core, from, epoch, Mismatch { prev, last, lost })
+            }
+            Message::Confirmed { epoch, round } => primary.on_confirmed(core, from, epoch, round),
+            Message::Pull { epoch, transfer, unproven, cursor } => {
+                primary.on_pull(core, epoch, Pull { from, transfer, unproven, cursor })
+            }
+            _ => {}
+        }
+    }
+
+    fn on_gateway(&mut self, from: GatewayId, message: Message) {
+        match message {
+            Message::Write { request, op } => self.on_write(from, request, op),
+            Message::OpenSession => match self.leading() {
+                Some((primary, core)) => primary.on_open_session(core, from),
+                None => self.refuse(from, Refusable::OpenSession),
             },
-            Message::Read { id, query } => match &mut self.role {
-                Role::Primary(primary) => primary.on_read(&mut self.core, from, id, query, t),
-                _ => self.refuse(from, Refusable::Read(id)),
+            Message::Read { id, query } => match self.leading() {
+                Some((primary, core)) => primary.on_read(core, from, id, query),
+                None => self.refuse(from, Refusable::Read(id)),
             },
-            Message::Probe { attempt } => self.tell_status(now, from, attempt),
+            Message::Probe { attempt } => self.tell_status(from, attempt),
             Message::TakeOver { above, patience } => {
-                self.on_take_over(now, Call { gateway: from, above, patience }, t)
+                self.on_take_over(Call { gateway: from, above, patience })
             }
-            other => {
-                emit!(t, Kind::FrameRefused { why: format!("{} from a gateway", other.name()) });
-            }
+            other => self.core.refuse_frame(Address::Gateway(from), other.name(), "no gateway says that"),
         }
     }
 
-    fn on_write(&mut self, gateway: GatewayId, request: RequestId, op: Op, t: &mut Tracer) {
+    fn on_write(&mut self, gateway: GatewayId, request: RequestId, op: Op) {
         let RequestId { session, number } = request;
-        emit!(t, Kind::RequestReceived { session, number, op: op.to_string() });
-        match &mut self.role {
-            Role::Primary(primary) => primary.on_write(&mut self.core, gateway, request, op, t),
-            _ => {
-                let why = Refusal::NotPrimary { primary: self.core.following };
-                primary::refuse_write(&mut self.core, gateway, request, why, t);
-            }
+        emit!(self.core, Kind::RequestReceived { session, number, op: op.to_string() });
+        match self.leading() {
+            Some((primary, core)) => primary.on_write(core, gateway, request, op),
+            None => self.refuse(gateway, Refusable::Write(request)),
         }
     }
 
     /// Only a primary does this.
     fn refuse(&mut self, gateway: GatewayId, what: Refusable) {
         let why = Refusal::NotPrimary { primary: self.core.following };
-        self.core.send(Address::Gateway(gateway), Message::Refused { what, why });
+        primary::refuse(&mut self.core, gateway, what, why);
+    }
+
+    fn on_tick(&mut self) {
+        self.candidate_tick();
+        self.receiver.tick(&mut self.core);
+        if let Some((primary, core)) = self.leading() {
+            primary.reads.tick(core, primary.epoch);
+            primary.replicate(core);
+        }
     }
 
     /// The own log is durable up to here.
-    fn on_durable(&mut self, proof: Durable, t: &mut Tracer) {
+    fn on_durable(&mut self, proof: Durable) {
         self.core.durable = proof.seq().min(self.core.log.tail().seq);
-        if let Role::Primary(primary) = &mut self.role {
-            primary.advance_commit(&mut self.core, t);
+        if let Some((primary, core)) = self.leading() {
+            primary.advance_commit(core);
         }
         self.core.apply_next();
     }
 
-    fn on_applied(&mut self, seq: Seq, outcome: Outcome, t: &mut Tracer) {
-        assert_eq!(seq, self.core.applied + 1, "D5: entries are applied in order, each once");
-        let origin = self.core.unapplied.pop_front().expect("an applied entry was in the log");
-        emit!(t, Kind::EntryApplied { seq, outcome: outcome.to_string(), applied_before: self.core.applied });
-        self.core.applied = seq;
-        self.core.applying = false;
-        let on = self.core.config.mechanisms;
-        let leads = matches!(self.role, Role::Primary(_));
+    fn on_applied(&mut self, seq: Seq, outcome: Outcome) {
+        let origin = self.core.note_applied(seq, outcome);
         match origin {
-            Origin::Marker => self.on_marker(seq, t),
+            Origin::Marker => self.on_marker(seq),
             Origin::Session(gateway) => {
                 self.core.sessions.open(seq, gateway);
-                if leads {
+                if self.is_primary() {
                     self.core.send(Address::Gateway(gateway), Message::SessionOpened { session: seq });
                 }
             }
             Origin::Request(request) => {
-                let result = match self.core.sessions.verdict(on, request) {
-                    Verdict::Fresh => WriteResult::Done(outcome),
-                    Verdict::Repeated(earlier) => WriteResult::Done(earlier),
-                    Verdict::Unknown => {
-                        WriteResult::SessionUnknown(self.core.sessions.remembered_from(request))
-                    }
-                };
-                match result {
-                    WriteResult::Done(outcome) if guard::dedup_survives_failover(on, leads) => {
-                        self.core.sessions.record(request, outcome, seq)
-                    }
-                    _ => {}
-                }
-                if let Role::Primary(primary) = &mut self.role {
-                    primary.answer_write(&mut self.core, request, result, t);
+                let leads = self.is_primary();
+                let result = self.core.result(seq, request, outcome, leads);
+                if let Some((primary, core)) = self.leading() {
+                    primary.answer_write(core, request, result);
                 }
             }
         }
         self.core.apply_next();
-        if let Role::Primary(primary) = &mut self.role {
-            primary.reads.answer(&mut self.core, primary.epoch, t);
+        if let Some((primary, core)) = self.leading() {
+            primary.reads.answer(core, primary.epoch);
         }
     }
 
     /// The epoch's first entry is committed: from now on the primary serves.
-    fn on_marker(&mut self, seq: Seq, t: &mut Tracer) {
-        if let Role::Primary(primary) = &mut self.role
-            && primary.serves_from(seq)
-        {
-            emit!(t, Kind::PrimaryServing { epoch: primary.epoch.0, marker: seq });
+    fn on_marker(&mut self, seq: Seq) {
+        let Some((primary, core)) = self.leading() else { return };
+        if primary.serves_from(seq) {
+            emit!(core, Kind::PrimaryServing { epoch: primary.epoch.0, marker: seq });
             let (gateway, status) = (primary.asked_by, self.status(0));
             self.core.send(Address::Gateway(gateway), Message::Status { attempt: 0, status });
-        }
-    }
-
-    /// Does an unproven receiver wait for a checkpoint as of what is applied by now?
-    pub fn wants_checkpoint(&self) -> bool {
-        matches!(&self.role, Role::Primary(primary) if primary.wants_checkpoint(&self.core))
-    }
-
-    /// What a checkpoint as of the applied seq has to carry for [`Replica::restore`].
-    pub fn host_state(&self) -> Vec<u8> {
-        self.core.host_state()
-    }
-
-    /// When [`Event::Tick`] is due next.
-    pub fn next_deadline(&self) -> Option<Micros> {
-        let timing = &self.core.config.timing;
-        let role = match &self.role {
-            Role::Backup => None,
-            Role::Candidate(candidate) => Some(candidate.gives_up_at),
-            Role::Primary(primary) => primary.next_deadline(timing),
-        };
-        let transfer = self.receiving.as_ref().map(|receiving| receiving.pull_again_at(timing.resend_after));
-        role.into_iter().chain(transfer).min()
-    }
-
-    /// What this replica says of itself.
-    pub fn status(&self, now: Micros) -> NodeStatus {
-        let (role, serving, cut_off_micros) = match &self.role {
-            Role::Backup => (RoleName::Backup, false, 0),
-            Role::Candidate(_) => (RoleName::Candidate, false, 0),
-            Role::Primary(primary) => {
-                (RoleName::Primary, primary.serving, primary.cut_off(now, self.core.config.members.len()))
-            }
-        };
-        NodeStatus {
-            pid: self.core.config.pid,
-            role,
-            serving,
-            proof: self.proof(),
-            promised: self.core.promised,
-            primary: if role == RoleName::Primary { Some(self.core.config.me) } else { self.core.following },
-            tail: self.core.log.tail(),
-            voted_tail: self.core.voted_tail(),
-            durable: self.core.durable,
-            committed: self.core.commit,
-            cut_off_micros,
-            sync_micros: self.core.sync.usually(),
-        }
-    }
-
-    pub(crate) fn tell_status(&mut self, now: Micros, to: GatewayId, attempt: u64) {
-        let status = self.status(now);
-        self.core.reported = status.tail;
-        self.core.send(Address::Gateway(to), Message::Status { attempt, status });
-    }
-
-    /// Whether this replica may vote.
-    pub fn proof(&self) -> Proof {
-        match (self.core.proven, &self.receiving) {
-            (true, _) => Proof::Proven,
-            (false, None) => Proof::Unproven,
-            (false, Some(_)) => Proof::Transferring,
-        }
-    }
-
-    /// Does it lead?
-    pub fn is_primary(&self) -> bool {
-        matches!(self.role, Role::Primary(_))
-    }
-
-    /// Does it stand?
-    pub fn is_candidate(&self) -> bool {
-        matches!(self.role, Role::Candidate(_))
-    }
-
-    /// Is its log proven?
-    pub fn is_proven(&self) -> bool {
-        self.core.proven
-    }
-
-    /// What it remembers of requests.
-    pub fn sessions(&self) -> &Sessions {
-        &self.core.sessions
-    }
-
-    /// Who it is, and how patient.
-    pub fn config(&self) -> &Config {
-        &self.core.config
-    }
-
-    /// Part, epoch, commit point, applied seq and log end, for checkers.
-    pub fn observe(&self) -> (RoleName, Epoch, Seq, Seq, Tail) {
-        (self.status(0).role, self.core.promised, self.core.commit, self.core.applied, self.core.log.tail())
-    }
-
-    /// Does the log lack entries that it had?
-    pub fn is_short(&self) -> bool {
-        self.core.is_short()
-    }
-
-    /// Is this entry in the log already, or in the checkpoint?
-    pub fn has(&self, entry: &Entry) -> bool {
-        self.core.has(entry)
-    }
-
-    /// What the others are to be asked for, when the value of `key` as of entry `version` is damaged.
-    pub fn name_of(&self, key: Arc<[u8]>, version: Seq) -> ValueName {
-        self.core.name_of(key, version)
-    }
-
-    /// Is the entry that `name` means the one of that seq here?
-    pub fn means(&self, name: &ValueName) -> bool {
-        self.core.means(name)
-    }
-}
-
-fn is_for_a_primary(message: &Message) -> bool {
-    matches!(
-        message,
-        Message::PrepareOk { .. }
-            | Message::PrepareRefused { .. }
-            | Message::Confirmed { .. }
-            | Message::Pull { .. }
-    )
-}
-
-/// What a primary hears from the others.
-fn to_primary(
-    primary: &mut Primary,
-    core: &mut Core,
-    now: Micros,
-    from: NodeId,
-    message: Message,
-    t: &mut Tracer,
-) {
-    match message {
-        Message::PrepareOk { epoch, matched } => primary.on_prepare_ok(core, now, from, epoch, matched, t),
-        Message::PrepareRefused { epoch, prev, last, lost } => {
-            primary.on_prepare_refused(core, now, from, epoch, prev, last, lost)
-        }
-        Message::Confirmed { epoch, round } => primary.on_confirmed(core, now, from, epoch, round, t),
-        Message::Pull { epoch, transfer, unproven, cursor } => {
-            primary.on_pull(core, Pull { from, epoch, transfer, unproven, cursor }, t)
-        }
-        // A gateway's words, or words to a gateway, from a node: nobody means this.
-        other => {
-            emit!(t, Kind::FrameRefused { why: format!("{} from {from}", other.name()) });
         }
     }
 }

@@ -20,6 +20,13 @@ pub struct GatewayId {
     pub life: u32,
 }
 
+/// A primary that is followed, in its epoch.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Leader {
+    pub id: NodeId,
+    pub epoch: Epoch,
+}
+
 /// A shard, numbered from 0.
 pub type ShardId = u32;
 

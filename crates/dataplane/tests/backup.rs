@@ -4,7 +4,7 @@ use dataplane::{
     Address, Config, Effect, Entry, Epoch, Event, Message, NodeId, Op, Origin, Replica, Restored, Tail,
     Timing,
 };
-use trace::{Mechanisms, Tracer};
+use trace::Mechanisms;
 
 fn backup() -> Replica {
     let (me, members, mechanisms) = (NodeId(2), [1, 2, 3].map(NodeId).to_vec(), Mechanisms::all());
@@ -42,12 +42,11 @@ fn prepare(
     entries: &[Entry],
     room: Option<usize>,
 ) -> (Vec<u64>, Option<u64>, Option<u64>) {
-    let t = &mut Tracer::off();
     if let Some(room) = room {
-        replica.step(1, Event::Room(room), t);
+        replica.step(1, Event::Room(room));
     }
     let message = Message::Prepare { epoch: Epoch(epoch), prev, entries: entries.to_vec(), commit: 0 };
-    replica.step(1, Event::Message(Address::Node(NodeId(1)), message), t);
+    replica.step(1, Event::Message(Address::Node(NodeId(1)), message));
     let (mut appended, mut cut, mut matched) = (Vec::new(), None, None);
     while let Some(effect) = replica.next_effect() {
         match effect {

@@ -2,9 +2,9 @@
 
 use dataplane::{
     Address, Chunk, Config, Effect, Entry, Epoch, Event, GatewayId, Held, Message, Micros, NodeId, Op,
-    Origin, Outcome, Proof, Replica, Restored, Tail, Timing, guard, wire,
+    Origin, Outcome, Proof, Released, Replica, Restored, Tail, Timing, guard, wire,
 };
-use trace::{Mechanisms, Tracer};
+use trace::Mechanisms;
 
 struct Backup {
     replica: Replica,
@@ -51,12 +51,12 @@ impl Backup {
     fn step(&mut self, event: Event) -> Vec<Message> {
         self.sent.clear();
         self.done.clear();
-        self.replica.step(self.now, event, &mut Tracer::off());
+        self.replica.step(self.now, event);
         while let Some(effect) = self.replica.next_effect() {
             match effect {
                 Effect::Apply { seq, .. } => {
                     let applied = Event::Applied(seq, Outcome::Nothing);
-                    self.replica.step(self.now, applied, &mut Tracer::off());
+                    self.replica.step(self.now, applied);
                 }
                 Effect::Send(_, message) | Effect::Hold(_, message) => self.sent.push(message),
                 other => self.done.push(other),
@@ -108,21 +108,20 @@ fn an_empty_prepare_is_told_apart_from_one_with_entries() {
 fn acknowledgements_become_one_only_within_an_epoch_and_towards_one_primary() {
     let held = |needs, to, epoch, matched| {
         let message = Message::PrepareOk { epoch: Epoch(epoch), matched };
-        Held::until(needs, Address::Node(NodeId(to)), message, None)
+        Held::until(needs, Released { to: Address::Node(NodeId(to)), message, cause: None })
     };
-    let mut first = held(512, 1, 3, 5);
-    assert_eq!(first.absorb(held(1024, 1, 3, 7)), Ok(()));
-    for other in [held(1536, 1, 4, 9), held(1536, 3, 3, 9)] {
-        assert_eq!(
-            first.absorb(other.clone()),
-            Err(other),
-            "epoch and primary are both the same, or it stays"
-        );
-    }
+    let mut all = Vec::new();
+    held(512, 1, 3, 5).join(&mut all);
+    held(1024, 1, 3, 7).join(&mut all);
+    assert_eq!(all, [held(1024, 1, 3, 7)]);
+    let others = [held(1536, 1, 4, 9), held(1536, 3, 3, 9)];
+    others.iter().for_each(|other| other.clone().join(&mut all));
+    assert_eq!(all[1..], others, "epoch and primary are both the same, or it stays");
     let proof = |at| guard::durable_ack(Mechanisms::all(), Some(at), at).unwrap();
-    let first = first.release(&proof((1023, 6))).expect_err("the later one is not durable yet");
-    let (to, message, _) = first.release(&proof((1024, 7))).unwrap();
-    assert_eq!((to, message), (Address::Node(NodeId(1)), Message::PrepareOk { epoch: Epoch(3), matched: 7 }));
+    let first = all.remove(0).release(&proof((1023, 6))).expect_err("the later one is not durable yet");
+    let released = first.release(&proof((1024, 7))).unwrap();
+    assert_eq!(released.to, Address::Node(NodeId(1)));
+    assert_eq!(released.message, Message::PrepareOk { epoch: Epoch(3), matched: 7 });
 }
 
 #[test]

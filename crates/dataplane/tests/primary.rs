@@ -5,7 +5,7 @@ use dataplane::{
     Outcome, Query, ReadResult, Refusable, Refusal, Replica, RequestId, Restored, RoleName, Tail, Timing,
     VALUE_BYTES_MAX, guard,
 };
-use trace::{Mechanisms, Tracer};
+use trace::Mechanisms;
 
 const GATEWAY: GatewayId = GatewayId { gateway: 1, life: 1 };
 
@@ -60,20 +60,20 @@ impl Host {
     }
 
     fn step(&mut self, event: Event) {
-        self.replica.step(self.now, event, &mut Tracer::off());
+        self.replica.step(self.now, event);
         while let Some(effect) = self.replica.next_effect() {
             match effect {
                 Effect::Append(entry) => self.last = entry.seq,
                 Effect::Apply { seq, .. } => {
                     let applied = Event::Applied(seq, Outcome::Written(seq));
-                    self.replica.step(self.now, applied, &mut Tracer::off());
+                    self.replica.step(self.now, applied);
                 }
                 Effect::SendEntries { to, prev, upto, .. } => {
                     let upto = upto.min(prev.seq.saturating_add(self.frame_max));
                     self.entries.push((to, upto));
                     self.prevs.push((to, prev.seq));
                     let sent = Event::Sent(to, upto, ENTRY_BYTES * (upto - prev.seq));
-                    self.replica.step(self.now, sent, &mut Tracer::off());
+                    self.replica.step(self.now, sent);
                 }
                 Effect::Send(to, message) | Effect::Hold(to, message) => self.sent.push((to, message)),
                 Effect::Read { gateway, id, .. } => {

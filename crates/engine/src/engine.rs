@@ -21,7 +21,7 @@ mod transfer;
 
 use std::sync::Arc;
 
-use trace::{Kind, Mechanisms, Tracer, emit};
+use trace::{Kind, Mechanisms, Source, emit};
 
 use crate::device::Device;
 use crate::error::{Blocked, Damage, ReadError, WriteError, Zone};
@@ -31,6 +31,7 @@ use crate::format::superblock::Superblock;
 use crate::format::wal_record::WalRecord;
 use crate::guard;
 use crate::log::{Log, Recent};
+use crate::notes::Notes;
 use crate::space::{Allocator, Claim, Quarantine};
 use crate::state::{Cache, Index, Install, Run, slots};
 use crate::types::{Extent, Identity, Lsn, Seq, Standing, UNIT};
@@ -67,6 +68,7 @@ pub struct Engine<D> {
     install: Option<Install>,
     /// Something was refused for want of space that a checkpoint might give back.
     starved: bool,
+    notes: Notes,
 }
 
 impl<D: Device> Engine<D> {
@@ -151,6 +153,17 @@ impl<D: Device> Engine<D> {
         self.poisoned
     }
 
+    /// From now on notes what happens, or does not: an owner that says yes takes the [`notes`](Engine::notes) out after each
+    /// operation. At first the engine notes nothing but how it was opened.
+    pub fn listen(&mut self, on: bool) {
+        self.notes.on = on;
+    }
+
+    /// Takes out what happened since the last time, in order: the events of the trace, each with the line behind it.
+    pub fn notes(&mut self) -> impl Iterator<Item = (Kind, Source)> + '_ {
+        self.notes.take()
+    }
+
     /// The device.
     pub fn device(&self) -> &D {
         &self.device
@@ -159,26 +172,26 @@ impl<D: Device> Engine<D> {
     /// Stores the promise of `epoch`, in both superblocks. Blocks for two syncs; may be called while a batch is out.
     ///
     /// Of a damaged device as well: the superblock is whole, or the device would not have been opened.
-    pub fn promise(&mut self, epoch: u64, t: &mut Tracer) -> Result<(), WriteError> {
+    pub fn promise(&mut self, epoch: u64) -> Result<(), WriteError> {
         self.not_poisoned()?;
         let before = self.promised();
         if epoch <= before {
             return Err(WriteError::StalePromise { asked: epoch, promised: before });
         }
         let next = Superblock { promise: epoch, ..self.superblock };
-        self.store(next).map_err(|error| self.failed(error, t))?;
-        emit!(t, Kind::PromiseStored { before, epoch, generation: self.superblock.generation });
+        self.store(next).map_err(|error| self.failed(error))?;
+        emit!(self.notes, Kind::PromiseStored { before, epoch, generation: self.superblock.generation });
         Ok(())
     }
 
     /// Stores another standing, of a damaged device as well.
-    pub fn set_standing(&mut self, standing: Standing, t: &mut Tracer) -> Result<(), WriteError> {
+    pub fn set_standing(&mut self, standing: Standing) -> Result<(), WriteError> {
         self.not_poisoned()?;
         let (before, mut next) = (self.standing(), self.superblock);
         next.set_standing(standing);
-        self.store(next).map_err(|error| self.failed(error, t))?;
+        self.store(next).map_err(|error| self.failed(error))?;
         let name = |standing: Standing| format!("{standing:?}").to_lowercase();
-        emit!(t, Kind::StandingStored { before: name(before), standing: name(standing) });
+        emit!(self.notes, Kind::StandingStored { before: name(before), standing: name(standing) });
         Ok(())
     }
 
@@ -190,12 +203,12 @@ impl<D: Device> Engine<D> {
     }
 
     /// Passes an error on; one of the device stops the engine.
-    fn failed(&mut self, error: WriteError, t: &mut Tracer) -> WriteError {
+    fn failed(&mut self, error: WriteError) -> WriteError {
         if let WriteError::Io(io) = &error
             && guard::poison_on_io_error(self.mechanisms)
         {
             self.poisoned = true;
-            emit!(t, Kind::DevicePoisoned { why: io.to_string() });
+            emit!(self.notes, Kind::DevicePoisoned { why: io.to_string() });
         }
         error
     }

@@ -38,7 +38,7 @@
 //! | `space/` | the data region: which units are free (`free_map`, `allocator`), which are not free yet (`quarantine`), what fits (`claim`), the values (`value`) |
 //! | `log/` | the ring, its `tail` in memory, each `batch` on its way out, `recent` entries; and the log read back: `reader`, `scan`, `beyond` its end |
 //! | `state/` | keys and where their values are (`index`, `short_key`), a `cache` of values, a `checkpoint` written and read (`load`), the superblock `slots` |
-//! | `prepare` | formatting |
+//! | `notes`, `prepare` | what happened, for the trace; formatting |
 //! | `engine` | all parts of one open device; its promise and standing |
 //! | `engine/` | its operations: `open`; `admit`, `append`, `apply`; `read`; `checkpoint`; `transfer`, `install`, `start_over`; `mend`; `invariants`, checked after each; and for people, `report` and `owners` |
 //!
@@ -53,6 +53,7 @@ mod error;
 pub mod format;
 mod guard;
 mod log;
+mod notes;
 mod prepare;
 mod space;
 mod state;

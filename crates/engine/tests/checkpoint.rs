@@ -6,13 +6,9 @@ use common::*;
 use engine::format::checkpoint_chunk::{self, ChunkRef};
 use engine::format::superblock::{SLOTS, Superblock};
 use engine::{CheckpointProgress, Engine, Layout, Op, OpenError, WriteError, Zone};
-use trace::{Mechanisms, Tracer};
+use trace::{Kind, Mechanisms};
 
 const MIB: u64 = 1 << 20;
-
-fn off() -> Tracer {
-    Tracer::off()
-}
 
 fn large() -> Disk {
     Disk::formatted(2 * MIB, Layout { wal_bytes: 512 << 10 })
@@ -43,7 +39,7 @@ fn a_checkpoint_of_several_chunks_comes_back_whole_and_in_order() {
     }
     e.sync_now().unwrap();
     e.commit_all();
-    e.checkpoint(host_state.clone(), &mut off()).unwrap();
+    e.checkpoint(host_state.clone()).unwrap();
     let (_, head) = chunk(&disk, superblock(&disk).checkpoint_head());
     let number = checkpoint_chunk::decode(&head).unwrap().number;
     // 200 keys of 1004 bytes with their headers, and what comes before them, in pieces of nearly 64 KiB.
@@ -79,14 +75,14 @@ fn a_chunk_of_another_checkpoint_as_of_the_same_entry_is_damage() {
     let disk = Disk::tiny();
     let (mut e, _) = open(&disk);
     e.write(put("a", "1"));
-    e.checkpoint(b"first".to_vec(), &mut off()).unwrap();
+    e.checkpoint(b"first".to_vec()).unwrap();
     let (_, first) = chunk(&disk, superblock(&disk).checkpoint_head());
-    e.checkpoint(b"other".to_vec(), &mut off()).unwrap();
+    e.checkpoint(b"other".to_vec()).unwrap();
     let (at, _) = chunk(&disk, superblock(&disk).checkpoint_head());
     assert_eq!(open(&disk).0.host_state(), b"other");
     // The write of the second one was lost, and the first one's bytes are in its place.
     disk.damage(at, |bytes| bytes[..first.len()].copy_from_slice(&first));
-    let damage = match Engine::open(disk, &ME, Mechanisms::all(), &mut off()) {
+    let damage = match Engine::open(disk, &ME, Mechanisms::all()) {
         Ok((_, report)) => report.damage.expect("found"),
         Err(OpenError::Corrupt(damage)) => damage,
         Err(other) => panic!("{other}"),
@@ -101,7 +97,7 @@ fn a_checkpoint_for_which_there_is_no_room_is_given_up_and_keeps_nothing() {
     e.write(put("a", "1"));
     e.checkpoint_now();
     let (space, head) = (e.space(), superblock(&disk).checkpoint_head());
-    let given_up = e.checkpoint(vec![1; TINY_BYTES as usize], &mut off());
+    let given_up = e.checkpoint(vec![1; TINY_BYTES as usize]);
     assert!(matches!(given_up, Err(WriteError::NoSpace { .. })), "{given_up:?}");
     assert_eq!((e.space(), e.checkpoint_running()), (space, false));
     assert_eq!(superblock(&disk).checkpoint_head(), head);
@@ -115,12 +111,12 @@ fn a_checkpoint_that_is_under_way_is_not_begun_again() {
     let disk = Disk::tiny();
     let (mut e, _) = open(&disk);
     e.write(put("a", "1"));
-    e.checkpoint_begin(b"first".to_vec(), &mut off());
+    e.checkpoint_begin(b"first".to_vec());
     let free = e.space().free;
-    e.checkpoint_step(&mut off()).unwrap();
+    e.checkpoint_step().unwrap();
     assert!(e.space().free < free, "its chunk is written");
-    e.checkpoint_begin(b"other".to_vec(), &mut off());
-    while e.checkpoint_step(&mut off()).unwrap() == CheckpointProgress::Working {}
+    e.checkpoint_begin(b"other".to_vec());
+    while e.checkpoint_step().unwrap() == CheckpointProgress::Working {}
     assert_eq!((e.host_state(), e.space().free), (&b"first"[..], free - 1));
 }
 
@@ -131,14 +127,14 @@ fn no_checkpoint_is_due_while_one_runs_or_a_state_is_received_or_nothing_is_writ
     while !e.checkpoint_due() {
         e.write(delete("a"));
     }
-    e.install_begin(&mut off()).unwrap();
+    e.install_begin().unwrap();
     assert!(!e.checkpoint_due(), "what is received replaces what a checkpoint would hold");
     e.install_abort();
     assert!(e.checkpoint_due());
-    e.checkpoint_begin(Vec::new(), &mut off());
+    e.checkpoint_begin(Vec::new());
     assert!(!e.checkpoint_due());
     disk.fail_next_write();
-    e.checkpoint_step(&mut off()).unwrap_err();
+    e.checkpoint_step().unwrap_err();
     assert!(e.is_poisoned() && !e.checkpoint_running() && !e.checkpoint_due());
 }
 
@@ -152,10 +148,10 @@ fn a_checkpoint_gives_back_all_that_was_replaced_before_it_a_share_in_each_step(
     e.sync_now().unwrap();
     e.commit_all();
     assert_eq!(e.space().quarantined, 699);
-    e.checkpoint_begin(Vec::new(), &mut off());
+    e.checkpoint_begin(Vec::new());
     loop {
         let before = e.space().quarantined;
-        let progress = e.checkpoint_step(&mut off()).unwrap();
+        let progress = e.checkpoint_step().unwrap();
         assert!(before - e.space().quarantined <= 256, "a step is a short one");
         if progress != CheckpointProgress::Working {
             break;
@@ -217,13 +213,13 @@ fn what_was_refused_for_want_of_space_makes_a_checkpoint_due_if_that_gives_enoug
         let most = (1..).find(|units| !e.clone().has_room([&value(units + 1)].into_iter(), 3)).unwrap();
         assert!(e.has_room([&value(most)].into_iter(), 3) && !e.checkpoint_due());
         let mut asked = |units| match appended {
-            true => e.append(value(units), b"tag", &mut off()).is_ok(),
+            true => e.append(value(units), b"tag").is_ok(),
             false => e.has_room([&value(units)].into_iter(), 3),
         };
         assert!(!asked(most + 11));
         assert!(!e.checkpoint_due(), "ten units wait, and more is wanted");
         let mut asked = |units| match appended {
-            true => e.append(value(units), b"tag", &mut off()).is_ok(),
+            true => e.append(value(units), b"tag").is_ok(),
             false => e.has_room([&value(units)].into_iter(), 3),
         };
         assert!(!asked(most + 10));
@@ -242,10 +238,10 @@ fn whoever_is_told_that_there_is_room_finds_it() {
         let ops: Vec<Op> = (0..8).map(|k| put(&long_key(8 * n + k), "v")).collect();
         let told = e.has_room(ops.iter(), 3);
         let mut tried = e.clone();
-        let found = ops.iter().all(|op| tried.append(op.clone(), b"tag", &mut off()).is_ok());
+        let found = ops.iter().all(|op| tried.append(op.clone(), b"tag").is_ok());
         assert!(found || !told, "at {:?}", e.space());
         refused += u32::from(!told);
-        if e.append(put(&long_key(8 * n), "v"), b"tag", &mut off()).is_err() {
+        if e.append(put(&long_key(8 * n), "v"), b"tag").is_err() {
             break;
         }
         // Only one of the eight stays, so that the last steps are small.
@@ -261,15 +257,15 @@ fn a_device_full_of_keys_has_room_for_one_checkpoint_after_the_other() {
     let (mut e, _) = open(&disk);
     let host_state = vec![1; 60 << 10];
     let mut n = 0;
-    while e.append(put(&long_key(n), &"v".repeat(2000)), b"tag", &mut off()).is_ok() {
+    while e.append(put(&long_key(n), &"v".repeat(2000)), b"tag").is_ok() {
         n += 1;
     }
     e.sync_now().unwrap();
     e.commit_all();
     assert!(n > 100 && !e.checkpoint_running(), "{n} keys, {:?}", e.space());
     for _ in 0..4 {
-        e.checkpoint(host_state.clone(), &mut off()).unwrap();
-        while e.append(put(&long_key(n), &"v".repeat(2000)), b"tag", &mut off()).is_ok() {
+        e.checkpoint(host_state.clone()).unwrap();
+        while e.append(put(&long_key(n), &"v".repeat(2000)), b"tag").is_ok() {
             n += 1;
         }
         e.sync_now().unwrap();
@@ -288,9 +284,9 @@ fn what_a_checkpoint_covers_is_no_longer_read_from_the_log_not_even_before_the_l
     let (mut e, _) = open(&disk.kill());
     e.commit_all();
     assert!(e.entry(1).unwrap().is_some() && e.entry(2).unwrap().is_some());
-    e.checkpoint_begin(Vec::new(), &mut off());
+    e.checkpoint_begin(Vec::new());
     while e.checkpoint_seq() == 0 {
-        e.checkpoint_step(&mut off()).unwrap();
+        e.checkpoint_step().unwrap();
     }
     assert!(e.checkpoint_running());
     assert_eq!((e.entry(1).unwrap(), e.entry(2).unwrap()), (None, None));
@@ -304,11 +300,29 @@ fn what_is_received_is_checked_like_what_is_written() {
     for (key, version, taken) in
         [(0, 1, false), (1, 0, false), (1025, 1, false), (1, 1, true), (1024, 1, true)]
     {
-        e.install_begin(&mut off()).unwrap();
+        e.install_begin().unwrap();
         let put = e.install_put(vec![1; key].into(), version, bytes("v"));
         assert_eq!(put.is_ok(), taken, "a key of {key} bytes, version {version}: {put:?}");
         assert!(taken || matches!(put, Err(WriteError::BadItem)));
     }
+}
+
+/// Whichever operation meets the failure, whoever listens hears of it.
+#[test]
+fn a_device_that_fails_is_told_of_also_while_a_state_is_received() {
+    let disk = Disk::tiny();
+    let (mut e, _) = open(&disk);
+    assert!(
+        matches!(e.notes().next(), Some((Kind::DeviceOpened { .. }, _))),
+        "how it was opened, in any case"
+    );
+    e.install_begin().unwrap();
+    e.listen(true);
+    disk.fail_next_write();
+    assert!(matches!(e.install_put(bytes("k"), 1, bytes("v")), Err(WriteError::Io(_))));
+    let told: Vec<Kind> = e.notes().map(|(kind, _)| kind).collect();
+    assert_eq!(told, [Kind::DevicePoisoned { why: "write failed".into() }]);
+    assert!(e.notes().next().is_none(), "once");
 }
 
 #[test]
@@ -317,13 +331,13 @@ fn a_state_that_has_room_has_room_for_its_checkpoint() {
     let (mut e, _) = open(&disk);
     let value = "v".repeat(10 * 512 - 100);
     let received = |e: &mut Engine<Disk>, upto: u64| {
-        e.install_begin(&mut off()).unwrap();
+        e.install_begin().unwrap();
         (0..upto).find(|n| e.install_put(bytes(&long_key(*n)), 1, bytes(&value)).is_err()).unwrap_or(upto)
     };
     let most = received(&mut e, u64::MAX);
     assert!(most > 200, "{most} of 12 units each, of {}", e.space().units);
     assert_eq!(received(&mut e, most), most, "all that was received before was given up");
-    e.install_finish(1, vec![0; 60 << 10], 1, &mut off()).unwrap();
+    e.install_finish(1, vec![0; 60 << 10], 1).unwrap();
     assert_eq!(open(&disk.power_cut(|_| 0)).0.key_count(), most);
 }
 
@@ -352,8 +366,8 @@ fn a_chunk_that_is_full_to_its_last_byte_is_full() {
     e.sync_now().unwrap();
     e.commit_all();
     // 16 bytes of a head, 464 of a host state and 63 keys of 1032: 65496, which with a header of 40 are 64 KiB.
-    e.checkpoint_begin(vec![1; 464], &mut off());
-    let steps = (1..20).find(|_| e.checkpoint_step(&mut off()).unwrap() != CheckpointProgress::Working);
+    e.checkpoint_begin(vec![1; 464]);
+    let steps = (1..20).find(|_| e.checkpoint_step().unwrap() != CheckpointProgress::Working);
     assert!(steps.is_some(), "it comes to an end");
     assert_eq!(open(&disk.power_cut(|_| 0)).0.key_count(), 100);
 }

@@ -11,15 +11,14 @@ mod common;
 use common::model::*;
 use common::*;
 use engine::{Device, Engine, Entry, Layout, Op, Standing, WriteError};
-use trace::{Mechanisms, Tracer};
+use trace::Mechanisms;
 
 const ALPHABET: usize = 9;
 
 /// One operation of a workload. `false` when the power has failed.
 fn act(e: &mut Engine<Disk>, m: &mut Model, what: usize) -> bool {
-    let t = &mut Tracer::off();
     let append = |e: &mut Engine<Disk>, m: &mut Model, op: Op| {
-        let seq = e.append(op.clone(), b"tag", &mut Tracer::off()).unwrap();
+        let seq = e.append(op.clone(), b"tag").unwrap();
         m.entries.push(Entry { seq, tag: b"tag"[..].into(), op });
         Ok(())
     };
@@ -30,7 +29,7 @@ fn act(e: &mut Engine<Disk>, m: &mut Model, what: usize) -> bool {
         3 => {
             let from = e.last_seq();
             if from > e.applied_seq() {
-                e.truncate(from, t).unwrap();
+                e.truncate(from).unwrap();
                 m.undo(from);
             }
             Ok(())
@@ -39,19 +38,19 @@ fn act(e: &mut Engine<Disk>, m: &mut Model, what: usize) -> bool {
             // With something to sync, or with a whole batch of several records.
             let two = ["one of two", "two of two"].map(|value| put("old", value));
             let appended = two.into_iter().filter(|_| what == 5).try_for_each(|op| append(e, m, op));
-            appended.and_then(|()| e.sync(t).map(|_| m.synced(e)))
+            appended.and_then(|()| e.sync().map(|_| m.synced(e)))
         }
         6 => {
             while e.applied_seq() < e.durable_seq() {
-                e.apply(false, t).unwrap();
+                e.apply(false).unwrap();
             }
             m.applied = m.applied.max(e.applied_seq());
             Ok(())
         }
-        7 => e.checkpoint(b"host".to_vec(), t),
+        7 => e.checkpoint(b"host".to_vec()),
         _ => {
             m.promising = m.promised + 1;
-            e.promise(m.promising, t).map(|()| m.promised = m.promising)
+            e.promise(m.promising).map(|()| m.promised = m.promising)
         }
     };
     result.is_ok()
@@ -75,7 +74,7 @@ fn riddled() -> (Disk, Model) {
     let (mut e, _) = open(&disk);
     e.commit_all();
     let go = |e: &mut Engine<Disk>, m: &mut Model, op: Op| {
-        let seq = e.append(op.clone(), b"tag", &mut Tracer::off()).unwrap();
+        let seq = e.append(op.clone(), b"tag").unwrap();
         m.entries.push(Entry { seq, tag: (*b"tag").into(), op });
         for what in [4, 6, 7] {
             assert!(act(e, m, what));

@@ -11,7 +11,7 @@ use engine::format::superblock::{SLOTS, Superblock, WAL_OFFSET};
 use engine::format::wal_record::{WalHeader, WalRecord};
 use engine::format::{Field, superblock};
 use engine::{DecodeError, Engine, UNIT};
-use trace::{Mechanisms, Tracer};
+use trace::Mechanisms;
 
 fn annotate(
     out: &mut String,
@@ -46,7 +46,7 @@ fn golden_image() -> Disk {
     e.commit_all();
     e.checkpoint_now();
     let conditional = engine::Op::Delete { key: bytes("key"), condition: engine::Condition::Version(1) };
-    e.append(conditional, b"a tag", &mut Tracer::off()).unwrap();
+    e.append(conditional, b"a tag").unwrap();
     e.sync_now().unwrap();
     e.undo(2);
     e.sync_now().unwrap();
@@ -167,11 +167,11 @@ fn no_mutated_image_makes_open_or_reading_panic() {
             }
         }
         let disk = Disk::of(image);
-        let Ok((mut e, report)) = Engine::open(disk, &ME, Mechanisms::all(), &mut Tracer::off()) else {
+        let Ok((mut e, report)) = Engine::open(disk, &ME, Mechanisms::all()) else {
             continue;
         };
         let _ = report.to_string();
-        let _ = e.commit(e.last_seq(), &mut Tracer::off());
+        let _ = e.commit(e.last_seq());
         for (key, ..) in e.scan(b"", None, 100) {
             let _ = e.get(&key);
         }

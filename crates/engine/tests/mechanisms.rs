@@ -6,7 +6,7 @@ use common::model::run;
 use common::*;
 use engine::{Engine, OpenError, WriteError};
 use trace::Mechanism::{self, *};
-use trace::{Mechanisms, Tracer};
+use trace::Mechanisms;
 
 /// Those that power cuts alone can do without.
 #[test]
@@ -55,7 +55,7 @@ fn poison_on_io_error() {
         e.add(put("a", "1"));
         disk.fail_next_sync();
         assert!(matches!(e.sync_now(), Err(WriteError::Io(_))));
-        let seq = e.append(put("b", "2"), b"", &mut Tracer::off());
+        let seq = e.append(put("b", "2"), b"");
         let acknowledged = seq.is_ok() && e.sync_now().is_ok();
         assert_eq!(
             acknowledged, !kept,
@@ -83,7 +83,7 @@ fn stale_log_rejection_of_an_earlier_lap() {
             e.sync_now().unwrap();
             let (again, report) = open_with(&disk.power_cut(|_| 0), on);
             lost = again.last_seq() != 2 || report.damage.is_some();
-            e.truncate(2, &mut Tracer::off()).unwrap();
+            e.truncate(2).unwrap();
             e.sync_now().unwrap();
         }
         assert_eq!(
@@ -136,7 +136,7 @@ fn no_silent_format() {
         let disk = Disk::tiny();
         open_with(&disk, on).0.write(put("a", "1"));
         disk.damage(0, |bytes| bytes[..8192].fill(0));
-        match Engine::open(disk.clone(), &ME, on, &mut Tracer::off()) {
+        match Engine::open(disk.clone(), &ME, on) {
             Err(error) => assert!(kept && matches!(error, OpenError::NotFormatted)),
             Ok((e, _)) => assert_eq!((kept, e.last_seq()), (false, 0), "the acknowledged write is forgotten"),
         }

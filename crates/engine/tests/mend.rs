@@ -4,11 +4,6 @@ mod common;
 
 use common::*;
 use engine::{Owner, ReadError, Zone};
-use trace::Tracer;
-
-fn off() -> Tracer {
-    Tracer::off()
-}
 
 /// A device with some keys; a bit of the first one's value has turned. Long enough for several sectors.
 fn damaged() -> (Disk, String) {
@@ -30,7 +25,7 @@ fn a_damaged_value_names_itself_and_is_whole_again_with_the_bytes_that_were_writ
     let (mut e, _) = open(&disk);
     let Err(ReadError::Corrupt(damage)) = e.get(b"a") else { panic!("a bit of it has turned") };
     assert_eq!((damage.zone, damage.value), (Zone::Data, Some((bytes("a"), 1))));
-    assert!(e.mend(b"a", 1, value.as_bytes(), &mut off()).unwrap());
+    assert!(e.mend(b"a", 1, value.as_bytes()).unwrap());
     let (e, _) = open(&disk.power_cut(|_| 0));
     assert_eq!(e.value("a").as_deref(), Some(&*value), "and durably");
 }
@@ -50,12 +45,12 @@ fn other_bytes_than_those_that_were_written_are_never_taken() {
         ("b", 1, &*value),
         ("c", 1, &*value),
     ] {
-        assert!(!e.mend(key.as_bytes(), version, value.as_bytes(), &mut off()).unwrap(), "{key} {version}");
+        assert!(!e.mend(key.as_bytes(), version, value.as_bytes()).unwrap(), "{key} {version}");
     }
     assert!(disk.image() == before, "nothing was written");
     // What has replaced the value needs no repair of the value before.
     e.write(put("a", "newer"));
-    assert!(!e.is_mendable(b"a", 1) && !e.mend(b"a", 1, value.as_bytes(), &mut off()).unwrap());
+    assert!(!e.is_mendable(b"a", 1) && !e.mend(b"a", 1, value.as_bytes()).unwrap());
 }
 
 #[test]
@@ -72,8 +67,8 @@ fn an_entry_that_is_not_applied_is_mended_by_its_seq() {
     disk.flip_bit((8 << 10) + (16 << 10) + extent.unit * 512 + 37);
     let Err(ReadError::Corrupt(damage)) = e.entry(2) else { panic!("a bit of it has turned") };
     assert_eq!(damage.value, Some((bytes("a"), 2)));
-    assert!(!e.mend(b"a", 2, b"old", &mut off()).unwrap());
-    assert!(e.mend(b"a", 2, b"new", &mut off()).unwrap());
+    assert!(!e.mend(b"a", 2, b"old").unwrap());
+    assert!(e.mend(b"a", 2, b"new").unwrap());
     assert!(e.entry(2).unwrap().is_some());
 }
 
@@ -85,7 +80,7 @@ fn a_power_cut_in_the_middle_of_a_repair_leaves_the_value_damaged_or_whole_and_a
             let (disk, value) = damaged();
             let (mut e, _) = open(&disk);
             disk.power_fails_at(disk.io() + io);
-            let mended = e.mend(b"a", 1, value.as_bytes(), &mut off());
+            let mended = e.mend(b"a", 1, value.as_bytes());
             let disk = disk.power_cut_at_random(&mut Rng(seed));
             let (mut e, report) = open(&disk);
             assert!(report.damage.is_none(), "{report}");
@@ -93,7 +88,7 @@ fn a_power_cut_in_the_middle_of_a_repair_leaves_the_value_damaged_or_whole_and_a
                 Ok(found) => assert_eq!(&*found.unwrap().value, value.as_bytes()),
                 Err(error) => {
                     assert!(mended.is_err(), "{error}");
-                    assert!(e.mend(b"a", 1, value.as_bytes(), &mut off()).unwrap(), "another time");
+                    assert!(e.mend(b"a", 1, value.as_bytes()).unwrap(), "another time");
                 }
             }
             seen[usize::from(e.value("b").as_deref() == Some("value of b"))] |= mended.is_err();

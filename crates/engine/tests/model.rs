@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use common::model::*;
 use common::*;
 use engine::{Standing, TransferChunk, WriteError};
-use trace::{Mechanisms, Tracer};
+use trace::Mechanisms;
 
 #[test]
 fn random_work_survives_power_cuts_at_random_places() {
@@ -22,7 +22,6 @@ fn random_work_survives_power_cuts_at_random_places() {
 fn a_transferred_state_is_installed_whole_or_not_at_all() {
     for seed in 0..200 {
         let mut rng = Rng(seed);
-        let t = &mut Tracer::off();
         let (source, target) = (Disk::tiny(), Disk::tiny());
         let (mut m, mut out) = (Model::default(), None);
         let (mut from, _) = open(&source);
@@ -32,18 +31,18 @@ fn a_transferred_state_is_installed_whole_or_not_at_all() {
         while out.is_some() {
             step(&mut from, &mut m, &mut out, &mut rng).unwrap();
         }
-        from.sync(t).unwrap();
-        from.commit(from.last_seq(), t).unwrap();
-        from.checkpoint(b"host of the source".to_vec(), t).unwrap();
+        from.sync().unwrap();
+        from.commit(from.last_seq()).unwrap();
+        from.checkpoint(b"host of the source".to_vec()).unwrap();
         let expected = m.map(from.checkpoint_seq());
 
         let (mut to, _) = open(&target);
         to.write(put("old", "state"));
-        to.promise(5, t).unwrap();
+        to.promise(5).unwrap();
         let (seq, epoch) = (from.checkpoint_seq(), 3 + rng.below(5));
         target.power_fails_at(target.io() + rng.below(40));
         let installed = (|| -> Result<(), WriteError> {
-            to.install_begin(t)?;
+            to.install_begin()?;
             let mut cursor = None;
             loop {
                 let TransferChunk { items, next, host_state, .. } = from.transfer_read(cursor, 700).unwrap();
@@ -52,7 +51,7 @@ fn a_transferred_state_is_installed_whole_or_not_at_all() {
                 }
                 cursor = next;
                 if let Some(host_state) = host_state {
-                    return to.install_finish(seq, host_state, epoch, t);
+                    return to.install_finish(seq, host_state, epoch);
                 }
             }
         })();

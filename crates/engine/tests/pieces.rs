@@ -10,11 +10,7 @@ use engine::{
     AppendError, Condition, Device, Engine, Extent, Layout, Op, Owner, ReadError, Standing, UNIT,
     VALUE_BYTES_MAX, Zone,
 };
-use trace::{Mechanisms, Tracer};
-
-fn off() -> Tracer {
-    Tracer::off()
-}
+use trace::Mechanisms;
 
 fn big(bytes: usize, salt: usize) -> Op {
     let value = (0..bytes).map(|n| (n / 7 + n * salt) as u8).collect::<Vec<u8>>().into();
@@ -115,7 +111,7 @@ fn the_longest_value_on_a_device_whose_free_space_is_in_small_pieces() {
 
     // To another device, in one piece there; and every piece of it here is given back once.
     let (mut other, _) = open(&Disk::formatted(5 << 20, Layout { wal_bytes: 1 << 20 }));
-    other.install_begin(&mut off()).unwrap();
+    other.install_begin().unwrap();
     let mut next = None;
     loop {
         let chunk = e.transfer_read(next, 1 << 20).unwrap();
@@ -128,7 +124,7 @@ fn the_longest_value_on_a_device_whose_free_space_is_in_small_pieces() {
             break;
         }
     }
-    other.install_finish(e.checkpoint_seq(), Vec::new(), 1, &mut off()).unwrap();
+    other.install_finish(e.checkpoint_seq(), Vec::new(), 1).unwrap();
     assert!(*other.get(b"big").unwrap().unwrap().value == *value_of(&op));
     assert_eq!(pieces(&other, "big").len(), 1);
     e.write(delete("big"));
@@ -150,7 +146,7 @@ fn free_units_alone_decide_whether_a_value_fits() {
             };
             let free = e.space().free - e.space().reserve.min(e.space().free);
             let roomy = e.has_room(std::iter::once(&op), 3);
-            match e.append(op.clone(), b"tag", &mut off()) {
+            match e.append(op.clone(), b"tag") {
                 Ok(_) => assert!(roomy, "seed {seed}: has_room says no to what is taken"),
                 Err(AppendError::NoSpace { needed, .. }) => {
                     // A key more may cost a unit more of each of two checkpoints.
@@ -357,8 +353,8 @@ fn an_unproven_device_takes_all_that_a_full_one_of_its_size_holds() {
     }
     let disk = Disk::new(TINY_BYTES);
     engine::format(&disk, &ME, Standing::Joining, TINY).unwrap();
-    let (mut e, _) = Engine::open(disk, &ME, Mechanisms::all(), &mut off()).unwrap();
-    e.install_begin(&mut off()).unwrap();
+    let (mut e, _) = Engine::open(disk, &ME, Mechanisms::all()).unwrap();
+    e.install_begin().unwrap();
     let mut next = None;
     loop {
         let chunk = full.transfer_read(next, 4_000).unwrap();
@@ -368,7 +364,7 @@ fn an_unproven_device_takes_all_that_a_full_one_of_its_size_holds() {
             break;
         }
     }
-    e.install_finish(full.checkpoint_seq(), full.host_state().to_vec(), 1, &mut off()).unwrap();
+    e.install_finish(full.checkpoint_seq(), full.host_state().to_vec(), 1).unwrap();
     assert_eq!(e.key_count(), full.key_count());
     // And it goes on as the other one does.
     let last = e.last_seq();

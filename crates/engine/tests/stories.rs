@@ -8,17 +8,12 @@ use engine::{
     AppendError, ApplyError, CheckpointProgress, Condition, Engine, FormatError, Identity, Layout, Op,
     OpenError, Owner, ReadError, Standing, WriteError, Zone,
 };
-use std::sync::{Arc, Mutex};
 
-use trace::{Actor, Kind, Mechanisms, Tracer};
+use trace::{Kind, Mechanisms};
 
 /// Values of one size, so that every record and every extent fits where another one was.
 fn equal(key: &str, fill: &str) -> Op {
     put(key, &fill.repeat(100))
-}
-
-fn off() -> Tracer {
-    Tracer::off()
 }
 
 #[test]
@@ -68,7 +63,7 @@ fn only_the_second_of_three_persists(after: Op) {
     for c in ['a', 'b', 'c'] {
         let op =
             Op::Put { key: bytes(&key(c)), value: bytes(&"v".repeat(100)), condition: Condition::Always };
-        e.append(op, &[c as u8; 32], &mut off()).unwrap();
+        e.append(op, &[c as u8; 32]).unwrap();
     }
     let batch = e.begin_sync().unwrap();
     disk.power_fails_at(disk.io() + 2);
@@ -79,7 +74,7 @@ fn only_the_second_of_three_persists(after: Op) {
 
     let (mut e, report) = open(&disk);
     assert_eq!((e.last_seq(), report.damage.is_none()), (1, true), "{report}");
-    assert_eq!(e.append(after, &[b'a'; 32], &mut off()).unwrap(), 2);
+    assert_eq!(e.append(after, &[b'a'; 32]).unwrap(), 2);
     e.sync_now().unwrap();
     for _ in 0..2 {
         let (e, report) = open(&disk.power_cut(|_| 0));
@@ -110,10 +105,10 @@ fn a_failed_sync_refuses_everything_until_reopened() {
     disk.fail_next_sync();
     assert!(matches!(e.sync_now(), Err(WriteError::Io(_))));
     assert!(e.is_poisoned());
-    assert!(matches!(e.append(put("b", "3"), b"", &mut off()), Err(AppendError::Poisoned)));
+    assert!(matches!(e.append(put("b", "3"), b""), Err(AppendError::Poisoned)));
     assert!(matches!(e.sync_now(), Err(WriteError::Poisoned)));
-    assert!(matches!(e.apply(false, &mut off()), Err(ApplyError::Poisoned)));
-    assert!(matches!(e.promise(9, &mut off()), Err(WriteError::Poisoned)));
+    assert!(matches!(e.apply(false), Err(ApplyError::Poisoned)));
+    assert!(matches!(e.promise(9), Err(WriteError::Poisoned)));
     assert!(matches!(e.get(b"a"), Err(ReadError::Poisoned)));
     assert!(matches!(e.entry(1), Err(ReadError::Poisoned)));
     assert!(e.begin_sync().is_none());
@@ -130,9 +125,9 @@ fn a_failed_write_of_a_promise_or_a_checkpoint_also_stops_the_engine() {
         e.write(put("a", "1"));
         disk.fail_next_write();
         let result = match what {
-            0 => e.promise(1, &mut off()),
-            1 => e.checkpoint(Vec::new(), &mut off()),
-            _ => e.install_begin(&mut off()).and_then(|()| e.install_put(bytes("k"), 1, bytes("v"))),
+            0 => e.promise(1),
+            1 => e.checkpoint(Vec::new()),
+            _ => e.install_begin().and_then(|()| e.install_put(bytes("k"), 1, bytes("v"))),
         };
         assert!(matches!(result, Err(WriteError::Io(_))));
         assert!(e.is_poisoned());
@@ -152,7 +147,7 @@ fn a_batch_read_from_the_page_cache_after_kill_is_durable_before_anything_rests_
     assert!(!disk.unsynced().is_empty(), "it sits in the page cache only");
     let (mut e, report) = open(&disk);
     assert_eq!(report.last_seq, 2);
-    e.promise(7, &mut off()).unwrap();
+    e.promise(7).unwrap();
     let (mut e, _) = open(&disk.power_cut(|_| 0));
     assert_eq!((e.last_seq(), e.promised()), (2, 7));
     e.commit_all();
@@ -205,11 +200,11 @@ fn a_superblock_update_torn_anywhere_leaves_the_old_or_the_new_promise() {
         for kept in 0..=SECTOR {
             let disk = Disk::tiny();
             let (mut e, _) = open(&disk);
-            e.promise(5, &mut off()).unwrap();
+            e.promise(5).unwrap();
             e.write(put("a", "1"));
             // Each slot is one write and one sync.
             disk.power_fails_at(disk.io() + 2 * torn_write + 1);
-            assert!(e.promise(6, &mut off()).is_err());
+            assert!(e.promise(6).is_err());
             let (mut e, report) = open(&disk.power_cut(|_| kept));
             assert!(report.damage.is_none());
             let expected = if torn_write == 1 || kept > 144 { 6..=6 } else { 5..=6 };
@@ -220,7 +215,7 @@ fn a_superblock_update_torn_anywhere_leaves_the_old_or_the_new_promise() {
             );
             e.commit_all();
             assert_eq!(e.value("a").as_deref(), Some("1"));
-            assert!(e.promise(e.promised(), &mut off()).is_err(), "an epoch is promised once");
+            assert!(e.promise(e.promised()).is_err(), "an epoch is promised once");
         }
     }
 }
@@ -231,7 +226,7 @@ fn one_damaged_superblock_is_survived_two_are_reported_and_neither_is_formatted_
         let disk = Disk::tiny();
         let (mut e, _) = open(&disk);
         e.write(put("a", "1"));
-        e.promise(4, &mut off()).unwrap();
+        e.promise(4).unwrap();
         disk.flip_bit(slot + 80);
         let (e, report) = open(&disk);
         assert_eq!((e.promised(), e.last_seq()), (4, 1), "{report}");
@@ -241,14 +236,14 @@ fn one_damaged_superblock_is_survived_two_are_reported_and_neither_is_formatted_
     disk.flip_bit(SLOTS[0] + 80);
     disk.flip_bit(SLOTS[1] + 80);
     let before = disk.image();
-    let opened = Engine::open(disk.clone(), &ME, Mechanisms::all(), &mut off());
+    let opened = Engine::open(disk.clone(), &ME, Mechanisms::all());
     assert!(matches!(opened, Err(OpenError::Corrupt(d)) if d.zone == Zone::Superblock));
     for too_short in [100, 600] {
-        let opened = Engine::open(Disk::new(too_short), &ME, Mechanisms::all(), &mut off());
+        let opened = Engine::open(Disk::new(too_short), &ME, Mechanisms::all());
         assert!(matches!(opened, Err(OpenError::NotFormatted)), "{too_short} bytes");
     }
     let never = Disk::new(TINY_BYTES);
-    assert!(matches!(Engine::open(never, &ME, Mechanisms::all(), &mut off()), Err(OpenError::NotFormatted)));
+    assert!(matches!(Engine::open(never, &ME, Mechanisms::all()), Err(OpenError::NotFormatted)));
     assert_eq!(disk.image(), before);
 }
 
@@ -256,7 +251,7 @@ fn one_damaged_superblock_is_survived_two_are_reported_and_neither_is_formatted_
 fn a_bit_flip_in_the_middle_of_the_log_is_damage_and_the_engine_only_reads() {
     let disk = Disk::tiny();
     let (mut e, _) = open(&disk);
-    e.promise(3, &mut off()).unwrap();
+    e.promise(3).unwrap();
     e.write(put("a", "1"));
     e.checkpoint_now();
     for n in 2..6 {
@@ -271,15 +266,15 @@ fn a_bit_flip_in_the_middle_of_the_log_is_damage_and_the_engine_only_reads() {
     assert!(damage.to_string().starts_with(&format!("Wal damaged at byte {third}: expected ")), "{damage}");
     assert_eq!(disk.image(), before, "the evidence is left as it is");
     assert_eq!((e.value("a").as_deref(), e.last_seq()), (Some("1"), 2));
-    assert!(matches!(e.append(put("b", "2"), b"", &mut off()), Err(AppendError::Damaged)));
+    assert!(matches!(e.append(put("b", "2"), b""), Err(AppendError::Damaged)));
     assert_eq!(e.transfer_read(None, 100).unwrap().items.len(), 1);
     assert!(!e.checkpoint_due());
     // It can promise, and knows what it had.
-    e.promise(4, &mut off()).unwrap();
+    e.promise(4).unwrap();
     assert_eq!(e.had().map(|(seq, _)| seq), Some(5));
 
     // The way on: what is before the damage, without having forgotten what there was.
-    e.give_up_damaged((3, 5), &mut off()).unwrap();
+    e.give_up_damaged((3, 5)).unwrap();
     let disk = disk.power_cut(|_| 0);
     let (mut e, report) = open(&disk);
     assert!(report.damage.is_none(), "{report}");
@@ -294,15 +289,15 @@ fn a_bit_flip_in_the_middle_of_the_log_is_damage_and_the_engine_only_reads() {
     );
 
     // Or nothing at all, to be filled anew.
-    e.set_standing(Standing::Joining, &mut off()).unwrap();
-    e.give_up_all((3, 5), &mut off()).unwrap();
+    e.set_standing(Standing::Joining).unwrap();
+    e.give_up_all((3, 5)).unwrap();
     let disk = disk.power_cut(|_| 0);
     let (mut e, report) = open(&disk);
     assert!(report.damage.is_none(), "{report}");
     assert_eq!((e.standing(), e.promised(), e.last_seq(), e.owed()), (Standing::Joining, 4, 0, (3, 5)));
-    e.install_begin(&mut off()).unwrap();
+    e.install_begin().unwrap();
     e.install_put(bytes("a"), 5, bytes("5")).unwrap();
-    e.install_finish(5, b"theirs".to_vec(), 2, &mut off()).unwrap();
+    e.install_finish(5, b"theirs".to_vec(), 2).unwrap();
     let (mut e, _) = open(&disk.power_cut(|_| 0));
     assert_eq!((e.standing(), e.promised(), e.applied_seq()), (Standing::Member, 4, 5));
     assert_eq!((e.value("a").as_deref(), e.host_state()), (Some("5"), &b"theirs"[..]));
@@ -317,11 +312,11 @@ fn a_received_state_of_which_an_item_was_refused_is_never_made_the_devices_own()
     let too_large = e.space().free * 512;
     for (key, value) in [("b", "x".repeat(too_large as usize)), ("a", "out of order".into())] {
         let before = e.space().free;
-        e.install_begin(&mut off()).unwrap();
+        e.install_begin().unwrap();
         e.install_put(bytes("a"), 4, bytes("4")).unwrap();
         assert!(e.install_put(bytes(key), 5, bytes(&value)).is_err());
         // The owner had both steps in one message, and carries out the second as well.
-        let finished = e.install_finish(5, b"theirs".to_vec(), 2, &mut off());
+        let finished = e.install_finish(5, b"theirs".to_vec(), 2);
         assert!(matches!(finished, Err(WriteError::NotInstalling)), "{finished:?}");
         assert_eq!(e.space().free, before, "what was received is given back");
     }
@@ -407,7 +402,7 @@ fn a_full_device_refuses_puts_changes_nothing_and_still_deletes() {
         n += 1;
     }
     let (last, lsn, space) = (e.last_seq(), e.appended_lsn(), e.space());
-    let refused = e.append(put("one more", &value), b"tag", &mut off());
+    let refused = e.append(put("one more", &value), b"tag");
     assert!(matches!(refused, Err(AppendError::NoSpace { .. })), "{refused:?}");
     assert_eq!((e.last_seq(), e.appended_lsn(), e.space()), (last, lsn, space), "nothing has changed");
     // Deletes go on, through as many checkpoints as the small log needs.
@@ -429,7 +424,7 @@ fn a_log_full_of_tentative_entries_can_still_be_truncated() {
     let disk = Disk::tiny();
     let (mut e, _) = open(&disk);
     let refused = loop {
-        match e.append(put("k", "v"), b"", &mut off()) {
+        match e.append(put("k", "v"), b"") {
             Ok(_) => e.sync_now().unwrap(),
             Err(refused) => break refused,
         }
@@ -475,10 +470,10 @@ fn a_checkpoint_runs_beside_traffic_and_holds_the_state_of_one_entry() {
     }
     e.sync_now().unwrap();
     e.commit_all();
-    e.checkpoint_begin(b"as of 2000".to_vec(), &mut off());
+    e.checkpoint_begin(b"as of 2000".to_vec());
     // Between the steps, keys behind and before the writer change, appear and go.
     let mut round = 0;
-    while e.checkpoint_step(&mut off()).unwrap() == CheckpointProgress::Working {
+    while e.checkpoint_step().unwrap() == CheckpointProgress::Working {
         round += 1;
         e.add(put("0001", "after"));
         e.add(put("1999", "after"));
@@ -501,7 +496,7 @@ fn entries_are_read_back_whether_buffered_durable_applied_or_recovered() {
     let (mut e, _) = open(&disk);
     let conditional = Op::Put { key: bytes("k"), value: bytes("v"), condition: Condition::Version(9) };
     for op in [put("a", "1"), delete("a"), Op::Nop, conditional] {
-        let seq = e.append(op.clone(), b"tag", &mut off()).unwrap();
+        let seq = e.append(op.clone(), b"tag").unwrap();
         assert_eq!(e.entry(seq).unwrap().unwrap().op, op);
     }
     e.sync_now().unwrap();
@@ -557,7 +552,7 @@ fn the_wrong_device_is_refused_and_nothing_formats_over_a_good_one() {
     for other in
         [other, Identity { shard: 1, ..ME }, Identity { shards: 1, ..ME }, Identity { members: 1, ..ME }]
     {
-        let opened = Engine::open(disk.clone(), &other, Mechanisms::all(), &mut off());
+        let opened = Engine::open(disk.clone(), &other, Mechanisms::all());
         assert!(
             matches!(opened, Err(OpenError::WrongIdentity { expected, found }) if expected == other && found == ME)
         );
@@ -565,7 +560,7 @@ fn the_wrong_device_is_refused_and_nothing_formats_over_a_good_one() {
     let formatted = engine::format(&disk, &other, Standing::Joining, TINY);
     assert!(matches!(formatted, Err(FormatError::AlreadyFormatted(owner)) if owner == ME));
     let short = Disk::of(disk.image()[..100 << 10].to_vec());
-    let opened = Engine::open(short, &ME, Mechanisms::all(), &mut off());
+    let opened = Engine::open(short, &ME, Mechanisms::all());
     assert!(matches!(opened, Err(OpenError::Truncated { .. })));
     let formatted = engine::format(&Disk::new(8 << 10), &ME, Standing::Member, TINY);
     assert!(matches!(formatted, Err(FormatError::TooSmall { .. })));
@@ -580,7 +575,7 @@ fn a_device_of_another_version_is_named_and_left_alone() {
         image[slot + 4..slot + 8].copy_from_slice(&crc);
     }
     let disk = Disk::of(image.clone());
-    let opened = Engine::open(disk.clone(), &ME, Mechanisms::all(), &mut off());
+    let opened = Engine::open(disk.clone(), &ME, Mechanisms::all());
     assert!(matches!(opened, Err(OpenError::OtherVersion { found: 4 })), "and not damage");
     let formatted = engine::format(&disk, &ME, Standing::Joining, TINY);
     assert!(matches!(formatted, Err(FormatError::OtherVersion { found: 4 })));
@@ -592,7 +587,7 @@ fn a_device_formatted_again_replays_nothing_of_what_it_held() {
     let disk = Disk::tiny();
     let (mut e, _) = open(&disk);
     e.write(put("a", "1"));
-    e.promise(8, &mut off()).unwrap();
+    e.promise(8).unwrap();
     engine::reformat(&disk, &ME, Standing::Joining, TINY, Mechanisms::all()).unwrap();
     let (e, report) = open(&disk.power_cut(|_| 0));
     assert_eq!((e.last_seq(), e.promised(), e.standing(), report.replayed), (0, 0, Standing::Joining, 0));
@@ -605,7 +600,7 @@ fn sizes_out_of_bounds_are_refused_and_the_bounds_themselves_are_not() {
     let long = vec![1; 1025];
     let refuse = |e: &mut Engine<Disk>, key: &[u8], value: usize, tag: usize| {
         let op = Op::Put { key: key.into(), value: vec![0; value].into(), condition: Condition::Always };
-        e.append(op, &vec![0; tag], &mut off()).unwrap_err()
+        e.append(op, &vec![0; tag]).unwrap_err()
     };
     assert!(matches!(refuse(&mut e, b"", 1, 1), AppendError::KeyEmpty));
     assert!(matches!(refuse(&mut e, &long, 1, 1), AppendError::KeyTooLong { bytes: 1025 }));
@@ -615,12 +610,8 @@ fn sizes_out_of_bounds_are_refused_and_the_bounds_themselves_are_not() {
     let big: std::sync::Arc<[u8]> =
         (0..engine::VALUE_BYTES_MAX).map(|n| (n / 7) as u8).collect::<Vec<u8>>().into();
     let key: std::sync::Arc<[u8]> = long[..1024].into();
-    e.append(
-        Op::Put { key: key.clone(), value: big.clone(), condition: Condition::Always },
-        &[9; 64],
-        &mut off(),
-    )
-    .unwrap();
+    e.append(Op::Put { key: key.clone(), value: big.clone(), condition: Condition::Always }, &[9; 64])
+        .unwrap();
     e.write(put("empty", ""));
     let (mut e, _) = open(&disk.power_cut(|_| 0));
     e.commit_all();
@@ -633,12 +624,12 @@ fn an_entry_becomes_visible_only_when_durable_and_applied() {
     let disk = Disk::tiny();
     let (mut e, _) = open(&disk);
     e.add(put("a", "1"));
-    assert!(matches!(e.apply(false, &mut off()), Err(ApplyError::NotDurable { seq: 1, durable: 0 })));
+    assert!(matches!(e.apply(false), Err(ApplyError::NotDurable { seq: 1, durable: 0 })));
     e.sync_now().unwrap();
     assert_eq!(e.value("a"), None);
     e.commit_all();
     assert_eq!(e.value("a").as_deref(), Some("1"));
-    assert!(matches!(e.apply(false, &mut off()), Err(ApplyError::Missing { seq: 2, last: 1 })));
+    assert!(matches!(e.apply(false), Err(ApplyError::Missing { seq: 2, last: 1 })));
 }
 
 #[test]
@@ -654,7 +645,7 @@ fn a_batch_costs_one_sync_and_few_writes_and_the_next_fills_meanwhile() {
     assert!(e.begin_sync().is_none(), "one batch at a time");
     assert!(matches!(e.sync_now(), Err(WriteError::BatchOut)));
     let result = batch.write(&disk);
-    let synced = e.end_sync(batch, result, &mut off()).unwrap();
+    let synced = e.end_sync(batch, result).unwrap();
     assert_eq!((synced.durable_seq(), e.durable_seq(), e.last_seq()), (20, 20, 21));
     assert_eq!((disk.syncs() - syncs, disk.io() - io), (1, 3), "values, records, sync");
 }
@@ -663,7 +654,7 @@ fn a_batch_costs_one_sync_and_few_writes_and_the_next_fills_meanwhile() {
 fn both_superblocks_say_the_same_when_nothing_is_under_way() {
     let disk = Disk::tiny();
     let (mut e, _) = open(&disk);
-    e.promise(2, &mut off()).unwrap();
+    e.promise(2).unwrap();
     e.write(put("a", "1"));
     e.checkpoint_now();
     let slots = SLOTS.map(|at| Superblock::decode(&disk.image()[at as usize..]).unwrap());
@@ -709,7 +700,7 @@ fn a_checkpoint_is_due_when_the_log_is_half_full_and_not_before() {
         e.write(delete(&format!("k{n}")));
     }
     assert!(e.checkpoint_due(), "with {} of {} bytes used", e.space().wal_used, 2 * half);
-    e.checkpoint(Vec::new(), &mut off()).unwrap();
+    e.checkpoint(Vec::new()).unwrap();
     assert!(!e.checkpoint_due(), "one would free nothing now");
 }
 
@@ -735,15 +726,15 @@ fn a_checkpoint_is_due_when_replaced_values_hold_half_of_what_the_live_ones_and_
 fn what_is_truncated_no_longer_counts_for_the_next_checkpoint() {
     let disk = Disk::tiny();
     let (mut e, _) = open(&disk);
-    e.checkpoint(Vec::new(), &mut off()).unwrap();
+    e.checkpoint(Vec::new()).unwrap();
     let reserve = e.space().reserve;
     for _ in 0..200 {
         for n in 0..10 {
             e.add(put(&format!("{n}{}", "k".repeat(200)), ""));
         }
-        e.truncate(1, &mut off()).unwrap();
-        e.sync(&mut off()).unwrap();
-        e.checkpoint(Vec::new(), &mut off()).unwrap();
+        e.truncate(1).unwrap();
+        e.sync().unwrap();
+        e.checkpoint(Vec::new()).unwrap();
         assert_eq!(e.space().reserve, reserve);
     }
 }
@@ -752,21 +743,18 @@ fn what_is_truncated_no_longer_counts_for_the_next_checkpoint() {
 fn what_a_sync_says_of_itself_is_what_the_device_saw() {
     let disk = Disk::tiny();
     let (mut e, _) = open(&disk);
-    let told = Arc::new(Mutex::new(Vec::new()));
-    let sink = told.clone();
-    let sink = move |event: trace::Event| {
-        if let Kind::DeviceSynced { writes, bytes, .. } = event.kind {
-            sink.lock().unwrap().push((writes, bytes));
-        }
-    };
-    let mut t = Tracer::always(Actor::World, 0, Box::new(sink));
+    e.listen(true);
     let (writes, bytes) = disk.written();
     for (key, length) in [("a", 0), ("b", 700), ("c", 512)] {
-        e.append(put(key, &"v".repeat(length)), b"", &mut t).unwrap();
+        e.append(put(key, &"v".repeat(length)), b"").unwrap();
     }
-    e.sync(&mut t).unwrap();
+    e.sync().unwrap();
     let now = disk.written();
-    assert_eq!(*told.lock().unwrap(), [(now.0 - writes, now.1 - bytes)]);
+    let told = e.notes().find_map(|(kind, _)| match kind {
+        Kind::DeviceSynced { writes, bytes, .. } => Some((writes, bytes)),
+        _ => None,
+    });
+    assert_eq!(told, Some((now.0 - writes, now.1 - bytes)));
     assert!(now.1 - bytes > 700 + 512);
 }
 
@@ -831,11 +819,11 @@ fn the_reserve_is_room_for_two_checkpoints_with_more_of_a_host_state_than_there_
     e.commit_all();
     assert_eq!(e.space().reserve, 66);
     // A checkpoint of 21 units is one of the two already; the next may have twice its host state: 44 units.
-    e.checkpoint(vec![0; 10_000], &mut off()).unwrap();
+    e.checkpoint(vec![0; 10_000]).unwrap();
     assert_eq!(e.space().reserve, 2 * 44 - 21);
     // While one is written, what is written needs no reserve.
-    e.checkpoint_begin(Vec::new(), &mut off());
-    e.checkpoint_step(&mut off()).unwrap();
+    e.checkpoint_begin(Vec::new());
+    e.checkpoint_step().unwrap();
     assert_eq!(e.space().reserve, 2 * 44 - 21 - 1);
     // On a large device, 2 MiB are enough for the first host state: 4444 units.
     let disk = Disk::formatted(40 << 20, Layout { wal_bytes: 512 << 10 });
@@ -847,7 +835,7 @@ fn a_standing_is_there_after_a_power_cut() {
     let disk = Disk::tiny();
     let (mut e, _) = open(&disk);
     for standing in [Standing::Joining, Standing::Founding, Standing::Member] {
-        e.set_standing(standing, &mut off()).unwrap();
+        e.set_standing(standing).unwrap();
         assert_eq!(e.standing(), standing);
         assert_eq!(open(&disk.power_cut(|_| 0)).0.standing(), standing);
     }
@@ -881,7 +869,7 @@ fn an_eighth_of_a_small_log_and_four_kib_of_a_larger_one_are_kept_for_truncation
         let disk = Disk::formatted(1 << 20, Layout { wal_bytes });
         let (mut e, _) = open(&disk);
         let refused = loop {
-            match e.append(Op::Nop, b"", &mut off()) {
+            match e.append(Op::Nop, b"") {
                 // Each in a batch, and so in a sector, of its own.
                 Ok(_) => e.sync_now().unwrap(),
                 Err(error) => break error,
@@ -1005,7 +993,7 @@ fn a_value_that_the_checkpoint_gave_back_is_not_missed_in_the_last_batch() {
     e.add(Op::Put { key, value, condition: Condition::Absent });
     e.add(put("b", "3"));
     e.sync_now().unwrap();
-    e.commit(2, &mut off()).unwrap();
+    e.commit(2).unwrap();
     e.checkpoint_now();
     let (live, units) = (e.space().live, 200);
     e.add(put("c", &"4".repeat(units * SECTOR - 100)));

@@ -12,15 +12,15 @@
 //! Every answer to a probe is heard in every state: if some node serves in an epoch at least as great as any heard of,
 //! it is the primary, whoever called for it.
 
-use std::collections::BTreeMap;
-
 use dataplane::guard::majority;
-use dataplane::patience::{Measured, PATIENCE_MAX, patience};
-use dataplane::{Epoch, Message, Micros, NodeId, NodeStatus, Proof, RoleName, Seq, ShardId};
-use trace::{Kind, Tracer, emit};
+use dataplane::patience::patience;
+use dataplane::{Epoch, Message, Micros, NodeId, NodeStatus, RoleName, Seq, ShardId};
+use trace::{Kind, emit};
 
-use crate::api::{Config, Failover};
+use crate::api::{Config, Failover, ShardView};
+use crate::core::Core;
 use crate::guard;
+use crate::nodes::Nodes;
 
 /// So many times the usual wait for answers passes before a node is called that no majority can support.
 const UNSUPPORTED_ROUNDS: Micros = 8;
@@ -33,33 +33,11 @@ const STEPS_SILENT: Micros = 3;
 /// A patience that nothing was measured for grows to no more than this many doublings: a few seconds.
 const DOUBLINGS_MAX: u32 = 6;
 
-#[derive(Clone, Debug)]
+#[derive(Clone, Copy, Debug)]
 enum State {
     Known { node: NodeId, since: Micros },
     AskingAround { since: Micros },
     Called { node: NodeId, above: Epoch, since: Micros },
-}
-
-#[derive(Clone, Debug, Default)]
-struct Heard {
-    at: Micros,
-    /// When the probe that the status answers was sent; 0 if it came unasked.
-    asked_at: Micros,
-    status: Option<NodeStatus>,
-    /// What a probe and its answer take.
-    trip: Measured,
-}
-
-impl Heard {
-    /// What the node usually takes for an answer that waits for its device; `None` if it is not heard.
-    fn takes(&self) -> Option<Micros> {
-        Some(self.trip.usually() + self.status.as_ref()?.sync_micros.min(PATIENCE_MAX))
-    }
-
-    /// May it vote?
-    fn is_proven(&self) -> bool {
-        self.status.as_ref().is_some_and(|status| status.proof == Proof::Proven)
-    }
 }
 
 /// The search for a shard's primary.
@@ -69,7 +47,7 @@ pub(crate) struct Search {
     shard: ShardId,
     state: State,
     epoch: Epoch,
-    heard: BTreeMap<NodeId, Heard>,
+    nodes: Nodes,
     probed_at: Option<Micros>,
     /// When asking around is to be looked at again, beside the probes.
     look_at: Option<Micros>,
@@ -91,7 +69,7 @@ impl Search {
             shard,
             state: State::AskingAround { since: now },
             epoch: Epoch(0),
-            heard: config.nodes.iter().map(|node| (*node, Heard::default())).collect(),
+            nodes: Nodes::new(&config.nodes),
             probed_at: None,
             look_at: None,
             lost: None,
@@ -110,14 +88,9 @@ impl Search {
         }
     }
 
-    pub fn epoch(&self) -> Epoch {
-        self.epoch
-    }
-
     /// The greatest seq that some node said is committed.
     pub fn committed(&self) -> Seq {
-        let heard = self.heard.values().filter_map(|heard| heard.status.as_ref());
-        heard.map(|status| status.committed).max().unwrap_or(0)
+        self.nodes.committed()
     }
 
     /// When the present primary was learned.
@@ -127,44 +100,53 @@ impl Search {
         }
     }
 
-    pub fn suspected(&self) -> Option<&(NodeId, String)> {
-        self.lost.as_ref()
-    }
-
-    pub fn last_failover(&self) -> Option<&Failover> {
-        self.last_failover.as_ref()
-    }
-
-    pub fn nodes(&self) -> Vec<(NodeId, Option<(Micros, NodeStatus)>)> {
-        self.heard
-            .iter()
-            .map(|(node, heard)| (*node, heard.status.clone().map(|status| (heard.at, status))))
-            .collect()
+    pub fn view(&self) -> ShardView {
+        ShardView {
+            shard: self.shard,
+            epoch: self.epoch,
+            primary: self.primary(),
+            nodes: self.nodes.view(),
+            suspected: self.lost.clone(),
+            last_failover: self.last_failover.clone(),
+        }
     }
 
     /// Hears a node; true if a primary was learned that was not known before.
     pub fn on_status(
         &mut self,
-        now: Micros,
+        core: &mut Core,
         from: NodeId,
         asked_at: Micros,
-        status: NodeStatus,
-        t: &mut Tracer,
+        status: &NodeStatus,
     ) -> bool {
-        let Some(heard) = self.heard.get_mut(&from) else { return false };
-        if heard.status.as_ref().is_some_and(|known| known.promised > status.promised) {
-            // A late frame: a node's promise never goes back.
+        if !self.nodes.hear(core.now, from, asked_at, status) {
             return false;
         }
-        if asked_at > 0 {
-            heard.trip.note(now.saturating_sub(asked_at));
+        self.hear_called(core.now, from, asked_at, status);
+        if status.role != RoleName::Primary || !status.serving {
+            self.not_primary(core, from, "it says that it is not");
+            return false;
         }
-        (heard.at, heard.asked_at, heard.status) = (now, asked_at, Some(status.clone()));
-        let serves = status.role == RoleName::Primary && status.serving;
-        if let State::Called { node, above, since } = self.state
-            && node == from
-            && status.role == RoleName::Backup
-        {
+        if self.stuck == Some((from, status.promised)) {
+            return false;
+        }
+        let cut_off_max = patience(self.config.timing.silence, STEPS_SILENT * self.nodes.majority_takes(), 0);
+        if status.promised < self.epoch || status.cut_off_micros > cut_off_max {
+            // A primary of the past, or one that cannot commit.
+            self.not_primary(core, from, "it is cut off from a majority");
+            return false;
+        }
+        let new = self.primary() != Some(from) || status.promised != self.epoch;
+        if new {
+            self.learn(core, from, status.promised);
+        }
+        new
+    }
+
+    /// A node that was called says how it is.
+    fn hear_called(&mut self, now: Micros, from: NodeId, asked_at: Micros, status: &NodeStatus) {
+        let State::Called { node, above, since } = self.state else { return };
+        if node == from && status.role == RoleName::Backup {
             if status.promised > above {
                 // It stood, and is no candidate any more.
                 self.call_failed(now);
@@ -173,39 +155,16 @@ impl Search {
                 self.call_lost = true;
             }
         }
-        if !serves {
-            self.not_primary(now, from, "it says that it is not", t);
-            return false;
-        }
-        if self.stuck == Some((from, status.promised)) {
-            return false;
-        }
-        let cut_off_max = patience(self.config.timing.silence, STEPS_SILENT * self.majority_takes(), 0);
-        if status.promised < self.epoch || status.cut_off_micros > cut_off_max {
-            // A primary of the past, or one that cannot commit.
-            if self.primary() == Some(from) {
-                self.suspect(now, "it is cut off from a majority", t);
-            }
-            return false;
-        }
-        if self.primary() == Some(from) && status.promised == self.epoch {
-            return false;
-        }
-        emit!(
-            t,
-            Kind::PrimaryLearned {
-                shard: self.shard,
-                node: from.0,
-                epoch_before: self.epoch.0,
-                epoch: status.promised.0
-            }
-        );
-        self.note_failover(now, from, status.promised);
+    }
+
+    fn learn(&mut self, core: &mut Core, node: NodeId, epoch: Epoch) {
+        let (shard, epoch_before) = (self.shard, self.epoch.0);
+        emit!(core, Kind::PrimaryLearned { shard, node: node.0, epoch_before, epoch: epoch.0 });
+        self.note_failover(core.now, node, epoch);
         self.stuck = None;
-        self.epoch = status.promised;
-        self.state = State::Known { node: from, since: now };
+        self.epoch = epoch;
+        self.state = State::Known { node, since: core.now };
         self.attempt = 0;
-        true
     }
 
     fn note_failover(&mut self, now: Micros, to: NodeId, epoch: Epoch) {
@@ -220,19 +179,17 @@ impl Search {
         self.last_failover = Some(Failover { at: now, from, to, why });
     }
 
-    pub fn not_primary(&mut self, now: Micros, node: NodeId, why: &str, t: &mut Tracer) {
+    pub fn not_primary(&mut self, core: &mut Core, node: NodeId, why: &str) {
         if self.primary() == Some(node) {
-            self.suspect(now, why, t);
+            self.suspect(core, why);
         }
     }
 
-    pub fn unreachable(&mut self, now: Micros, node: NodeId, t: &mut Tracer) {
-        if let Some(heard) = self.heard.get_mut(&node) {
-            heard.status = None;
-        }
-        self.not_primary(now, node, "its connection broke", t);
+    pub fn unreachable(&mut self, core: &mut Core, node: NodeId) {
+        self.nodes.forget(node);
+        self.not_primary(core, node, "its connection broke");
         if matches!(self.state, State::Called { node: called, .. } if called == node) {
-            self.call_failed(now);
+            self.call_failed(core.now);
         }
     }
 
@@ -248,29 +205,20 @@ impl Search {
     }
 
     /// The primary answers probes, and has left a request unanswered for too long.
-    pub fn stuck(&mut self, now: Micros, t: &mut Tracer) {
+    pub fn stuck(&mut self, core: &mut Core) {
         self.stuck = self.primary().map(|node| (node, self.epoch));
-        self.suspect(now, "it answers probes but no requests", t);
-    }
-
-    /// What one step of a takeover takes: the answer of a majority of those that vote, each after a sync. 0 if that is not
-    /// known.
-    fn majority_takes(&self) -> Micros {
-        let voters = self.heard.values().filter(|heard| heard.is_proven());
-        let mut takes: Vec<Micros> = voters.filter_map(Heard::takes).collect();
-        takes.sort_unstable();
-        takes.get(majority(self.config.nodes.len()) - 1).copied().unwrap_or(0)
+        self.suspect(core, "it answers probes but no requests");
     }
 
     /// How long the primary may say nothing.
     pub fn silence_max(&self) -> Micros {
-        let takes = self.primary().and_then(|node| self.heard.get(&node)?.takes());
-        patience(self.config.timing.silence, STEPS_SILENT * takes.unwrap_or(0), 0)
+        let takes = self.primary().map_or(0, |node| self.nodes.takes(node));
+        patience(self.config.timing.silence, STEPS_SILENT * takes, 0)
     }
 
     /// How long a takeover may take, if all goes well.
     fn takeover_takes(&self) -> Micros {
-        self.config.timing.takeover_patience.max(STEPS_TAKEOVER * self.majority_takes())
+        self.config.timing.takeover_patience.max(STEPS_TAKEOVER * self.nodes.majority_takes())
     }
 
     fn takeover_patience(&self) -> Micros {
@@ -278,56 +226,28 @@ impl Search {
     }
 
     fn ask_around(&self) -> Micros {
-        patience(ASK_AROUND, 2 * self.majority_takes(), self.attempt.min(DOUBLINGS_MAX))
+        patience(ASK_AROUND, 2 * self.nodes.majority_takes(), self.attempt.min(DOUBLINGS_MAX))
     }
 
     /// Gives the primary up and asks around.
-    pub fn suspect(&mut self, now: Micros, why: &str, t: &mut Tracer) {
+    fn suspect(&mut self, core: &mut Core, why: &str) {
         let Some(node) = self.primary() else { return };
-        emit!(t, Kind::PrimarySuspected { shard: self.shard, node: node.0, why: why.to_string() });
-        self.lost = Some((node, why.to_string()));
-        self.state = State::AskingAround { since: now };
+        emit!(core, Kind::PrimarySuspected { shard: self.shard, node: node.0, why: why.into() });
+        self.lost = Some((node, why.into()));
+        self.state = State::AskingAround { since: core.now };
         self.probed_at = None;
     }
 
-    /// Lets the search go on; gives what is to be sent.
-    pub fn advance(&mut self, now: Micros, t: &mut Tracer) -> Vec<(NodeId, Message)> {
-        let timing = self.config.timing.clone();
-        if let State::Known { node, since } = self.state {
-            let heard = self.heard.get(&node).map_or(0, |heard| heard.at).max(since);
-            if now >= heard + self.silence_max() {
-                self.suspect(now, "it has been silent for too long", t);
-            }
-        }
-        if let State::Called { since, .. } = self.state
-            && now >= since + self.takeover_patience()
-        {
-            self.call_failed(now);
-        }
-        let mut out = Vec::new();
-        let stale = |at: Micros| match self.state {
-            State::AskingAround { since } => at < since && now >= since,
-            State::Known { .. } | State::Called { .. } => false,
-        };
-        if self.probed_at.is_none_or(|at| now >= at + timing.probe_every || stale(at)) {
-            self.probed_at = Some(now);
-            out.extend(self.config.nodes.iter().map(|node| (*node, Message::Probe { attempt: now.max(1) })));
-        }
-        self.look_at = match self.state {
-            State::AskingAround { since } if now < since => Some(since),
-            State::AskingAround { since } if now < since + self.ask_around() => {
-                Some(since + self.ask_around())
-            }
-            _ => None,
-        };
+    /// Lets the search go on.
+    pub fn advance(&mut self, core: &mut Core) {
+        self.expire(core);
+        self.probe(core);
+        self.look_at = self.next_look(core.now);
         if let State::AskingAround { since } = self.state
-            && let Some(node) = self.choose(now, since)
+            && let Some(node) = self.choose(core.now, since)
         {
-            emit!(t, Kind::TakeoverAsked { shard: self.shard, node: node.0, attempt: self.attempt });
-            let promised =
-                self.heard.values().filter_map(|heard| Some(heard.status.as_ref()?.promised)).max();
-            let above = promised.unwrap_or_default();
-            self.state = State::Called { node, above, since: now };
+            emit!(core, Kind::TakeoverAsked { shard: self.shard, node: node.0, attempt: self.attempt });
+            self.state = State::Called { node, above: self.nodes.promised(), since: core.now };
             self.call_lost = true;
         }
         if let State::Called { node, above, .. } = self.state
@@ -335,60 +255,74 @@ impl Search {
         {
             // The candidate gives up first, so that it does not stand in the way of the next one.
             let patience = self.takeover_patience() / 5 * 4;
-            out.push((node, Message::TakeOver { above, patience }));
+            core.send(node, Message::TakeOver { above, patience });
         }
-        out
     }
 
-    /// The node to call: of those that answered a probe sent since `since`, the one with the most complete log. Whether it really is, the
-    /// promises will show; this choice only saves attempts. Among equals the shard's number decides, so that the
-    /// primaries of many shards spread over the nodes.
-    fn choose(&self, now: Micros, since: Micros) -> Option<NodeId> {
-        let nodes = self.config.nodes.len();
-        let fresh: Vec<(NodeId, &NodeStatus)> = self
-            .heard
-            .iter()
-            .filter(|(_, heard)| heard.asked_at >= since)
-            .filter_map(|(node, heard)| Some((*node, heard.status.as_ref()?)))
-            // One that lacks entries which it had does not stand.
-            .filter(|(_, status)| status.proof == Proof::Proven && status.voted_tail == status.tail)
-            .collect();
-        let enough = fresh.len() == nodes || (self.lost.is_some() && fresh.len() >= majority(nodes));
-        if now < since || fresh.is_empty() || (!enough && now < since + self.ask_around()) {
-            return None;
+    /// Suspects a primary that is silent; gives up a call that takes too long.
+    fn expire(&mut self, core: &mut Core) {
+        if core.now < self.expires_at() {
+            return;
         }
+        match self.state {
+            State::Known { .. } => self.suspect(core, "it has been silent for too long"),
+            State::Called { .. } => self.call_failed(core.now),
+            State::AskingAround { .. } => {}
+        }
+    }
+
+    /// When the state is over if nothing is heard.
+    fn expires_at(&self) -> Micros {
+        match self.state {
+            State::Known { node, since } => self.nodes.heard_at(node).max(since) + self.silence_max(),
+            State::Called { since, .. } => since + self.takeover_patience(),
+            State::AskingAround { .. } => Micros::MAX,
+        }
+    }
+
+    /// Asks all nodes how they are, when that is due.
+    fn probe(&mut self, core: &mut Core) {
+        let (now, every) = (core.now, self.config.timing.probe_every);
+        let stale = |at: Micros| match self.state {
+            State::AskingAround { since } => at < since && now >= since,
+            State::Known { .. } | State::Called { .. } => false,
+        };
+        if self.probed_at.is_none_or(|at| now >= at + every || stale(at)) {
+            self.probed_at = Some(now);
+            self.config.nodes.iter().for_each(|to| core.send(*to, Message::Probe { attempt: now.max(1) }));
+        }
+    }
+
+    fn next_look(&self, now: Micros) -> Option<Micros> {
+        match self.state {
+            State::AskingAround { since } if now < since => Some(since),
+            State::AskingAround { since } => Some(since + self.ask_around()).filter(|at| now < *at),
+            State::Known { .. } | State::Called { .. } => None,
+        }
+    }
+
+    /// The node to call, once enough is known.
+    fn choose(&self, now: Micros, since: Micros) -> Option<NodeId> {
+        let (nodes, ask_around) = (self.config.nodes.len(), self.ask_around());
         // Only every other attempt avoids the lost primary, and none for somebody whom no majority can support.
         let lost = self.lost.as_ref().map(|(node, _)| *node).filter(|_| self.attempt.is_multiple_of(2));
-        let opposes = |heard: &Heard, tail| {
-            heard.status.as_ref().is_some_and(|other| other.proof != Proof::Proven || other.voted_tail > tail)
-        };
-        let supported =
-            |tail| self.heard.values().filter(|heard| !opposes(heard, tail)).count() >= majority(nodes);
-        let preference =
-            |node: NodeId| (nodes as u32 + node.0 - 1 - self.shard % nodes as u32) % nodes as u32;
-        let best = fresh.iter().max_by_key(|(node, status)| {
-            let preference = std::cmp::Reverse(preference(*node));
-            (supported(status.tail), Some(*node) != lost, status.tail, preference)
-        });
+        let choice = self.nodes.choose(self.shard, since, lost).filter(|_| now >= since)?;
+        let answers = choice.answers;
+        let enough = answers == nodes || (self.lost.is_some() && answers >= majority(nodes));
         // Whom no majority can support only stands in the way of somebody slow whom one would: it is called if nobody better
         // comes to answer. What is known of the others may be old.
-        let patient = |(_, status): &&(NodeId, &NodeStatus)| {
-            supported(status.tail) || now >= since + UNSUPPORTED_ROUNDS * self.ask_around()
+        let patience = match (choice.supported, enough) {
+            (true, true) => 0,
+            (true, false) => ask_around,
+            (false, _) => UNSUPPORTED_ROUNDS * ask_around,
         };
-        best.filter(patient).map(|(node, _)| *node)
+        (now >= since + patience).then_some(choice.node)
     }
 
     pub fn next_deadline(&self) -> Micros {
-        let timing = &self.config.timing;
-        let probe = self.probed_at.map_or(0, |at| at + timing.probe_every);
-        let state = match self.state {
-            State::Known { node, since } => {
-                Some(self.heard.get(&node).map_or(0, |heard| heard.at).max(since) + self.silence_max())
-            }
-            State::AskingAround { .. } => self.look_at,
-            State::Called { since, .. } => Some(since + self.takeover_patience()),
-        };
-        state.map_or(probe, |state| state.min(probe))
+        let probe = self.probed_at.map_or(0, |at| at + self.config.timing.probe_every);
+        let look = self.look_at.filter(|_| matches!(self.state, State::AskingAround { .. }));
+        probe.min(self.expires_at()).min(look.unwrap_or(Micros::MAX))
     }
 }
 

@@ -12,14 +12,17 @@
 //! | `api` | what a client can ask, and hear |
 //! | `lib` | clients' side: submit, gather, reply; which shard a key belongs to |
 //! | `shard` | one shard's calls in flight: session, numbers, resending |
-//! | `failover` | one shard's primary: suspecting it, calling for the next |
+//! | `failover`, `nodes` | one shard's primary: suspecting it, calling for the next; what the nodes said |
+//! | `core` | what a shard wants done, in order |
 //! | `guard` | the gateway's removable mechanism |
 
 #![forbid(unsafe_code)]
 
 mod api;
+mod core;
 mod failover;
 mod guard;
+mod nodes;
 mod shard;
 
 use std::collections::BTreeMap;
@@ -31,8 +34,9 @@ use dataplane::{
 };
 use trace::{Kind, Tracer, emit};
 
+use crate::core::{Effect, Ended};
+use crate::shard::{Call, Shard, What};
 pub use api::*;
-use shard::{Call, Ended, Shard, What};
 
 /// Most keys in one page of a scan.
 pub const SCAN_LIMIT_MAX: u32 = dataplane::SCAN_KEYS_MAX;
@@ -75,6 +79,8 @@ pub struct Gateway {
     /// In boxes, so that the tree's nodes stay small: they come and go with every dozen requests.
     open: BTreeMap<Token, Box<Open>>,
     replies: Vec<(Token, Reply)>,
+    frames: Vec<Frame>,
+    t: Tracer,
 }
 
 /// The shard of a key: FNV-1a, 64 bits, modulo the number of shards. Fixed for ever: it decides where data lies.
@@ -89,43 +95,57 @@ impl Gateway {
     /// A gateway that knows nobody yet. It begins to look for primaries at its first tick.
     pub fn new(config: Config, now: Micros) -> Gateway {
         let shards = (0..config.shards).map(|shard| Shard::new(&config, shard, now)).collect();
-        Gateway { config, shards, open: BTreeMap::new(), replies: Vec::new() }
+        let (open, replies, frames) = (BTreeMap::new(), Vec::new(), Vec::new());
+        Gateway { config, shards, open, replies, frames, t: Tracer::off() }
+    }
+
+    /// From now on what happens is told there.
+    pub fn trace_to(&mut self, tracer: Tracer) {
+        self.t = tracer;
     }
 
     /// Takes a client's request. The answer comes as an [`Output::Reply`] with the same token, at the latest when the
     /// deadline has passed. With `explain` the request is followed through all processes.
-    pub fn submit(&mut self, now: Micros, token: Token, request: Request, explain: bool, t: &mut Tracer) {
+    pub fn submit(&mut self, now: Micros, token: Token, request: Request, explain: bool) {
         if explain {
-            t.begin_root(now)
+            self.t.begin_root(now)
         } else {
-            t.begin(now, None)
-        };
-        emit!(t, Kind::ClientCalled { request: describe(&request) });
+            self.t.begin(now, None)
+        }
+        emit!(self.t, Kind::ClientCalled { call: token, request: describe(&request) });
         let refusal = invalid(&request).map(Reply::Invalid).or_else(|| {
             let full = self.open.len() >= self.config.in_flight_max;
             full.then(|| Reply::Unavailable("too many requests are in flight at this gateway".into()))
         });
         if let Some(reply) = refusal {
-            emit!(t, Kind::RequestEnded { request: describe(&request), reply: format!("{reply:?}") });
-            return self.replies.push((token, reply));
+            return self.reply(token, &request, reply);
         }
         let deadline = now + self.config.timing.deadline;
         let (shards, what) = self.calls(&request);
         let awaited = shards.len();
-        let open = Open { request, parts: Vec::new(), awaited, deadline };
-        self.open.insert(token, Box::new(open));
+        self.open.insert(token, Box::new(Open { request, parts: Vec::new(), awaited, deadline }));
+        let followed = self.t.is_on();
         for (shard, what) in shards.zip(std::iter::repeat_n(what, awaited)) {
-            let call = Call {
-                token,
-                what,
-                cause: t.cause(),
-                attempts: 0,
-                sent_at: 0,
-                due: 0,
-                since: now,
-                not_before: 0,
-            };
-            self.shards[shard as usize].call(now, Box::new(call), t);
+            let call = Call::new(token, what, now, followed);
+            self.with(now, shard, |shard| shard.call(Box::new(call)));
+        }
+    }
+
+    /// Lets a shard do something, and carries out what it then wants.
+    fn with(&mut self, now: Micros, shard: ShardId, act: impl FnOnce(&mut Shard)) {
+        let at = shard as usize;
+        self.shards[at].begin(now, self.t.is_on());
+        act(&mut self.shards[at]);
+        while let Some(effect) = self.shards[at].core.effects.pop_front() {
+            match effect {
+                Effect::Tell(told) => self.t.record(told.kind, told.source),
+                Effect::Send(to, message) => {
+                    let (cluster, from) = (self.config.cluster, Address::Gateway(self.config.id));
+                    let (to, cause) = (Address::Node(to), self.t.cause());
+                    self.frames.push(Frame { cluster, shard, from, to, cause, message });
+                }
+                Effect::End(token, how) => self.end(token, how),
+            }
         }
     }
 
@@ -155,72 +175,60 @@ impl Gateway {
     }
 
     /// Handles a frame from a node.
-    pub fn handle(&mut self, now: Micros, frame: Frame, t: &mut Tracer) {
-        t.begin(now, frame.cause);
-        let me = Address::Gateway(self.config.id);
+    pub fn handle(&mut self, now: Micros, frame: Frame) {
+        self.t.begin(now, frame.cause);
         let Address::Node(from) = frame.from else { return };
-        let shard = frame.shard;
-        if shard >= self.config.shards
-            || !dataplane::guard::frame_identity(
-                self.config.mechanisms,
-                &frame,
-                &self.config.cluster,
-                shard,
-                me,
-            )
-        {
-            emit!(
-                t,
-                Kind::FrameRefused {
-                    why: format!("{} to {} is not meant for this gateway", frame.message.name(), frame.to)
-                }
-            );
+        let Config { mechanisms, cluster, id, shards, .. } = &self.config;
+        let (shard, me) = (frame.shard, Address::Gateway(*id));
+        if shard >= *shards || !dataplane::guard::frame_identity(*mechanisms, &frame, cluster, shard, me) {
+            let (message, from, why) =
+                (frame.message.name().into(), from.to_string(), "it is for another gateway");
+            emit!(self.t, Kind::FrameRefused { message, from, why: why.into() });
             return;
         }
-        let state = &mut self.shards[shard as usize];
-        match frame.message {
-            Message::Answer { request, result } => state.on_answer(now, from, request, result, t),
-            Message::SessionOpened { session } => state.on_session_opened(now, session, t),
-            Message::ReadAnswer { id, result } => state.on_read_answer(now, id, result),
-            Message::Refused { what, why } => state.on_refused(now, from, what, why, t),
-            Message::Status { attempt, status } => state.on_status(now, from, attempt, status, t),
+        self.with(now, shard, |shard| match frame.message {
+            Message::Answer { request, result } => shard.on_answer(from, request, result),
+            Message::SessionOpened { session } => shard.on_session_opened(session),
+            Message::ReadAnswer { id, result } => shard.on_read_answer(id, result),
+            Message::Refused { what, why } => shard.on_refused(from, what, why),
+            Message::Status { attempt, status } => shard.on_status(from, attempt, status),
             _ => {}
-        }
-        while let Some((token, how)) = self.shards[shard as usize].ended.pop_front() {
-            self.end(token, how, t);
-        }
+        });
     }
 
     /// The connection to a node was refused or broke: strong evidence that it is gone, so that nobody waits for its
     /// silence to last.
-    pub fn unreachable(&mut self, now: Micros, node: NodeId, shard: ShardId, t: &mut Tracer) {
-        t.begin(now, None);
-        if let Some(state) = self.shards.get_mut(shard as usize) {
-            state.on_unreachable(now, node, t);
+    pub fn unreachable(&mut self, now: Micros, node: NodeId, shard: ShardId) {
+        self.t.begin(now, None);
+        if shard < self.config.shards {
+            self.with(now, shard, |shard| shard.on_unreachable(node));
         }
     }
 
     /// Lets time pass: probes, resends, suspects, gives up.
-    pub fn tick(&mut self, now: Micros, t: &mut Tracer) {
-        t.begin(now, None);
-        for shard in &mut self.shards {
-            shard.tick(now, t);
+    pub fn tick(&mut self, now: Micros) {
+        for shard in 0..self.config.shards {
+            self.t.begin(now, None);
+            self.with(now, shard, Shard::tick);
         }
-        let late: Vec<Token> =
-            self.open.iter().take_while(|(_, open)| now >= open.deadline).map(|(token, _)| *token).collect();
-        for token in late {
-            // Each shard has to forget the request, also behind one that says it was sent.
-            let sent =
-                self.shards.iter_mut().filter_map(|shard| shard.give_up(token).then_some(())).count() > 0;
-            let seconds = self.config.timing.deadline / 1_000_000;
-            let how = match &self.open[&token].request {
-                Request::Put { .. } | Request::Delete { .. } if sent => {
-                    Ended::Unknown(format!("no answer within {seconds} s, although it was sent"))
-                }
-                _ => Ended::Unavailable(format!("no primary answered within {seconds} s")),
-            };
-            self.end(token, how, t);
+        let late = self.open.iter().take_while(|(_, open)| now >= open.deadline);
+        for token in late.map(|(token, _)| *token).collect::<Vec<Token>>() {
+            self.t.begin(now, None);
+            self.give_up(token);
         }
+    }
+
+    /// Its time is over.
+    fn give_up(&mut self, token: Token) {
+        // Each shard has to forget the request, also behind one that says it was sent.
+        let sent = self.shards.iter_mut().filter_map(|shard| shard.give_up(token).then_some(())).count() > 0;
+        let seconds = self.config.timing.deadline / 1_000_000;
+        let how = if sent {
+            Ended::Unknown(format!("no answer within {seconds} s, although it was sent"))
+        } else {
+            Ended::Unavailable(format!("no primary answered within {seconds} s"))
+        };
+        self.end(token, how);
     }
 
     /// When [`Gateway::tick`] is due next.
@@ -233,8 +241,7 @@ impl Gateway {
     /// Takes out what is to be done now.
     pub fn outputs(&mut self) -> impl Iterator<Item = Output> + '_ {
         let replies = self.replies.drain(..).map(|(token, reply)| Output::Reply { token, reply });
-        let frames = self.shards.iter_mut().flat_map(|shard| shard.out.drain(..)).map(Output::Send);
-        replies.chain(frames)
+        replies.chain(self.frames.drain(..).map(Output::Send))
     }
 
     /// What it knows of each shard.
@@ -248,7 +255,7 @@ impl Gateway {
     }
 
     /// One shard's call has ended; the request ends with its last.
-    fn end(&mut self, token: Token, how: Ended, t: &mut Tracer) {
+    fn end(&mut self, token: Token, how: Ended) {
         let Some(open) = self.open.get_mut(&token) else { return };
         let reply = match how {
             // The log has a place for the request, and nothing in it.
@@ -270,7 +277,12 @@ impl Gateway {
             }
         };
         let open = self.open.remove(&token).expect("it was there a moment ago");
-        emit!(t, Kind::RequestEnded { request: describe(&open.request), reply: summary(&reply) });
+        self.reply(token, &open.request, reply);
+    }
+
+    fn reply(&mut self, token: Token, request: &Request, reply: Reply) {
+        let kind = || Kind::RequestEnded { call: token, request: describe(request), reply: summary(&reply) };
+        emit!(self.t, kind());
         self.replies.push((token, reply));
     }
 }

@@ -8,12 +8,13 @@ use std::collections::{BTreeMap, VecDeque};
 
 use dataplane::patience::{Measured, patience};
 use dataplane::{
-    Address, Frame, Message, Micros, NodeId, NodeStatus, Op, Query, ReadResult, Refusable, Refusal,
-    RequestId, Seq, ShardId, WriteResult,
+    Message, Micros, NodeId, NodeStatus, Op, Query, ReadResult, Refusable, Refusal, RequestId, Seq, ShardId,
+    WriteResult,
 };
-use trace::{EventId, Kind, Tracer, emit};
+use trace::{Kind, emit};
 
-use crate::api::{Config, Failover, ShardView, Token};
+use crate::api::{Config, ShardView, Token};
+use crate::core::{Core, Ended};
 use crate::failover::Search;
 use crate::guard;
 
@@ -37,8 +38,8 @@ pub(crate) enum What {
 pub(crate) struct Call {
     pub token: Token,
     pub what: What,
-    /// The event that made it, if it is followed.
-    pub cause: Option<EventId>,
+    /// Does somebody listen to what becomes of it, whatever step that is in?
+    pub followed: bool,
     pub attempts: u32,
     pub sent_at: Micros,
     /// When it is sent again.
@@ -49,36 +50,27 @@ pub(crate) struct Call {
 }
 
 impl Call {
+    pub fn new(token: Token, what: What, now: Micros, followed: bool) -> Call {
+        Call { token, what, followed, attempts: 0, sent_at: 0, due: 0, since: now, not_before: 0 }
+    }
+
     /// It is sent once more. Each time it is given longer: what takes long is not made quicker by a copy.
-    fn sent(&mut self, now: Micros, least: Micros, answers: &Measured) {
-        (self.sent_at, self.due) =
-            (now, now + patience(least, answers.usually(), self.attempts.min(RETRY_DOUBLINGS_MAX)));
+    fn sent(&mut self, core: &mut Core, least: Micros, answers: &Measured) {
+        // A call that is followed is told of in whatever step it is sent.
+        core.listened |= self.followed;
+        self.sent_at = core.now;
+        self.due = core.now + patience(least, answers.usually(), self.attempts.min(RETRY_DOUBLINGS_MAX));
         self.attempts += 1;
     }
-}
-
-/// How a call ended.
-#[derive(Clone, Debug)]
-pub(crate) enum Ended {
-    Write(WriteResult),
-    Read(ReadResult),
-    /// It was sent, and what became of it cannot be learned.
-    Unknown(String),
-    /// It certainly had no effect.
-    Unavailable(String),
-    /// It certainly had no effect, and never will.
-    Invalid,
 }
 
 /// The routing state of one shard.
 #[derive(Clone, Debug)]
 pub(crate) struct Shard {
-    pub config: Config,
-    pub shard: ShardId,
-    pub search: Search,
-    pub out: Vec<Frame>,
-    /// The calls that have ended.
-    pub ended: VecDeque<(Token, Ended)>,
+    pub core: Core,
+    config: Config,
+    shard: ShardId,
+    search: Search,
     session: Option<Seq>,
     /// The last session it had.
     last_session: Seq,
@@ -98,11 +90,10 @@ pub(crate) struct Shard {
 impl Shard {
     pub fn new(config: &Config, shard: ShardId, now: Micros) -> Shard {
         Shard {
-            search: Search::new(config, shard, now),
+            core: Core::default(),
             config: config.clone(),
             shard,
-            out: Vec::new(),
-            ended: VecDeque::new(),
+            search: Search::new(config, shard, now),
             session: None,
             last_session: 0,
             session_asked_at: None,
@@ -116,40 +107,33 @@ impl Shard {
         }
     }
 
-    pub fn call(&mut self, now: Micros, call: Box<Call>, t: &mut Tracer) {
+    /// From here on it is `now`, and somebody listens, or nobody.
+    pub fn begin(&mut self, now: Micros, listened: bool) {
+        self.core.now = now;
+        self.core.listened = listened;
+    }
+
+    pub fn call(&mut self, call: Box<Call>) {
         match call.what {
             What::Write(_) => {
                 self.queue.push_back(call);
-                self.send_queued(now, t);
+                self.send_queued();
             }
             What::Read(_) => {
                 let id = self.next_read;
                 self.next_read += 1;
                 self.reads.insert(id, call);
-                self.send_read(now, id, t);
+                self.send_read(id);
             }
         }
     }
 
-    pub fn post(&mut self, to: NodeId, message: Message, cause: Option<EventId>) {
-        let from = Address::Gateway(self.config.id);
-        let frame = Frame {
-            cluster: self.config.cluster,
-            shard: self.shard,
-            from,
-            to: Address::Node(to),
-            cause,
-            message,
-        };
-        self.out.push(frame);
-    }
-
     /// Sends queued writes, while there is a primary, a session and room in the window.
-    fn send_queued(&mut self, now: Micros, t: &mut Tracer) {
+    fn send_queued(&mut self) {
         let Some(primary) = self.search.primary() else { return };
         if self.session.is_none() {
             if !self.queue.is_empty() {
-                self.ask_for_session(now, primary, t);
+                self.ask_for_session(primary);
             }
             return;
         }
@@ -162,96 +146,101 @@ impl Shard {
             let number = self.next_number;
             self.next_number += 1;
             self.writes.insert(number, call);
-            self.send_write(now, number, t);
+            self.send_write(number);
         }
     }
 
-    fn ask_for_session(&mut self, now: Micros, primary: NodeId, t: &mut Tracer) {
-        let again = self.config.timing.retry_after;
+    fn ask_for_session(&mut self, primary: NodeId) {
+        let (now, again) = (self.core.now, self.config.timing.retry_after);
         if self.session_asked_at.is_some_and(|at| now < at + again) {
             return;
         }
-        emit!(t, Kind::SessionAsked { shard: self.shard, node: primary.0 });
+        emit!(self.core, Kind::SessionAsked { shard: self.shard, node: primary.0 });
         self.session_asked_at = Some(now);
-        self.post(primary, Message::OpenSession, t.cause());
+        self.core.send(primary, Message::OpenSession);
     }
 
-    fn send_write(&mut self, now: Micros, number: u64, t: &mut Tracer) {
+    fn send_write(&mut self, number: u64) {
         let (Some(primary), Some(session)) = (self.search.primary(), self.session) else { return };
         let Some(call) = self.writes.get_mut(&number) else { return };
         let What::Write(op) = call.what.clone() else { return };
         if call.attempts == 0 {
             call.not_before = self.search.committed() + 1;
         }
-        call.sent(now, self.config.timing.retry_after, &self.answers);
+        call.sent(&mut self.core, self.config.timing.retry_after, &self.answers);
         self.calls_due = self.calls_due.min(call.due);
-        follow(t, call);
-        let (attempt, node, shard) = (call.attempts, primary.0, self.shard);
+        let (call, attempt, node, shard) = (call.token, call.attempts, primary.0, self.shard);
+        let request = || op.to_string();
         if attempt == 1 {
-            emit!(t, Kind::RequestRouted { request: op.to_string(), shard, node, session, number });
+            emit!(self.core, Kind::RequestRouted { call, request: request(), shard, node, session, number });
         } else {
-            emit!(t, Kind::RequestRetried { request: op.to_string(), node, session, number, attempt });
+            emit!(
+                self.core,
+                Kind::RequestRetried { call, request: request(), node, session, number, attempt }
+            );
         }
-        let cause = call.cause.and(t.cause());
-        self.post(primary, Message::Write { request: RequestId { session, number }, op }, cause);
+        self.core.send(primary, Message::Write { request: RequestId { session, number }, op });
     }
 
-    fn send_read(&mut self, now: Micros, id: u64, t: &mut Tracer) {
+    fn send_read(&mut self, id: u64) {
         let Some(primary) = self.search.primary() else { return };
         let Some(call) = self.reads.get_mut(&id) else { return };
         let What::Read(query) = call.what.clone() else { return };
-        call.sent(now, self.config.timing.retry_after, &self.answers);
+        call.sent(&mut self.core, self.config.timing.retry_after, &self.answers);
         self.calls_due = self.calls_due.min(call.due);
-        follow(t, call);
-        emit!(t, Kind::ReadRouted { id, shard: self.shard, node: primary.0, attempt: call.attempts });
-        let cause = call.cause.and(t.cause());
-        self.post(primary, Message::Read { id, query }, cause);
+        let (call, attempt) = (call.token, call.attempts);
+        emit!(self.core, Kind::ReadRouted { call, id, shard: self.shard, node: primary.0, attempt });
+        self.core.send(primary, Message::Read { id, query });
     }
 
-    /// A primary is known, newly or again: everything in flight goes to it.
-    pub fn resend_all(&mut self, now: Micros, t: &mut Tracer) {
-        self.session_asked_at = None;
-        let writes: Vec<u64> = self.writes.keys().copied().collect();
-        writes.into_iter().for_each(|number| self.send_write(now, number, t));
-        let reads: Vec<u64> = self.reads.keys().copied().collect();
-        reads.into_iter().for_each(|id| self.send_read(now, id, t));
-        self.send_queued(now, t);
+    /// Sends all calls that are due by then.
+    fn resend(&mut self, due_by: Micros) {
+        let due = |calls: &BTreeMap<u64, Box<Call>>| -> Vec<u64> {
+            calls.iter().filter(|(_, call)| call.due <= due_by).map(|(number, _)| *number).collect()
+        };
+        due(&self.writes).into_iter().for_each(|number| self.send_write(number));
+        due(&self.reads).into_iter().for_each(|id| self.send_read(id));
+        self.send_queued();
     }
 
-    pub fn on_answer(
-        &mut self,
-        now: Micros,
-        from: NodeId,
-        request: RequestId,
-        result: WriteResult,
-        t: &mut Tracer,
-    ) {
+    pub fn on_answer(&mut self, from: NodeId, request: RequestId, result: WriteResult) {
         if self.session != Some(request.session) {
             return;
         }
-        if let WriteResult::SessionUnknown(remembered_from) = result {
+        match result {
             // A primary of the past may not have heard of the session: its word is no reason to give it up.
-            if self.search.primary() == Some(from) {
-                self.lose_session(request.session, remembered_from, t);
+            WriteResult::SessionUnknown(remembered_from) if self.search.primary() == Some(from) => {
+                self.lose_session(request.session, remembered_from);
             }
-            return self.send_queued(now, t);
-        }
-        if let Some(call) = self.writes.remove(&request.number) {
-            if call.attempts == 1 {
-                // Of a call that was sent again nobody knows which copy was answered (Karn and Partridge, 1987).
-                self.answers.note(now.saturating_sub(call.sent_at));
+            WriteResult::SessionUnknown(_) => {}
+            WriteResult::Done(_) => {
+                let call = self.writes.remove(&request.number);
+                self.answered(call, Ended::Write(result));
             }
-            self.ended.push_back((call.token, Ended::Write(result)));
         }
-        self.send_queued(now, t);
+        self.send_queued();
+    }
+
+    pub fn on_read_answer(&mut self, id: u64, result: ReadResult) {
+        let call = self.reads.remove(&id);
+        self.answered(call, Ended::Read(result));
+    }
+
+    fn answered(&mut self, call: Option<Box<Call>>, how: Ended) {
+        let Some(call) = call else { return };
+        if call.attempts == 1 {
+            // Of a call that was sent again nobody knows which copy was answered (Karn and Partridge, 1987).
+            self.answers.note(self.core.now.saturating_sub(call.sent_at));
+        }
+        self.core.end(call.token, how);
     }
 
     /// The replicas do not know the session (any more). What was in flight in it may have taken effect or not, and asking
     /// again under a new identity could make it take effect twice: its outcome is unknown. Not so what could only have taken
     /// effect at a seq from which on they remember everything: it did not, never will in this session, and begins anew. So
     /// a gateway that was idle while its session was evicted gives its next write an answer.
-    fn lose_session(&mut self, session: Seq, remembered_from: Seq, t: &mut Tracer) {
-        emit!(t, Kind::SessionLost { shard: self.shard, session });
+    fn lose_session(&mut self, session: Seq, remembered_from: Seq) {
+        emit!(self.core, Kind::SessionLost { shard: self.shard, session });
         self.session = None;
         self.session_asked_at = None;
         self.next_number = 1;
@@ -261,37 +250,30 @@ impl Shard {
                 self.queue.push_front(call);
             } else {
                 let result = WriteResult::SessionUnknown(remembered_from);
-                self.ended.push_back((call.token, Ended::Write(result)));
+                self.core.end(call.token, Ended::Write(result));
             }
         }
     }
 
-    pub fn on_session_opened(&mut self, now: Micros, session: Seq, t: &mut Tracer) {
+    pub fn on_session_opened(&mut self, session: Seq) {
         if self.session.is_none() && guard::session_once(self.config.mechanisms, session, self.last_session) {
             self.last_session = session;
-            emit!(t, Kind::SessionOpened { shard: self.shard, session });
+            emit!(self.core, Kind::SessionOpened { shard: self.shard, session });
             self.session = Some(session);
             self.session_asked_at = None;
-            self.send_queued(now, t);
-        }
-    }
-
-    pub fn on_read_answer(&mut self, now: Micros, id: u64, result: ReadResult) {
-        if let Some(call) = self.reads.remove(&id) {
-            if call.attempts == 1 {
-                self.answers.note(now.saturating_sub(call.sent_at));
-            }
-            self.ended.push_back((call.token, Ended::Read(result)));
+            self.send_queued();
         }
     }
 
     /// A node did not take a call. That says nothing about earlier attempts, so a write that was sent before stays in
     /// flight until its outcome is known.
-    pub fn on_refused(&mut self, now: Micros, from: NodeId, what: Refusable, why: Refusal, t: &mut Tracer) {
+    pub fn on_refused(&mut self, from: NodeId, what: Refusable, why: Refusal) {
         match why {
-            Refusal::NotPrimary { .. } => self.search.not_primary(now, from, "it says that it is not", t),
+            Refusal::NotPrimary { .. } => {
+                self.search.not_primary(&mut self.core, from, "it says that it is not")
+            }
             Refusal::NotServing => {}
-            Refusal::Busy => self.postpone(now, what),
+            Refusal::Busy => self.postpone(what),
             // So would every attempt have been: the bounds are the same everywhere, and always.
             Refusal::Invalid => {
                 let call = match what {
@@ -301,67 +283,54 @@ impl Shard {
                     Refusable::Read(id) => self.reads.remove(&id),
                     Refusable::Write(_) | Refusable::OpenSession => None,
                 };
-                self.ended.extend(call.map(|call| (call.token, Ended::Invalid)));
+                call.into_iter().for_each(|call| self.core.end(call.token, Ended::Invalid));
             }
         }
     }
 
     /// Lets the call be sent again after a short pause instead of the usual wait.
-    fn postpone(&mut self, now: Micros, what: Refusable) {
+    fn postpone(&mut self, what: Refusable) {
         let call = match what {
             Refusable::Write(request) => self.writes.get_mut(&request.number),
             Refusable::Read(id) => self.reads.get_mut(&id),
             Refusable::OpenSession => None,
         };
         if let Some(call) = call {
-            call.due = now + BUSY_PAUSE;
+            call.due = self.core.now + BUSY_PAUSE;
             self.calls_due = self.calls_due.min(call.due);
         }
     }
 
-    pub fn on_status(
-        &mut self,
-        now: Micros,
-        from: NodeId,
-        asked_at: Micros,
-        status: NodeStatus,
-        t: &mut Tracer,
-    ) {
-        if self.search.on_status(now, from, asked_at, status, t) {
-            self.resend_all(now, t);
+    /// When a primary is learned, newly or again, everything in flight goes to it.
+    pub fn on_status(&mut self, from: NodeId, asked_at: Micros, status: NodeStatus) {
+        if self.search.on_status(&mut self.core, from, asked_at, &status) {
+            self.session_asked_at = None;
+            self.resend(Micros::MAX);
         }
-        self.search_on(now, t);
+        self.search.advance(&mut self.core);
     }
 
-    pub fn on_unreachable(&mut self, now: Micros, node: NodeId, t: &mut Tracer) {
-        self.search.unreachable(now, node, t);
-        self.search_on(now, t);
+    pub fn on_unreachable(&mut self, node: NodeId) {
+        self.search.unreachable(&mut self.core, node);
+        self.search.advance(&mut self.core);
     }
 
-    pub fn tick(&mut self, now: Micros, t: &mut Tracer) {
+    pub fn tick(&mut self) {
+        let now = self.core.now;
         let stuck = self.search.silence_max() * STUCK_AFTER;
-        let oldest = self.writes.values().chain(self.reads.values()).map(|call| call.since).min();
+        let oldest = self.calls().map(|call| call.since).min();
         let learned_at = self.search.learned_at();
         if oldest.is_some_and(|since| now >= since.max(learned_at) + stuck) {
-            self.search.stuck(now, t);
+            self.search.stuck(&mut self.core);
         }
-        self.search_on(now, t);
-        let writes: Vec<u64> =
-            self.writes.iter().filter(|(_, call)| now >= call.due).map(|(n, _)| *n).collect();
-        writes.into_iter().for_each(|number| self.send_write(now, number, t));
-        let reads: Vec<u64> =
-            self.reads.iter().filter(|(_, call)| now >= call.due).map(|(id, _)| *id).collect();
-        reads.into_iter().for_each(|id| self.send_read(now, id, t));
-        self.send_queued(now, t);
-        let calls = self.writes.values().chain(self.reads.values());
-        self.calls_due = calls.map(|call| call.due).min().unwrap_or(Micros::MAX);
+        self.search.advance(&mut self.core);
+        self.resend(now);
+        self.calls_due = self.calls().map(|call| call.due).min().unwrap_or(Micros::MAX);
     }
 
-    /// Sends what the search for a primary wants sent.
-    fn search_on(&mut self, now: Micros, t: &mut Tracer) {
-        for (to, message) in self.search.advance(now, t) {
-            self.post(to, message, t.cause());
-        }
+    /// All that were sent, or will be as soon as there is a primary.
+    fn calls(&self) -> impl Iterator<Item = &Call> {
+        self.writes.values().chain(self.reads.values()).map(|call| &**call)
     }
 
     /// Forgets the calls of a request; true if a write among them was ever sent.
@@ -379,19 +348,6 @@ impl Shard {
     }
 
     pub fn view(&self) -> ShardView {
-        let failover: Option<Failover> = self.search.last_failover().cloned();
-        ShardView {
-            shard: self.shard,
-            epoch: self.search.epoch(),
-            primary: self.search.primary(),
-            nodes: self.search.nodes(),
-            suspected: self.search.suspected().cloned(),
-            last_failover: failover,
-        }
+        self.search.view()
     }
-}
-
-/// A call that is followed lights up the step that sends it, whatever that step was about.
-fn follow(t: &mut Tracer, call: &Call) {
-    t.also(call.cause);
 }

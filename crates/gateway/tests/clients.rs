@@ -120,7 +120,7 @@ fn only_the_write_whose_time_is_up_is_given_up() {
     serves(&mut g, 1, 1);
     hear(&mut g, 1, Message::SessionOpened { session: 5 });
     put(&mut g, 1);
-    g.submit(5_000, 2, put_of(1, 1), false, &mut trace::Tracer::off());
+    g.submit(5_000, 2, put_of(1, 1), false);
     g.outputs().for_each(drop);
     let ended = replies(&tick(&mut g, 1_000 + Timing::default().deadline));
     assert!(matches!(&ended[..], [(1, Reply::Unknown(_))]), "{ended:?}");
@@ -203,23 +203,23 @@ fn what_a_client_asked_and_heard_is_in_the_trace_in_words() {
     let told = Arc::new(Mutex::new(Vec::new()));
     let sink = told.clone();
     let sink = move |event: trace::Event| match event.kind {
-        Kind::ClientCalled { request } => sink.lock().unwrap().push(request),
-        Kind::RequestEnded { request, reply } => sink.lock().unwrap().push(format!("{request}: {reply}")),
+        Kind::ClientCalled { request, .. } => sink.lock().unwrap().push(request),
+        Kind::RequestEnded { request, reply, .. } => sink.lock().unwrap().push(format!("{request}: {reply}")),
         _ => {}
     };
-    let mut t = Tracer::always(Actor::Gateway(1), 0, Box::new(sink));
     let mut g = gateway();
+    g.trace_to(Tracer::always(Actor::Gateway(1), 0, Box::new(sink)));
     serves(&mut g, 1, 1);
     let (key, prefix, after) = (bytes("k"), bytes("p"), None);
     let get = Request::Get { key: key.clone() };
     let delete = Request::Delete { key, condition: Condition::Always };
     let mut asks = |request, result: Option<ReadResult>| {
-        g.submit(1_000, 1, request, false, &mut t);
+        g.submit(1_000, 1, request, false);
         let asked = reads(&g.outputs().collect::<Vec<_>>());
         if let (Some(result), [(_, id)]) = (result, &asked[..]) {
             let (from, to) = (Address::Node(NodeId(1)), Address::Gateway(ME));
             let message = Message::ReadAnswer { id: *id, result };
-            g.handle(1_000, Frame { cluster: [1; 16], shard: 0, from, to, cause: None, message }, &mut t);
+            g.handle(1_000, Frame { cluster: [1; 16], shard: 0, from, to, cause: None, message });
             g.outputs().for_each(drop);
         }
         std::mem::take(&mut *told.lock().unwrap())
@@ -248,17 +248,17 @@ fn what_is_sent_again_is_said_to_be_sent_again() {
         Kind::ReadRouted { id, attempt, .. } => sink.lock().unwrap().push(("read", id, attempt)),
         _ => {}
     };
-    let mut t = Tracer::always(Actor::Gateway(1), 0, Box::new(sink));
     let mut g = gateway();
+    g.trace_to(Tracer::always(Actor::Gateway(1), 0, Box::new(sink)));
     serves(&mut g, 1, 1);
     hear(&mut g, 1, Message::SessionOpened { session: 5 });
     let mut now = 1_000;
-    g.submit(now, 1, put_of(1, 1), false, &mut t);
-    g.submit(now, 2, Request::Count, false, &mut t);
+    g.submit(now, 1, put_of(1, 1), false);
+    g.submit(now, 2, Request::Count, false);
     for attempt in 1..3 {
         assert_eq!(std::mem::take(&mut *told.lock().unwrap()), [("write", 1, attempt), ("read", 1, attempt)]);
         now += Timing::default().retry_after;
-        g.tick(now, &mut t);
+        g.tick(now);
     }
 }
 
@@ -270,7 +270,7 @@ fn a_write_that_waits_for_a_primary_was_not_sent_because_another_one_was() {
     let put_to = |g: &mut Gateway, now, token, shard| {
         let (key, value) = (bytes(&key(shard)), bytes("v"));
         let put = Request::Put { key, value, condition: Condition::Always };
-        g.submit(now, token, put, false, &mut Tracer::off());
+        g.submit(now, token, put, false);
         g.outputs().collect::<Vec<_>>()
     };
     serves(&mut g, 1, 1);
@@ -319,7 +319,7 @@ fn only_the_read_whose_time_is_up_is_given_up() {
     let mut g = gateway();
     serves(&mut g, 1, 1);
     ask(&mut g, 1, Request::Count);
-    g.submit(5_000, 2, Request::Count, false, &mut Tracer::off());
+    g.submit(5_000, 2, Request::Count, false);
     let second = reads(&g.outputs().collect::<Vec<_>>())[0].1;
     let ended = replies(&tick(&mut g, 1_000 + Timing::default().deadline));
     assert!(matches!(&ended[..], [(1, Reply::Unavailable(_))]), "{ended:?}");
@@ -329,14 +329,14 @@ fn only_the_read_whose_time_is_up_is_given_up() {
 
 #[test]
 fn a_request_that_is_followed_is_followed_also_when_something_else_lets_it_go() {
-    let mut t = Tracer::followed(Actor::Gateway(1), 0, || 0, Box::new(|_| {}));
     let mut g = gateway();
-    g.submit(1_000, 1, Request::Count, true, &mut t);
+    g.trace_to(Tracer::followed(Actor::Gateway(1), 0, || 0, Box::new(|_| {})));
+    g.submit(1_000, 1, Request::Count, true);
     assert_eq!(g.outputs().collect::<Vec<_>>(), []);
     // Nobody follows the frame from which a primary is learned.
     let (from, to) = (Address::Node(NodeId(1)), Address::Gateway(ME));
     let message = Message::Status { attempt: 0, status: primary(1, 1) };
-    g.handle(2_000, Frame { cluster: [1; 16], shard: 0, from, to, cause: None, message }, &mut t);
+    g.handle(2_000, Frame { cluster: [1; 16], shard: 0, from, to, cause: None, message });
     let cause = g.outputs().find_map(|output| match output {
         Output::Send(Frame { message: Message::Read { .. }, cause, .. }) => Some(cause),
         _ => None,

@@ -5,7 +5,6 @@ mod common;
 use common::*;
 use dataplane::{Epoch, Message, Micros, NodeId, NodeStatus, Proof, RoleName};
 use gateway::{Failover, Gateway, Output, Timing};
-use trace::Tracer;
 
 fn says(gateway: &mut Gateway, now: Micros, asked_at: Micros, node: u32, status: NodeStatus) -> Vec<Output> {
     hear_at(gateway, now, 0, node, Message::Status { attempt: asked_at, status })
@@ -159,7 +158,7 @@ fn a_takeover_that_fails_is_tried_again_after_a_wait_and_then_the_lost_primary_m
     let mut g = gateway();
     let patience = Timing::default().takeover_patience;
     serves(&mut g, 1, 1);
-    g.unreachable(2_000, NodeId(1), 0, &mut Tracer::off());
+    g.unreachable(2_000, NodeId(1), 0);
     assert_eq!(probes(&g.outputs().collect::<Vec<_>>()), 3);
     // n1 has the most complete log, but it is the one that was lost.
     says(&mut g, 2_100, 2_000, 1, backup(1, 9));
@@ -229,7 +228,7 @@ fn a_called_node_has_all_of_its_time_and_the_next_attempt_waits_from_its_end_on(
     let mut g = gateway();
     let patience = Timing::default().takeover_patience;
     serves(&mut g, 1, 1);
-    g.unreachable(2_000, NodeId(1), 0, &mut Tracer::off());
+    g.unreachable(2_000, NodeId(1), 0);
     g.outputs().for_each(drop);
     says(&mut g, 2_100, 2_000, 3, backup(1, 4));
     assert_eq!(called(&says(&mut g, 2_200, 2_000, 2, backup(1, 5))), [(0, 2, 1)]);
@@ -283,7 +282,7 @@ fn a_gateway_wants_to_be_woken_when_a_silence_a_call_or_a_wait_has_lasted_long_e
 fn all_are_asked_once_when_a_primary_is_lost() {
     let mut g = gateway();
     serves(&mut g, 1, 1);
-    g.unreachable(2_000, NodeId(1), 0, &mut Tracer::off());
+    g.unreachable(2_000, NodeId(1), 0);
     assert_eq!(probes(&g.outputs().collect::<Vec<_>>()), 3);
     assert_eq!(probes(&says(&mut g, 2_000, 2_000, 2, backup(1, 5))), 0, "not once more for each answer");
     assert_eq!(probes(&tick(&mut g, 2_000)), 0);
@@ -300,7 +299,7 @@ fn a_takeover_is_waited_for_as_long_as_syncs_and_round_trips_take() {
     for node in 2..=3 {
         says(&mut g, trip + 1_000, 1_000, node, slow(1));
     }
-    g.unreachable(2_000, NodeId(1), 0, &mut Tracer::off());
+    g.unreachable(2_000, NodeId(1), 0);
     let mut calls = Vec::new();
     while calls.is_empty() {
         now += 10_000;
@@ -333,7 +332,7 @@ fn a_takeover_is_waited_for_as_long_as_syncs_and_round_trips_take() {
 fn a_call_that_was_not_heard_is_repeated_and_one_that_was_given_up_ends_at_once() {
     let mut g = gateway();
     serves(&mut g, 1, 1);
-    g.unreachable(2_000, NodeId(1), 0, &mut Tracer::off());
+    g.unreachable(2_000, NodeId(1), 0);
     g.outputs().for_each(drop);
     says(&mut g, 2_100, 2_000, 3, backup(1, 4));
     assert_eq!(called(&says(&mut g, 2_200, 2_000, 2, backup(1, 5))), [(0, 2, 1)]);

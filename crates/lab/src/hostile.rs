@@ -15,7 +15,7 @@ use engine::format::data_record::{self, DataHeader};
 use engine::format::superblock::{self, SLOT_BYTES, Superblock};
 use engine::format::wal_record::{self, RECORD_BYTES_MAX, WalHeader, WalRecord};
 use engine::{Device, Engine};
-use trace::{Mechanisms, Tracer};
+use trace::Mechanisms;
 
 use crate::device::{IDENTITY, image_with_a_past, opened_image};
 
@@ -146,10 +146,10 @@ pub fn image(bytes: &[u8]) {
             reseal(&mut image, at / 512 * 512);
         }
     }
-    let opened = Engine::open(opened_image(&image), &IDENTITY, Mechanisms::all(), &mut Tracer::off());
+    let opened = Engine::open(opened_image(&image), &IDENTITY, Mechanisms::all());
     let Ok((mut engine, report)) = opened else { return };
     let _ = report.to_string();
-    let _ = engine.commit(engine.last_seq(), &mut Tracer::off());
+    let _ = engine.commit(engine.last_seq());
     for (key, ..) in engine.scan(b"", None, 100) {
         let _ = engine.get(&key);
     }

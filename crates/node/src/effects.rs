@@ -1,58 +1,70 @@
 //! Carrying out the rules' effects on the engine, each before the next.
 
 use dataplane::{
-    Address, Chunk, Effect, Epoch, Event, GatewayId, Message, Micros, NodeId, PAYLOAD_BYTES_MAX, Query,
-    ReadResult, SCAN_KEYS_MAX, Seq, Tail, guard,
+    Address, Chunk, Effect, Entry, Event, GatewayId, Message, NodeId, PAYLOAD_BYTES_MAX, Query, ReadResult,
+    SCAN_KEYS_MAX, Seq, guard,
 };
 use engine::{Device, Op, Sizes, Standing, WriteError};
-use trace::Tracer;
+use trace::{Kind, emit};
 
-use crate::{Node, StopError, tag};
+use crate::config::StopError;
+use crate::node::Node;
+use crate::tag;
 
 impl<D: Device> Node<D> {
-    pub(crate) fn perform(&mut self, now: Micros, effect: Effect, t: &mut Tracer) -> Result<(), StopError> {
+    pub(crate) fn perform(&mut self, effect: Effect) -> Result<(), StopError> {
         match effect {
+            Effect::Tell(told) => self.t.record(told.kind, told.source),
             Effect::Append(entry) => {
-                tag::tag_to_bytes(entry.epoch, entry.origin, &mut self.tag);
-                let seq = self.engine.append(entry.op, &self.tag, t).map_err(StopError::Append)?;
+                let mut tag = std::mem::take(&mut self.tag);
+                tag::tag_to_bytes(entry.epoch, entry.origin, &mut tag);
+                let seq = self.write(|engine| engine.append(entry.op, &tag))?;
                 assert_eq!(seq, entry.seq, "D1: rules and engine count the same log");
+                self.tag = tag;
             }
-            Effect::Truncate(from) => self.engine.truncate(from, t).map_err(StopError::Write)?,
-            Effect::Promise(epoch) => self.engine.promise(epoch.0, t).map_err(StopError::Write)?,
+            Effect::Truncate(from) => self.write(|engine| engine.truncate(from))?,
+            Effect::Promise(epoch) => self.write(|engine| engine.promise(epoch.0))?,
             Effect::Apply { seq, skip } => {
-                let outcome = self.engine.apply(skip, t).map_err(StopError::Apply)?;
-                self.replica.step(now, Event::Applied(seq, outcome), t);
+                let outcome = self.write(|engine| engine.apply(skip))?;
+                self.rules(Event::Applied(seq, outcome));
             }
-            Effect::Send(to, message) => self.post(to, message, t),
-            Effect::Hold(to, message) => self.hold(to, message, t.cause()),
+            Effect::Send(to, message) => self.post(to, message),
+            Effect::Hold(to, message) => self.hold(to, message),
             Effect::SendEntries { to, epoch, prev, upto, commit } => {
-                self.send_entries(now, to, epoch, prev, upto, commit, t)
+                let (entries, bytes) = self.entries(to, prev.seq + 1, upto);
+                let sent = prev.seq + entries.len() as Seq;
+                self.post(Address::Node(to), Message::Prepare { epoch, prev, entries, commit });
+                self.rules(Event::Sent(to, sent, bytes as u64));
             }
-            Effect::Read { gateway, id, query } => self.answer_read(now, gateway, id, query, t),
+            Effect::Read { gateway, id, query } => self.answer_read(gateway, id, query),
             Effect::SendChunk { to, epoch, transfer, cursor } => {
-                self.chunk_sent_at = Some(now);
-                self.send_chunk(now, to, epoch, transfer, cursor, t);
+                self.chunk_sent_at = Some(self.now);
+                if let Some(chunk) = self.chunk(&cursor) {
+                    self.post(Address::Node(to), Message::Chunk { epoch, transfer, cursor, chunk });
+                }
             }
             Effect::InstallBegin => {
                 // What is here stays until the new state is complete: others may lack some of it. Only a device whose
                 // damage hides what is free has to give it up, or one without room for both; see `received`.
                 if self.engine.damage().is_some() {
-                    self.engine.set_standing(Standing::Joining, t).map_err(StopError::Write)?;
-                    self.engine.give_up_damaged(self.engine.owed(), t).map_err(StopError::Write)?;
+                    self.write(|engine| engine.set_standing(Standing::Joining))?;
+                    self.write(|engine| engine.give_up_damaged(engine.owed()))?;
                 }
-                let begun = self.engine.install_begin(t);
-                self.received(now, begun, t)?;
+                let begun = self.told(|engine| engine.install_begin());
+                self.received(begun)?;
             }
             Effect::InstallItems(items) => {
-                let put = |(key, version, value)| self.engine.install_put(key, version, value);
-                let stored = items.into_iter().try_for_each(put);
-                self.received(now, stored, t)?;
+                let mut items = items.into_iter();
+                let stored = self.told(|engine| {
+                    items.try_for_each(|(key, version, value)| engine.install_put(key, version, value))
+                });
+                self.received(stored)?;
             }
             Effect::InstallFinish { seq, host_state, epoch } => {
-                let finished = self.engine.install_finish(seq, host_state, epoch.0, t);
-                if self.received(now, finished, t)? {
+                let finished = self.told(|engine| engine.install_finish(seq, host_state, epoch.0));
+                if self.received(finished)? {
                     self.log_begins_anew();
-                    self.replica.step(now, Event::Installed(true), t);
+                    self.rules(Event::Installed(true));
                 }
             }
             Effect::InstallAbort => self.engine.install_abort(),
@@ -62,7 +74,7 @@ impl<D: Device> Node<D> {
                     owed.seq, owed.epoch.0
                 ));
                 self.held.clear();
-                self.engine.give_up_damaged((owed.epoch.0, owed.seq), t).map_err(StopError::Write)?;
+                self.write(|engine| engine.give_up_damaged((owed.epoch.0, owed.seq)))?;
                 self.log_begins_anew();
             }
             Effect::GiveUpAll(owed) => {
@@ -70,10 +82,10 @@ impl<D: Device> Node<D> {
                     "has no room for the primary's state beside its own, and gives up its own".into(),
                 );
                 self.held.clear();
-                self.engine.give_up_all((owed.epoch.0, owed.seq), t).map_err(StopError::Write)?;
+                self.write(|engine| engine.give_up_all((owed.epoch.0, owed.seq)))?;
                 self.log_begins_anew();
             }
-            Effect::Unprove => self.engine.set_standing(Standing::Joining, t).map_err(StopError::Write)?,
+            Effect::Unprove => self.write(|engine| engine.set_standing(Standing::Joining))?,
         }
         Ok(())
     }
@@ -87,19 +99,14 @@ impl<D: Device> Node<D> {
     }
 
     /// Goes on after a step of a transfer, or gives the transfer up: a state that does not fit is no reason to stop.
-    fn received(
-        &mut self,
-        now: Micros,
-        result: Result<(), WriteError>,
-        t: &mut Tracer,
-    ) -> Result<bool, StopError> {
+    fn received(&mut self, result: Result<(), WriteError>) -> Result<bool, StopError> {
         match result {
             Ok(()) => Ok(true),
             Err(WriteError::NoSpace { .. } | WriteError::BadItem | WriteError::NotInstalling) => {
-                self.replica.step(now, Event::Installed(false), t);
+                self.rules(Event::Installed(false));
                 Ok(false)
             }
-            Err(error) => Err(StopError::Write(error)),
+            Err(error) => self.stop(error),
         }
     }
 
@@ -109,19 +116,10 @@ impl<D: Device> Node<D> {
             .map_or(PAYLOAD_BYTES_MAX, |w| w.min(PAYLOAD_BYTES_MAX))
     }
 
-    #[allow(clippy::too_many_arguments)]
-    fn send_entries(
-        &mut self,
-        now: Micros,
-        to: NodeId,
-        epoch: Epoch,
-        prev: Tail,
-        upto: Seq,
-        commit: Seq,
-        t: &mut Tracer,
-    ) {
-        let (mut entries, mut bytes) = (Vec::with_capacity((upto - prev.seq) as usize), 0);
-        for seq in prev.seq + 1..=upto {
+    /// Entries `from` to `upto`, as many as fit a frame, and the bytes that they take.
+    fn entries(&mut self, to: NodeId, from: Seq, upto: Seq) -> (Vec<Entry>, usize) {
+        let (mut entries, mut bytes) = (Vec::with_capacity((upto + 1 - from) as usize), 0);
+        for seq in from..=upto {
             match self.engine.entry(seq) {
                 Ok(Some(entry)) => {
                     let Ok((epoch, origin)) = tag::tag_from_bytes(&entry.tag) else { break };
@@ -130,33 +128,24 @@ impl<D: Device> Node<D> {
                         break;
                     }
                     bytes += more;
-                    entries.push(dataplane::Entry { seq, epoch, origin, op: entry.op });
+                    entries.push(Entry { seq, epoch, origin, op: entry.op });
                 }
                 // A checkpoint has overtaken the backup; the next round tells it that it is behind.
                 Ok(None) => break,
                 Err(error) => {
-                    self.damaged(now, &error, t);
+                    self.damaged(&error);
                     if entries.is_empty() {
-                        self.replica.step(now, Event::Unreadable(to), t);
+                        self.rules(Event::Unreadable(to));
                     }
                     break;
                 }
             }
         }
-        let sent = prev.seq + entries.len() as u64;
-        self.post(Address::Node(to), Message::Prepare { epoch, prev, entries, commit }, t);
-        self.replica.step(now, Event::Sent(to, sent, bytes as u64), t);
+        (entries, bytes)
     }
 
     /// Answers a read from the applied state, or lets it wait for a repair.
-    pub(crate) fn answer_read(
-        &mut self,
-        now: Micros,
-        gateway: GatewayId,
-        id: u64,
-        query: Query,
-        t: &mut Tracer,
-    ) {
+    pub(crate) fn answer_read(&mut self, gateway: GatewayId, id: u64, query: Query) {
         let result = match query {
             Query::GetUpTo(key, most) if self.engine.value_bytes(&key).is_some_and(|bytes| bytes > most) => {
                 ReadResult::Long(self.engine.value_bytes(&key).unwrap_or_default())
@@ -164,7 +153,7 @@ impl<D: Device> Node<D> {
             Query::Get(key) | Query::GetUpTo(key, _) => match self.engine.get_cached(&key) {
                 Ok(Some(found)) => ReadResult::Value(found.version, found.value),
                 Ok(None) => ReadResult::Missing,
-                Err(error) => return self.read_later(now, (gateway, id), &error, t),
+                Err(error) => return self.read_later(gateway, id, &error),
             },
             Query::Scan { prefix, after, limit } => ReadResult::Keys(self.engine.scan(
                 &prefix,
@@ -173,37 +162,30 @@ impl<D: Device> Node<D> {
             )),
             Query::Count => ReadResult::Count(self.engine.key_count()),
         };
-        self.answer(gateway, id, result, t);
+        self.answer(gateway, id, result);
     }
 
-    pub(crate) fn answer(&mut self, gateway: GatewayId, id: u64, result: ReadResult, t: &mut Tracer) {
-        trace::emit!(t, trace::Kind::ReadAnswered { gateway: gateway.gateway, id, reply: describe(&result) });
-        self.post(Address::Gateway(gateway), Message::ReadAnswer { id, result }, t);
+    pub(crate) fn answer(&mut self, gateway: GatewayId, id: u64, result: ReadResult) {
+        emit!(self.t, Kind::ReadAnswered { gateway: gateway.gateway, id, reply: describe(&result) });
+        self.post(Address::Gateway(gateway), Message::ReadAnswer { id, result });
     }
 
-    fn send_chunk(
-        &mut self,
-        now: Micros,
-        to: NodeId,
-        epoch: Epoch,
-        transfer: u64,
-        cursor: Vec<u8>,
-        t: &mut Tracer,
-    ) {
+    /// The piece of the checkpoint behind `cursor`.
+    fn chunk(&mut self, cursor: &[u8]) -> Option<Chunk> {
         // A cursor into an older checkpoint begins the newer one, whose other seq makes the receiver start over.
-        let at = tag::cursor_from_bytes(&cursor).filter(|at| at.seq == self.engine.checkpoint_seq());
+        let at = tag::cursor_from_bytes(cursor).filter(|at| at.seq == self.engine.checkpoint_seq());
         match self.engine.transfer_read(at, self.frame_payload_max()) {
-            Ok(piece) => {
-                let chunk = Chunk {
-                    seq: piece.seq,
-                    items: piece.items,
-                    next: piece.next.map(tag::cursor_to_bytes),
-                    host_state: piece.host_state.unwrap_or_default(),
-                };
-                self.post(Address::Node(to), Message::Chunk { epoch, transfer, cursor, chunk }, t);
-            }
+            Ok(piece) => Some(Chunk {
+                seq: piece.seq,
+                items: piece.items,
+                next: piece.next.map(tag::cursor_to_bytes),
+                host_state: piece.host_state.unwrap_or_default(),
+            }),
             // The receiver asks again; by then what is damaged is repaired, or is not in a newer checkpoint.
-            Err(error) => _ = self.damaged(now, &error, t),
+            Err(error) => {
+                self.damaged(&error);
+                None
+            }
         }
     }
 }

@@ -45,7 +45,6 @@ struct Host {
     node: Node<Memory>,
     device: Memory,
     now: Micros,
-    t: Tracer,
 }
 
 impl Host {
@@ -57,9 +56,9 @@ impl Host {
         let device = Memory { bytes: Rc::new(RefCell::new(vec![0; 256 << 10])), sync_fails: Rc::default() };
         let identity = config(1, members).identity();
         engine::format(&device, &identity, Standing::Member, Layout { wal_bytes: 16 << 10 }).unwrap();
-        let mut t = Tracer::off();
-        let (node, _) = Node::open(device.clone(), Config { timing, ..config(1, members) }, &mut t).unwrap();
-        Host { node, device, now: 1_000, t }
+        let (node, _) =
+            Node::open(device.clone(), Config { timing, ..config(1, members) }, Tracer::off()).unwrap();
+        Host { node, device, now: 1_000 }
     }
 
     /// Leads and serves: alone, or with what n2 promises and acknowledges.
@@ -85,7 +84,7 @@ impl Host {
     fn hear(&mut self, from: Address, message: Message, cause: Option<EventId>) {
         let to = Address::Node(NodeId(1));
         let frame = Frame { cluster: CLUSTER, shard: 0, from, to, cause, message };
-        self.node.handle(self.now, frame, &mut self.t).unwrap();
+        self.node.handle(self.now, frame).unwrap();
     }
 
     fn gateway(&mut self, message: Message) {
@@ -102,9 +101,9 @@ impl Host {
 
     /// The rest of the host's loop; n2 acknowledges what it is sent.
     fn batch(&mut self) -> Vec<Message> {
-        self.node.settle(self.now, &mut self.t).unwrap();
-        self.node.flush(self.now, &mut self.t).unwrap();
-        self.node.background(self.now, &mut self.t).unwrap();
+        self.node.settle(self.now).unwrap();
+        self.node.flush(self.now).unwrap();
+        self.node.background(self.now).unwrap();
         let mut said = self.said();
         if self.node.replica().is_primary() && self.node.replica().config().members.len() > 1 {
             let matched = self.node.engine().last_seq();
@@ -318,23 +317,23 @@ fn a_checkpoint_is_put_off_for_a_receiver_until_that_is_silent_or_the_log_is_thr
     host.batch();
     assert!(!host.node.engine().checkpoint_running() && host.node.engine().checkpoint_seq() == 0);
     host.now = sent_at + 1_000_000;
-    host.node.background(host.now, &mut host.t).unwrap();
+    host.node.background(host.now).unwrap();
     assert!(host.node.engine().checkpoint_running());
     assert_eq!(host.node.next_deadline(), Some(0), "there is more to do at once");
 
     let (mut host, session, mut number) = prepared();
     while host.node.engine().space().wal_used < 12 << 10 {
-        host.node.background(host.now, &mut host.t).unwrap();
+        host.node.background(host.now).unwrap();
         let engine = host.node.engine();
         assert!(!engine.checkpoint_running(), "{} bytes are used", engine.space().wal_used);
         number += 1;
         let request = RequestId { session, number };
         host.gateway(Message::Write { request, op: delete(1) });
-        host.node.flush(host.now, &mut host.t).unwrap();
+        host.node.flush(host.now).unwrap();
         host.peer(2, Message::PrepareOk { epoch: host.epoch(), matched: host.node.engine().last_seq() });
     }
     assert_eq!(host.node.engine().space().wal_used, 12 << 10);
-    host.node.background(host.now, &mut host.t).unwrap();
+    host.node.background(host.now).unwrap();
     assert!(host.node.engine().checkpoint_running());
 }
 
@@ -344,15 +343,15 @@ fn a_node_whose_sync_failed_is_not_used_again() {
     let mut host = Host::serving(1);
     host.gateway(Message::OpenSession);
     host.device.sync_fails.set(true);
-    let failed = host.node.flush(host.now, &mut host.t).unwrap_err();
+    let failed = host.node.flush(host.now).unwrap_err();
     assert!(failed.to_string().contains("the sync failed"), "{failed}");
-    let _ = host.node.tick(host.now, &mut host.t);
+    let _ = host.node.tick(host.now);
 }
 
 #[test]
 fn a_device_of_another_node_is_refused_with_a_reason() {
     let device = Host::new(3).device;
-    let refused = Node::open(device, config(2, 3), &mut Tracer::off()).err().expect("it is n1's");
+    let refused = Node::open(device, config(2, 3), Tracer::off()).err().expect("it is n1's");
     assert!(refused.to_string().contains("node 1"), "{refused}");
 }
 
@@ -363,7 +362,7 @@ fn a_sync_names_all_followed_requests_of_its_batch_and_none_of_an_earlier_one() 
     let sink = move |event: Event| sink.lock().unwrap().push(event);
     let mut host = Host::serving(1);
     let session = host.session();
-    host.t = Tracer::followed(Actor::Node { node: 1, shard: 0 }, 1, || 0, Box::new(sink));
+    host.node.trace_to(Tracer::followed(Actor::Node { node: 1, shard: 0 }, 1, || 0, Box::new(sink)));
     let cause = |n| EventId { actor: Actor::Gateway(1), life: 1, n };
     // The requests from which the sync's event follows, event by event.
     let synced = |told: &[Event]| -> Vec<u64> {
@@ -411,7 +410,7 @@ fn a_frame_of_entries_takes_no_more_than_the_window_and_one_entry_at_least() {
         for number in 1..=3 {
             host.gateway(Message::Write { request: RequestId { session, number }, op: put(number, bytes) });
         }
-        host.node.settle(host.now, &mut host.t).unwrap();
+        host.node.settle(host.now).unwrap();
         let entries = |frame: Frame| match frame.message {
             Message::Prepare { entries, .. } if frame.to == Address::Node(NodeId(2)) => Some(entries.len()),
             _ => None,
@@ -449,7 +448,7 @@ fn what_a_read_came_to_is_in_the_trace_in_words() {
     let mut host = Host::serving(1);
     let session = host.session();
     host.write(session, 1, put(1, 100));
-    host.t = Tracer::always(Actor::Node { node: 1, shard: 0 }, 1, Box::new(sink));
+    host.node.trace_to(Tracer::always(Actor::Node { node: 1, shard: 0 }, 1, Box::new(sink)));
     let key = |key: u64| Query::Get(key.to_le_bytes().into());
     let list = Query::Scan { prefix: [].into(), after: None, limit: 9 };
     for (id, query) in (1..).zip([key(1), key(2), list, Query::Count]) {
@@ -489,7 +488,7 @@ fn a_candidate_asks_for_promises_before_it_syncs_its_own() {
     assert!(host.node.parked() && host.node.needs_flush());
     assert_eq!(host.node.engine().promised(), 0, "nothing is durable yet");
     assert_eq!(host.said().iter().filter(|said| asked(said)).count(), 2);
-    host.node.flush(host.now, &mut host.t).unwrap();
+    host.node.flush(host.now).unwrap();
     assert_eq!((host.node.engine().promised(), host.node.parked()), (1, false));
 }
 

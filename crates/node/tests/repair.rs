@@ -110,7 +110,7 @@ impl Cluster {
         };
         let at = node as usize - 1;
         self.nodes[at] = None;
-        let opened = Node::open(self.devices[at].clone(), config, &mut Tracer::off());
+        let opened = Node::open(self.devices[at].clone(), config, Tracer::off());
         self.nodes[at] = Some(opened.expect("the device opens").0);
     }
 
@@ -129,7 +129,6 @@ impl Cluster {
 
     /// So many rounds of 10 ms.
     fn run(&mut self, rounds: usize) {
-        let mut t = Tracer::off();
         for _ in 0..rounds {
             // Within a round everybody answers everybody.
             for _ in 0..8 {
@@ -142,19 +141,19 @@ impl Cluster {
                         Address::Gateway(_) => self.told.push(frame.message),
                         Address::Node(NodeId(n)) => {
                             if let Some(node) = &mut self.nodes[n as usize - 1] {
-                                node.handle(self.now, frame, &mut t).unwrap();
+                                node.handle(self.now, frame).unwrap();
                             }
                         }
                     }
                 }
                 for node in self.nodes.iter_mut().flatten() {
                     if node.next_deadline().is_some_and(|at| at <= self.now) {
-                        node.tick(self.now, &mut t).unwrap();
+                        node.tick(self.now).unwrap();
                     }
-                    node.settle(self.now, &mut t).unwrap();
+                    node.settle(self.now).unwrap();
                     self.frames.extend(node.outbox());
-                    node.flush(self.now, &mut t).unwrap();
-                    node.background(self.now, &mut t).unwrap();
+                    node.flush(self.now).unwrap();
+                    node.background(self.now).unwrap();
                     self.frames.extend(node.outbox());
                 }
             }

@@ -17,7 +17,7 @@ use engine::{Engine, FormatError, Identity, Layout, OpenError, Standing};
 use rustix::fs::{FallocateFlags, fallocate};
 use rustix::io::Errno;
 use store::{FileDevice, FileError};
-use trace::{Mechanisms, Tracer};
+use trace::Mechanisms;
 
 use crate::manifest::{Manifest, ManifestError, above, image_path, sync_dir};
 
@@ -129,7 +129,7 @@ fn check_fresh(path: &Path) -> Result<(), FoundingError> {
     let foreign = |why: String| Err(FoundingError::Foreign(path.to_owned(), why));
     let open = |identity: &Identity| {
         let device = FileDevice::open(path).map_err(|e| FoundingError::File(path.to_owned(), e))?;
-        Ok(Engine::open(device, identity, Mechanisms::all(), &mut Tracer::off()))
+        Ok(Engine::open(device, identity, Mechanisms::all()))
     };
     // Whose it is, the image itself says, by not belonging to nobody.
     let nobody = Identity { cluster: [0; 16], node: 0, shard: 0, shards: 0, members: 0 };

@@ -16,7 +16,7 @@ use dataplane::{Address, ClusterId, Frame, GatewayId, Message, Micros, NodeId, S
 use gateway::{Config, Gateway, IN_FLIGHT_MAX, Output, Reply, Request, ShardView, Token};
 use tokio::net::TcpListener;
 use tokio::sync::{Notify, mpsc, oneshot};
-use trace::{Actor, EventId, Mechanisms, Tracer};
+use trace::{Actor, EventId, Mechanisms};
 
 use crate::child::{Cut, Stop, announce, stopped};
 use crate::chronicle::OfShards;
@@ -91,7 +91,6 @@ pub struct Core {
     early: VecDeque<(Token, Request, bool)>,
     /// What the nodes say of the cluster.
     pub facts: Facts,
-    tracer: Tracer,
     /// The events of followed requests.
     pub ring: Ring,
     clock: Clock,
@@ -156,7 +155,7 @@ impl Core {
         let now = self.clock.now();
         self.waiting.insert(token, Waiting { reply: tx, since: now, kind });
         match (&mut self.gateway, self.facts.refused()) {
-            (Some(gateway), None) => gateway.submit(now, token, request, explain, &mut self.tracer),
+            (Some(gateway), None) => gateway.submit(now, token, request, explain),
             (None, None) if self.early.len() < IN_FLIGHT_MAX => {
                 self.early.push_back((token, request, explain))
             }
@@ -227,7 +226,7 @@ impl Core {
         }
         let tells = matches!(frame.message, Message::Status { .. } | Message::Refused { .. });
         if let Some(gateway) = &mut self.gateway {
-            gateway.handle(self.clock.now(), frame, &mut self.tracer);
+            gateway.handle(self.clock.now(), frame);
             if tells {
                 self.chronicle.note(&gateway.view());
             }
@@ -252,8 +251,9 @@ impl Core {
         };
         let now = self.clock.now();
         let gateway = self.gateway.insert(Gateway::new(config, now));
+        gateway.trace_to(self.ring.tracer(Actor::Gateway(self.id.gateway), self.id.life));
         for (token, request, explain) in self.early.drain(..) {
-            gateway.submit(now, token, request, explain, &mut self.tracer);
+            gateway.submit(now, token, request, explain);
         }
     }
 
@@ -264,7 +264,7 @@ impl Core {
             return (!self.early.is_empty()).then_some(now + EARLY_LOOK);
         };
         if gateway.next_deadline().is_some_and(|at| at <= now) {
-            gateway.tick(now, &mut self.tracer);
+            gateway.tick(now);
             self.chronicle.note(&gateway.view());
         }
         for output in gateway.outputs() {
@@ -359,12 +359,10 @@ fn found(options: GatewayOptions, cut: Cut) -> Handle {
     let clock = Clock::start();
     let id = GatewayId { gateway: options.gateway, life: u32::from_le_bytes(random()) };
     let ring = Ring::default();
-    let tracer = ring.tracer(Actor::Gateway(id.gateway), id.life);
     let core = Rc::new(RefCell::new(Core {
         gateway: None,
         early: VecDeque::new(),
         facts: Facts::new(options.nodes.keys()),
-        tracer,
         ring,
         clock,
         id,
@@ -425,7 +423,7 @@ fn heard(handle: &Handle, node: NodeId, shard: ShardId, change: Change) {
     if shard != NO_SHARD {
         // A closed or refused connection says more than silence does: the process is gone.
         if let (Some(gateway), Change::Down(_) | Change::Refused(_)) = (&mut core.gateway, change) {
-            gateway.unreachable(core.clock.now(), node, shard, &mut core.tracer);
+            gateway.unreachable(core.clock.now(), node, shard);
             core.chronicle.note(&gateway.view());
         }
         return;

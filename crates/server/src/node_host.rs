@@ -319,11 +319,11 @@ impl Seat {
         };
         let ring = Ring::default();
         let life = u32::from_le_bytes(crate::manifest::random());
-        let mut t = ring.tracer(Actor::Node { node: options.node.0, shard }, life);
+        let t = ring.tracer(Actor::Node { node: options.node.0, shard }, life);
         let device = FileDevice::open(&image).map_err(|e| NodeFailure::File(image.clone(), e))?;
         let begun = clock.now();
         let (mut replica, report) =
-            Node::open(device, config, &mut t).map_err(|e| NodeFailure::Open(image.clone(), e))?;
+            Node::open(device, config, t).map_err(|e| NodeFailure::Open(image.clone(), e))?;
         tracing::info!(
             "shard {shard}: {} is open: checkpoint at {}, log up to {}, {} bytes of torn tail discarded{}",
             image.display(),
@@ -363,7 +363,7 @@ impl Seat {
                     ports.push(&Frame { from: frame.to, to: frame.from, message: reply, ..frame });
                     ports.flush();
                 } else {
-                    replica.handle(clock.now(), frame, &mut t).map_err(stopped)?;
+                    replica.handle(clock.now(), frame).map_err(stopped)?;
                     if replica.parked() {
                         // It is about to block in a sync of its own, while the others should do theirs.
                         ports.send_all(&mut replica);
@@ -371,9 +371,9 @@ impl Seat {
                 }
             }
             if replica.next_deadline().is_some_and(|at| at <= clock.now()) {
-                replica.tick(clock.now(), &mut t).map_err(stopped)?;
+                replica.tick(clock.now()).map_err(stopped)?;
             }
-            replica.settle(clock.now(), &mut t).map_err(stopped)?;
+            replica.settle(clock.now()).map_err(stopped)?;
             // 2. Send what may leave now.
             ports.send_all(&mut replica);
             let status = replica.status(clock.now());
@@ -382,7 +382,7 @@ impl Seat {
             // 3. Make the batch durable, and send what waited for that.
             if replica.needs_flush() {
                 let begun = clock.now();
-                replica.flush(begun, &mut t).map_err(stopped)?;
+                replica.flush(begun).map_err(stopped)?;
                 replica.sync_took(clock.now() - begun);
                 ports.send_all(&mut replica);
                 leave(&replica, replica.status(clock.now()));
@@ -391,7 +391,7 @@ impl Seat {
                 tracing::warn!("shard {shard}: {what}");
             }
             // 4. Work on a checkpoint, now that nobody waits for this replica.
-            replica.background(clock.now(), &mut t).map_err(stopped)?;
+            replica.background(clock.now()).map_err(stopped)?;
             ports.send_all(&mut replica);
             // 5. Wait. Work that is due at once must not keep the sockets from being read.
             if replica.next_deadline().is_some_and(|at| at <= clock.now()) {

@@ -158,7 +158,7 @@ impl World<'_> {
             Operation { client: client.id, key, call, called: self.moment, returned: None, at: now };
         if self.listens() {
             let request = operation.tell();
-            self.tell(Kind::ClientCalled { request });
+            self.tell(Kind::ClientCalled { call: token, request });
         }
         self.history.push(operation);
         self.report.operations += 1;
@@ -172,7 +172,7 @@ impl World<'_> {
             return self.queue.at(gateway.paused_until, Event::Submit(gate, life, token, request));
         }
         if let Some(running) = gateway.running.as_mut().filter(|_| gateway.life == life) {
-            running.submit(gateway.clock.read(now), token, request, listens, &mut gateway.tracer);
+            running.submit(gateway.clock.read(now), token, request, listens);
             self.gateway_outputs(gate);
         }
     }

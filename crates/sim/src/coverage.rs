@@ -78,13 +78,13 @@ const IDLE: [(Mechanism, &str); 3] = [
 
 /// Events that are not of a simulated cluster: its disks are formatted already, and a replica gives up its vote only if it
 /// lost its log's last batch, which is outside the fault model.
-const NO_EVENTS: [&str; 2] = ["DeviceFormatted", "StandingStored"];
+const NO_EVENTS: [&str; 3] = ["DeviceFormatted", "StandingStored", "VoteLost"];
 
 /// Histories of which no order was found nor refuted: counted, and better never.
 const UNDECIDED: (&str, &str) = ("fault", "(undecided histories)");
 
 /// Reasons that events give, by how they begin.
-const REASONS: [(&str, &[&str]); 5] = [
+const REASONS: [(&str, &[&str]); 4] = [
     ("RequestRefused", &["NotPrimary", "NotServing", "Busy"]),
     (
         "PrimarySuspected",
@@ -98,13 +98,17 @@ const REASONS: [(&str, &[&str]); 5] = [
     ),
     (
         "TakeoverAbandoned",
-        &["another log is more complete", "too many refused", "no majority answered", "epoch "],
+        &["another log is more complete", "too many refused", "no majority answered", "a later epoch"],
     ),
     (
         "TransferStarted",
-        &["its log is unproven", "the primary's log begins", "the primary made a newer", "asking again"],
+        &[
+            "its log is unproven",
+            "the primary's log begins",
+            "the primary made a newer",
+            "a chunk did not come",
+        ],
     ),
-    ("VoteWithheld", &["its log is unproven"]),
 ];
 
 /// How often each entry happened.
@@ -150,8 +154,7 @@ impl Coverage {
         let (Kind::RequestRefused { why, .. }
         | Kind::PrimarySuspected { why, .. }
         | Kind::TakeoverAbandoned { why, .. }
-        | Kind::TransferStarted { why, .. }
-        | Kind::VoteWithheld { why, .. }) = kind
+        | Kind::TransferStarted { why, .. }) = kind
         else {
             return;
         };

@@ -42,10 +42,11 @@ impl World<'_> {
         let gate = &mut self.gates[index];
         gate.life = life;
         gate.clock = Clock::start(now, &mut self.rng_clock);
-        gate.tracer = tracer;
         gate.wake = None;
         gate.paused_until = 0;
-        gate.running = Some(Gateway::new(config, gate.clock.read(now)));
+        let mut running = Gateway::new(config, gate.clock.read(now));
+        running.trace_to(tracer);
+        gate.running = Some(running);
         self.queue.at(now, Event::Tick(index, life));
     }
 
@@ -60,7 +61,7 @@ impl World<'_> {
         }
         gate.wake = None;
         if let Some(running) = &mut gate.running {
-            running.tick(gate.clock.read(now), &mut gate.tracer);
+            running.tick(gate.clock.read(now));
             self.gateway_outputs(index);
         }
     }
@@ -72,7 +73,7 @@ impl World<'_> {
             return self.queue.at(gate.paused_until, Event::Refused(index, life, node, shard));
         }
         if let Some(running) = gate.running.as_mut().filter(|_| gate.life == life) {
-            running.unreachable(gate.clock.read(now), node, shard, &mut gate.tracer);
+            running.unreachable(gate.clock.read(now), node, shard);
             self.gateway_outputs(index);
         }
     }

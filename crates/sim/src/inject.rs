@@ -376,7 +376,7 @@ impl World<'_> {
         let disk = replica.disk.clone();
         disk.heal();
         let identity = crate::process::identity(self.options, replica.node.0, replica.shard);
-        let opened = Engine::open(disk, &identity, self.mechanisms, &mut trace::Tracer::off());
+        let opened = Engine::open(disk, &identity, self.mechanisms);
         opened.is_ok_and(|(engine, report)| {
             let readable = |owner: &Owner| match owner {
                 Owner::Key(key, _) => engine.get(key).is_ok(),

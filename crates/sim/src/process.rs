@@ -90,13 +90,13 @@ pub(crate) fn is_complete_for_good(node: &Node<Disk>) -> bool {
 
 /// Looks at a replica.
 fn sight<'a>(seat: &Seat, place: usize, node: &'a Node<Disk>) -> Sight<'a> {
-    let (role, promised, commit, applied, _) = node.replica().observe();
+    let (status, applied) = (node.status(0), node.replica().applied());
     Sight {
         seat: place,
         node: seat.node,
-        role,
-        promised,
-        commit,
+        role: status.role,
+        promised: status.promised,
+        commit: status.committed,
         applied: (seat.applied, applied),
         proven: is_complete(node),
         sessions: node.replica().sessions(),
@@ -150,20 +150,19 @@ impl World<'_> {
         let mut frames: Vec<Frame> = replica.inbox.drain(..).collect();
         node::drop_superseded(&mut frames);
         let Some(node) = &mut replica.running else { return Ok(()) };
-        let t = &mut replica.tracer;
         let result = (|| {
             let mut frames = frames.into_iter();
             for frame in frames.by_ref() {
-                node.handle(local, frame, t)?;
+                node.handle(local, frame)?;
                 if node.parked() {
                     replica.inbox.extend(frames);
                     return Ok(());
                 }
             }
             if node.next_deadline().is_some_and(|at| at <= local) {
-                node.tick(local, t)?;
+                node.tick(local)?;
             }
-            node.settle(local, t)
+            node.settle(local)
         })();
         self.stepped(seat, result, Then::Work)
     }
@@ -180,7 +179,7 @@ impl World<'_> {
         let took = std::mem::take(&mut replica.sync_took);
         let Some(node) = &mut replica.running else { return Ok(()) };
         node.sync_took(took);
-        let result = node.flush(local, &mut replica.tracer);
+        let result = node.flush(local);
         self.stepped(seat, result, Then::Work)
     }
 
@@ -200,7 +199,7 @@ impl World<'_> {
         let replica = &mut self.seats[seat];
         let Some(node) = &mut replica.running else { return Ok(()) };
         if then == Then::Work && !node.needs_flush() {
-            let result = node.background(self.hosts[host].clock.read(now), &mut replica.tracer);
+            let result = node.background(self.hosts[host].clock.read(now));
             return self.stepped(seat, result, Then::Wait);
         }
         let waits_for = if node.needs_flush() {
@@ -335,7 +334,8 @@ impl World<'_> {
         if death == Death::PowerCut || self.rng_disk.chance(500_000) {
             replica.disk.hang_syncs();
             // Whatever it says, nobody hears it.
-            let _ = node.flush(0, &mut trace::Tracer::off());
+            node.trace_to(trace::Tracer::off());
+            let _ = node.flush(0);
         }
     }
 
@@ -384,7 +384,7 @@ impl World<'_> {
         let host = self.host_of(seat);
         let (life, now) = (self.hosts[host].life, self.queue.now());
         let (node_id, shard) = (self.seats[seat].node, self.seats[seat].shard);
-        let mut tracer = self.tracer_of(Actor::Node { node: node_id.0, shard }, life);
+        let tracer = self.tracer_of(Actor::Node { node: node_id.0, shard }, life);
         let config = node::Config {
             cluster: CLUSTER,
             shard,
@@ -401,11 +401,10 @@ impl World<'_> {
         self.tell(Kind::Restarted {});
         let disk = self.seats[seat].disk.share();
         self.seats[seat].syncs_charged = disk.work().1;
-        match Node::open(disk, config, &mut tracer) {
+        match Node::open(disk, config, tracer) {
             Ok((node, report)) => {
                 self.cover_recovery(&report);
                 let replica = &mut self.seats[seat];
-                replica.tracer = tracer;
                 let place = host;
                 let sight = sight(replica, place, &node);
                 let applied = sight.applied.1;
@@ -484,7 +483,7 @@ impl World<'_> {
             let replica = &self.seats[seat];
             let identity = identity(self.options, replica.node.0, replica.shard);
             let disk = self.seats[foreign].disk.share();
-            let opened = Engine::open(disk, &identity, self.mechanisms, &mut trace::Tracer::off());
+            let opened = Engine::open(disk, &identity, self.mechanisms);
             if opened.is_ok() {
                 return Err(format!("{} starts on the disk of {}", replica.node, self.seats[foreign].node));
             }

@@ -110,7 +110,6 @@ pub(crate) struct Seat {
     pub syncs_charged: u64,
     /// What the sync takes that it waits for.
     pub sync_took: Micros,
-    pub tracer: Tracer,
     pub applied: u64,
     /// How many times its log has gone round.
     pub lap: u64,
@@ -133,7 +132,6 @@ pub(crate) struct Gate {
     /// It stands still until then: what comes, waits.
     pub paused_until: Micros,
     pub wake: Option<Micros>,
-    pub tracer: Tracer,
     /// Whose requests it has.
     pub tokens: BTreeMap<Token, usize>,
     pub next_token: Token,
@@ -247,7 +245,6 @@ impl<'a> World<'a> {
                     departing: None,
                     syncs_charged: 0,
                     sync_took: 0,
-                    tracer: Tracer::off(),
                     applied: 0,
                     lap: 0,
                     suspect: false,
@@ -267,7 +264,6 @@ impl<'a> World<'a> {
                 clock: Clock::default(),
                 paused_until: 0,
                 wake: None,
-                tracer: Tracer::off(),
                 tokens: BTreeMap::new(),
                 next_token: 1,
             });
@@ -474,7 +470,7 @@ impl<'a> World<'a> {
                     return self.queue.at(gate.paused_until, Event::Arrives(to, frame));
                 }
                 if let Some(running) = &mut gate.running {
-                    running.handle(gate.clock.read(now), frame, &mut gate.tracer);
+                    running.handle(gate.clock.read(now), frame);
                     self.gateway_outputs(gateway as usize - 1);
                 }
             }

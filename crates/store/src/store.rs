@@ -15,7 +15,7 @@ use engine::{
     AppendError, CheckpointProgress, Condition, Device, Engine, FormatError, Found, Identity, Layout, Op,
     OpenError, Outcome, ReadError, RecoveryReport, Seq, Space, Standing, Synced, WriteError, format,
 };
-use trace::{Mechanisms, Tracer};
+use trace::Mechanisms;
 
 use crate::group_commit::{Failed, Group, Turn};
 
@@ -94,10 +94,10 @@ impl<D: Device> Store<D> {
 
     /// Opens a formatted device. All entries that the log holds count: this store is the only one to say so.
     pub fn open(device: D) -> Result<(Store<D>, RecoveryReport), OpenError> {
-        let (device, t) = (Arc::new(device), &mut Tracer::off());
-        let (mut engine, report) = Engine::open(device.clone(), &IDENTITY, Mechanisms::all(), t)?;
+        let device = Arc::new(device);
+        let (mut engine, report) = Engine::open(device.clone(), &IDENTITY, Mechanisms::all())?;
         if engine.damage().is_none() {
-            engine.commit(engine.last_seq(), t).expect("E2: what was recovered is durable and in order");
+            engine.commit(engine.last_seq()).expect("E2: what was recovered is durable and in order");
         }
         let state = Mutex::new(State { engine, group: Arc::default(), led: false, last_batch: 0 });
         Ok((Store { device, state }, report))
@@ -141,11 +141,11 @@ impl<D: Device> Store<D> {
     /// Append, sync with whoever else is there, commit.
     pub fn write(&self, op: Op) -> Result<Outcome, StoreError> {
         let mut state = self.lock();
-        let seq = match state.engine.append(op.clone(), &[], &mut Tracer::off()) {
+        let seq = match state.engine.append(op.clone(), &[]) {
             // What was replaced waits for a checkpoint; a write that would be refused for it takes the time for one.
             Err(AppendError::NoSpace { .. } | AppendError::WalFull { .. }) => {
                 state = self.make_room(state)?;
-                state.engine.append(op, &[], &mut Tracer::off())
+                state.engine.append(op, &[])
             }
             result => result,
         };
@@ -181,7 +181,7 @@ impl<D: Device> Store<D> {
         drop(state);
         let result = batch.write(&self.device);
         let mut state = self.lock();
-        let synced = state.engine.end_sync(batch, result, &mut Tracer::off());
+        let synced = state.engine.end_sync(batch, result);
         // The next batch's leader wakes up while this batch's entries are made visible.
         let next = state.group.clone();
         state.led = synced.is_ok() && state.engine.has_unsynced();
@@ -215,7 +215,7 @@ impl<D: Device> Store<D> {
             self.settle(state).map_err(StoreError::Unknown)?;
             state = self.lock();
         }
-        match state.engine.checkpoint(Vec::new(), &mut Tracer::off()) {
+        match state.engine.checkpoint(Vec::new()) {
             // Then there is no room for it either, and the write will be refused for the same reason.
             Ok(()) | Err(WriteError::NoSpace { .. }) => Ok(state),
             Err(error) => Err(StoreError::Unknown(error)),
@@ -235,14 +235,13 @@ type Held<'a, D> = MutexGuard<'a, State<Arc<D>>>;
 impl<D: Device> State<D> {
     /// A batch is back: what it made durable becomes visible; then some work on a checkpoint, if one is due.
     fn settle(&mut self, synced: Synced) -> Result<Settled, WriteError> {
-        let t = &mut Tracer::off();
-        let outcomes = self.engine.commit(synced.durable_seq(), t).expect("E2: what is durable is in order");
+        let outcomes = self.engine.commit(synced.durable_seq()).expect("E2: what is durable is in order");
         self.last_batch = outcomes.len();
         if self.engine.checkpoint_due() {
-            self.engine.checkpoint_begin(Vec::new(), t);
+            self.engine.checkpoint_begin(Vec::new());
         }
         for _ in 0..CHECKPOINT_STEPS {
-            match self.engine.checkpoint_step(t) {
+            match self.engine.checkpoint_step() {
                 Ok(CheckpointProgress::Working) => {}
                 // Given up for want of space: the next one may find more.
                 Ok(_) | Err(WriteError::NoSpace { .. }) => break,

@@ -86,7 +86,7 @@ impl std::str::FromStr for EventId {
 }
 
 /// The line of code behind an event.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Source {
     /// Path within the repository.
     pub file: Cow<'static, str>,
@@ -98,6 +98,15 @@ pub struct Source {
 pub fn symbol_of<T>(_here: T) -> &'static str {
     let name = std::any::type_name::<T>();
     name.strip_suffix("::here").unwrap_or(name)
+}
+
+/// What rules say happened, before anybody knows which event it is.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Told {
+    /// What happened.
+    pub kind: Kind,
+    /// The code that did it.
+    pub source: Source,
 }
 
 /// One event.
@@ -128,10 +137,33 @@ pub struct Change {
     pub after: String,
 }
 
+/// What follows from an event.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Leads {
+    /// Whatever its step does next.
+    On,
+    /// The next frame, whose sending it tells of.
+    ToAFrame,
+    /// Nothing that its step does next.
+    Nowhere,
+}
+
+macro_rules! leads {
+    () => {
+        Leads::On
+    };
+    (says) => {
+        Leads::ToAFrame
+    };
+    (aside) => {
+        Leads::Nowhere
+    };
+}
+
 macro_rules! kinds {
-    ($($(#[doc = $doc:literal])* $name:ident { $($field:ident : $type:ty),* } $sentence:literal $(by $mechanism:ident)? $(changes $what:literal $before:ident $after:ident)?;)*) => {
+    ($($(#[doc = $doc:literal])* $name:ident { $($field:ident : $type:ty),* } $sentence:literal $([$word:expr])? $(($leads:ident))? $(by $mechanism:ident)? $(changes $what:literal $before:ident $after:ident)?;)*) => {
         /// What happened. Every state transition of engine, replica, gateway and world is one of these.
-        #[derive(Clone, Debug, PartialEq)]
+        #[derive(Clone, Debug, PartialEq, Eq, Hash)]
         #[cfg_attr(feature = "json", derive(serde::Serialize, serde::Deserialize))]
         #[cfg_attr(feature = "json", serde(tag = "kind", content = "facts", rename_all = "snake_case"))]
         #[allow(missing_docs)]
@@ -141,7 +173,7 @@ macro_rules! kinds {
             /// What happened, as a sentence without its subject.
             #[allow(unused_variables)]
             pub fn sentence(&self) -> String {
-                match self { $(Kind::$name { $($field),* } => format!($sentence),)* }
+                match self { $(Kind::$name { $($field),* } => format!($sentence $(, $word)?),)* }
             }
 
             /// The names of all kinds.
@@ -150,6 +182,11 @@ macro_rules! kinds {
             /// The kind's name, as in traces.
             pub fn name(&self) -> &'static str {
                 match self { $(Kind::$name { .. } => stringify!($name),)* }
+            }
+
+            /// What follows from it in its step.
+            pub(crate) fn leads(&self) -> Leads {
+                match self { $(Kind::$name { .. } => leads!($($leads)?),)* }
             }
 
             /// The mechanism at work, if one is.
@@ -170,89 +207,96 @@ macro_rules! kinds {
     };
 }
 
+/// Entries `from` to `upto`, in words.
+fn entries(from: u64, upto: u64) -> String {
+    if from == upto { format!("entry {from}") } else { format!("entries {from}–{upto}") }
+}
+
 kinds! {
     // Client and gateway.
-    ClientCalled { request: String } "calls {request}";
-    ClientAnswered { request: String, reply: String } "gets {reply} for {request}";
-    RequestRouted { request: String, shard: u32, node: u32, session: u64, number: u64 } "sends {request} to n{node} as request {session}.{number} of shard {shard}";
-    RequestRetried { request: String, node: u32, session: u64, number: u64, attempt: u32 } "sends {request} again to n{node}, still as request {session}.{number} (attempt {attempt})" by RequestDedup;
-    ReadRouted { id: u64, shard: u32, node: u32, attempt: u32 } "asks n{node} of shard {shard}, read {id} (attempt {attempt})";
-    RequestEnded { request: String, reply: String } "answers {reply}";
-    SessionAsked { shard: u32, node: u32 } "asks n{node} for a session on shard {shard}";
-    SessionOpened { shard: u32, session: u64 } "has session {session} on shard {shard}";
-    SessionLost { shard: u32, session: u64 } "learns that session {session} on shard {shard} is unknown; what was in flight has an unknown outcome" by RequestDedup;
-    PrimarySuspected { shard: u32, node: u32, why: String } "suspects n{node}, primary of shard {shard}: {why}";
-    TakeoverAsked { shard: u32, node: u32, attempt: u32 } "asks n{node} to take over shard {shard} (attempt {attempt})";
-    PrimaryLearned { shard: u32, node: u32, epoch_before: u64, epoch: u64 } "learns that n{node} is primary of shard {shard} in epoch {epoch}" changes "epoch" epoch_before epoch;
+    ClientCalled { call: u64, request: String } "requests {request}";
+    ClientAnswered { request: String, reply: String } "receives {reply} for {request}";
+    RequestRouted { call: u64, request: String, shard: u32, node: u32, session: u64, number: u64 } "sends {request} to n{node} as request {session}.{number} (shard {shard})" (says);
+    RequestRetried { call: u64, request: String, node: u32, session: u64, number: u64, attempt: u32 } "resends {request} to n{node}, still as request {session}.{number} (attempt {attempt})" (says) by RequestDedup;
+    ReadRouted { call: u64, id: u64, shard: u32, node: u32, attempt: u32 } "sends read {id} to n{node} (shard {shard}, attempt {attempt})" (says);
+    RequestEnded { call: u64, request: String, reply: String } "replies to {request}: {reply}" (aside);
+    SessionAsked { shard: u32, node: u32 } "asks n{node} to open a session (shard {shard})" (says);
+    SessionOpened { shard: u32, session: u64 } "has session {session} (shard {shard})";
+    SessionLost { shard: u32, session: u64 } "gives up session {session} (shard {shard}), which the replicas no longer know: the outcome of its requests in flight is unknown" by RequestDedup;
+    PrimarySuspected { shard: u32, node: u32, why: String } "suspects n{node}, the primary of shard {shard}: {why}";
+    TakeoverAsked { shard: u32, node: u32, attempt: u32 } "asks n{node} to take over shard {shard} (attempt {attempt})" (says);
+    PrimaryLearned { shard: u32, node: u32, epoch_before: u64, epoch: u64 } "learns that n{node} is the primary of shard {shard} (epoch {epoch})" changes "epoch" epoch_before epoch;
 
     // Replica: replication.
     RequestReceived { session: u64, number: u64, op: String } "receives request {session}.{number}: {op}";
-    RequestRefused { session: u64, number: u64, why: String } "does not take request {session}.{number}: {why}";
-    EntryAppended { epoch: u64, seq: u64, last_before: u64 } "appends entry {seq} of epoch {epoch} to its log" changes "last" last_before seq;
-    EntriesSent { to: u32, epoch: u64, from: u64, upto: u64, commit: u64 } "sends n{to} entries {from} to {upto} of epoch {epoch}, commit point {commit}";
-    HeartbeatSent { to: u32, epoch: u64, prev: u64, commit: u64 } "tells n{to} that epoch {epoch} goes on behind entry {prev}, commit point {commit}";
-    EntriesRefused { from: u32, epoch: u64, prev: u64, last: u64 } "refuses entries of n{from}: its log does not match at {prev}" by LogMatching;
-    EntriesRepeated { from: u32, upto: u64 } "already has the entries up to {upto} that n{from} sent, and keeps them" by TruncateOnlyOnConflict;
-    LogTruncated { from: u64, last_before: u64, last: u64 } "removes the entries from {from} on, which contradict the primary's log" by TruncateOnConflict changes "last" last_before last;
-    MatchAcknowledged { to: u32, epoch: u64, upto: u64 } "acknowledges to n{to} that everything up to {upto} is durable here" by DurableAck;
-    AckCounted { from: u32, upto: u64 } "counts n{from} as having everything up to {upto}";
-    AckIgnored { from: u32, epoch: u64, current: u64 } "ignores an acknowledgement of n{from} for epoch {epoch}: this is epoch {current}" by AckBoundToEpoch;
-    CommitAdvanced { from: u64, to: u64, epoch: u64 } "moves the commit point from {from} to {to}" by MajorityCommit changes "commit" from to;
+    RequestRefused { session: u64, number: u64, why: String } "refuses request {session}.{number}: {why}" (says);
+    EntryAppended { epoch: u64, seq: u64, last_before: u64 } "appends entry {seq} (epoch {epoch})" (aside) changes "last" last_before seq;
+    EntriesSent { to: u32, epoch: u64, from: u64, upto: u64, commit: u64 } "sends {} (epoch {epoch}) to n{to}; commit point {commit}" [entries(*from, *upto)] (says);
+    HeartbeatSent { to: u32, epoch: u64, prev: u64, commit: u64 } "sends a heartbeat (epoch {epoch}, after entry {prev}) to n{to}; commit point {commit}" (says);
+    EntriesRefused { from: u32, epoch: u64, prev: u64, last: u64 } "refuses entries from n{from} (epoch {epoch}): its own log does not match at entry {prev}" by LogMatching;
+    EntriesRepeated { from: u32, upto: u64 } "keeps its entries up to {upto}, which n{from} sends again" by TruncateOnlyOnConflict;
+    LogTruncated { from: u64, last_before: u64, last: u64 } "truncates {}, which conflict with the primary's log" [entries(*from, *last_before)] by TruncateOnConflict changes "last" last_before last;
+    MatchAcknowledged { to: u32, epoch: u64, upto: u64 } "acknowledges to n{to} that its log matches up to entry {upto} (epoch {epoch}) and is durable" (says) by DurableAck;
+    AckCounted { from: u32, upto: u64 } "counts n{from} as having entries up to {upto} durable";
+    AckIgnored { from: u32, epoch: u64, current: u64 } "ignores an acknowledgement from n{from} (epoch {epoch}): the current epoch is {current}" (aside) by AckBoundToEpoch;
+    CommitAdvanced { from: u64, to: u64, epoch: u64 } "commits {} (epoch {epoch})" [entries(*from + 1, *to)] by MajorityCommit changes "commit" from to;
     EntryApplied { seq: u64, outcome: String, applied_before: u64 } "applies entry {seq}: {outcome}" by ApplyOnlyCommitted changes "applied" applied_before seq;
-    ReplyReleased { gateway: u32, session: u64, number: u64, reply: String } "answers request {session}.{number} to g{gateway}: {reply}";
+    ReplyReleased { gateway: u32, session: u64, number: u64, reply: String } "answers request {session}.{number} to g{gateway}: {reply}" (says);
 
     // Replica: epochs.
-    StaleEpochRefused { from: u32, epoch: u64, promised: u64 } "refuses n{from}, which speaks for epoch {epoch}: {promised} is promised here" by EpochFence;
+    StaleEpochRefused { from: u32, epoch: u64, promised: u64 } "refuses n{from}, which speaks for epoch {epoch}: it has promised epoch {promised}" by EpochFence;
     EpochAdopted { epoch_before: u64, epoch: u64, primary: u32 } "follows n{primary} in epoch {epoch}" changes "epoch" epoch_before epoch;
     TakeoverStarted { epoch_before: u64, epoch: u64 } "stands for epoch {epoch}" changes "epoch" epoch_before epoch;
-    PromiseGranted { to: u32, epoch_before: u64, epoch: u64, tail_epoch: u64, tail_seq: u64 } "promises epoch {epoch} to n{to}; its log ends at entry {tail_seq} of epoch {tail_epoch}" by DurablePromise changes "epoch" epoch_before epoch;
-    PromiseRefused { to: u32, epoch: u64, promised: u64, why: String } "does not promise epoch {epoch} to n{to}: {why}" by OneCandidatePerEpoch;
-    PromiseCounted { from: u32, epoch: u64, have: u32, need: u32 } "has the promise of n{from} for epoch {epoch} ({have} of {need})" by PromiseMajority;
-    TakeoverAbandoned { epoch: u64, why: String } "gives up epoch {epoch}: {why}";
-    PrimaryElected { epoch: u64, tail: u64 } "is primary of epoch {epoch}, with a log up to {tail}" by PromiseMajority;
-    PrimaryServing { epoch: u64, marker: u64 } "serves in epoch {epoch}: its marker, entry {marker}, is committed" by OwnEpochCommit;
-    SteppedDown { epoch: u64, promised: u64 } "is no longer primary of epoch {epoch}: epoch {promised} exists";
+    PromiseGranted { to: u32, epoch_before: u64, epoch: u64, tail_epoch: u64, tail_seq: u64 } "promises epoch {epoch} to n{to}; its log ends with entry {tail_seq} (epoch {tail_epoch})" by DurablePromise changes "epoch" epoch_before epoch;
+    PromiseRefused { to: u32, epoch: u64, promised: u64 } "refuses to promise epoch {epoch} to n{to}: it has promised epoch {promised}" by OneCandidatePerEpoch;
+    PromiseCounted { from: u32, epoch: u64, have: u32, need: u32 } "has n{from}'s promise of epoch {epoch} ({have} of {need})" by PromiseMajority;
+    TakeoverAbandoned { epoch: u64, why: String } "abandons its candidacy for epoch {epoch}: {why}";
+    PrimaryElected { epoch: u64, tail: u64 } "becomes primary of epoch {epoch}; its log ends with entry {tail}" by PromiseMajority;
+    PrimaryServing { epoch: u64, marker: u64 } "starts to serve in epoch {epoch}: its marker, entry {marker}, is committed" by OwnEpochCommit;
+    SteppedDown { epoch: u64, promised: u64 } "steps down as primary of epoch {epoch}: epoch {promised} exists";
 
     // Replica: reads.
-    ReadWaiting { id: u64, round: u64 } "lets read {id} wait for confirmation round {round}" by ReadConfirmation;
-    ReadConfirmed { round: u64, epoch: u64 } "knows that it was still primary of epoch {epoch} when round {round} began" by ReadConfirmation;
-    EpochConfirmed { to: u32, epoch: u64, round: u64 } "confirms to n{to} that it has promised nothing beyond epoch {epoch} (round {round})" by ReadConfirmation;
-    ReadAnswered { gateway: u32, id: u64, reply: String } "answers read {id} to g{gateway}: {reply}";
+    ReadWaiting { gateway: u32, id: u64, round: u64 } "makes read {id} wait for confirmation round {round}" (aside) by ReadConfirmation;
+    ConfirmationAsked { round: u64, epoch: u64 } "asks the other replicas to confirm epoch {epoch} (round {round})" by ReadConfirmation;
+    ReadConfirmed { round: u64, epoch: u64 } "learns from a majority that it was still primary of epoch {epoch} when round {round} began" by ReadConfirmation;
+    EpochConfirmed { to: u32, epoch: u64, round: u64 } "confirms to n{to} that it has promised no epoch after {epoch} (round {round})" (says) by ReadConfirmation;
+    ReadAnswered { gateway: u32, id: u64, reply: String } "answers read {id} to g{gateway}: {reply}" (says);
 
     // Replica: transfer.
-    TransferStarted { from: u32, epoch: u64, why: String } "fetches the state of n{from}: {why}";
-    TransferChunkSent { to: u32, seq: u64 } "sends n{to} a piece of the state as of entry {seq}";
-    TransferFinished { from: u32, seq: u64, epoch: u64 } "has the state of n{from} as of entry {seq}, proven in epoch {epoch}" by AtomicStateTransfer;
-    ValueDamaged { version: u64, why: String } "finds the value of entry {version} damaged, and asks the others for it: {why}" by VerifyOnRead;
-    ValueFetched { from: u32, version: u64 } "has the value of entry {version} from n{from}, byte for byte";
-    ValueMissing { version: u64, why: String } "does not get the value of entry {version}, which is damaged: {why}";
-    StateGivenUp { last: u64 } "gives up its state and a log up to entry {last}: its device has no room for the primary's beside it";
-    VoteWithheld { to: u32, why: String } "does not vote for n{to}: {why}" by UnprovenLogDoesNotVote;
+    TransferStarted { from: u32, epoch: u64, why: String } "fetches the state of n{from} (epoch {epoch}): {why}";
+    TransferChunkSent { to: u32, seq: u64 } "sends n{to} a chunk of its state as of entry {seq}" (says);
+    TransferFinished { from: u32, seq: u64, epoch: u64 } "has the state of n{from} as of entry {seq}, and votes from epoch {epoch} on" by AtomicStateTransfer;
+    ValueDamaged { version: u64, why: String } "finds the value of entry {version} damaged and asks the other replicas for it: {why}" by VerifyOnRead;
+    ValueFetched { from: u32, version: u64 } "receives the value of entry {version} from n{from}, byte for byte";
+    ValueMissing { version: u64, why: String } "cannot recover the damaged value of entry {version}: {why}";
+    StateGivenUp { last: u64 } "discards its state and its log up to entry {last}: its device has no room for the primary's state beside them";
+    VoteWithheld { to: u32 } "refuses to vote for n{to}: its own log is unproven" by UnprovenLogDoesNotVote;
+    VoteLost { acknowledged: u64, last: u64 } "stops voting: it acknowledged entries up to {acknowledged}, its log ends with entry {last}, so its device lost some" by UnprovenLogDoesNotVote;
 
     // Frames.
-    FrameRefused { why: String } "drops a frame: {why}" by FrameIdentity;
+    FrameRefused { message: String, from: String, why: String } "drops {message} from {from}: {why}" (aside) by FrameIdentity;
 
     // Engine.
     DeviceFormatted { bytes: u64 } "formats a device of {bytes} bytes";
-    DeviceOpened { life: u64, generation: u64, checkpoint: u64, last: u64, discarded: u64 } "opens its device: checkpoint at {checkpoint}, log up to {last}, {discarded} bytes of torn tail discarded; log life {life}" by StaleLogRejection;
-    CorruptionFound { zone: String, offset: u64, why: String } "finds damage in the {zone} at byte {offset}: {why}" by CorruptionIsNotATornTail;
-    RecordWritten { seq: u64, lsn: u64, extent: u64, bytes: u64 } "writes the log record of entry {seq} at lsn {lsn}; its value of {bytes} bytes goes to unit {extent}" by DataChecksumInLog;
-    TruncationWritten { from: u64, lsn: u64 } "writes at lsn {lsn} that the entries from {from} on are undone";
-    DeviceSynced { batch: u64, durable_before: u64, durable: u64, writes: u64, bytes: u64, micros: u64 } "syncs batch {batch}: {writes} writes, {bytes} bytes, {micros} µs; durable up to lsn {durable}" by AckAfterSync changes "durable lsn" durable_before durable;
-    DevicePoisoned { why: String } "stops: {why}" by PoisonOnIoError;
+    DeviceOpened { life: u64, generation: u64, checkpoint: u64, last: u64, discarded: u64 } "opens its device: checkpoint as of entry {checkpoint}, log up to entry {last}, {discarded} bytes of torn tail discarded, log life {life}" by StaleLogRejection;
+    CorruptionFound { zone: String, offset: u64, why: String } "finds corruption in the {zone} at byte {offset}: {why}" by CorruptionIsNotATornTail;
+    RecordWritten { seq: u64, lsn: u64, extent: u64, bytes: u64 } "writes the log record of entry {seq} at LSN {lsn}; its value of {bytes} bytes goes to unit {extent}" (aside) by DataChecksumInLog;
+    TruncationWritten { from: u64, lsn: u64 } "writes at LSN {lsn} that the log is truncated from entry {from} on" (aside);
+    DeviceSynced { batch: u64, durable_before: u64, durable: u64, writes: u64, bytes: u64, micros: u64 } "syncs batch {batch}: {writes} writes, {bytes} bytes, {micros} µs; durable up to LSN {durable}" by AckAfterSync changes "durable lsn" durable_before durable;
+    DevicePoisoned { why: String } "stops after a device error: {why}" by PoisonOnIoError;
     PromiseStored { before: u64, epoch: u64, generation: u64 } "stores the promise of epoch {epoch} in both superblocks (generation {generation})" by AbSuperblock changes "stored promise" before epoch;
-    ValueMended { version: u64, extent: u64, bytes: u64 } "writes the value of entry {version} anew at unit {extent}: the {bytes} bytes that were damaged" by VerifyOnRead;
+    ValueMended { version: u64, extent: u64, bytes: u64 } "rewrites the damaged value of entry {version} ({bytes} bytes) at unit {extent}" by VerifyOnRead;
     CheckpointBegun { seq: u64, keys: u64 } "begins a checkpoint as of entry {seq} ({keys} keys)";
-    CheckpointDone { before: u64, seq: u64, generation: u64 } "has a checkpoint as of entry {seq}; the log before it may be reused" by AtomicCheckpoint changes "checkpoint" before seq;
+    CheckpointDone { before: u64, seq: u64, generation: u64 } "completes a checkpoint as of entry {seq}; the log before it may be reused" by AtomicCheckpoint changes "checkpoint" before seq;
     StandingStored { before: String, standing: String } "marks its device as {standing}" by AbSuperblock changes "standing" before standing;
-    DamageGivenUp { last: u64, owed_epoch: u64, owed_seq: u64 } "gives up what is damaged: its log ends at entry {last} now, and it remembers that it had entry {owed_seq} of epoch {owed_epoch}";
-    StateInstalled { before: u64, seq: u64, epoch: u64 } "replaces its state by one as of entry {seq}, with promise {epoch}" by AtomicStateTransfer changes "checkpoint" before seq;
+    DamageGivenUp { last: u64, owed_epoch: u64, owed_seq: u64 } "discards what is damaged: its log ends with entry {last} now, and it remembers that it had entry {owed_seq} (epoch {owed_epoch})";
+    StateInstalled { before: u64, seq: u64, epoch: u64 } "replaces its state with one as of entry {seq}, and promises epoch {epoch}" by AtomicStateTransfer changes "checkpoint" before seq;
 
     // World.
     Crashed { what: String } "{what}";
-    Restarted { } "starts again";
+    Restarted { } "restarts";
     NetworkChanged { what: String } "{what}";
-    MessageLost { from: String, to: String, message: String } "{message} from {from} to {to} is lost";
+    MessageLost { from: String, to: String, message: String } "loses {message} from {from} to {to}";
 }
 
 impl Event {

@@ -9,7 +9,7 @@
 //! |---|---|
 //! | [`mechanism`] | the registry: every removable mechanism, and the set of those switched on |
 //! | [`event`] | what one event carries, and its kinds |
-//! | [`tracer`] | who is listening, and which event caused which |
+//! | [`tracer`] | who is listening, and which event follows from which |
 //! | `json` | JSON Lines, one event a line (feature `json`) |
 //!
 //! This crate knows nothing of engines, replicas or sockets: kinds carry plain numbers.
@@ -22,6 +22,6 @@ pub mod json;
 pub mod mechanism;
 pub mod tracer;
 
-pub use event::{Actor, Event, EventId, Kind, Source};
+pub use event::{Actor, Event, EventId, Kind, Source, Told};
 pub use mechanism::{Mechanism, Mechanisms};
 pub use tracer::{Sink, Tracer};

@@ -1,29 +1,38 @@
-//! Who is listening, and which event caused which.
+//! Who is listening, and which event follows from which.
 //!
 //! A tracer belongs to one actor. Before the actor handles an input, its host calls [`Tracer::begin`] with the event
-//! that caused the input (it travels in the frame); each event of that step then names the one before it as its parent.
+//! that caused the input (it travels in the frame). What the rules say happened in that step is recorded as they said it,
+//! and each event names what it really follows from:
 //!
-//! Listening comes in two strengths. A simulator listens *always*. A live process listens only to inputs that carry a
-//! cause: so one request that asks to be explained lights up every process it touches, because each frame sent from a
-//! lit step carries a cause too, and all other requests pay for one branch.
+//! - by default what its step was given, or the last event of the step that led on (an acknowledgement is counted, so an
+//!   entry is committed);
+//! - where the facts of the event name a cause of an earlier step, that one: entries are sent because they were appended,
+//!   an entry is applied because it was committed, a sync was made for the batch.
+//!
+//! A frame follows from the event that tells of its sending, if there is one, else from what the step follows from. So
+//! what is done on one node never seems to follow from what was sent to another one.
+//!
+//! Listening comes in two strengths. A simulator listens *always*. A live process records only what follows from a cause
+//! that travelled here: so one request that asks to be explained lights up every process it touches, because each frame
+//! that follows from it carries a cause too, and all other requests pay for one branch.
 
-use crate::event::{Actor, Event, EventId, Kind, Source};
+use std::collections::BTreeMap;
+use std::sync::Arc;
 
-/// Where events go.
-pub trait Sink: Send {
-    /// Takes one event. It must not block: the caller is in the middle of a state transition.
-    fn record(&mut self, event: Event);
-}
+use crate::event::{Actor, Event, EventId, Kind, Leads, Source};
 
-impl<F: FnMut(Event) + Send> Sink for F {
-    fn record(&mut self, event: Event) {
-        self(event)
-    }
-}
+/// Most events that one batch is told to follow from.
+const BATCH_MAX: usize = 64;
+/// Most entries, reads and calls remembered, each; the oldest are forgotten.
+const KNOWN_MAX: usize = 16 << 10;
+
+/// Takes one event. It must not block: the caller is in the middle of a state transition.
+pub type Sink = dyn Fn(Event) + Send + Sync;
 
 /// The event stream of one actor.
+#[derive(Clone)]
 pub struct Tracer {
-    sink: Option<Box<dyn Sink>>,
+    sink: Option<Arc<Sink>>,
     always: bool,
     /// Microseconds since the Unix epoch, for live processes; simulations have no wall clock.
     wall: Option<fn() -> u64>,
@@ -31,8 +40,107 @@ pub struct Tracer {
     life: u32,
     next: u64,
     on: bool,
+    /// Is the next event recorded although nothing caused it?
+    root: bool,
     logical: u64,
-    parents: Vec<EventId>,
+    /// What the step follows from, as far as it has come.
+    given: Vec<EventId>,
+    /// What tells of the sending of the next frame; within it `None` if nobody follows that frame.
+    said: Option<Option<EventId>>,
+    known: Known,
+}
+
+/// Events of earlier steps that later ones follow from.
+#[derive(Clone, Debug, Default)]
+struct Known {
+    /// The appending of each entry, by seq.
+    entries: BTreeMap<u64, EventId>,
+    /// Reads that wait, by gateway and id.
+    reads: BTreeMap<(u32, u64), EventId>,
+    /// A gateway's calls that have no reply yet.
+    calls: BTreeMap<u64, EventId>,
+    /// What the next sync is made for.
+    batch: Vec<EventId>,
+    /// The last entry that was committed, and when.
+    committed: Option<(u64, EventId)>,
+    /// The last entry that this step appended.
+    appended: Option<EventId>,
+    /// The sync that returned in this step.
+    synced: Option<EventId>,
+}
+
+/// What an event follows from.
+enum Causes {
+    /// What its step follows from.
+    Given,
+    /// Time alone.
+    Time,
+    /// What its facts name; if nothing of that is known, what its step follows from.
+    Named(Vec<EventId>),
+    /// What its step follows from, for somebody who has waited since this event.
+    For(Option<EventId>),
+}
+
+impl Known {
+    fn causes(&self, kind: &Kind) -> Causes {
+        match kind {
+            Kind::HeartbeatSent { .. } => Causes::Time,
+            Kind::DeviceSynced { .. } => Causes::Named(self.batch.clone()),
+            Kind::EntriesSent { from, upto, .. } => {
+                let appended = self.entries.range(from..=upto).map(|(_, id)| *id);
+                Causes::Named(appended.take(BATCH_MAX).collect())
+            }
+            Kind::RecordWritten { seq, .. } => {
+                Causes::Named(self.entries.get(seq).copied().into_iter().collect())
+            }
+            Kind::EntryApplied { seq, .. } => {
+                let committed = self.committed.filter(|(upto, _)| seq <= upto).map(|(_, id)| id);
+                let appended = self.entries.get(seq).copied();
+                Causes::Named(appended.map(|id| committed.unwrap_or(id)).into_iter().collect())
+            }
+            Kind::ReadAnswered { gateway, id, .. } => Causes::For(self.reads.get(&(*gateway, *id)).copied()),
+            Kind::RequestRouted { call, .. }
+            | Kind::RequestRetried { call, .. }
+            | Kind::ReadRouted { call, .. }
+            | Kind::RequestEnded { call, .. } => Causes::For(self.calls.get(call).copied()),
+            _ => Causes::Given,
+        }
+    }
+
+    /// Remembers an event that later ones will follow from.
+    fn note(&mut self, kind: &Kind, id: EventId) {
+        match kind {
+            Kind::EntryAppended { seq, .. } => {
+                self.entries.split_off(seq);
+                remember(&mut self.entries, *seq, id);
+                self.appended = Some(id);
+                self.open(id);
+            }
+            Kind::ReadWaiting { gateway, id: read, .. } => {
+                remember(&mut self.reads, (*gateway, *read), id);
+                self.open(id);
+            }
+            Kind::ReadAnswered { gateway, id: read, .. } => _ = self.reads.remove(&(*gateway, *read)),
+            Kind::ClientCalled { call, .. } => remember(&mut self.calls, *call, id),
+            Kind::RequestEnded { call, .. } => _ = self.calls.remove(call),
+            Kind::CommitAdvanced { to, .. } => self.committed = Some((*to, id)),
+            Kind::DeviceSynced { .. } => self.synced = Some(id),
+            _ => {}
+        }
+    }
+
+    fn open(&mut self, id: EventId) {
+        if self.batch.len() < BATCH_MAX {
+            self.batch.push(id);
+        }
+    }
+}
+
+fn remember<K: Ord>(known: &mut BTreeMap<K, EventId>, key: K, id: EventId) {
+    if known.len() >= KNOWN_MAX {
+        known.pop_first();
+    }
+    known.insert(key, id);
 }
 
 impl Tracer {
@@ -46,43 +154,62 @@ impl Tracer {
             life: 0,
             next: 0,
             on: false,
+            root: false,
             logical: 0,
-            parents: Vec::new(),
+            given: Vec::new(),
+            said: None,
+            known: Known::default(),
         }
     }
 
     /// Every event of `actor` goes to `sink`. `life` tells the events of one run of the actor from those of the next.
-    pub fn always(actor: Actor, life: u32, sink: Box<dyn Sink>) -> Tracer {
-        Tracer { sink: Some(sink), always: true, on: true, actor, life, ..Tracer::off() }
+    pub fn always(actor: Actor, life: u32, sink: Box<Sink>) -> Tracer {
+        Tracer { sink: Some(sink.into()), always: true, on: true, actor, life, ..Tracer::off() }
     }
 
     /// Only events with a cause that travelled here are recorded, with wall-clock time from `wall`.
-    pub fn followed(actor: Actor, life: u32, wall: fn() -> u64, sink: Box<dyn Sink>) -> Tracer {
-        Tracer { sink: Some(sink), wall: Some(wall), actor, life, ..Tracer::off() }
+    pub fn followed(actor: Actor, life: u32, wall: fn() -> u64, sink: Box<Sink>) -> Tracer {
+        Tracer { sink: Some(sink.into()), wall: Some(wall), actor, life, ..Tracer::off() }
     }
 
     /// Starts a step at logical time `now` (microseconds of the host's clock), caused by `cause`.
     pub fn begin(&mut self, now: u64, cause: Option<EventId>) {
         self.logical = now;
-        self.parents.clear();
-        self.parents.extend(cause);
-        self.on = self.sink.is_some() && (self.always || cause.is_some());
+        self.given.clear();
+        self.given.extend(cause);
+        self.step();
     }
 
-    /// Adds a further cause to the step: one sync answers several requests.
-    pub fn also(&mut self, cause: Option<EventId>) {
-        let Some(cause) = cause else { return };
-        if self.sink.is_some() && !self.parents.contains(&cause) {
-            self.parents.push(cause);
-            self.on = true;
-        }
+    /// Starts a step that goes on with all that waits for the next sync.
+    pub fn begin_batch(&mut self, now: u64) {
+        self.logical = now;
+        self.given.clone_from(&self.known.batch);
+        self.step();
     }
 
-    /// Starts a causal root: the next events are recorded although nothing caused them (a client asks for an
-    /// explanation).
+    fn step(&mut self) {
+        self.root = false;
+        (self.said, self.known.appended, self.known.synced) = (None, None, None);
+        self.on = self.sink.is_some() && (self.always || !self.given.is_empty());
+    }
+
+    /// Nothing waits for the next sync any more.
+    pub fn end_batch(&mut self) {
+        self.known.batch.clear();
+    }
+
+    /// The step goes on with what waited since `cause`: for the sync that returned in this step, if one did.
+    pub fn resume(&mut self, cause: Option<EventId>) {
+        self.given.clear();
+        self.given.extend(cause);
+        self.given.extend(self.known.synced);
+        self.on |= self.sink.is_some() && !self.given.is_empty();
+    }
+
+    /// Starts a causal root: its first event is recorded although nothing caused it (a client asks for an explanation).
     pub fn begin_root(&mut self, now: u64) {
         self.begin(now, None);
-        self.on = self.sink.is_some();
+        (self.on, self.root) = (self.sink.is_some(), true);
     }
 
     /// Is this step recorded?
@@ -95,19 +222,51 @@ impl Tracer {
         self.wall.filter(|_| self.on).map(|clock| clock())
     }
 
-    /// The event that an outgoing frame of this step should name as its cause; `None` when nobody listens.
-    pub fn cause(&self) -> Option<EventId> {
-        if self.on { self.parents.first().copied() } else { None }
+    /// The event that the next frame names as its cause; `None` when nobody listens.
+    pub fn cause(&mut self) -> Option<EventId> {
+        self.said.take().unwrap_or(self.given.first().copied())
+    }
+
+    /// The event that a frame follows from which waits for a sync: the entry that it speaks of was appended.
+    pub fn cause_of_held(&self) -> Option<EventId> {
+        self.known.appended.or(self.given.first().copied())
     }
 
     /// Records an event. Call it through [`emit!`](crate::emit), which builds `kind` only when somebody listens.
     pub fn record(&mut self, kind: Kind, source: Source) {
-        let Some(sink) = self.sink.as_mut() else { return };
+        let Some(sink) = &self.sink else { return };
+        let parents = self.parents(&kind);
+        let recorded = self.always || std::mem::take(&mut self.root) || !parents.is_empty();
         let id = EventId { actor: self.actor, life: self.life, n: self.next };
+        // What follows from an event that nobody follows is nobody's either.
+        let cause = recorded.then_some(id);
+        self.said = None;
+        match kind.leads() {
+            Leads::On => self.given = cause.into_iter().collect(),
+            Leads::ToAFrame => self.said = Some(cause),
+            Leads::Nowhere => {}
+        }
+        if !recorded {
+            return;
+        }
         self.next += 1;
-        let parents = std::mem::replace(&mut self.parents, vec![id]);
+        self.known.note(&kind, id);
         let wall = self.wall.map(|clock| clock());
-        sink.record(Event { id, parents, logical: self.logical, wall, kind, source });
+        sink(Event { id, parents, logical: self.logical, wall, kind, source });
+    }
+
+    /// What an event of this kind follows from now. Of what nobody follows a live process records nothing, whatever its step
+    /// was given.
+    fn parents(&self, kind: &Kind) -> Vec<EventId> {
+        match self.known.causes(kind) {
+            Causes::Time => Vec::new(),
+            Causes::Named(ids) if !ids.is_empty() || !self.always => ids,
+            Causes::For(None) if !self.always => Vec::new(),
+            Causes::For(Some(since)) if !self.given.contains(&since) => {
+                self.given.iter().copied().chain([since]).collect()
+            }
+            Causes::Given | Causes::Named(_) | Causes::For(_) => self.given.clone(),
+        }
     }
 }
 
@@ -117,7 +276,8 @@ impl std::fmt::Debug for Tracer {
     }
 }
 
-/// Emits an event: `emit!(tracer, Kind::Committed { from, to })`. The kind is built only when somebody listens.
+/// Says what happened: `emit!(tracer, Kind::Committed { from, to })`, where `tracer` is a [`Tracer`], or rules that carry
+/// it to one. The kind is built only when somebody listens.
 #[macro_export]
 macro_rules! emit {
     ($tracer:expr, $kind:expr) => {

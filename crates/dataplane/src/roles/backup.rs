@@ -3,19 +3,16 @@
 //! A `Prepare` names the entry before its first one. If the own log has that very entry, then by induction everything
 //! before it is the same too (Raft's log matching), and what contradicts the new entries is what no majority has.
 
-use trace::{Kind, Tracer, emit};
+use trace::{Kind, emit};
 
 use crate::core::Core;
 use crate::guard;
-use crate::host::Effect;
 use crate::message::*;
-use crate::roles::receiver::{self, Receiving};
+use crate::roles::receiver::Receiver;
 use crate::types::*;
 
 /// What a primary that is followed sends of its log.
 pub(crate) struct Piece {
-    pub from: NodeId,
-    pub epoch: Epoch,
     pub prev: Tail,
     pub entries: Vec<Entry>,
     pub commit: Seq,
@@ -24,27 +21,21 @@ pub(crate) struct Piece {
 }
 
 /// Takes over what is missing, and acknowledges what is the same.
-pub(crate) fn on_prepare(
-    core: &mut Core,
-    receiving: &mut Option<Receiving>,
-    now: Micros,
-    piece: Piece,
-    t: &mut Tracer,
-) {
-    let Piece { from, epoch, prev, entries, commit, room } = piece;
+pub(crate) fn on_prepare(core: &mut Core, receiver: &mut Receiver, leader: Leader, piece: Piece) {
+    let Piece { prev, entries, commit, room } = piece;
+    let Leader { id: from, epoch } = leader;
     if !well_formed(epoch, prev, &entries) {
-        emit!(t, Kind::FrameRefused { why: format!("the entries of {from} are not a piece of one log") });
-        return;
+        return core.refuse_frame(from, "Prepare", "its entries are not a piece of one log");
     }
     if core.vote_withheld() {
-        return receiver::start(core, receiving, now, from, epoch, "its log is unproven", t);
+        return receiver.start(core, leader, "its log is unproven");
     }
     let on = core.config.mechanisms;
     let last = core.log.tail().seq;
     // What is in the checkpoint is committed, so it is the same on every primary that can speak to us.
     let own = if prev.seq < core.log.base() { Some(prev.epoch) } else { core.log.epoch_at(prev.seq) };
     if !guard::log_matching(on, own, prev) {
-        emit!(t, Kind::EntriesRefused { from: from.0, epoch: epoch.0, prev: prev.seq, last });
+        emit!(core, Kind::EntriesRefused { from: from.0, epoch: epoch.0, prev: prev.seq, last });
         // Another epoch at `prev`: its whole run is in doubt. The committed part is not.
         let hint = match own {
             Some(_) => (core.log.run_start(prev.seq) - 1).max(core.commit),
@@ -53,45 +44,41 @@ pub(crate) fn on_prepare(
         let (prev, lost) = (prev.seq, core.is_short());
         return core.send(Address::Node(from), Message::PrepareRefused { epoch, prev, last: hint, lost });
     }
-    receiver::cancel(core, receiving);
+    receiver.cancel(core);
     let matched = prev.seq + entries.len().min(room) as u64;
-    take_entries(core, from, prev.seq, entries, room, t);
+    take_entries(core, from, prev.seq, entries, room);
+    core.acknowledge(leader, matched);
     let last = core.log.tail().seq;
-    core.commit_upto(guard::commit_within_match(on, commit, matched, last).min(last), t);
-    core.effect(Effect::Hold(Address::Node(from), Message::PrepareOk { epoch, matched }));
+    core.commit_upto(guard::commit_within_match(on, commit, matched, last).min(last));
 }
 
-/// Says that nothing beyond `epoch` is promised here.
-pub(crate) fn on_confirm(core: &mut Core, from: NodeId, epoch: Epoch, round: u64, t: &mut Tracer) {
+/// Says that nothing beyond the primary's epoch is promised here.
+pub(crate) fn on_confirm(core: &mut Core, leader: Leader, round: u64) {
     if !core.vote_withheld() {
-        emit!(t, Kind::EpochConfirmed { to: from.0, epoch: epoch.0, round });
-        core.send(Address::Node(from), Message::Confirmed { epoch, round });
+        let Leader { id: to, epoch } = leader;
+        emit!(core, Kind::EpochConfirmed { to: to.0, epoch: epoch.0, round });
+        core.send(Address::Node(to), Message::Confirmed { epoch, round });
     }
 }
 
 /// Removes what contradicts `entries`, and appends those that are missing, as far as there is room. What contradicts the
 /// others goes as well: it may hold the very room that they need.
-fn take_entries(core: &mut Core, from: NodeId, prev: Seq, entries: Vec<Entry>, room: usize, t: &mut Tracer) {
+fn take_entries(core: &mut Core, from: NodeId, prev: Seq, entries: Vec<Entry>, room: usize) {
     let on = core.config.mechanisms;
     let last = core.log.tail().seq;
     let new = entries.iter().position(|entry| !core.has(entry));
     let conflict = new.map(|at| entries[at].seq).filter(|seq| *seq <= last);
     if new.is_none() && !entries.is_empty() {
-        emit!(t, Kind::EntriesRepeated { from: from.0, upto: prev + entries.len() as u64 });
+        emit!(core, Kind::EntriesRepeated { from: from.0, upto: prev + entries.len() as u64 });
     }
     if let Some(cut) = guard::truncate_only_on_conflict(on, conflict, prev, last)
         && guard::truncate_on_conflict(on)
     {
-        assert!(cut > core.commit, "D7: entry {cut} is committed (up to {}) and contradicted", core.commit);
-        emit!(t, Kind::LogTruncated { from: cut, last_before: last, last: cut - 1 });
-        core.log.truncate(cut);
-        core.durable = core.durable.min(cut - 1);
-        core.unapplied.truncate((cut - 1 - core.applied) as usize);
-        core.effect(Effect::Truncate(cut));
+        core.truncate(cut);
     }
     for entry in entries.into_iter().take(room) {
         if entry.seq == core.log.tail().seq + 1 && entry.epoch >= core.log.tail().epoch {
-            core.append(entry, t);
+            core.append(entry);
         }
     }
 }

@@ -15,7 +15,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use trace::{Kind, Tracer, emit};
+use trace::{Kind, emit};
 
 use crate::core::Core;
 use crate::guard;
@@ -56,9 +56,9 @@ pub(crate) struct Call {
 
 impl Candidate {
     /// Asks the others for their promises, and gives its own.
-    pub fn stand(core: &mut Core, now: Micros, call: &Call, t: &mut Tracer) -> Candidate {
+    pub fn stand(core: &mut Core, call: &Call) -> Candidate {
         let epoch = Epoch(core.seen.max(call.above).0 + 1);
-        emit!(t, Kind::TakeoverStarted { epoch_before: core.promised.0, epoch: epoch.0 });
+        emit!(core, Kind::TakeoverStarted { epoch_before: core.promised.0, epoch: epoch.0 });
         // The others are asked before the own promise is durable, so that all sync at the same time. If the candidate dies
         // in between and forgets, nothing is lost: it has counted no answer yet, since the effects behind this one wait for
         // the sync. A promise that was given to it and arrives in its next life was given to the same node for the same
@@ -70,20 +70,19 @@ impl Candidate {
         let least = core.config.timing.candidate_patience;
         Candidate {
             epoch,
-            gives_up_at: now + least.max(call.patience.min(PATIENCE_MAX)),
+            gives_up_at: core.now + least.max(call.patience.min(PATIENCE_MAX)),
             asked_by: call.gateway,
             promises: BTreeMap::from([(core.config.me, core.log.tail())]),
             refusals: BTreeSet::new(),
         }
     }
 
-    pub fn on_promised(&mut self, core: &Core, from: NodeId, tail: Tail, t: &mut Tracer) {
+    pub fn on_promised(&mut self, core: &mut Core, from: NodeId, tail: Tail) {
         // A copy of the request may have been refused before.
         self.refusals.remove(&from);
         self.promises.insert(from, tail);
-        let (have, need) = (self.promises.len(), guard::majority(core.config.members.len()));
-        let (epoch, have, need) = (self.epoch.0, have as u32, need as u32);
-        emit!(t, Kind::PromiseCounted { from: from.0, epoch, have, need });
+        let (have, need) = (self.promises.len() as u32, guard::majority(core.config.members.len()) as u32);
+        emit!(core, Kind::PromiseCounted { from: from.0, epoch: self.epoch.0, have, need });
     }
 
     /// Somebody has promised this very epoch to another candidate, or more.
@@ -111,29 +110,20 @@ impl Candidate {
 }
 
 /// May `from` have the promise of `epoch`? If so, where the log ends that comes with it.
-pub(crate) fn grant(core: &mut Core, from: NodeId, epoch: Epoch, t: &mut Tracer) -> Option<Tail> {
+pub(crate) fn grant(core: &mut Core, from: NodeId, epoch: Epoch) -> Option<Tail> {
+    let (on, to, promised) = (core.config.mechanisms, from.0, core.promised);
     if core.vote_withheld() {
-        emit!(t, Kind::VoteWithheld { to: from.0, why: "its log is unproven".into() });
+        emit!(core, Kind::VoteWithheld { to });
         core.send(Address::Node(from), Message::Fenced { promised: epoch });
         return None;
     }
-    let promised = core.promised;
-    if !guard::one_candidate_per_epoch(core.config.mechanisms, promised, epoch) {
-        let why = format!("epoch {} is promised already", promised.0);
-        emit!(t, Kind::PromiseRefused { to: from.0, epoch: epoch.0, promised: promised.0, why });
+    if !guard::one_candidate_per_epoch(on, promised, epoch) {
+        emit!(core, Kind::PromiseRefused { to, epoch: epoch.0, promised: promised.0 });
         core.send(Address::Node(from), Message::Fenced { promised });
         return None;
     }
-    let tail = guard::tail_with_promise(core.config.mechanisms, core.voted_tail(), core.reported);
-    emit!(
-        t,
-        Kind::PromiseGranted {
-            to: from.0,
-            epoch_before: promised.0,
-            epoch: epoch.0,
-            tail_epoch: tail.epoch.0,
-            tail_seq: tail.seq
-        }
-    );
+    let tail = guard::tail_with_promise(on, core.voted_tail(), core.reported);
+    let (epoch_before, epoch, tail_epoch, tail_seq) = (promised.0, epoch.0, tail.epoch.0, tail.seq);
+    emit!(core, Kind::PromiseGranted { to, epoch_before, epoch, tail_epoch, tail_seq });
     Some(tail)
 }

@@ -2,58 +2,21 @@
 //! has durable.
 //!
 //! Entries go out before the primary's own sync has returned, and again as soon as a backup's window has room: nobody
-//! waits for anybody's disk but in the count. Per backup the primary knows what it acknowledged (`matched`) and what
-//! was sent (`next`). While unsure where the logs part, it sends one message at a time (`probing`); once an
-//! acknowledgement came, it streams.
+//! waits for anybody's disk but in the count.
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet};
 
-use trace::{Kind, Tracer, emit};
+use trace::{Kind, emit};
 
 use crate::core::Core;
 use crate::guard;
 use crate::host::{Effect, Timing};
 use crate::message::*;
-use crate::patience::{Measured, patience};
+use crate::roles::peer::{Mismatch, Next, Peer};
 use crate::roles::reads::Reads;
 use crate::roles::sender::{Pull, Senders};
 use crate::sessions::Verdict;
 use crate::types::*;
-
-/// Most entries in one `Prepare`: bounds the work of one step, beside the bytes that the host bounds.
-const ENTRIES_PER_FRAME_MAX: u64 = 512;
-
-/// One frame of entries on its way.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-struct InFlight {
-    from: Seq,
-    upto: Seq,
-    bytes: u64,
-    sent_at: Micros,
-}
-
-/// What the primary knows of one backup.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-struct Peer {
-    /// Everything up to here is durable there, and the same as here.
-    matched: Seq,
-    /// The next entry to send.
-    next: Seq,
-    /// One message at a time, until the logs are known to match.
-    probing: bool,
-    /// Sent and not acknowledged.
-    in_flight: VecDeque<InFlight>,
-    sent_at: Micros,
-    /// When it last answered in this epoch.
-    heard_at: Micros,
-    /// When it last acknowledged something new, or had nothing to acknowledge.
-    progress_at: Micros,
-    /// What an acknowledgement takes, and how often in a row none came in time.
-    answers: Measured,
-    failures: u32,
-    /// What it needs next is damaged here: not to be looked for before this.
-    unreadable_until: Micros,
-}
 
 /// A primary's knowledge.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -70,47 +33,23 @@ pub(crate) struct Primary {
     senders: Senders,
 }
 
-impl Peer {
-    fn bytes_in_flight(&self) -> u64 {
-        self.in_flight.iter().map(|frame| frame.bytes).sum()
-    }
-}
-
 impl Primary {
     /// Takes the lead in an epoch that a majority has promised.
-    pub fn new(core: &Core, epoch: Epoch, asked_by: GatewayId, now: Micros) -> Primary {
-        let tail = core.log.tail().seq;
+    pub fn new(core: &Core, epoch: Epoch, asked_by: GatewayId) -> Primary {
+        let next = core.log.tail().seq + 1;
         let pending = core.unapplied.iter().filter_map(|origin| match origin {
             Origin::Request(request) => Some(*request),
             Origin::Marker | Origin::Session(_) => None,
         });
-        let peer = Peer {
-            matched: 0,
-            next: tail + 1,
-            probing: true,
-            in_flight: VecDeque::new(),
-            sent_at: 0,
-            heard_at: now,
-            progress_at: now,
-            answers: Measured::default(),
-            failures: 0,
-            unreadable_until: 0,
-        };
         Primary {
             epoch,
             asked_by,
-            marker: tail + 1,
+            marker: next,
             serving: !guard::epoch_marker(core.config.mechanisms),
-            peers: core.peers().map(|id| (id, peer.clone())).collect(),
+            peers: core.peers().map(|id| (id, Peer::new(next, core.now))).collect(),
             pending: pending.collect(),
             reads: Reads::default(),
             senders: Senders::default(),
-        }
-    }
-
-    pub fn heard(&mut self, from: NodeId, now: Micros) {
-        if let Some(peer) = self.peers.get_mut(&from) {
-            peer.heard_at = now;
         }
     }
 
@@ -130,72 +69,55 @@ impl Primary {
     }
 
     /// The entry that makes it serve, as soon as it is committed.
-    pub fn mark(&self, core: &mut Core, t: &mut Tracer) {
+    pub fn mark(&self, core: &mut Core) {
         if guard::epoch_marker(core.config.mechanisms) {
-            core.append_own(self.epoch, Origin::Marker, Op::Nop, t);
+            core.append_own(self.epoch, Origin::Marker, Op::Nop);
         }
     }
 
-    pub fn on_write(
-        &mut self,
-        core: &mut Core,
-        gateway: GatewayId,
-        request: RequestId,
-        op: Op,
-        t: &mut Tracer,
-    ) {
+    pub fn on_write(&mut self, core: &mut Core, gateway: GatewayId, request: RequestId, op: Op) {
         if let Some(why) = self.refusal(core, &op) {
-            return refuse_write(core, gateway, request, why, t);
+            return refuse(core, gateway, Refusable::Write(request), why);
         }
         match core.sessions.verdict(core.config.mechanisms, request) {
-            Verdict::Repeated(outcome) => self.answer_write(core, request, WriteResult::Done(outcome), t),
+            Verdict::Repeated(outcome) => self.answer_write(core, request, WriteResult::Done(outcome)),
             Verdict::Unknown => {
                 let result = WriteResult::SessionUnknown(core.sessions.remembered_from(request));
                 core.send(Address::Gateway(gateway), Message::Answer { request, result });
             }
             Verdict::Fresh if self.pending.insert(request) => {
-                core.append_own(self.epoch, Origin::Request(request), op, t);
+                core.append_own(self.epoch, Origin::Request(request), op);
             }
             Verdict::Fresh => {}
         }
     }
 
-    pub fn on_open_session(&mut self, core: &mut Core, gateway: GatewayId, t: &mut Tracer) {
+    pub fn on_open_session(&mut self, core: &mut Core, gateway: GatewayId) {
         match self.refusal(core, &Op::Nop) {
-            Some(why) => {
-                core.send(Address::Gateway(gateway), Message::Refused { what: Refusable::OpenSession, why })
-            }
-            None => core.append_own(self.epoch, Origin::Session(gateway), Op::Nop, t),
+            Some(why) => refuse(core, gateway, Refusable::OpenSession, why),
+            None => core.append_own(self.epoch, Origin::Session(gateway), Op::Nop),
         }
     }
 
-    pub fn on_read(&mut self, core: &mut Core, gateway: GatewayId, id: u64, query: Query, t: &mut Tracer) {
+    pub fn on_read(&mut self, core: &mut Core, gateway: GatewayId, id: u64, query: Query) {
         if self.serving {
-            return self.reads.on_read(core, gateway, id, query, t);
+            self.reads.on_read(core, gateway, id, query);
+        } else {
+            refuse(core, gateway, Refusable::Read(id), Refusal::NotServing);
         }
-        let (what, why) = (Refusable::Read(id), Refusal::NotServing);
-        core.send(Address::Gateway(gateway), Message::Refused { what, why });
     }
 
-    pub fn on_confirmed(
-        &mut self,
-        core: &mut Core,
-        now: Micros,
-        from: NodeId,
-        epoch: Epoch,
-        round: u64,
-        t: &mut Tracer,
-    ) {
+    pub fn on_confirmed(&mut self, core: &mut Core, from: NodeId, epoch: Epoch, round: u64) {
         if self.epoch == epoch && self.reads.on_confirmed(from, round) {
-            self.heard(from, now);
-            self.reads.answer(core, epoch, t);
+            self.peers.entry(from).and_modify(|peer| peer.heard_at = core.now);
+            self.reads.answer(core, epoch);
         }
     }
 
     /// A primary that does not serve yet gives its state as well: it may need the receiver to commit its marker.
-    pub fn on_pull(&mut self, core: &mut Core, pull: Pull, t: &mut Tracer) {
-        if self.epoch == pull.epoch {
-            self.senders.on_pull(core, pull, t);
+    pub fn on_pull(&mut self, core: &mut Core, epoch: Epoch, pull: Pull) {
+        if self.epoch == epoch {
+            self.senders.on_pull(core, epoch, pull);
         }
     }
 
@@ -226,156 +148,74 @@ impl Primary {
     }
 
     /// Sends each backup what it lacks, or a sign of life.
-    pub fn replicate(&mut self, core: &mut Core, now: Micros, t: &mut Tracer) {
-        core.peers().for_each(|to| self.replicate_to(core, to, now, t));
+    pub fn replicate(&mut self, core: &mut Core) {
+        core.peers().for_each(|to| self.replicate_to(core, to));
     }
 
-    fn replicate_to(&mut self, core: &mut Core, to: NodeId, now: Micros, t: &mut Tracer) {
-        let (timing, tail, commit) = (&core.config.timing, core.log.tail().seq, core.commit);
-        let epoch = self.epoch;
-        let Some(peer) = self.peers.get_mut(&to) else { return };
-        if peer.in_flight.is_empty() {
-            peer.progress_at = now;
-        } else if now
-            >= peer.progress_at + patience(timing.resend_after, peer.answers.usually(), peer.failures)
-        {
-            // Nothing was acknowledged for long: frames were lost. Go back to what is certain, but not behind the
-            // retained log: what was lost may be the acknowledgement.
-            let from = peer.in_flight.front().map_or(peer.next, |frame| frame.from);
-            peer.next = from.max(core.log.base() + 1);
-            peer.in_flight.clear();
-            peer.probing = true;
-            peer.progress_at = now;
-            peer.failures += 1;
-        }
-        let room = if peer.probing {
-            peer.in_flight.is_empty()
-        } else {
-            peer.bytes_in_flight() < timing.window_bytes
-        };
-        let prev_epoch = core.log.epoch_at(peer.next - 1);
-        let wanted = peer.next <= tail && room && prev_epoch.is_some() && now >= peer.unreadable_until;
-        if !wanted && now < peer.sent_at + timing.heartbeat_every {
-            return;
-        }
-        peer.sent_at = now;
-        let Some(prev_epoch) = prev_epoch else {
-            let retained_from = core.log.base() + 1;
-            return core.send(Address::Node(to), Message::Behind { epoch, retained_from });
-        };
-        let prev = Tail { epoch: prev_epoch, seq: peer.next - 1 };
-        let upto = if wanted { tail.min(prev.seq + ENTRIES_PER_FRAME_MAX) } else { prev.seq };
-        emit!(
-            t,
-            match wanted {
-                true => Kind::EntriesSent { to: to.0, epoch: epoch.0, from: prev.seq + 1, upto, commit },
-                false => Kind::HeartbeatSent { to: to.0, epoch: epoch.0, prev: prev.seq, commit },
+    fn replicate_to(&mut self, core: &mut Core, to: NodeId) {
+        let (epoch, commit) = (self.epoch, core.commit);
+        let (prev, upto) = match self.peers.get_mut(&to).and_then(|peer| peer.next(core)) {
+            None => return,
+            Some(Next::Behind) => {
+                let retained_from = core.log.base() + 1;
+                return core.send(Address::Node(to), Message::Behind { epoch, retained_from });
             }
-        );
+            Some(Next::Entries { prev, upto }) => {
+                let (epoch, from) = (epoch.0, prev.seq + 1);
+                emit!(core, Kind::EntriesSent { to: to.0, epoch, from, upto, commit });
+                (prev, upto)
+            }
+            Some(Next::Heartbeat { prev }) => {
+                emit!(core, Kind::HeartbeatSent { to: to.0, epoch: epoch.0, prev: prev.seq, commit });
+                (prev, prev.seq)
+            }
+        };
         core.effect(Effect::SendEntries { to, epoch, prev, upto, commit });
     }
 
-    pub fn on_sent(
-        &mut self,
-        core: &mut Core,
-        now: Micros,
-        to: NodeId,
-        upto: Seq,
-        bytes: u64,
-        t: &mut Tracer,
-    ) {
-        let Some(peer) = self.peers.get_mut(&to) else { return };
-        if upto < peer.next {
-            return;
+    pub fn on_sent(&mut self, core: &mut Core, to: NodeId, upto: Seq, bytes: u64) {
+        if self.peers.get_mut(&to).is_some_and(|peer| peer.on_sent(core.now, upto, bytes)) {
+            // What did not fit one frame goes out in the next, while the window has room. To this backup: the frame of
+            // another one may be queued, and would be queued again.
+            self.replicate_to(core, to);
         }
-        peer.in_flight.push_back(InFlight { from: peer.next, upto, bytes, sent_at: now });
-        peer.next = upto + 1;
-        // What did not fit one frame goes out in the next, while the window has room. To this backup: the frame of another
-        // one may be queued, and would be queued again.
-        self.replicate_to(core, to, now, t);
     }
 
     /// A repair is under way; until then the backup hears that the primary lives.
-    pub fn on_unreadable(&mut self, core: &mut Core, now: Micros, to: NodeId) {
-        let after = core.config.timing.resend_after;
-        if let Some(peer) = self.peers.get_mut(&to) {
-            peer.unreadable_until = now + after;
-        }
+    pub fn on_unreadable(&mut self, core: &mut Core, to: NodeId) {
+        let until = core.now + core.config.timing.resend_after;
+        self.peers.entry(to).and_modify(|peer| peer.wait_until(until));
     }
 
-    pub fn on_prepare_ok(
-        &mut self,
-        core: &mut Core,
-        now: Micros,
-        from: NodeId,
-        epoch: Epoch,
-        matched: Seq,
-        t: &mut Tracer,
-    ) {
+    pub fn on_prepare_ok(&mut self, core: &mut Core, from: NodeId, epoch: Epoch, matched: Seq) {
         let (on, tail) = (core.config.mechanisms, core.log.tail().seq);
         if !guard::ack_bound_to_epoch(on, epoch, self.epoch) || matched > tail {
-            emit!(t, Kind::AckIgnored { from: from.0, epoch: epoch.0, current: self.epoch.0 });
+            let current = self.epoch.0;
+            emit!(core, Kind::AckIgnored { from: from.0, epoch: epoch.0, current });
             return;
         }
-        let Some(peer) = self.peers.get_mut(&from) else { return };
-        peer.heard_at = now;
-        peer.probing = false;
-        while let Some(frame) = peer.in_flight.front().filter(|frame| frame.upto <= matched) {
-            peer.answers.note(now.saturating_sub(frame.sent_at));
-            peer.in_flight.pop_front();
-            (peer.progress_at, peer.failures) = (now, 0);
-        }
-        peer.next = peer.next.max(matched + 1);
-        if matched > peer.matched {
-            emit!(t, Kind::AckCounted { from: from.0, upto: matched });
-            peer.matched = matched;
-            self.advance_commit(core, t);
+        if self.peers.get_mut(&from).is_some_and(|peer| peer.on_ok(core.now, matched)) {
+            emit!(core, Kind::AckCounted { from: from.0, upto: matched });
+            self.advance_commit(core);
         }
     }
 
-    #[allow(clippy::too_many_arguments)]
-    pub fn on_prepare_refused(
-        &mut self,
-        core: &mut Core,
-        now: Micros,
-        from: NodeId,
-        epoch: Epoch,
-        prev: Seq,
-        last: Seq,
-        lost: bool,
-    ) {
+    pub fn on_prepare_refused(&mut self, core: &mut Core, from: NodeId, epoch: Epoch, mismatch: Mismatch) {
         let Some(peer) = self.peers.get_mut(&from).filter(|_| epoch == self.epoch) else { return };
-        peer.heard_at = now;
-        if lost {
-            // What it acknowledged and lost is sent again. (If this is an old frame, it has it again already, and says so.)
-            peer.matched = peer.matched.min(last);
-        }
-        let acknowledged = peer.matched;
-        // Of several frames in flight each is refused; only the first refusal says something new.
-        if prev < acknowledged || (peer.probing && prev >= peer.next) {
-            return;
-        }
-        // A hint may lead behind the retained log although the two match where it begins: a backup that forgot its commit
-        // point over a restart gives up a whole run. So the beginning is tried before a transfer is called for.
-        let retained = if prev > core.log.base() { core.log.base() + 1 } else { 0 };
-        peer.next = (last + 1).min(prev).max(acknowledged + 1).max(retained);
-        peer.in_flight.clear();
-        peer.probing = true;
-        if last < acknowledged {
-            // It lacks what it acknowledged in this epoch. Unless this is a late frame, its device has lost it, and what
-            // comes behind would be refused for ever.
+        if peer.on_mismatch(core, &mismatch) {
+            let acknowledged = peer.matched;
             core.send(Address::Node(from), Message::Contradicted { epoch, acknowledged });
         }
     }
 
     /// Commits what a majority has durable.
-    pub fn advance_commit(&mut self, core: &mut Core, t: &mut Tracer) {
+    pub fn advance_commit(&mut self, core: &mut Core) {
         let on = core.config.mechanisms;
         let marks: Vec<Seq> =
             std::iter::once(core.durable).chain(self.peers.values().map(|peer| peer.matched)).collect();
         let counted = guard::majority_commit(on, &marks).min(core.log.tail().seq);
         if counted > core.commit && guard::own_epoch_commit(on, core.log.epoch_at(counted), self.epoch) {
-            core.commit_upto(counted, t);
+            core.commit_upto(counted);
         }
     }
 
@@ -386,32 +226,21 @@ impl Primary {
     }
 
     /// Tells the gateway that owns the session what became of a request.
-    pub fn answer_write(&mut self, core: &mut Core, request: RequestId, result: WriteResult, t: &mut Tracer) {
+    pub fn answer_write(&mut self, core: &mut Core, request: RequestId, result: WriteResult) {
         self.pending.remove(&request);
-        if let Some(gateway) = core.sessions.gateway(request.session) {
-            emit!(
-                t,
-                Kind::ReplyReleased {
-                    gateway: gateway.gateway,
-                    session: request.session,
-                    number: request.number,
-                    reply: format!("{result:?}")
-                }
-            );
-            core.send(Address::Gateway(gateway), Message::Answer { request, result });
+        if let Some(GatewayId { gateway, life }) = core.sessions.gateway(request.session) {
+            let RequestId { session, number } = request;
+            let reply = || format!("{result:?}");
+            emit!(core, Kind::ReplyReleased { gateway, session, number, reply: reply() });
+            core.send(Address::Gateway(GatewayId { gateway, life }), Message::Answer { request, result });
         }
     }
 }
 
-/// Tells a gateway that a write leaves no trace here.
-pub(crate) fn refuse_write(
-    core: &mut Core,
-    gateway: GatewayId,
-    request: RequestId,
-    why: Refusal,
-    t: &mut Tracer,
-) {
-    let RequestId { session, number } = request;
-    emit!(t, Kind::RequestRefused { session, number, why: format!("{why:?}") });
-    core.send(Address::Gateway(gateway), Message::Refused { what: Refusable::Write(request), why });
+/// Tells a gateway that a request is not taken. It leaves no trace here.
+pub(crate) fn refuse(core: &mut Core, gateway: GatewayId, what: Refusable, why: Refusal) {
+    if let Refusable::Write(RequestId { session, number }) = what {
+        emit!(core, Kind::RequestRefused { session, number, why: format!("{why:?}") });
+    }
+    core.send(Address::Gateway(gateway), Message::Refused { what, why });
 }

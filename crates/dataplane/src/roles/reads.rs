@@ -9,7 +9,7 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
-use trace::{Kind, Tracer, emit};
+use trace::{Kind, emit};
 
 use crate::core::Core;
 use crate::guard;
@@ -24,7 +24,6 @@ struct Waiting {
     query: Query,
     /// The round that must be confirmed: one that began after the read arrived.
     round: u64,
-    cause: Option<trace::EventId>,
 }
 
 /// A primary's reads.
@@ -66,9 +65,9 @@ impl Reads {
     }
 
     /// A read arrives at a primary that serves.
-    pub fn on_read(&mut self, core: &mut Core, gateway: GatewayId, id: u64, query: Query, t: &mut Tracer) {
-        let (on, max) = (core.config.mechanisms, core.config.timing.waiting_max);
-        if !guard::backpressure(on, self.waiting.len() as u64, max) {
+    pub fn on_read(&mut self, core: &mut Core, gateway: GatewayId, id: u64, query: Query) {
+        let on = core.config.mechanisms;
+        if !guard::backpressure(on, self.waiting.len() as u64, core.config.timing.waiting_max) {
             let (what, why) = (Refusable::Read(id), Refusal::Busy);
             return core.send(Address::Gateway(gateway), Message::Refused { what, why });
         }
@@ -76,33 +75,33 @@ impl Reads {
             return core.effect(Effect::Read { gateway, id, query });
         }
         let round = self.next_round();
-        emit!(t, Kind::ReadWaiting { id, round });
-        self.waiting.push_back(Waiting { gateway, id, query, round, cause: t.cause() });
+        emit!(core, Kind::ReadWaiting { gateway: gateway.gateway, id, round });
+        self.waiting.push_back(Waiting { gateway, id, query, round });
     }
 
     /// Begins a round if a read waits for one that has not begun.
-    pub fn settle(&mut self, core: &mut Core, epoch: Epoch, now: Micros, t: &mut Tracer) {
+    pub fn settle(&mut self, core: &mut Core, epoch: Epoch) {
         let next = self.next_round();
         if self.waiting.back().is_none_or(|read| read.round != next) {
             return;
         }
         self.begun = next;
-        self.ask(core, epoch, now);
-        self.answer(core, epoch, t);
+        self.ask(core, epoch);
+        self.answer(core, epoch);
     }
 
     /// Asks again, if a round takes too long.
-    pub fn tick(&mut self, core: &mut Core, epoch: Epoch, now: Micros) {
-        if self.resend_at(core.config.timing.resend_after).is_some_and(|at| now >= at) {
-            self.ask(core, epoch, now);
+    pub fn tick(&mut self, core: &mut Core, epoch: Epoch) {
+        if self.resend_at(core.config.timing.resend_after).is_some_and(|at| core.now >= at) {
+            self.ask(core, epoch);
         }
     }
 
-    fn ask(&mut self, core: &mut Core, epoch: Epoch, now: Micros) {
-        self.begun_at = now;
-        for peer in core.peers() {
-            core.send(Address::Node(peer), Message::Confirm { epoch, round: self.begun });
-        }
+    fn ask(&mut self, core: &mut Core, epoch: Epoch) {
+        self.begun_at = core.now;
+        let round = self.begun;
+        emit!(core, Kind::ConfirmationAsked { round, epoch: epoch.0 });
+        core.peers().for_each(|peer| core.send(Address::Node(peer), Message::Confirm { epoch, round }));
     }
 
     /// A backup has promised nothing beyond this epoch; true if that is an answer to a question that was asked.
@@ -117,15 +116,14 @@ impl Reads {
 
     /// Answers the reads whose round is confirmed. The primary has applied everything it committed, and it committed
     /// everything that was ever acknowledged in its epoch or before: its marker is committed.
-    pub fn answer(&mut self, core: &mut Core, epoch: Epoch, t: &mut Tracer) {
+    pub fn answer(&mut self, core: &mut Core, epoch: Epoch) {
         let confirmed = self.confirmed_round(core.config.members.len());
         if core.applied < core.commit || self.waiting.front().is_none_or(|read| read.round > confirmed) {
             return;
         }
-        emit!(t, Kind::ReadConfirmed { round: confirmed, epoch: epoch.0 });
+        emit!(core, Kind::ReadConfirmed { round: confirmed, epoch: epoch.0 });
         let ready = self.waiting.iter().take_while(|read| read.round <= confirmed).count();
-        for Waiting { gateway, id, query, cause, .. } in self.waiting.drain(..ready) {
-            t.also(cause);
+        for Waiting { gateway, id, query, .. } in self.waiting.drain(..ready) {
             core.effect(Effect::Read { gateway, id, query });
         }
     }

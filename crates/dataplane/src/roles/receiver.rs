@@ -26,24 +26,27 @@
 //!
 //! Making the sender's epoch the receiver's durable promise then keeps older primaries out.
 
-use trace::{Kind, Tracer, emit};
+use trace::{Kind, emit};
 
 use crate::core::Core;
 use crate::guard;
 use crate::host::Effect;
-use crate::log_shape::LogShape;
 use crate::message::*;
 use crate::patience::{Measured, patience};
 use crate::sessions::HostState;
 use crate::types::*;
 
+/// A replica's transfer, if one is under way.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Default)]
+pub(crate) struct Receiver(Option<Transfer>);
+
 /// A transfer, at the receiver.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub(crate) struct Receiving {
+struct Transfer {
     from: NodeId,
     epoch: Epoch,
     /// Names this attempt, so that pieces of an earlier one are not taken for this one's.
-    transfer: u64,
+    name: u64,
     cursor: Vec<u8>,
     /// What an answer to a pull takes, and how often in a row none came in time.
     answers: Measured,
@@ -55,178 +58,156 @@ pub(crate) struct Receiving {
     complete: Option<HostState>,
 }
 
-impl Receiving {
+/// A piece of a state, and the question that it answers.
+pub(crate) struct Part {
+    pub transfer: u64,
+    pub cursor: Vec<u8>,
+    pub chunk: Chunk,
+}
+
+impl Transfer {
     /// When the same piece is asked for again. A large piece on a slow link is on its way for long.
-    pub(crate) fn pull_again_at(&self, least: Micros) -> Micros {
+    fn pull_again_at(&self, least: Micros) -> Micros {
         self.asked_at + patience(least, self.answers.usually(), self.failures)
     }
-}
 
-/// The primary that is followed no longer has the next entry in its log.
-pub(crate) fn on_behind(
-    core: &mut Core,
-    receiving: &mut Option<Receiving>,
-    now: Micros,
-    from: NodeId,
-    epoch: Epoch,
-    retained_from: Seq,
-    t: &mut Tracer,
-) {
-    if core.vote_withheld() || core.commit + 1 < retained_from {
-        start(core, receiving, now, from, epoch, "the primary's log begins after what is committed here", t);
-    } else {
-        // It does not know yet that the transfer is done.
-        core.effect(Effect::Hold(Address::Node(from), Message::PrepareOk { epoch, matched: core.commit }));
+    fn pull(&mut self, core: &mut Core) {
+        self.asked_at = core.now;
+        let (epoch, transfer, unproven, cursor) = (self.epoch, self.name, !core.proven, self.cursor.clone());
+        core.send(Address::Node(self.from), Message::Pull { epoch, transfer, unproven, cursor });
+    }
+
+    /// Is this the piece that was asked for?
+    fn expects(&self, leader: Leader, part: &Part) -> bool {
+        let asked = self.name == part.transfer && self.cursor == part.cursor;
+        asked && self.from == leader.id && self.epoch == leader.epoch
     }
 }
 
-/// Begins, unless the same transfer is under way.
-pub(crate) fn start(
-    core: &mut Core,
-    receiving: &mut Option<Receiving>,
-    now: Micros,
-    from: NodeId,
-    epoch: Epoch,
-    why: &str,
-    t: &mut Tracer,
-) {
-    if receiving.as_ref().is_some_and(|r| r.from == from && r.epoch == epoch) {
-        return;
+impl Receiver {
+    pub fn is_idle(&self) -> bool {
+        self.0.is_none()
     }
-    emit!(t, Kind::TransferStarted { from: from.0, epoch: epoch.0, why: why.to_string() });
-    // A random number of this life, and a count within it. A clock would not do, nor a count alone: (1) a transfer to
-    // a disk that was replaced begins at 1 on the clock of its process; (2) entries are acknowledged, the disk is
-    // replaced again, and the next process begins its transfer at 1 as well; (3) the primary takes it for the one that
-    // it knows, and sends a checkpoint from before those entries; (4) the replica votes without them.
-    core.transfers_begun += 1;
-    let transfer = core.config.life ^ core.transfers_begun;
-    *receiving = Some(Receiving {
-        from,
-        epoch,
-        transfer,
-        cursor: Vec::new(),
-        answers: Measured::default(),
-        failures: 0,
-        seq: None,
-        asked_at: now,
-        complete: None,
-    });
-    core.effect(Effect::InstallBegin);
-    pull(core, receiving, now);
-}
 
-/// Drops what has been received.
-pub(crate) fn cancel(core: &mut Core, receiving: &mut Option<Receiving>) {
-    if receiving.take().is_some() {
-        core.effect(Effect::InstallAbort);
+    pub fn pull_again_at(&self, least: Micros) -> Option<Micros> {
+        Some(self.0.as_ref()?.pull_again_at(least))
     }
-}
 
-fn pull(core: &mut Core, receiving: &mut Option<Receiving>, now: Micros) {
-    let Some(receiving) = receiving else { return };
-    receiving.asked_at = now;
-    let Receiving { from, epoch, transfer, cursor, .. } = receiving.clone();
-    let unproven = !core.proven;
-    core.send(Address::Node(from), Message::Pull { epoch, transfer, unproven, cursor });
-}
+    /// The primary that is followed no longer has the next entry in its log.
+    pub fn on_behind(&mut self, core: &mut Core, leader: Leader, retained_from: Seq) {
+        if core.vote_withheld() || core.commit + 1 < retained_from {
+            self.start(core, leader, "the primary's log begins after what is committed here");
+        } else {
+            // It does not know yet that the transfer is done.
+            core.acknowledge(leader, core.commit);
+        }
+    }
 
-/// Asks again for a piece that did not come.
-pub(crate) fn tick(core: &mut Core, receiving: &mut Option<Receiving>, now: Micros, t: &mut Tracer) {
-    let again = core.config.timing.resend_after;
-    let Some(waiting) = receiving else { return };
-    if waiting.epoch < core.promised {
-        // Its primary is deposed; the next one will be heard.
-        cancel(core, receiving);
-    } else if now >= waiting.pull_again_at(again) {
-        waiting.failures += 1;
-        let why = "asking again for the same piece".into();
-        emit!(t, Kind::TransferStarted { from: waiting.from.0, epoch: waiting.epoch.0, why });
-        pull(core, receiving, now);
+    /// Begins, unless the same transfer is under way.
+    pub fn start(&mut self, core: &mut Core, leader: Leader, why: &str) {
+        let Leader { id: from, epoch } = leader;
+        if self.0.as_ref().is_some_and(|transfer| transfer.from == from && transfer.epoch == epoch) {
+            return;
+        }
+        emit!(core, Kind::TransferStarted { from: from.0, epoch: epoch.0, why: why.into() });
+        // A random number of this life, and a count within it. A clock would not do, nor a count alone: (1) a transfer to
+        // a disk that was replaced begins at 1 on the clock of its process; (2) entries are acknowledged, the disk is
+        // replaced again, and the next process begins its transfer at 1 as well; (3) the primary takes it for the one that
+        // it knows, and sends a checkpoint from before those entries; (4) the replica votes without them.
+        core.transfers_begun += 1;
+        core.effect(Effect::InstallBegin);
+        let transfer = Transfer {
+            from,
+            epoch,
+            name: core.config.life ^ core.transfers_begun,
+            cursor: Vec::new(),
+            answers: Measured::default(),
+            failures: 0,
+            seq: None,
+            asked_at: core.now,
+            complete: None,
+        };
+        self.0.insert(transfer).pull(core);
     }
-}
 
-/// A piece of the state came.
-#[allow(clippy::too_many_arguments)]
-pub(crate) fn on_chunk(
-    core: &mut Core,
-    slot: &mut Option<Receiving>,
-    now: Micros,
-    from: NodeId,
-    epoch: Epoch,
-    transfer: u64,
-    cursor: Vec<u8>,
-    chunk: Chunk,
-    t: &mut Tracer,
-) {
-    let on = core.config.mechanisms;
-    let Some(receiving) = slot else { return };
-    if (receiving.from, receiving.epoch, receiving.transfer) != (from, epoch, transfer)
-        || receiving.cursor != cursor
-    {
-        return;
+    /// Drops what has been received.
+    pub fn cancel(&mut self, core: &mut Core) {
+        if self.0.take().is_some() {
+            core.effect(Effect::InstallAbort);
+        }
     }
-    if chunk.seq > COUNTER_MAX {
-        emit!(t, Kind::FrameRefused { why: format!("a state of {from} as of entry {}", chunk.seq) });
-        return;
-    }
-    if *receiving.seq.get_or_insert(chunk.seq) != chunk.seq {
-        // The sender has a newer checkpoint: two halves of different states are no state. Start over.
-        *slot = None;
-        return start(core, slot, now, from, epoch, "the primary made a newer checkpoint", t);
-    }
-    receiving.answers.note(now.saturating_sub(receiving.asked_at));
-    receiving.failures = 0;
-    core.effect(Effect::InstallItems(chunk.items));
-    if guard::atomic_state_transfer(on, chunk.next.is_none()) {
-        finish(core, slot, from, epoch, chunk.seq, chunk.host_state, t);
-    } else if let (Some(next), Some(receiving)) = (chunk.next, &mut *slot) {
-        receiving.cursor = next;
-        pull(core, slot, now);
-    }
-}
 
-fn finish(
-    core: &mut Core,
-    slot: &mut Option<Receiving>,
-    from: NodeId,
-    epoch: Epoch,
-    seq: Seq,
-    host_state: Vec<u8>,
-    t: &mut Tracer,
-) {
-    let Ok(state) = HostState::decode(&host_state, core.config.limits) else {
-        emit!(t, Kind::FrameRefused { why: format!("the state of {from} does not decode") });
-        return cancel(core, slot);
-    };
-    if core.proven && (seq <= core.commit || core.log.epoch_at(seq) == Some(state.last_epoch)) {
-        // The own log has the state's last entry, so everything before it, and perhaps more: entries that were
-        // acknowledged, and that the state does not have. It is kept; what the state tells is that this much of it
-        // is committed.
-        cancel(core, slot);
-        core.commit_upto(seq, t);
-        return core.effect(Effect::Hold(Address::Node(from), Message::PrepareOk { epoch, matched: seq }));
+    /// Asks again for a piece that did not come.
+    pub fn tick(&mut self, core: &mut Core) {
+        let Some(transfer) = &mut self.0 else { return };
+        if transfer.epoch < core.promised {
+            // Its primary is deposed; the next one will be heard.
+            self.cancel(core);
+        } else if core.now >= transfer.pull_again_at(core.config.timing.resend_after) {
+            transfer.failures += 1;
+            let (from, epoch, why) =
+                (transfer.from.0, transfer.epoch.0, "a chunk did not come in time".into());
+            emit!(core, Kind::TransferStarted { from, epoch, why });
+            transfer.pull(core);
+        }
     }
-    if let Some(receiving) = slot {
-        receiving.complete = Some(state);
-        core.effect(Effect::InstallFinish { seq, host_state, epoch });
-    }
-}
 
-/// The engine has made the received state its own, durably; or it could not, and has dropped it (`done` is false).
-/// Without room for it beside what is here, the way on is to give up what is here, and to remember how far it went.
-pub(crate) fn on_installed(core: &mut Core, slot: &mut Option<Receiving>, done: bool, t: &mut Tracer) {
-    let Some(Receiving { from, epoch, seq, complete, .. }) = slot.take() else { return };
-    let (true, Some(seq), Some(state)) = (done, seq, complete) else {
-        core.effect(Effect::InstallAbort);
-        emit!(t, Kind::StateGivenUp { last: core.log.tail().seq });
-        return core.give_up_all();
-    };
-    emit!(t, Kind::TransferFinished { from: from.0, seq, epoch: epoch.0 });
-    core.proven = true;
-    core.promised = core.promised.max(epoch);
-    core.log = LogShape::new(Tail { epoch: state.last_epoch, seq });
-    core.unapplied.clear();
-    core.sessions = state.sessions;
-    (core.commit, core.applied, core.durable) = (seq, seq, seq);
-    core.effect(Effect::Hold(Address::Node(from), Message::PrepareOk { epoch, matched: seq }));
+    /// A piece of the state came.
+    pub fn on_chunk(&mut self, core: &mut Core, leader: Leader, part: Part) {
+        let Some(transfer) = self.0.as_mut().filter(|transfer| transfer.expects(leader, &part)) else {
+            return;
+        };
+        let Chunk { seq, items, next, host_state } = part.chunk;
+        if seq > COUNTER_MAX {
+            return core.refuse_frame(leader.id, "Chunk", "no log comes to so many entries");
+        }
+        if *transfer.seq.get_or_insert(seq) != seq {
+            // The sender has a newer checkpoint: two halves of different states are no state. Start over.
+            self.0 = None;
+            return self.start(core, leader, "the primary made a newer checkpoint");
+        }
+        transfer.answers.note(core.now.saturating_sub(transfer.asked_at));
+        transfer.failures = 0;
+        core.effect(Effect::InstallItems(items));
+        if guard::atomic_state_transfer(core.config.mechanisms, next.is_none()) {
+            self.finish(core, leader, seq, host_state);
+        } else if let Some(next) = next {
+            transfer.cursor = next;
+            transfer.pull(core);
+        }
+    }
+
+    fn finish(&mut self, core: &mut Core, leader: Leader, seq: Seq, host_state: Vec<u8>) {
+        let Ok(state) = HostState::decode(&host_state, core.config.limits) else {
+            core.refuse_frame(leader.id, "Chunk", "its sessions do not decode");
+            return self.cancel(core);
+        };
+        if core.proven && (seq <= core.commit || core.log.epoch_at(seq) == Some(state.last_epoch)) {
+            // The own log has the state's last entry, so everything before it, and perhaps more: entries that were
+            // acknowledged, and that the state does not have. It is kept; what the state tells is that this much of it
+            // is committed.
+            self.cancel(core);
+            core.acknowledge(leader, seq);
+            core.commit_upto(seq);
+        } else if let Some(transfer) = &mut self.0 {
+            transfer.complete = Some(state);
+            core.effect(Effect::InstallFinish { seq, host_state, epoch: leader.epoch });
+        }
+    }
+
+    /// The engine has made the received state its own, durably; or it could not, and has dropped it (`done` is false).
+    /// Without room for it beside what is here, the way on is to give up what is here, and to remember how far it went.
+    pub fn on_installed(&mut self, core: &mut Core, done: bool) {
+        let Some(Transfer { from, epoch, seq, complete, .. }) = self.0.take() else { return };
+        let (true, Some(seq), Some(state)) = (done, seq, complete) else {
+            core.effect(Effect::InstallAbort);
+            emit!(core, Kind::StateGivenUp { last: core.log.tail().seq });
+            return core.give_up_all();
+        };
+        emit!(core, Kind::TransferFinished { from: from.0, seq, epoch: epoch.0 });
+        core.proven = true;
+        core.promised = core.promised.max(epoch);
+        core.begin_log(Tail { epoch: state.last_epoch, seq }, state.sessions);
+        core.acknowledge(Leader { id: from, epoch }, seq);
+    }
 }

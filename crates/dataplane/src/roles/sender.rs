@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use trace::{Kind, Tracer, emit};
+use trace::{Kind, emit};
 
 use crate::core::Core;
 use crate::guard;
@@ -21,7 +21,6 @@ pub(crate) struct Sending {
 /// A receiver's question.
 pub(crate) struct Pull {
     pub from: NodeId,
-    pub epoch: Epoch,
     pub transfer: u64,
     pub unproven: bool,
     pub cursor: Vec<u8>,
@@ -33,21 +32,21 @@ pub(crate) struct Senders(BTreeMap<NodeId, Sending>);
 
 impl Senders {
     /// Sends the piece that is asked for, once there is a state that may be sent.
-    pub fn on_pull(&mut self, core: &mut Core, pull: Pull, t: &mut Tracer) {
-        let Pull { from, epoch, transfer, unproven, cursor } = pull;
+    pub fn on_pull(&mut self, core: &mut Core, epoch: Epoch, pull: Pull) {
+        let Pull { from, transfer, unproven, cursor } = pull;
         if unproven {
             let begun = self.0.get(&from).filter(|sending| sending.transfer == transfer);
             let Some(begun) = begun else {
                 let reach = core.log.tail().seq + 1;
                 self.0.insert(from, Sending { transfer, reach });
-                return core.append_own(epoch, Origin::Marker, Op::Nop, t);
+                return core.append_own(epoch, Origin::Marker, Op::Nop);
             };
             if !guard::transfer_reach(core.config.mechanisms, core.log.base(), begun.reach) {
                 // The receiver asks again; by then there is a checkpoint that reaches far enough.
                 return;
             }
         }
-        emit!(t, Kind::TransferChunkSent { to: from.0, seq: core.log.base() });
+        emit!(core, Kind::TransferChunkSent { to: from.0, seq: core.log.base() });
         core.effect(Effect::SendChunk { to: from, epoch, transfer, cursor });
     }
 

@@ -3,7 +3,7 @@
 use std::io;
 use std::sync::Arc;
 
-use trace::{Kind, Tracer, emit};
+use trace::{Kind, emit};
 
 use super::Engine;
 use crate::device::Device;
@@ -19,7 +19,7 @@ use crate::types::{
 
 impl<D: Device> Engine<D> {
     /// Appends an entry behind the last one. It is in memory until the next sync, and nothing is written before.
-    pub fn append(&mut self, op: Op, tag: &[u8], t: &mut Tracer) -> Result<Seq, AppendError> {
+    pub fn append(&mut self, op: Op, tag: &[u8]) -> Result<Seq, AppendError> {
         self.writable()?;
         let (kind, condition) = match &op {
             Op::Put { condition, .. } => (PUT, *condition),
@@ -48,7 +48,7 @@ impl<D: Device> Engine<D> {
         let tag: Arc<[u8]> = if tag.is_empty() { Arc::default() } else { tag.into() };
         self.tentative += Claim::of_entry(self.log.push_entry(header, key, tag.clone()));
         self.recent.push(Entry { seq, tag, op }, self.durable);
-        emit!(t, Kind::RecordWritten { seq, lsn, extent, bytes });
+        emit!(self.notes, Kind::RecordWritten { seq, lsn, extent, bytes });
         self.check();
         Ok(seq)
     }
@@ -59,7 +59,7 @@ impl<D: Device> Engine<D> {
     ///
     /// # Panics
     /// If `from` is applied: a committed entry is never undone (E2).
-    pub fn truncate(&mut self, from: Seq, t: &mut Tracer) -> Result<(), WriteError> {
+    pub fn truncate(&mut self, from: Seq) -> Result<(), WriteError> {
         self.writable()?;
         assert!(from > self.applied, "E2: entry {from} is applied, and cannot be truncated");
         if from > self.last_seq() {
@@ -85,7 +85,7 @@ impl<D: Device> Engine<D> {
         }
         self.recent.truncate(from);
         self.durable = self.durable.min(from - 1);
-        emit!(t, Kind::TruncationWritten { from, lsn });
+        emit!(self.notes, Kind::TruncationWritten { from, lsn });
         self.check();
         Ok(())
     }
@@ -102,24 +102,22 @@ impl<D: Device> Engine<D> {
     ///
     /// # Panics
     /// If it is not the batch that is out.
-    pub fn end_sync(
-        &mut self,
-        batch: Batch,
-        result: io::Result<()>,
-        t: &mut Tracer,
-    ) -> Result<Synced, WriteError> {
+    pub fn end_sync(&mut self, batch: Batch, result: io::Result<()>) -> Result<Synced, WriteError> {
         assert_eq!(self.log.out.take(), Some(batch.number), "E1: not the batch that is out");
         self.writable()?;
         if let Err(error) = result {
-            return Err(self.failed(error.into(), t));
+            return Err(self.failed(error.into()));
         }
         let durable_before = std::mem::replace(&mut self.log.durable, batch.end).0;
         self.durable = self.log.durable_seq();
         self.quarantine.release_durable(batch.end, &mut self.allocator);
-        if t.is_on() {
+        if self.notes.is_on() {
             let (writes, bytes) = batch.size();
             let (number, durable, micros) = (batch.number, batch.end.0, batch.micros);
-            emit!(t, Kind::DeviceSynced { batch: number, durable_before, durable, writes, bytes, micros });
+            emit!(
+                self.notes,
+                Kind::DeviceSynced { batch: number, durable_before, durable, writes, bytes, micros }
+            );
         }
         self.log.reuse(batch);
         self.check();
@@ -127,14 +125,14 @@ impl<D: Device> Engine<D> {
     }
 
     /// Makes everything appended so far durable.
-    pub fn sync(&mut self, t: &mut Tracer) -> Result<Synced, WriteError> {
+    pub fn sync(&mut self) -> Result<Synced, WriteError> {
         self.writable()?;
         if self.log.out.is_some() {
             return Err(WriteError::BatchOut);
         }
         let Some(batch) = self.begin_sync() else { return Ok(self.receipt()) };
         let result = batch.write(&self.device);
-        self.end_sync(batch, result, t)
+        self.end_sync(batch, result)
     }
 
     fn receipt(&self) -> Synced {

@@ -1,7 +1,5 @@
 //! Entries into the state: applied in log order, where their conditions are decided.
 
-use trace::Tracer;
-
 use super::Engine;
 use crate::device::Device;
 use crate::error::ApplyError;
@@ -15,7 +13,7 @@ impl<D: Device> Engine<D> {
     /// Applies entry `applied_seq + 1`, which must be durable here; with `skip`, advances without its effect (the
     /// owner knows that the request took effect before). Its condition is decided now: success and refusal are both
     /// results of the log.
-    pub fn apply(&mut self, skip: bool, _t: &mut Tracer) -> Result<Outcome, ApplyError> {
+    pub fn apply(&mut self, skip: bool) -> Result<Outcome, ApplyError> {
         self.writable()?;
         let (seq, last, durable) = (self.applied + 1, self.last_seq(), self.durable);
         if seq > last {
@@ -86,10 +84,10 @@ impl<D: Device> Engine<D> {
     }
 
     /// Applies all entries up to `upto`, for an owner that skips none.
-    pub fn commit(&mut self, upto: Seq, t: &mut Tracer) -> Result<Vec<(Seq, Outcome)>, ApplyError> {
+    pub fn commit(&mut self, upto: Seq) -> Result<Vec<(Seq, Outcome)>, ApplyError> {
         let mut outcomes = Vec::new();
         while self.applied < upto {
-            let outcome = self.apply(false, t)?;
+            let outcome = self.apply(false)?;
             outcomes.push((self.applied, outcome));
         }
         Ok(outcomes)

@@ -4,7 +4,7 @@
 //! Only then is given back what recovery no longer needs: the checkpoint before, the log before, and extents whose values
 //! were replaced before it.
 
-use trace::{Kind, Tracer, emit};
+use trace::{Kind, emit};
 
 use super::Engine;
 use crate::device::Device;
@@ -34,12 +34,12 @@ impl<D: Device> Engine<D> {
 
     /// Begins a checkpoint as of `applied_seq`, with the owner's state as of the same entry. Does nothing if one is
     /// under way, or if the engine does not write.
-    pub fn checkpoint_begin(&mut self, host_state: Vec<u8>, t: &mut Tracer) {
+    pub fn checkpoint_begin(&mut self, host_state: Vec<u8>) {
         if self.run.is_some() || self.writable().is_err() {
             return;
         }
         let (seq, keys) = (self.applied, self.index.len());
-        emit!(t, Kind::CheckpointBegun { seq, keys });
+        emit!(self.notes, Kind::CheckpointBegun { seq, keys });
         self.run = Some(Run::new(seq, &self.index, host_state));
     }
 
@@ -47,10 +47,10 @@ impl<D: Device> Engine<D> {
     /// May be called while a batch is out: chunks go to free extents, and the log does not move before the flip.
     ///
     /// `NoSpace` gives the checkpoint up: the old one stays, nothing is lost.
-    pub fn checkpoint_step(&mut self, t: &mut Tracer) -> Result<CheckpointProgress, WriteError> {
+    pub fn checkpoint_step(&mut self) -> Result<CheckpointProgress, WriteError> {
         self.writable()?;
         let Some(mut run) = self.run.take() else { return Ok(CheckpointProgress::Idle) };
-        let result = self.step(&mut run, t);
+        let result = self.step(&mut run);
         match result {
             Ok(false) => {
                 self.run = Some(run);
@@ -63,22 +63,22 @@ impl<D: Device> Engine<D> {
             Err(error) => {
                 run.free_chunks(&mut self.allocator);
                 self.starved = false;
-                Err(self.failed(error, t))
+                Err(self.failed(error))
             }
         }
     }
 
     /// A whole checkpoint at once.
-    pub fn checkpoint(&mut self, host_state: Vec<u8>, t: &mut Tracer) -> Result<(), WriteError> {
+    pub fn checkpoint(&mut self, host_state: Vec<u8>) -> Result<(), WriteError> {
         while self.run.is_some() {
-            self.checkpoint_step(t)?;
+            self.checkpoint_step()?;
         }
-        self.checkpoint_begin(host_state, t);
-        while self.checkpoint_step(t)? == CheckpointProgress::Working {}
+        self.checkpoint_begin(host_state);
+        while self.checkpoint_step()? == CheckpointProgress::Working {}
         Ok(())
     }
 
-    fn step(&mut self, run: &mut Run, t: &mut Tracer) -> Result<bool, WriteError> {
+    fn step(&mut self, run: &mut Run) -> Result<bool, WriteError> {
         match &mut run.stage {
             Stage::Writing => {
                 let data_offset = self.superblock.data_offset;
@@ -99,7 +99,7 @@ impl<D: Device> Engine<D> {
                 self.host_state = std::mem::take(&mut run.host_state);
                 run.stage = Stage::Releasing(old);
                 emit!(
-                    t,
+                    self.notes,
                     Kind::CheckpointDone { before, seq: run.seq, generation: self.superblock.generation }
                 );
             }

@@ -6,7 +6,7 @@
 use std::ops::Bound;
 use std::sync::Arc;
 
-use trace::{Kind, Tracer, emit};
+use trace::{Kind, emit};
 
 use super::Engine;
 use crate::device::Device;
@@ -19,7 +19,7 @@ use crate::types::{Seq, Standing};
 impl<D: Device> Engine<D> {
     /// Begins to receive a state; what was received before is dropped. The engine goes on as it is until
     /// [`install_finish`](Engine::install_finish).
-    pub fn install_begin(&mut self, _t: &mut Tracer) -> Result<(), WriteError> {
+    pub fn install_begin(&mut self) -> Result<(), WriteError> {
         self.writable()?;
         self.install_abort();
         self.install = Some(Install::default());
@@ -59,7 +59,7 @@ impl<D: Device> Engine<D> {
         install.push(key, slot);
         let written =
             records.into_iter().try_for_each(|(offset, bytes)| self.device.write_at(offset, &bytes));
-        written.map_err(|error| self.failed(error.into(), &mut Tracer::off()))
+        written.map_err(|error| self.failed(error.into()))
     }
 
     /// Replaces the state of this device by the received one, as of entry `seq`, with `host_state` of the same entry,
@@ -67,13 +67,7 @@ impl<D: Device> Engine<D> {
     /// to `seq` are applied and durable, and the log is empty. `seq` may be less than what the log held before.
     ///
     /// No batch may be out: it could be written later, to extents that by then belong to something else.
-    pub fn install_finish(
-        &mut self,
-        seq: Seq,
-        host_state: Vec<u8>,
-        epoch: u64,
-        t: &mut Tracer,
-    ) -> Result<(), WriteError> {
+    pub fn install_finish(&mut self, seq: Seq, host_state: Vec<u8>, epoch: u64) -> Result<(), WriteError> {
         self.writable()?;
         if self.log.out.is_some() {
             return Err(WriteError::BatchOut);
@@ -90,7 +84,7 @@ impl<D: Device> Engine<D> {
             run.free_chunks(&mut self.allocator);
             self.install = Some(install);
             self.install_abort();
-            return Err(self.failed(error, t));
+            return Err(self.failed(error));
         }
         let before = self.checkpoint_seq();
         let mut next = self.superblock;
@@ -98,14 +92,14 @@ impl<D: Device> Engine<D> {
         next.set_standing(Standing::Member);
         next.promise = next.promise.max(epoch);
         next.begin_log(next_sector(self.log.end), self.log.batch);
-        self.store(next).map_err(|error| self.failed(error, t))?;
+        self.store(next).map_err(|error| self.failed(error))?;
         self.start_over(Checkpoint {
             index: install.index,
             split: Vec::new(),
             chunks: run.take_chunks(),
             host_state: run.host_state,
         });
-        emit!(t, Kind::StateInstalled { before, seq, epoch: self.promised() });
+        emit!(self.notes, Kind::StateInstalled { before, seq, epoch: self.promised() });
         Ok(())
     }
 

@@ -8,7 +8,7 @@
 //! and sectors of it that are whole get the bytes that they have. So a crash in the middle leaves the value as damaged as
 //! it was, or less; nothing points anywhere else than before, and nothing has to be made atomic.
 
-use trace::{Kind, Tracer, emit};
+use trace::{Kind, emit};
 
 use super::Engine;
 use crate::device::Device;
@@ -26,13 +26,7 @@ impl<D: Device> Engine<D> {
 
     /// Writes the value of `key` as of entry `version` anew, durably. False, and nothing is written, if these are not the
     /// bytes that were written, or nobody needs them any more.
-    pub fn mend(
-        &mut self,
-        key: &[u8],
-        version: Seq,
-        value: &[u8],
-        t: &mut Tracer,
-    ) -> Result<bool, WriteError> {
+    pub fn mend(&mut self, key: &[u8], version: Seq, value: &[u8]) -> Result<bool, WriteError> {
         self.writable()?;
         let Some(slot) = self.slot_of(key, version).filter(|slot| slot.value_bytes as usize == value.len())
         else {
@@ -45,8 +39,11 @@ impl<D: Device> Engine<D> {
         }
         let mut written = records.iter().try_for_each(|(offset, bytes)| self.device.write_at(*offset, bytes));
         written = written.and_then(|()| self.device.sync());
-        written.map_err(|error| self.failed(error.into(), t))?;
-        emit!(t, Kind::ValueMended { version, extent: slot.unit, bytes: u64::from(slot.value_bytes) });
+        written.map_err(|error| self.failed(error.into()))?;
+        emit!(
+            self.notes,
+            Kind::ValueMended { version, extent: slot.unit, bytes: u64::from(slot.value_bytes) }
+        );
         Ok(true)
     }
 

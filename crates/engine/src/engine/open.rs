@@ -17,7 +17,7 @@ use std::io;
 use std::ops::Bound;
 use std::sync::Arc;
 
-use trace::{Kind, Mechanisms, Tracer, emit};
+use trace::{Kind, Mechanisms, emit};
 
 use super::Engine;
 use super::report::RecoveryReport;
@@ -28,6 +28,7 @@ use crate::format::superblock::{SLOTS, Superblock};
 use crate::format::wal_record::WalRecord;
 use crate::guard;
 use crate::log::{Log, Recent, Scan};
+use crate::notes::Notes;
 use crate::prepare;
 use crate::space::{Allocator, Claim, Quarantine, value};
 use crate::state::{Cache, Checkpoint, load, slots};
@@ -43,7 +44,6 @@ impl<D: Device> Engine<D> {
         device: D,
         identity: &Identity,
         mechanisms: Mechanisms,
-        t: &mut Tracer,
     ) -> Result<(Engine<D>, RecoveryReport), OpenError> {
         let recovered = match recover(&device, identity, mechanisms) {
             Err(OpenError::NotFormatted | OpenError::Corrupt(_)) if !guard::no_silent_format(mechanisms) => {
@@ -54,7 +54,7 @@ impl<D: Device> Engine<D> {
             result => result?,
         };
         let Recovered { superblock, newest, checkpoint, log, allocator, had, report } = recovered;
-        tell(&superblock, &report, t);
+        let notes = tell(&superblock, &report);
         let engine = Engine {
             device,
             mechanisms,
@@ -77,14 +77,18 @@ impl<D: Device> Engine<D> {
             run: None,
             install: None,
             starved: false,
+            notes,
         };
         Ok((engine, report))
     }
 }
 
-fn tell(superblock: &Superblock, report: &RecoveryReport, t: &mut Tracer) {
+/// Who opens a device cannot say before whether somebody listens.
+fn tell(superblock: &Superblock, report: &RecoveryReport) -> Notes {
+    let mut notes = Notes::default();
+    notes.on = true;
     emit!(
-        t,
+        notes,
         Kind::DeviceOpened {
             life: superblock.life,
             generation: superblock.generation,
@@ -95,8 +99,10 @@ fn tell(superblock: &Superblock, report: &RecoveryReport, t: &mut Tracer) {
     );
     if let Some(Damage { zone, offset, found, .. }) = &report.damage {
         let zone = format!("{zone:?}").to_lowercase();
-        emit!(t, Kind::CorruptionFound { zone, offset: *offset, why: found.clone() });
+        emit!(notes, Kind::CorruptionFound { zone, offset: *offset, why: found.clone() });
     }
+    notes.on = false;
+    notes
 }
 
 /// Everything an engine starts from.

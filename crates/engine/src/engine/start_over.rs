@@ -2,7 +2,7 @@
 
 use std::ops::Bound;
 
-use trace::{Kind, Tracer, emit};
+use trace::{Kind, emit};
 
 use super::Engine;
 use crate::device::Device;
@@ -17,27 +17,30 @@ impl<D: Device> Engine<D> {
     /// Goes on without what is damaged, with `owed` noted durably: epoch and seq of the last entry that was here. What is
     /// before the damage is kept, where that is a piece of the log; else everything is given up. Does nothing to a device
     /// that is whole.
-    pub fn give_up_damaged(&mut self, owed: (u64, Seq), t: &mut Tracer) -> Result<(), WriteError> {
+    pub fn give_up_damaged(&mut self, owed: (u64, Seq)) -> Result<(), WriteError> {
         self.not_poisoned()?;
         if self.damage.is_none() {
             return Ok(());
         }
         if !self.is_readable_up_to_damage() {
-            return self.give_up_all(owed, t);
+            return self.give_up_all(owed);
         }
         let mut next = self.superblock;
         (next.owed_epoch, next.owed_seq) = owed;
         (next.life, next.life_start) = (next.life + 1, self.log.end.0);
-        self.store(next).map_err(|error| self.failed(error, t))?;
+        self.store(next).map_err(|error| self.failed(error))?;
         (self.log.life, self.damage) = (self.superblock.life, None);
-        emit!(t, Kind::DamageGivenUp { last: self.last_seq(), owed_epoch: owed.0, owed_seq: owed.1 });
+        emit!(
+            self.notes,
+            Kind::DamageGivenUp { last: self.last_seq(), owed_epoch: owed.0, owed_seq: owed.1 }
+        );
         Ok(())
     }
 
     /// Gives up everything but identity, standing, promise and `owed`, the last entry that was here: an empty device, to
     /// be filled by a transfer. The way on for a damaged checkpoint, and for a device that is too full to hold the old
     /// state beside the new.
-    pub fn give_up_all(&mut self, owed: (u64, Seq), t: &mut Tracer) -> Result<(), WriteError> {
+    pub fn give_up_all(&mut self, owed: (u64, Seq)) -> Result<(), WriteError> {
         self.not_poisoned()?;
         if self.log.out.is_some() {
             return Err(WriteError::BatchOut);
@@ -49,10 +52,10 @@ impl<D: Device> Engine<D> {
         // A damaged log may go on anywhere within its lap.
         let lap_end = Lsn(self.log.start.0 + self.log.ring.bytes);
         next.begin_log(next_sector(self.log.end).max(lap_end), self.log.batch);
-        self.store(next).map_err(|error| self.failed(error, t))?;
+        self.store(next).map_err(|error| self.failed(error))?;
         self.damage = None;
         self.start_over(Checkpoint::default());
-        emit!(t, Kind::StateInstalled { before, seq: 0, epoch: self.promised() });
+        emit!(self.notes, Kind::StateInstalled { before, seq: 0, epoch: self.promised() });
         Ok(())
     }
 

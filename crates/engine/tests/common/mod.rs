@@ -13,7 +13,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use engine::{Condition, Device, Engine, Identity, Layout, Op, RecoveryReport, Seq, Standing, WriteError};
-use trace::{Mechanisms, Tracer};
+use trace::Mechanisms;
 
 pub const SECTOR: usize = 512;
 pub const ME: Identity = Identity { cluster: [7; 16], node: 1, shard: 0, shards: 2, members: 0b111 };
@@ -236,7 +236,7 @@ pub fn open(disk: &Disk) -> (Engine<Disk>, RecoveryReport) {
 }
 
 pub fn open_with(disk: &Disk, on: Mechanisms) -> (Engine<Disk>, RecoveryReport) {
-    Engine::open(disk.clone(), &ME, on, &mut Tracer::off()).unwrap()
+    Engine::open(disk.clone(), &ME, on).unwrap()
 }
 
 pub fn bytes(s: &str) -> Arc<[u8]> {
@@ -265,15 +265,15 @@ pub trait Short {
 
 impl<D: Device> Short for Engine<D> {
     fn add(&mut self, op: Op) -> Seq {
-        self.append(op, b"tag", &mut Tracer::off()).unwrap()
+        self.append(op, b"tag").unwrap()
     }
 
     fn sync_now(&mut self) -> Result<(), WriteError> {
-        self.sync(&mut Tracer::off()).map(|_| ())
+        self.sync().map(|_| ())
     }
 
     fn commit_all(&mut self) {
-        self.commit(self.durable_seq(), &mut Tracer::off()).unwrap();
+        self.commit(self.durable_seq()).unwrap();
     }
 
     fn write(&mut self, op: Op) -> Seq {
@@ -288,10 +288,10 @@ impl<D: Device> Short for Engine<D> {
     }
 
     fn undo(&mut self, from: Seq) {
-        self.truncate(from, &mut Tracer::off()).unwrap();
+        self.truncate(from).unwrap();
     }
 
     fn checkpoint_now(&mut self) {
-        self.checkpoint(b"host".to_vec(), &mut Tracer::off()).unwrap();
+        self.checkpoint(b"host".to_vec()).unwrap();
     }
 }

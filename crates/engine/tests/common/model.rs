@@ -13,7 +13,7 @@ use super::*;
 use engine::{
     AppendError, Batch, CheckpointProgress, Condition, Engine, Entry, Op, Outcome, Seq, WriteError,
 };
-use trace::{Mechanisms, Tracer};
+use trace::Mechanisms;
 
 /// What a run knows beyond the device.
 #[derive(Clone, Default)]
@@ -116,7 +116,7 @@ fn check_reads(e: &Engine<Disk>, m: &Model, context: &str) {
 /// Opens after a crash and checks everything that recovery promises.
 pub fn check_recovery(disk: &Disk, m: &mut Model, context: &str, on: Mechanisms) -> Option<Engine<Disk>> {
     let before = disk.io();
-    let opened = Engine::open(disk.clone(), &ME, on, &mut Tracer::off());
+    let opened = Engine::open(disk.clone(), &ME, on);
     let (mut e, report) = match opened {
         Ok(opened) => opened,
         Err(engine::OpenError::Io(_)) => return None,
@@ -150,7 +150,7 @@ pub fn check_recovery(disk: &Disk, m: &mut Model, context: &str, on: Mechanisms)
     }
     check_reads(&e, m, context);
     while e.applied_seq() < m.applied {
-        e.apply(false, &mut Tracer::off()).unwrap();
+        e.apply(false).unwrap();
     }
     check_reads(&e, m, context);
     Some(e)
@@ -161,7 +161,6 @@ pub type Out = Option<(Batch, usize)>;
 
 /// One random step. `Err` when the power has failed.
 pub fn step(e: &mut Engine<Disk>, m: &mut Model, out: &mut Out, rng: &mut Rng) -> Result<(), ()> {
-    let t = &mut Tracer::off();
     if m.syncs_fail && rng.one_in(80) {
         e.device().fail_next_sync();
     }
@@ -181,7 +180,7 @@ pub fn step(e: &mut Engine<Disk>, m: &mut Model, out: &mut Out, rng: &mut Rng) -
             let tag_bytes = if m.equal_records { 48 - key_bytes } else { rng.below(20) };
             let tag: Vec<u8> = (0..tag_bytes).map(|_| rng.next() as u8).collect();
             let roomy = e.has_room(std::iter::once(&op), tag.len());
-            match e.append(op.clone(), &tag, t) {
+            match e.append(op.clone(), &tag) {
                 Ok(seq) => {
                     assert_eq!(seq, next);
                     m.entries.push(Entry { seq, tag: tag.into(), op });
@@ -194,7 +193,7 @@ pub fn step(e: &mut Engine<Disk>, m: &mut Model, out: &mut Out, rng: &mut Rng) -
             }
         }
         8..10 if out.is_none() => {
-            powered(e.sync(t).map(|_| ()))?;
+            powered(e.sync().map(|_| ()))?;
             m.synced(e);
         }
         // The same in two halves, with whatever comes between.
@@ -202,7 +201,7 @@ pub fn step(e: &mut Engine<Disk>, m: &mut Model, out: &mut Out, rng: &mut Rng) -
             None => *out = e.begin_sync().map(|batch| (batch, m.undone.len())),
             Some((batch, undone)) => {
                 let result = batch.write(e.device());
-                let synced = e.end_sync(batch, result, t).map_err(|_| ())?;
+                let synced = e.end_sync(batch, result).map_err(|_| ())?;
                 assert_eq!(synced.durable_seq(), e.durable_seq());
                 m.acknowledged = synced.durable_seq();
                 m.undone.drain(..undone);
@@ -212,7 +211,7 @@ pub fn step(e: &mut Engine<Disk>, m: &mut Model, out: &mut Out, rng: &mut Rng) -
             if e.applied_seq() < e.durable_seq() {
                 let seq = e.applied_seq() + 1;
                 let before = m.map(seq - 1);
-                let outcome = e.apply(false, t).unwrap();
+                let outcome = e.apply(false).unwrap();
                 m.applied = m.applied.max(seq);
                 let (condition, key) = match &m.entries[seq as usize - 1].op {
                     Op::Put { key, condition, .. } | Op::Delete { key, condition } => (*condition, Some(key)),
@@ -227,7 +226,7 @@ pub fn step(e: &mut Engine<Disk>, m: &mut Model, out: &mut Out, rng: &mut Rng) -
         17 | 18 => {
             let (low, high) = (e.applied_seq() + 1, e.last_seq() + 1);
             let from = low + rng.below(high - low + 1);
-            match e.truncate(from, t) {
+            match e.truncate(from) {
                 Ok(()) if from < high => {
                     m.undo(from);
                 }
@@ -237,7 +236,7 @@ pub fn step(e: &mut Engine<Disk>, m: &mut Model, out: &mut Out, rng: &mut Rng) -
         }
         19 => {
             m.promising = m.promised + 1 + rng.below(3);
-            powered(e.promise(m.promising, t))?;
+            powered(e.promise(m.promising))?;
             m.promised = m.promising;
         }
         20..23 => powered(checkpoint_step(e, m, rng))?,
@@ -247,14 +246,13 @@ pub fn step(e: &mut Engine<Disk>, m: &mut Model, out: &mut Out, rng: &mut Rng) -
 }
 
 fn checkpoint_step(e: &mut Engine<Disk>, m: &mut Model, rng: &mut Rng) -> Result<(), WriteError> {
-    let t = &mut Tracer::off();
     if !e.checkpoint_running() && (e.checkpoint_due() || rng.one_in(3)) {
         m.host = format!("host state as of {}", e.applied_seq()).into_bytes();
-        e.checkpoint_begin(m.host.clone(), t);
+        e.checkpoint_begin(m.host.clone());
     }
     let rounds = if rng.one_in(3) { 20 } else { 1 };
     for _ in 0..rounds {
-        if let CheckpointProgress::Done { seq } = e.checkpoint_step(t)? {
+        if let CheckpointProgress::Done { seq } = e.checkpoint_step()? {
             assert_eq!(e.checkpoint_seq(), seq);
             assert_eq!(e.host_state(), m.host);
         }

@@ -7,7 +7,7 @@ use dataplane::{
     RoleName, ShardId, Tail,
 };
 use gateway::{Config, Gateway, Output, Reply, Request, Timing, Token};
-use trace::{Mechanisms, Tracer};
+use trace::Mechanisms;
 
 pub const ME: GatewayId = GatewayId { gateway: 1, life: 1 };
 
@@ -45,12 +45,12 @@ pub fn hear_at(
 ) -> Vec<Output> {
     let (from, to) = (Address::Node(NodeId(from)), Address::Gateway(ME));
     let frame = Frame { cluster: [1; 16], shard, from, to, cause: None, message };
-    gateway.handle(now, frame, &mut Tracer::off());
+    gateway.handle(now, frame);
     gateway.outputs().collect::<Vec<_>>()
 }
 
 pub fn tick(gateway: &mut Gateway, now: Micros) -> Vec<Output> {
-    gateway.tick(now, &mut Tracer::off());
+    gateway.tick(now);
     gateway.outputs().collect::<Vec<_>>()
 }
 
@@ -82,7 +82,7 @@ pub fn serves(gateway: &mut Gateway, node: u32, epoch: u64) -> Vec<Output> {
 }
 
 pub fn ask(gateway: &mut Gateway, token: Token, request: Request) -> Vec<Output> {
-    gateway.submit(1_000, token, request, false, &mut Tracer::off());
+    gateway.submit(1_000, token, request, false);
     gateway.outputs().collect::<Vec<_>>()
 }
 

@@ -15,7 +15,8 @@ impl World {
         for at in 0..self.seats.len() {
             let seat = &self.seats[at];
             let node = NodeId(at as u32 + 1);
-            let (role, epoch, commit, applied, _) = seat.replica.observe();
+            let (status, applied) = (seat.replica.status(0), seat.replica.applied());
+            let (role, epoch, commit) = (status.role, status.promised, status.committed);
             if applied > commit {
                 self.break_promise("D5", format!("{node} applied entry {applied}, which is not committed"));
                 return;
@@ -67,7 +68,9 @@ impl World {
     /// P1, P2: whoever serves in the newest epoch has all that a client was ever told of.
     fn betrayed(&mut self) {
         for at in 0..self.seats.len() {
-            if let (RoleName::Primary, epoch, ..) = self.seats[at].replica.observe() {
+            let replica = &self.seats[at].replica;
+            if replica.is_primary() {
+                let epoch = replica.status(0).promised;
                 self.leader(epoch, NodeId(at as u32 + 1));
             }
         }

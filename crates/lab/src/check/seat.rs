@@ -5,9 +5,9 @@
 
 use dataplane::{
     Address, Chunk, Config, Durable, Effect, Entry, Epoch, Event, Held, Message, NodeId, Op, Origin, Outcome,
-    Replica, Restored, Seq, Tail, Timing, guard,
+    Released, Replica, Restored, Seq, Tail, Timing, guard,
 };
-use trace::Tracer;
+use trace::{Kind, Tracer, emit};
 
 use super::scope::Scope;
 
@@ -178,6 +178,7 @@ impl Seat {
         t: &mut Tracer,
     ) {
         match effect {
+            Effect::Tell(told) => t.record(told.kind, told.source),
             Effect::Append(entry) => {
                 self.disk.position += 1;
                 self.disk.log.push(entry.clone());
@@ -193,15 +194,18 @@ impl Seat {
                 let entry = &self.disk.log[self.disk.at(seq)];
                 let nothing = skip || entry.op == Op::Nop;
                 let outcome = if nothing { Outcome::Nothing } else { Outcome::Written(seq) };
-                self.replica.step(now, Event::Applied(seq, outcome), t);
+                self.replica.step(now, Event::Applied(seq, outcome));
             }
             Effect::Send(to, message) => out.push((to, message)),
-            Effect::Hold(to, message) => self.hold(Held::until(self.disk.position, to, message, None)),
+            Effect::Hold(to, message) => {
+                let content = Released { to, message, cause: None };
+                Held::until(self.disk.position, content).join(&mut self.held);
+            }
             Effect::SendEntries { to, epoch, prev, upto, commit } => {
                 let upto = upto.min(prev.seq.saturating_add(limits.entries_per_frame as u64));
                 let entries = self.disk.log[self.disk.at(prev.seq + 1)..self.disk.at(upto + 1)].to_vec();
                 out.push((Address::Node(to), Message::Prepare { epoch, prev, entries, commit }));
-                self.replica.step(now, Event::Sent(to, upto, 1), t);
+                self.replica.step(now, Event::Sent(to, upto, 1));
             }
             Effect::Read { gateway, id, .. } => {
                 let result = dataplane::ReadResult::Missing;
@@ -224,7 +228,7 @@ impl Seat {
                 self.disk = Disk { base: seq, host_state, half, owed, ..empty };
                 let at = self.disk.written();
                 self.proof = guard::durable_ack(self.on(), Some(at), at).unwrap_or(self.proof);
-                self.replica.step(now, Event::Installed(true), t);
+                self.replica.step(now, Event::Installed(true));
             }
             Effect::GiveUpDamaged(_) => {}
             Effect::GiveUpAll(owed) => {
@@ -236,23 +240,28 @@ impl Seat {
     }
 
     /// A checkpoint as of what is applied, in one durable step. The applied entries are durable already.
-    pub fn checkpoint(&mut self, now: u64, t: &mut Tracer) {
-        let applied = self.replica.observe().3;
+    pub fn checkpoint(&mut self, now: u64) {
+        let applied = self.replica.applied();
         let gone = (applied - self.disk.base) as usize;
         self.disk.host_state = self.replica.host_state();
         self.disk.base = applied;
         self.disk.dropped = self.disk.log.drain(..gone).map(|e| (e.seq, (e.epoch, e.origin))).collect();
         self.disk.synced.drain(..gone);
-        self.replica.step(now, Event::Compacted(applied), t);
+        self.replica.step(now, Event::Compacted(applied));
     }
 
-    pub fn hold(&mut self, mut held: Held) {
-        for earlier in &mut self.held {
-            match earlier.absorb(held) {
-                Ok(()) => return,
-                Err(other) => held = other,
+    /// What waited for a sync that has returned may leave.
+    pub fn release(&mut self, out: &mut Vec<(Address, Message)>, t: &mut Tracer) {
+        for held in std::mem::take(&mut self.held) {
+            match held.release(&self.proof) {
+                Ok(Released { to, message, .. }) => {
+                    if let (Address::Node(to), Message::PrepareOk { epoch, matched: upto }) = (to, &message) {
+                        emit!(t, Kind::MatchAcknowledged { to: to.0, epoch: epoch.0, upto: *upto });
+                    }
+                    out.push((to, message));
+                }
+                Err(held) => self.held.push(held),
             }
         }
-        self.held.push(held);
     }
 }

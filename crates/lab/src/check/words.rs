@@ -67,10 +67,11 @@ impl World {
             .iter()
             .enumerate()
             .map(|(at, seat)| {
-                let (role, epoch, commit, _, tail) = seat.replica.observe();
+                let status = seat.replica.status(0);
+                let (role, epoch, durable) = (status.role, status.promised, status.durable);
+                let (commit, tail) = (status.committed, status.tail);
                 let log: Vec<String> =
                     seat.disk.log.iter().map(|entry| format!("{}@{}", entry.seq, entry.epoch.0)).collect();
-                let durable = seat.replica.status(0).durable;
                 format!(
                     "n{}: {role:?} in epoch {}, log [{}] (durable {durable}, committed {commit}, end {})",
                     at + 1,

@@ -208,7 +208,7 @@ impl World {
         }
         for node in 1..=self.seats.len() as u32 {
             let seat = &self.seats[node as usize - 1];
-            let (role, ..) = seat.replica.observe();
+            let role = seat.replica.status(0).role;
             if !seat.disk.unsynced.is_empty() {
                 actions.push(Action::Sync(node));
             }
@@ -313,7 +313,7 @@ impl World {
 
     /// What a gateway that asks for a takeover knows of promises.
     pub(super) fn greatest_promise(&self, scope: &Scope) -> Epoch {
-        let promised = self.seats.iter().map(|seat| seat.replica.observe().1).max();
+        let promised = self.seats.iter().map(|seat| seat.replica.status(0).promised).max();
         promised.filter(|_| scope.informed).unwrap_or_default()
     }
 
@@ -384,8 +384,9 @@ impl World {
         let t = &mut self.listener.tracer(node);
         let mut out = Vec::new();
         let seat = self.seat(node);
+        seat.replica.listen(t.is_on());
         let call = Message::TakeOver { above, patience: 0 };
-        seat.replica.step(now, Event::Message(Address::Gateway(GATEWAY), call), t);
+        seat.replica.step(now, Event::Message(Address::Gateway(GATEWAY), call));
         while let Some(effect) =
             seat.replica.next_effect().filter(|effect| !matches!(effect, Effect::Promise(_)))
         {
@@ -424,8 +425,9 @@ impl World {
         if guard::frame_identity(on, &frame, &cluster, shard, Address::Node(NodeId(at))) {
             self.deliver(&(*from, NodeId(at), frame.message));
         } else {
-            let why = format!("{} to {} is not meant for this node", frame.message.name(), frame.to);
-            emit!(&mut self.listener.tracer(at), Kind::FrameRefused { why });
+            let (message, from) = (frame.message.name().into(), frame.from.to_string());
+            let why = format!("it is for {}", frame.to);
+            emit!(&mut self.listener.tracer(at), Kind::FrameRefused { message, from, why });
         }
     }
 
@@ -448,7 +450,8 @@ impl World {
         let t = &mut self.listener.tracer(node);
         let mut out = Vec::new();
         let seat = self.seat(node);
-        seat.replica.step(now, event, t);
+        seat.replica.listen(t.is_on());
+        seat.replica.step(now, event);
         loop {
             while let Some(effect) = seat.replica.next_effect() {
                 seat.perform(now, effect, limits, &mut out, t);
@@ -457,25 +460,15 @@ impl World {
             match guard::durable_ack(seat.on(), None, at) {
                 Some(proof) if proof != seat.proof => {
                     seat.proof = proof;
-                    seat.replica.step(now, Event::Durable(proof), t);
+                    seat.replica.step(now, Event::Durable(proof));
                 }
                 _ => break,
             }
         }
         if seat.replica.wants_checkpoint() {
-            seat.checkpoint(now, t);
+            seat.checkpoint(now);
         }
-        for held in std::mem::take(&mut seat.held) {
-            match held.release(&seat.proof) {
-                Ok((to, message, _)) => {
-                    if let (Address::Node(to), Message::PrepareOk { epoch, matched: upto }) = (to, &message) {
-                        emit!(t, Kind::MatchAcknowledged { to: to.0, epoch: epoch.0, upto: *upto });
-                    }
-                    out.push((to, message));
-                }
-                Err(held) => seat.held.push(held),
-            }
-        }
+        seat.release(&mut out, t);
         out.into_iter().for_each(|(to, message)| self.said(NodeId(node), to, message));
     }
 
@@ -494,7 +487,7 @@ impl World {
                 }
             }
             (_, Message::ReadAnswer { id, .. }) => {
-                let applied = self.seats[from.0 as usize - 1].replica.observe().3;
+                let applied = self.seats[from.0 as usize - 1].replica.applied();
                 self.show(from, applied, Shown::Read);
                 let reading = &mut self.history.change().reading;
                 let asked = reading.extract_if(.., |(asked, _)| *asked == id).next();

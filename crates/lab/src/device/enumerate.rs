@@ -14,7 +14,7 @@ use std::sync::mpsc::{RecvTimeoutError, channel};
 use std::time::Duration;
 
 use engine::{Engine, OpenError};
-use trace::{Mechanisms, Tracer};
+use trace::Mechanisms;
 
 use crate::quiet;
 
@@ -340,7 +340,7 @@ impl Walk<'_> {
         let disk = Disk::of(state.clone());
         let mechanisms = self.search.mechanisms;
         let opened = caught(|| {
-            Engine::open(disk, &IDENTITY, mechanisms, &mut Tracer::off())
+            Engine::open(disk, &IDENTITY, mechanisms)
                 .map_err(|error| format!("E1: a crash leaves a device that cannot be opened: {error}"))
         });
         match opened {
@@ -423,7 +423,7 @@ impl Walk<'_> {
             let before = engine.device().state();
             engine.device().take_journal();
             self.path.push(Step::Op(op));
-            match caught(|| Ok(take(op, &mut engine, known, &mut Tracer::off()))) {
+            match caught(|| Ok(take(op, &mut engine, known))) {
                 Err(broken) => self.broken(broken),
                 Ok(None) => {}
                 Ok(Some(done)) => {
@@ -467,7 +467,7 @@ impl Walk<'_> {
                 continue;
             }
             let (disk, mechanisms) = (Disk::of(rotten), self.search.mechanisms);
-            let checked = caught(|| match Engine::open(disk, &IDENTITY, mechanisms, &mut Tracer::off()) {
+            let checked = caught(|| match Engine::open(disk, &IDENTITY, mechanisms) {
                 Err(OpenError::Corrupt(_) | OpenError::NotFormatted) if superblocks => Ok(()),
                 Err(error) => Err(format!("one damaged sector, and the device cannot be opened: {error}")),
                 Ok(_) if superblocks => Err("a device without a superblock was opened".into()),
@@ -488,7 +488,7 @@ impl Walk<'_> {
         for reads in 0.. {
             let disk = Disk::of(state.clone());
             disk.short_read_after(reads);
-            let opened = caught(|| match Engine::open(&disk, &IDENTITY, mechanisms, &mut Tracer::off()) {
+            let opened = caught(|| match Engine::open(&disk, &IDENTITY, mechanisms) {
                 Ok((engine, _)) if engine.device().was_short() => {
                     Err("E1: a read of the recovery came up short, and nobody was told".into())
                 }
@@ -500,10 +500,9 @@ impl Walk<'_> {
             let checked = opened.and_then(|short| {
                 let disk = Disk::of(disk.state());
                 let Some(()) = short else { return Ok(false) };
-                let (mut engine, report) = Engine::open(disk, &IDENTITY, mechanisms, &mut Tracer::off())
-                    .map_err(|error| {
-                        format!("E1: after a short read the device cannot be opened: {error}")
-                    })?;
+                let (mut engine, report) = Engine::open(disk, &IDENTITY, mechanisms).map_err(|error| {
+                    format!("E1: after a short read the device cannot be opened: {error}")
+                })?;
                 recovered(&mut engine, &report, known).map(|_| true)
             });
             match checked {

@@ -13,8 +13,8 @@
 
 use std::sync::{Arc, Mutex};
 
-use engine::{Engine, Identity, OpenError, Standing};
-use trace::{Actor, Mechanisms, Tracer};
+use engine::{Engine, Identity, OpenError, RecoveryReport, Standing};
+use trace::{Actor, Event, Kind, Mechanisms, Source, Tracer};
 
 use super::disk::{Disk, Io, SLOTS, State};
 use super::enumerate::caught;
@@ -55,6 +55,8 @@ pub(crate) struct Stage {
     formatting: bool,
     /// Sectors that the last power cut tore, until they are written again.
     torn: Vec<usize>,
+    /// What the engine told of in the step under way.
+    heard: Vec<(Kind, Source)>,
 }
 
 impl Stage {
@@ -74,6 +76,7 @@ impl Stage {
             life: 0,
             formatting: false,
             torn: Vec::new(),
+            heard: Vec::new(),
         })
     }
 
@@ -83,25 +86,23 @@ impl Stage {
 
     /// Takes a step. An error says why it is not possible here; then nothing has changed.
     pub(crate) fn take(&mut self, line: &str) -> Result<Done, String> {
-        let events = Arc::new(Mutex::new(Vec::new()));
-        let heard = events.clone();
-        let sink = move |event| heard.lock().expect("nobody panics").push(event);
-        let t = &mut Tracer::always(Actor::Node { node: 1, shard: 0 }, self.life + 1, Box::new(sink));
+        self.heard.clear();
+        let life = self.life + 1;
         let words: Vec<&str> = line.split_whitespace().collect();
         if !matches!(words.first(), Some(&("cut" | "kill" | "open"))) {
             self.torn.clear();
         }
         let (told, sentence) = match &words[..] {
-            ["open", "as", node] => (self.open_as(node, t)?, format!("{node} opens the device")),
+            ["open", "as", node] => (self.open_as(node)?, format!("{node} opens the device")),
             ["format"] => (self.format()?, "the device is formatted anew".to_string()),
-            ["open"] => (self.open(t)?, "the device is opened".to_string()),
+            ["open"] => (self.open()?, "the device is opened".to_string()),
             ["cut", after, kept @ ..] => (None, self.cut(after, kept)?),
             ["kill", after] => (None, self.kill(after)?),
-            ["rot", byte, sectors @ ..] => self.rot(byte, sectors, t)?,
+            ["rot", byte, sectors @ ..] => self.rot(byte, sectors)?,
             _ => {
                 let ops = Op::all(true, true);
                 let op = ops.into_iter().find(|op| op.to_string() == line).ok_or("no such step")?;
-                (self.act(op, t)?, format!("the host: {op}"))
+                (self.act(op)?, format!("the host: {op}"))
             }
         };
         let disk = self.engine.as_ref().map_or_else(|| self.disk.clone(), |engine| engine.device().state());
@@ -119,11 +120,20 @@ impl Stage {
         let data = WAL.end..disk.used().max(WAL.end);
         let slot = |slot: usize| part(SLOTS[slot]..SLOTS[slot] + 1);
         let strip = format!("A{} B{} log {} data {}", slot(0), slot(1), part(WAL), part(data));
-        let events = std::mem::take(&mut *events.lock().expect("nobody panics"));
-        Ok(Done { events, strip, told, words: sentence })
+        Ok(Done { events: self.events(life), strip, told, words: sentence })
     }
 
-    fn open(&mut self, t: &mut Tracer) -> Result<Option<String>, String> {
+    /// What the engine told of in this step.
+    fn events(&mut self, life: u32) -> Vec<Event> {
+        let events = Arc::new(Mutex::new(Vec::new()));
+        let heard = events.clone();
+        let sink = move |event| heard.lock().expect("nobody panics").push(event);
+        let mut t = Tracer::always(Actor::Node { node: 1, shard: 0 }, life, Box::new(sink));
+        self.heard.drain(..).for_each(|(kind, source)| t.record(kind, source));
+        std::mem::take(&mut *events.lock().expect("nobody panics"))
+    }
+
+    fn open(&mut self) -> Result<Option<String>, String> {
         if self.engine.is_some() {
             return Err("it is open".into());
         }
@@ -131,7 +141,7 @@ impl Stage {
         let (disk, on) = (Disk::of(self.disk.clone()), self.on);
         let before = self.disk.clone();
         let formatting = std::mem::take(&mut self.formatting);
-        let (mut engine, report) = match caught(|| Ok(Engine::open(disk, &IDENTITY, on, t))) {
+        let (mut engine, report) = match caught(|| Ok(Engine::open(disk, &IDENTITY, on))) {
             Ok(Ok(opened)) => opened,
             Ok(Err(error @ OpenError::NotFormatted)) if formatting => {
                 return Ok(Some(format!("refused: {error}")));
@@ -144,6 +154,8 @@ impl Stage {
         // A format that was cut off leaves all that was there, no device of ours, or the new one.
         let formatted = formatting && engine.standing() == Standing::Joining;
         let known = if formatted { Known::formatted() } else { self.known.clone() };
+        self.heard.extend(engine.notes());
+        engine.listen(true);
         let journal = engine.device().take_journal();
         match caught(|| recovered(&mut engine, &report, &known)) {
             Ok(after) => {
@@ -177,21 +189,24 @@ impl Stage {
     }
 
     /// Somebody else's node opens the device: disks were swapped.
-    fn open_as(&mut self, node: &str, t: &mut Tracer) -> Result<Option<String>, String> {
+    fn open_as(&mut self, node: &str) -> Result<Option<String>, String> {
         if self.engine.is_some() {
             return Err("it is open".into());
         }
         let node = node.strip_prefix('n').and_then(|n| n.parse().ok()).filter(|n| *n != IDENTITY.node);
         let identity = Identity { node: node.ok_or("name another node than n1")?, ..IDENTITY };
         let disk = Disk::of(self.disk.clone());
-        match Engine::open(&disk, &identity, self.on, t) {
+        match Engine::open(&disk, &identity, self.on) {
             Err(error @ OpenError::WrongIdentity { .. }) if disk.take_journal().is_empty() => {
                 Ok(Some(format!("refused: {error}")))
             }
             Err(error) => {
                 self.ends(format!("E1: refused, but for another reason, or not untouched: {error}"))
             }
-            Ok(_) => self.ends("P5: somebody else's device was opened".into()),
+            Ok((mut engine, _)) => {
+                self.heard.extend(engine.notes());
+                self.ends("P5: somebody else's device was opened".into())
+            }
         }
     }
 
@@ -200,13 +215,15 @@ impl Stage {
         Ok(None)
     }
 
-    fn act(&mut self, op: Op, t: &mut Tracer) -> Result<Option<String>, String> {
+    fn act(&mut self, op: Op) -> Result<Option<String>, String> {
         let engine = self.engine.as_mut().ok_or("the device is not open")?;
         let before = engine.device().state();
         engine.device().take_journal();
         let known = self.known.clone();
         let mut trial = engine.clone();
-        match caught(|| Ok(workload::take(op, &mut trial, &known, t))) {
+        let taken = caught(|| Ok(workload::take(op, &mut trial, &known)));
+        self.heard.extend(trial.notes());
+        match taken {
             Err(broken) => self.ends(broken),
             Ok(None) => Err("that is not possible here, or changes nothing".into()),
             Ok(Some(done)) => {
@@ -260,12 +277,7 @@ impl Stage {
         Ok(format!("kill -9 after {done} of {of} writes and syncs of that: the cache survives"))
     }
 
-    fn rot(
-        &mut self,
-        byte: &str,
-        sectors: &[&str],
-        t: &mut Tracer,
-    ) -> Result<(Option<String>, String), String> {
+    fn rot(&mut self, byte: &str, sectors: &[&str]) -> Result<(Option<String>, String), String> {
         let number = |word: &str| word.parse::<usize>().map_err(|_| format!("`{word}` is no number"));
         let (byte, sectors) =
             (number(byte)?, sectors.iter().map(|s| number(s)).collect::<Result<Vec<_>, _>>()?);
@@ -280,7 +292,9 @@ impl Stage {
         self.disk = state.rotten_in(&sectors, byte);
         let (disk, on, known) = (Disk::of(self.disk.clone()), self.on, self.known.at_rest());
         self.engine = None;
-        let checked = caught(|| match Engine::open(disk, &IDENTITY, on, t) {
+        let mut opened = caught(|| Ok(Engine::open(disk, &IDENTITY, on)));
+        self.heard.extend(opened.iter_mut().flatten().flat_map(|(engine, _)| engine.notes()));
+        let check = |opened: Result<(Engine<Disk>, RecoveryReport), _>| match opened {
             Err(error @ (OpenError::Corrupt(_) | OpenError::NotFormatted)) if superblocks => {
                 Ok(format!("refused: {error}"))
             }
@@ -290,7 +304,8 @@ impl Stage {
                 Some(damage) => format!("reported: {damage}"),
                 None => "what was hit is not needed, or is refused when it is read".into(),
             }),
-        });
+        };
+        let checked = opened.and_then(|opened| caught(|| check(opened)));
         let places: Vec<String> = sectors.iter().map(|s| (s * super::disk::SECTOR).to_string()).collect();
         let words =
             format!("a bit rots in the sector at byte {}, and the device is opened", places.join(" and "));

@@ -9,7 +9,7 @@ use std::sync::{Arc, OnceLock};
 
 use engine::{CheckpointProgress, Condition, Engine, Entry, Identity, Layout, RecoveryReport, Seq, Standing};
 use engine::{Op as EngineOp, ReadError, WriteError};
-use trace::{Mechanisms, Tracer};
+use trace::Mechanisms;
 
 use super::disk::{Disk, SECTOR, State};
 
@@ -232,12 +232,12 @@ pub(crate) struct Done {
 }
 
 /// Takes one step. `None` if it is not possible here, or would change nothing.
-pub(crate) fn take(op: Op, e: &mut Engine<Disk>, known: &Known, t: &mut Tracer) -> Option<Done> {
+pub(crate) fn take(op: Op, e: &mut Engine<Disk>, known: &Known) -> Option<Done> {
     let (mut after, mut during) = (known.clone(), known.at_rest());
     match op {
-        Op::Append(change) => append(change, e, &mut after, t)?,
+        Op::Append(change) => append(change, e, &mut after)?,
         Op::Write(change) | Op::WriteAroundPromise(change) | Op::WriteFails(change) => {
-            append(change, e, &mut after, t)?;
+            append(change, e, &mut after)?;
             during.latest = after.latest.clone();
             if matches!(op, Op::WriteFails(_)) {
                 e.device().fail_next_sync();
@@ -246,12 +246,12 @@ pub(crate) fn take(op: Op, e: &mut Engine<Disk>, known: &Known, t: &mut Tracer) 
                 let (epoch, batch) = (known.promise[0] + 1, e.begin_sync().expect("something was appended"));
                 // What `Batch::write` does on its own thread, with the promise in front of its sync.
                 let written = batch.write(&WithoutSync(e.device()));
-                e.promise(epoch, t).expect("the device works");
+                e.promise(epoch).expect("the device works");
                 (during.promise[1], after.promise) = (epoch, [epoch; 2]);
                 let written = written.and_then(|()| engine::Device::sync(e.device()));
-                e.end_sync(batch, written, t)
+                e.end_sync(batch, written)
             } else {
-                e.sync(t)
+                e.sync()
             };
             match synced {
                 Ok(synced) => {
@@ -275,7 +275,7 @@ pub(crate) fn take(op: Op, e: &mut Engine<Disk>, known: &Known, t: &mut Tracer) 
             if e.durable_seq() == e.applied_seq() {
                 return None;
             }
-            e.commit(e.durable_seq(), t).expect("what is durable can be applied");
+            e.commit(e.durable_seq()).expect("what is durable can be applied");
             after.applied = e.applied_seq();
         }
         Op::CheckpointStep | Op::Checkpoint => {
@@ -283,13 +283,13 @@ pub(crate) fn take(op: Op, e: &mut Engine<Disk>, known: &Known, t: &mut Tracer) 
                 if e.applied_seq() == e.checkpoint_seq() {
                     return None;
                 }
-                e.checkpoint_begin(host_state(e.applied_seq()), t);
+                e.checkpoint_begin(host_state(e.applied_seq()));
                 after.running = Some(e.applied_seq());
             }
             let seq = after.running.expect("one is running");
             during.checkpoint[1] = seq;
             loop {
-                match e.checkpoint_step(t) {
+                match e.checkpoint_step() {
                     Ok(CheckpointProgress::Working) if op == Op::CheckpointStep => break,
                     Ok(CheckpointProgress::Working) => {}
                     Ok(progress) => {
@@ -308,7 +308,7 @@ pub(crate) fn take(op: Op, e: &mut Engine<Disk>, known: &Known, t: &mut Tracer) 
         }
         Op::Promise => {
             let epoch = known.promise[0] + 1;
-            e.promise(epoch, t).expect("the device works");
+            e.promise(epoch).expect("the device works");
             (during.promise[1], after.promise) = (epoch, [epoch; 2]);
         }
         Op::Mend => {
@@ -316,7 +316,7 @@ pub(crate) fn take(op: Op, e: &mut Engine<Disk>, known: &Known, t: &mut Tracer) 
                 |at: &usize| e.version_of(&key(*at as Seq + 1, known.log[*at])) == Some(*at as Seq + 1);
             let at = (0..e.applied_seq() as usize).rev().find(live)?;
             let (seq, made) = (at as Seq + 1, &known.log[at]);
-            let mended = e.mend(&key(seq, *made), seq, &value(seq, *made), t).expect("the device works");
+            let mended = e.mend(&key(seq, *made), seq, &value(seq, *made)).expect("the device works");
             assert!(mended, "E4: the bytes of entry {seq} are not those that were written");
         }
         Op::Install => {
@@ -325,12 +325,12 @@ pub(crate) fn take(op: Op, e: &mut Engine<Disk>, known: &Known, t: &mut Tracer) 
             if seq == known.checkpoint[0] && !known.joining[0] {
                 return None;
             }
-            e.install_begin(t).expect("the device works");
+            e.install_begin().expect("the device works");
             for (key, (version, made)) in Known::live(&known.latest, seq) {
                 // No room: the step is not possible here.
                 e.install_put(key.into(), version, value(version, made).into()).ok()?;
             }
-            match e.install_finish(seq, host_state(seq), epoch, t) {
+            match e.install_finish(seq, host_state(seq), epoch) {
                 Err(WriteError::NoSpace { .. }) => return None,
                 done => done.expect("the device works"),
             }
@@ -340,24 +340,24 @@ pub(crate) fn take(op: Op, e: &mut Engine<Disk>, known: &Known, t: &mut Tracer) 
         }
         Op::Reset => {
             let last = e.last_seq();
-            e.give_up_all((0, last), t).expect("the device works");
+            e.give_up_all((0, last)).expect("the device works");
             after = known.replaced_as_of(0);
             (during.emptied, during.checkpoint[1]) = (true, 0);
         }
         Op::Standing => {
             let joining = !known.joining[0];
             let standing = if joining { Standing::Joining } else { Standing::Member };
-            e.set_standing(standing, t).expect("the device works");
+            e.set_standing(standing).expect("the device works");
             (during.joining[1], after.joining) = (joining, [joining; 2]);
         }
     }
     Some(Done { during, after, failed: false })
 }
 
-fn append(change: Change, e: &mut Engine<Disk>, known: &mut Known, t: &mut Tracer) -> Option<()> {
+fn append(change: Change, e: &mut Engine<Disk>, known: &mut Known) -> Option<()> {
     let last = known.latest.len() as Seq;
     if change == Change::Truncate {
-        if last == known.applied || e.truncate(last, t).is_err() {
+        if last == known.applied || e.truncate(last).is_err() {
             return None;
         }
         known.latest.pop();
@@ -367,7 +367,7 @@ fn append(change: Change, e: &mut Engine<Disk>, known: &mut Known, t: &mut Trace
     let made = Made { change, id: if change == Change::Overwrite { known.made + 1 } else { 0 } };
     let Entry { seq, tag, op } = entry(last + 1, made);
     // No room: the step is not possible here.
-    let got = e.append(op, &tag, t).ok()?;
+    let got = e.append(op, &tag).ok()?;
     assert_eq!(got, seq, "E2: seqs ascend without a gap");
     known.latest.push(made);
     known.made += u8::from(change == Change::Overwrite);
@@ -434,7 +434,7 @@ pub(crate) fn recovered(
     };
     reads(e, &after, false)?;
     if e.applied_seq() < known.applied {
-        e.commit(known.applied, &mut Tracer::off()).map_err(|error| format!("E1: {error}"))?;
+        e.commit(known.applied).map_err(|error| format!("E1: {error}"))?;
         reads(e, &after, false)?;
     }
     Ok(after)
@@ -489,9 +489,8 @@ fn given_up(e: &mut Engine<Disk>, known: &Known) -> Result<(), String> {
             "E1: it says that it had entries up to {had:?}, and {acknowledged} were acknowledged"
         ));
     }
-    let t = &mut Tracer::off();
-    e.give_up_damaged((1, acknowledged), t).map_err(|error| format!("E1: {error}"))?;
-    let opened = Engine::open(Disk::of(e.device().state()), &IDENTITY, Mechanisms::all(), t);
+    e.give_up_damaged((1, acknowledged)).map_err(|error| format!("E1: {error}"))?;
+    let opened = Engine::open(Disk::of(e.device().state()), &IDENTITY, Mechanisms::all());
     let (again, report) = opened.map_err(|error| format!("E1: {error}"))?;
     match report.damage {
         Some(damage) => Err(format!("E6: what was given up is back: {damage}")),
@@ -562,13 +561,12 @@ pub(crate) fn starts() -> Vec<Start> {
 /// `ops`, then overwriting and checkpoints until so many sectors of the ring are left (0: none of that). Afterwards
 /// free space is in pieces of one value each, so that a freed extent is the next to be used.
 fn start(name: &'static str, ops: &[Op], sectors_left: u64) -> Start {
-    let t = &mut Tracer::off();
     let disk = Disk::new(DEVICE_BYTES);
     engine::format(&disk, &IDENTITY, Standing::Member, LAYOUT).expect("the device is large enough");
-    let (mut e, _) = Engine::open(disk, &IDENTITY, Mechanisms::all(), t).expect("it is formatted");
+    let (mut e, _) = Engine::open(disk, &IDENTITY, Mechanisms::all()).expect("it is formatted");
     let mut known = Known::default();
     let mut go = |e: &mut Engine<Disk>, op| {
-        known = take(op, e, &known, &mut Tracer::off()).expect("a start is possible").after;
+        known = take(op, e, &known).expect("a start is possible").after;
     };
     ops.iter().for_each(|&op| go(&mut e, op));
     let left = |e: &Engine<Disk>| (WAL_BYTES - e.appended_lsn().0 % WAL_BYTES) / SECTOR as u64;
@@ -585,11 +583,9 @@ pub(crate) fn image_with_a_past() -> Vec<u8> {
     static IMAGE: OnceLock<Vec<u8>> = OnceLock::new();
     let make = || {
         let Start { disk, mut known, .. } = starts().pop().expect("there are some");
-        let mut e = Engine::open(Disk::of(disk), &IDENTITY, Mechanisms::all(), &mut Tracer::off())
-            .expect("it is formatted")
-            .0;
+        let mut e = Engine::open(Disk::of(disk), &IDENTITY, Mechanisms::all()).expect("it is formatted").0;
         for op in [Op::Write(Change::PutNew), Op::Append(Change::Overwrite), Op::Write(Change::Truncate)] {
-            known = take(op, &mut e, &known, &mut Tracer::off()).expect("a start has room").after;
+            known = take(op, &mut e, &known).expect("a start has room").after;
         }
         let mut image = vec![0; DEVICE_BYTES];
         engine::Device::read_at(e.device(), 0, &mut image).expect("all of it is there");

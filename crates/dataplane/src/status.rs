@@ -1,0 +1,123 @@
+//! What a replica says of itself: to gateways, to its host, to checkers.
+
+use std::sync::Arc;
+
+use crate::host::Config;
+use crate::message::*;
+use crate::replica::{Replica, Role};
+use crate::sessions::Sessions;
+use crate::types::*;
+
+impl Replica {
+    /// Does an unproven receiver wait for a checkpoint as of what is applied by now?
+    pub fn wants_checkpoint(&self) -> bool {
+        matches!(&self.role, Role::Primary(primary) if primary.wants_checkpoint(&self.core))
+    }
+
+    /// What a checkpoint as of the applied seq has to carry for [`Replica::restore`].
+    pub fn host_state(&self) -> Vec<u8> {
+        self.core.host_state()
+    }
+
+    /// When [`Event::Tick`](crate::Event::Tick) is due next.
+    pub fn next_deadline(&self) -> Option<Micros> {
+        let timing = &self.core.config.timing;
+        let role = match &self.role {
+            Role::Backup => None,
+            Role::Candidate(candidate) => Some(candidate.gives_up_at),
+            Role::Primary(primary) => primary.next_deadline(timing),
+        };
+        role.into_iter().chain(self.receiver.pull_again_at(timing.resend_after)).min()
+    }
+
+    /// What this replica says of itself.
+    pub fn status(&self, now: Micros) -> NodeStatus {
+        let core = &self.core;
+        let (role, serving, cut_off_micros) = match &self.role {
+            Role::Backup => (RoleName::Backup, false, 0),
+            Role::Candidate(_) => (RoleName::Candidate, false, 0),
+            Role::Primary(primary) => {
+                (RoleName::Primary, primary.serving, primary.cut_off(now, core.config.members.len()))
+            }
+        };
+        NodeStatus {
+            pid: core.config.pid,
+            role,
+            serving,
+            proof: self.proof(),
+            promised: core.promised,
+            primary: if self.is_primary() { Some(core.config.me) } else { core.following },
+            tail: core.log.tail(),
+            voted_tail: core.voted_tail(),
+            durable: core.durable,
+            committed: core.commit,
+            cut_off_micros,
+            sync_micros: core.sync.usually(),
+        }
+    }
+
+    pub(crate) fn tell_status(&mut self, to: GatewayId, attempt: u64) {
+        let status = self.status(self.core.now);
+        self.core.reported = status.tail;
+        self.core.send(Address::Gateway(to), Message::Status { attempt, status });
+    }
+
+    /// Whether this replica may vote.
+    pub fn proof(&self) -> Proof {
+        match (self.core.proven, self.receiver.is_idle()) {
+            (true, _) => Proof::Proven,
+            (false, true) => Proof::Unproven,
+            (false, false) => Proof::Transferring,
+        }
+    }
+
+    /// Does it lead?
+    pub fn is_primary(&self) -> bool {
+        matches!(self.role, Role::Primary(_))
+    }
+
+    /// Does it stand?
+    pub fn is_candidate(&self) -> bool {
+        matches!(self.role, Role::Candidate(_))
+    }
+
+    /// Is its log proven?
+    pub fn is_proven(&self) -> bool {
+        self.core.proven
+    }
+
+    /// What it remembers of requests.
+    pub fn sessions(&self) -> &Sessions {
+        &self.core.sessions
+    }
+
+    /// Who it is, and how patient.
+    pub fn config(&self) -> &Config {
+        &self.core.config
+    }
+
+    /// The last entry that was applied.
+    pub fn applied(&self) -> Seq {
+        self.core.applied
+    }
+
+    /// Does the log lack entries that it had?
+    pub fn is_short(&self) -> bool {
+        self.core.is_short()
+    }
+
+    /// Is this entry in the log already, or in the checkpoint?
+    pub fn has(&self, entry: &Entry) -> bool {
+        self.core.has(entry)
+    }
+
+    /// What the others are to be asked for, when the value of `key` as of entry `version` is damaged.
+    pub fn name_of(&self, key: Arc<[u8]>, version: Seq) -> ValueName {
+        self.core.name_of(key, version)
+    }
+
+    /// Is the entry that `name` means the one of that seq here?
+    pub fn means(&self, name: &ValueName) -> bool {
+        self.core.means(name)
+    }
+}

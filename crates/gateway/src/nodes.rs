@@ -1,0 +1,132 @@
+//! What the nodes of a shard said of themselves, and who of them is to be called to take over.
+
+use std::cmp::Reverse;
+use std::collections::BTreeMap;
+
+use dataplane::guard::majority;
+use dataplane::patience::{Measured, PATIENCE_MAX};
+use dataplane::{Epoch, Micros, NodeId, NodeStatus, Proof, Seq, ShardId, Tail};
+
+#[derive(Clone, Debug, Default)]
+struct Heard {
+    at: Micros,
+    /// When the probe that the status answers was sent; 0 if it came unasked.
+    asked_at: Micros,
+    status: Option<NodeStatus>,
+    /// What a probe and its answer take.
+    trip: Measured,
+}
+
+impl Heard {
+    /// What the node usually takes for an answer that waits for its device; `None` if it is not heard.
+    fn takes(&self) -> Option<Micros> {
+        Some(self.trip.usually() + self.status.as_ref()?.sync_micros.min(PATIENCE_MAX))
+    }
+
+    /// May it vote?
+    fn is_proven(&self) -> bool {
+        self.status.as_ref().is_some_and(|status| status.proof == Proof::Proven)
+    }
+
+    /// Is it known not to support a candidate whose log ends at `tail`?
+    fn opposes(&self, tail: Tail) -> bool {
+        self.status.as_ref().is_some_and(|other| other.proof != Proof::Proven || other.voted_tail > tail)
+    }
+}
+
+/// What the nodes said of themselves.
+#[derive(Clone, Debug)]
+pub(crate) struct Nodes(BTreeMap<NodeId, Heard>);
+
+/// Who is best called to take over.
+pub(crate) struct Choice {
+    pub node: NodeId,
+    /// How many could have been called.
+    pub answers: usize,
+    /// A majority may support it, as far as is known.
+    pub supported: bool,
+}
+
+impl Nodes {
+    pub fn new(nodes: &[NodeId]) -> Nodes {
+        Nodes(nodes.iter().map(|node| (*node, Heard::default())).collect())
+    }
+
+    /// Hears a node; false if that is nobody's word, or a late one: a node's promise never goes back.
+    pub fn hear(&mut self, now: Micros, from: NodeId, asked_at: Micros, status: &NodeStatus) -> bool {
+        let Some(heard) = self.0.get_mut(&from) else { return false };
+        if heard.status.as_ref().is_some_and(|known| known.promised > status.promised) {
+            return false;
+        }
+        if asked_at > 0 {
+            heard.trip.note(now.saturating_sub(asked_at));
+        }
+        heard.at = now;
+        heard.asked_at = asked_at;
+        heard.status = Some(status.clone());
+        true
+    }
+
+    /// It is gone, and what it said with it.
+    pub fn forget(&mut self, node: NodeId) {
+        self.0.entry(node).and_modify(|heard| heard.status = None);
+    }
+
+    pub fn heard_at(&self, node: NodeId) -> Micros {
+        self.0.get(&node).map_or(0, |heard| heard.at)
+    }
+
+    /// What a node usually takes for an answer; 0 if that is not known.
+    pub fn takes(&self, node: NodeId) -> Micros {
+        self.0.get(&node).and_then(Heard::takes).unwrap_or(0)
+    }
+
+    /// What one step of a takeover takes: the answer of a majority of those that vote, each after a sync. 0 if that is not
+    /// known.
+    pub fn majority_takes(&self) -> Micros {
+        let voters = self.0.values().filter(|heard| heard.is_proven());
+        let mut takes: Vec<Micros> = voters.filter_map(Heard::takes).collect();
+        takes.sort_unstable();
+        takes.get(majority(self.0.len()) - 1).copied().unwrap_or(0)
+    }
+
+    fn statuses(&self) -> impl Iterator<Item = &NodeStatus> {
+        self.0.values().filter_map(|heard| heard.status.as_ref())
+    }
+
+    /// The greatest seq that some node said is committed.
+    pub fn committed(&self) -> Seq {
+        self.statuses().map(|status| status.committed).max().unwrap_or(0)
+    }
+
+    /// The greatest epoch that some node said it promised.
+    pub fn promised(&self) -> Epoch {
+        self.statuses().map(|status| status.promised).max().unwrap_or_default()
+    }
+
+    /// Per node, what it last said, and when.
+    pub fn view(&self) -> Vec<(NodeId, Option<(Micros, NodeStatus)>)> {
+        let said = |heard: &Heard| heard.status.clone().map(|status| (heard.at, status));
+        self.0.iter().map(|(node, heard)| (*node, said(heard))).collect()
+    }
+
+    /// The node to call: of those that answered a probe sent since `since`, the one with the most complete log, rather not
+    /// `lost`. Whether it really is, the promises will show; this choice only saves attempts. Among equals the shard's number
+    /// decides, so that the primaries of many shards spread over the nodes.
+    pub fn choose(&self, shard: ShardId, since: Micros, lost: Option<NodeId>) -> Option<Choice> {
+        let nodes = self.0.len();
+        // One that lacks entries which it had does not stand.
+        let stands = |status: &NodeStatus| status.proof == Proof::Proven && status.voted_tail == status.tail;
+        let fresh = self.0.iter().filter(|(_, heard)| heard.asked_at >= since);
+        let fresh: Vec<(NodeId, &NodeStatus)> = fresh
+            .filter_map(|(node, heard)| Some((*node, heard.status.as_ref().filter(|status| stands(status))?)))
+            .collect();
+        let supported =
+            |tail| self.0.values().filter(|heard| !heard.opposes(tail)).count() >= majority(nodes);
+        let preference = |node: NodeId| (nodes as u32 + node.0 - 1 - shard % nodes as u32) % nodes as u32;
+        let (node, status) = fresh.iter().max_by_key(|(node, status)| {
+            (supported(status.tail), Some(*node) != lost, status.tail, Reverse(preference(*node)))
+        })?;
+        Some(Choice { node: *node, answers: fresh.len(), supported: supported(status.tail) })
+    }
+}

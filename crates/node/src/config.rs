@@ -1,0 +1,104 @@
+//! Who a node is, and why it does not start, or stops.
+
+use std::fmt;
+
+use dataplane::{ClusterId, Limits, NodeId, ShardId, Timing, wire};
+use trace::Mechanisms;
+
+/// Who a node is.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// The cluster.
+    pub cluster: ClusterId,
+    /// The shard whose replica this is.
+    pub shard: ShardId,
+    /// How many shards the cluster has.
+    pub shards: u32,
+    /// This node.
+    pub node: NodeId,
+    /// All nodes that hold a replica of the shard, this one included.
+    pub members: Vec<NodeId>,
+    /// The process, shown in status.
+    pub pid: u32,
+    /// A random number, another one in each life of the replica.
+    pub life: u64,
+    /// Which mechanisms are on.
+    pub mechanisms: Mechanisms,
+    /// How long it waits for what.
+    pub timing: Timing,
+    /// How much it remembers of requests.
+    pub limits: Limits,
+    /// Bytes of memory for values, so that reads need no disk; 0 for none.
+    pub cache_bytes: usize,
+}
+
+impl Config {
+    /// The device that belongs to it: one that says otherwise is refused, whatever the command line says.
+    pub fn identity(&self) -> engine::Identity {
+        let Config { cluster, shard, shards, node, .. } = *self;
+        let members = engine::members(self.members.iter().map(|member| member.0));
+        engine::Identity { cluster, node: node.0, shard, shards, members }
+    }
+}
+
+/// Why a node cannot start on its device.
+#[derive(Debug)]
+pub enum OpenError {
+    /// The engine cannot open it.
+    Engine(engine::OpenError),
+    /// A log entry carries a tag that is not of this format: written by another program.
+    Tag {
+        /// The entry.
+        seq: u64,
+        /// What is wrong with it.
+        why: wire::WireError,
+    },
+    /// The state in the checkpoint is not of this format.
+    HostState(wire::WireError),
+}
+
+impl fmt::Display for OpenError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            OpenError::Engine(e) => e.fmt(f),
+            OpenError::Tag { seq, why } => write!(f, "log entry {seq} has a tag that does not decode: {why}"),
+            OpenError::HostState(why) => write!(f, "the checkpoint's host state does not decode: {why}"),
+        }
+    }
+}
+
+impl std::error::Error for OpenError {}
+
+/// Why a node must stop. The cluster goes on without it; reopened, it recovers from what is durable.
+#[derive(Debug)]
+pub enum StopError {
+    /// The device failed, or refuses after a failure.
+    Write(engine::WriteError),
+    /// The engine did not take an entry that it had room for.
+    Append(engine::AppendError),
+    /// The engine did not apply an entry that is committed.
+    Apply(engine::ApplyError),
+}
+
+impl fmt::Display for StopError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            StopError::Write(e) => e.fmt(f),
+            StopError::Append(e) => e.fmt(f),
+            StopError::Apply(e) => e.fmt(f),
+        }
+    }
+}
+
+impl std::error::Error for StopError {}
+
+macro_rules! stop_error {
+    ($($variant:ident($error:ty)),*) => {$(
+        impl From<$error> for StopError {
+            fn from(error: $error) -> StopError {
+                StopError::$variant(error)
+            }
+        }
+    )*};
+}
+stop_error!(Write(engine::WriteError), Append(engine::AppendError), Apply(engine::ApplyError));

@@ -1,0 +1,375 @@
+//! The host's side of a node: frames in, frames out, time, flush.
+
+use dataplane::{
+    Address, Durable, Effect, Epoch, Event, Frame, Held, Message, Micros, NodeId, NodeStatus, Op, Refusable,
+    Refusal, Released, Replica, guard,
+};
+use engine::{Device, Engine, Reserve, Room};
+use trace::{EventId, Kind, Tracer, emit};
+
+use crate::config::{Config, StopError};
+use crate::repairs::Repairs;
+use crate::tag;
+
+/// One replica of one shard on one device.
+#[derive(Clone, Debug)]
+pub struct Node<D> {
+    pub(crate) config: Config,
+    pub(crate) engine: Engine<D>,
+    pub(crate) replica: Replica,
+    pub(crate) t: Tracer,
+    /// When the present step happens.
+    pub(crate) now: Micros,
+    outbox: Vec<Frame>,
+    pub(crate) held: Vec<Held>,
+    /// What the last sync made durable.
+    pub(crate) proof: Durable,
+    /// A candidate's own promise, which is made durable as soon as its requests have left.
+    parked: Option<(Effect, Option<EventId>)>,
+    /// It was asked to settle while it was parked.
+    unsettled: bool,
+    /// When a piece of the checkpoint was last sent to somebody.
+    pub(crate) chunk_sent_at: Option<Micros>,
+    /// Memory for the tag of an entry.
+    pub(crate) tag: Vec<u8>,
+    pub(crate) repairs: Repairs,
+    /// The log or the checkpoint could not be read: a new checkpoint does without what is damaged of them.
+    pub(crate) renew_checkpoint: bool,
+    stopped: bool,
+}
+
+impl<D: Device> Node<D> {
+    pub(crate) fn new(
+        config: Config,
+        engine: Engine<D>,
+        replica: Replica,
+        proof: Durable,
+        t: Tracer,
+    ) -> Node<D> {
+        Node {
+            config,
+            engine,
+            replica,
+            t,
+            now: 0,
+            outbox: Vec::new(),
+            held: Vec::new(),
+            proof,
+            parked: None,
+            unsettled: false,
+            chunk_sent_at: None,
+            tag: Vec::new(),
+            repairs: Repairs::default(),
+            renew_checkpoint: false,
+            stopped: false,
+        }
+    }
+
+    /// From now on what happens is told there.
+    pub fn trace_to(&mut self, tracer: Tracer) {
+        self.t = tracer;
+    }
+
+    /// Handles one frame. After an error the node must be dropped.
+    pub fn handle(&mut self, now: Micros, mut frame: Frame) -> Result<(), StopError> {
+        self.begin(now, frame.cause);
+        self.resume()?;
+        let Config { mechanisms, cluster, shard, node, .. } = &self.config;
+        if !guard::frame_identity(*mechanisms, &frame, cluster, *shard, Address::Node(*node)) {
+            self.refuse_frame(&frame, &format!("it is for {} of shard {}", frame.to, frame.shard));
+            return Ok(());
+        }
+        match &mut frame.message {
+            // A full device takes no new value, and that becomes a result of the log like any other: a refusal beside the
+            // log would say "no effect" while another copy of the request is in the log already, or comes later, when
+            // there is room. Where a checkpoint gives room, it is waited for.
+            Message::Write { request, op } if self.replica.is_primary() => {
+                if admits(&mut self.engine, op) == Room::Never {
+                    *op = Op::Nop;
+                }
+                if admits(&mut self.engine, op) != Room::Now {
+                    let what = Refusable::Write(*request);
+                    self.post(frame.from, Message::Refused { what, why: Refusal::Busy });
+                    return Ok(());
+                }
+            }
+            Message::OpenSession
+                if self.replica.is_primary()
+                    && !has_room(&mut self.engine, [&Op::Nop], Reserve::Progress) =>
+            {
+                let refused = Message::Refused { what: Refusable::OpenSession, why: Refusal::Busy };
+                self.post(frame.from, refused);
+                return Ok(());
+            }
+            // Both would append a marker. Whoever asks, asks again, or asks somebody else.
+            Message::TakeOver { .. } | Message::Pull { unproven: true, .. }
+                if !has_room(&mut self.engine, [&Op::Nop], Reserve::Truncations) =>
+            {
+                self.refuse_frame(&frame, "the log has no room for a marker");
+                return Ok(());
+            }
+            // A backup takes the entries that fit, and acknowledges no more than it took. What it has it need not take.
+            Message::Prepare { entries, .. } => {
+                let (replica, engine) = (&self.replica, &mut self.engine);
+                let new =
+                    |fit| entries[..fit].iter().filter(|entry| !replica.has(entry)).map(|entry| &entry.op);
+                let mut fit = entries.len();
+                while fit > 0 && !has_room(engine, new(fit), Reserve::Truncations) {
+                    fit -= 1;
+                }
+                if fit < entries.len() {
+                    self.rules(Event::Room(fit));
+                }
+            }
+            _ => {}
+        }
+        match (frame.from, frame.message) {
+            (Address::Node(peer), Message::Fetch(name)) if self.is_peer(peer) => {
+                self.on_fetch(peer, name);
+                Ok(())
+            }
+            (Address::Node(peer), Message::Fetched { name, value }) if self.is_peer(peer) => {
+                self.on_fetched(peer, name, value)
+            }
+            (from, message) => self.step(Event::Message(from, message)),
+        }
+    }
+
+    fn refuse_frame(&mut self, frame: &Frame, why: &str) {
+        let (message, from) = (frame.message.name(), frame.from.to_string());
+        emit!(self.t, Kind::FrameRefused { message: message.into(), from, why: why.into() });
+    }
+
+    fn is_peer(&self, node: NodeId) -> bool {
+        node != self.config.node && self.config.members.contains(&node)
+    }
+
+    /// Lets time pass. Call it at or after [`Node::next_deadline`].
+    pub fn tick(&mut self, now: Micros) -> Result<(), StopError> {
+        self.begin(now, None);
+        self.resume()?;
+        self.repairs_tick()?;
+        self.step(Event::Tick)
+    }
+
+    /// Everything that had arrived has been handled: replicate it, confirm reads.
+    pub fn settle(&mut self, now: Micros) -> Result<(), StopError> {
+        self.unsettled = self.parked();
+        if self.unsettled {
+            return Ok(());
+        }
+        self.now = now;
+        self.t.begin_batch(now);
+        self.step(Event::Settle)?;
+        if !self.needs_flush() {
+            self.t.end_batch();
+        }
+        Ok(())
+    }
+
+    /// Does the node wait for its outbox to leave, before it blocks? A candidate does: the others make their promises
+    /// durable while it does so with its own. Whatever the node is asked next, it syncs first.
+    pub fn parked(&self) -> bool {
+        self.parked.is_some()
+    }
+
+    /// A sync took so long. The node has no clock of its own to find out.
+    pub fn sync_took(&mut self, micros: Micros) {
+        self.rules(Event::SyncTook(micros));
+    }
+
+    /// Is there anything that waits for a sync?
+    pub fn needs_flush(&self) -> bool {
+        self.parked() || self.engine.has_unsynced()
+    }
+
+    /// Writes the batch and syncs the device once; then what waited for it may leave. Blocks for as long as the device
+    /// does.
+    pub fn flush(&mut self, now: Micros) -> Result<(), StopError> {
+        if let Some((_, cause)) = self.parked {
+            self.begin(now, cause);
+            self.resume()?;
+            self.release();
+        }
+        if self.unsettled {
+            self.settle(now)?;
+        }
+        self.now = now;
+        self.t.begin_batch(now);
+        let Some(batch) = self.engine.begin_sync() else { return Ok(()) };
+        let begun = self.t.wall();
+        let written = batch.write(self.engine.device());
+        let micros = begun.zip(self.t.wall()).map_or(0, |(begun, ended)| ended.saturating_sub(begun));
+        let synced = self.write(|engine| engine.end_sync(batch.timed(micros), written))?;
+        self.t.end_batch();
+        let at = (synced.durable_lsn().0, synced.durable_seq());
+        match guard::durable_ack(self.config.mechanisms, Some(at), at) {
+            Some(proof) => self.prove(proof),
+            None => Ok(()),
+        }
+    }
+
+    /// Takes out the frames that may leave now.
+    pub fn outbox(&mut self) -> impl Iterator<Item = Frame> + '_ {
+        self.outbox.drain(..)
+    }
+
+    /// When [`Node::tick`] is due, in the host's microseconds; at once while a checkpoint is being made.
+    pub fn next_deadline(&self) -> Option<Micros> {
+        if self.engine.checkpoint_running() {
+            return Some(0);
+        }
+        let repairs = self.repairs.next_deadline(self.config.timing.resend_after);
+        repairs.into_iter().chain(self.replica.next_deadline()).min()
+    }
+
+    /// What the node says of itself.
+    pub fn status(&self, now: Micros) -> NodeStatus {
+        self.replica.status(now)
+    }
+
+    /// The engine, to look at.
+    pub fn engine(&self) -> &Engine<D> {
+        &self.engine
+    }
+
+    /// The rules' state, to look at.
+    pub fn replica(&self) -> &Replica {
+        &self.replica
+    }
+
+    pub(crate) fn begin(&mut self, now: Micros, cause: Option<EventId>) {
+        self.now = now;
+        self.t.begin(now, cause);
+    }
+
+    pub(crate) fn step(&mut self, event: Event) -> Result<(), StopError> {
+        assert!(!self.stopped, "a node that failed is not used again");
+        self.rules(event);
+        self.carry_out()?;
+        let appended = (self.engine.appended_lsn().0, self.engine.last_seq());
+        match guard::durable_ack(self.config.mechanisms, None, appended) {
+            Some(proof) if proof != self.proof => self.prove(proof),
+            _ => {
+                self.release();
+                Ok(())
+            }
+        }
+    }
+
+    /// What the rules make of an event waits in their queue.
+    pub(crate) fn rules(&mut self, event: Event) {
+        self.replica.listen(self.t.is_on());
+        self.replica.step(self.now, event);
+    }
+
+    /// More is durable: the rules count it, and what waited for it leaves.
+    fn prove(&mut self, proof: Durable) -> Result<(), StopError> {
+        self.proof = proof;
+        self.rules(Event::Durable(proof));
+        self.carry_out()?;
+        self.release();
+        Ok(())
+    }
+
+    fn carry_out(&mut self) -> Result<(), StopError> {
+        while let Some(effect) = self.replica.next_effect() {
+            if matches!(effect, Effect::Promise(_)) && self.replica.is_candidate() && !self.outbox.is_empty()
+            {
+                self.parked = Some((effect, self.t.cause()));
+                return Ok(());
+            }
+            self.perform(effect)?;
+        }
+        Ok(())
+    }
+
+    /// Carries out what it was parked at, and what comes behind: no other event is handled before.
+    fn resume(&mut self) -> Result<(), StopError> {
+        while let Some((effect, _)) = self.parked.take() {
+            self.perform(effect)?;
+            self.carry_out()?;
+        }
+        Ok(())
+    }
+
+    /// Runs an operation of the engine, and tells what happened in it.
+    pub(crate) fn told<T>(&mut self, operation: impl FnOnce(&mut Engine<D>) -> T) -> T {
+        self.engine.listen(self.t.is_on());
+        let result = operation(&mut self.engine);
+        self.engine.notes().for_each(|(kind, source)| self.t.record(kind, source));
+        result
+    }
+
+    /// Runs an operation of the engine that must not fail.
+    pub(crate) fn write<T, E: Into<StopError>>(
+        &mut self,
+        operation: impl FnOnce(&mut Engine<D>) -> Result<T, E>,
+    ) -> Result<T, StopError> {
+        self.told(operation).or_else(|error| self.stop(error))
+    }
+
+    /// After a failed write nobody knows what the device holds, and the rules have gone on already: only reopening makes the
+    /// two agree again.
+    pub(crate) fn stop<T>(&mut self, error: impl Into<StopError>) -> Result<T, StopError> {
+        self.stopped = true;
+        Err(error.into())
+    }
+
+    /// What waited for a sync that has returned leaves.
+    fn release(&mut self) {
+        for held in std::mem::take(&mut self.held) {
+            match held.release(&self.proof) {
+                Ok(Released { to, message, cause }) => {
+                    self.t.resume(cause);
+                    if let (Address::Node(to), Message::PrepareOk { epoch, matched: upto }) = (to, &message) {
+                        emit!(self.t, Kind::MatchAcknowledged { to: to.0, epoch: epoch.0, upto: *upto });
+                    }
+                    self.post(to, message);
+                }
+                Err(held) => self.held.push(held),
+            }
+        }
+    }
+
+    pub(crate) fn hold(&mut self, to: Address, message: Message) {
+        let cause = self.t.cause_of_held();
+        let position = self.engine.appended_lsn().0;
+        Held::until(position, Released { to, message, cause }).join(&mut self.held);
+    }
+
+    pub(crate) fn post(&mut self, to: Address, message: Message) {
+        let Config { cluster, shard, node, .. } = self.config;
+        let cause = self.t.cause();
+        self.outbox.push(Frame { cluster, shard, from: Address::Node(node), to, cause, message });
+    }
+}
+
+/// Drops from a batch of frames the requests for a promise that a later one of the same candidate makes pointless: each
+/// would cost syncs, and a replica that has been slow finds one of every attempt. A dropped frame is a lost one, which the
+/// rules allow at any time.
+pub fn drop_superseded(frames: &mut Vec<Frame>) {
+    let asked = |frame: &Frame| match frame.message {
+        Message::PromiseRequest { epoch } => Some((frame.from, epoch)),
+        _ => None,
+    };
+    let all: Vec<(Address, Epoch)> = frames.iter().filter_map(asked).collect();
+    if all.len() > 1 {
+        frames.retain(|frame| {
+            asked(frame)
+                .is_none_or(|(from, epoch)| !all.iter().any(|other| other.0 == from && other.1 > epoch))
+        });
+    }
+}
+
+fn admits<D: Device>(engine: &mut Engine<D>, op: &Op) -> Room {
+    engine.admits(op.key().map_or(&[], |key| &key[..]), op.into(), tag::TAG_BYTES_MAX)
+}
+
+fn has_room<'a, D: Device>(
+    engine: &mut Engine<D>,
+    ops: impl IntoIterator<Item = &'a Op>,
+    beside: Reserve,
+) -> bool {
+    engine.has_room_beside(ops.into_iter(), tag::TAG_BYTES_MAX, beside)
+}
