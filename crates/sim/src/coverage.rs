@@ -70,8 +70,10 @@ pub(crate) const RECOVERIES: [&str; 15] = [
 ];
 
 /// Mechanisms that have nothing to stop in a simulated cluster, and why.
-const IDLE: [(Mechanism, &str); 3] = [
+const IDLE: [(Mechanism, &str); 5] = [
     (Mechanism::OneLog, "it is the shape of the engine"),
+    (Mechanism::NoRoleSurvives, "it is the shape of the replica"),
+    (Mechanism::DirectorySync, "simulated disks have no directories"),
     (Mechanism::DeviceLock, "it takes two processes"),
     (Mechanism::NoSilentFormat, "no fault of the model damages both superblocks"),
 ];
