@@ -9,8 +9,8 @@ use clap::Args;
 use engine::format::Field;
 use engine::format::checkpoint_chunk::{self, ChunkHeader};
 use engine::format::data_record::DataHeader;
-use engine::format::slot::Slot;
 use engine::format::superblock::Superblock;
+use engine::format::value_ref::ValueRef;
 use engine::format::wal_record::{DELETE, NOP, PUT, WalHeader};
 use engine::{Device, Extent, Owner, UNIT};
 use serde_json::{Value, json};
@@ -288,18 +288,18 @@ fn about(seen: &RecordSeen) -> String {
 }
 
 fn owned_by(extent: &Extent, owner: &Owner) -> String {
-    let piece = |slot: &Slot| match extent {
-        whole if *whole == slot.extent() => "",
-        first if first.unit == slot.unit => ", its first piece",
+    let piece = |value: &ValueRef| match extent {
+        _ if value.extents().count() == 1 => "",
+        first if first.unit == value.first_unit() => ", its first piece",
         _ => ", a further piece",
     };
     match owner {
-        Owner::Key(key, slot) => {
-            let Slot { value_bytes, version, .. } = slot;
-            format!("key {}, {value_bytes} bytes of entry {version}{}", key_text(key), piece(slot))
+        Owner::Key(key, value) => {
+            let (bytes, version) = (value.value_bytes(), value.version);
+            format!("key {}, {bytes} bytes of entry {version}{}", key_text(key), piece(value))
         }
-        Owner::Entry(seq, slot) => {
-            format!("entry {seq}, behind the checkpoint, {} bytes{}", slot.value_bytes, piece(slot))
+        Owner::Entry(seq, value) => {
+            format!("entry {seq}, behind the checkpoint, {} bytes{}", value.value_bytes(), piece(value))
         }
         Owner::Chunk(chunk) => format!("checkpoint chunk, {} bytes", chunk.bytes),
     }

@@ -26,25 +26,20 @@ use trace::{Kind, Mechanisms, Source, emit};
 use crate::device::Device;
 use crate::error::{Blocked, Damage, ReadError, WriteError, Zone};
 use crate::format::checkpoint_chunk::ChunkRef;
-use crate::format::slot::Slot;
 use crate::format::superblock::Superblock;
 use crate::format::wal_record::WalRecord;
 use crate::guard;
 use crate::log::{Log, Recent};
 use crate::notes::Notes;
-use crate::space::{Allocator, Claim, Quarantine};
-use crate::state::{Cache, Index, Install, Run, slots};
-use crate::types::{Extent, Identity, Lsn, Seq, Standing, UNIT};
+use crate::space::Space;
+use crate::state::{Cache, Index, Install, Run};
+use crate::types::{Identity, Lsn, Seq, Standing};
 
 /// One device, open.
 #[derive(Clone, Debug)]
 pub struct Engine<D> {
-    device: D,
+    space: Space<D>,
     mechanisms: Mechanisms,
-    /// As stored in both slots, but for the generation of the older one.
-    superblock: Superblock,
-    /// The slot with the greater generation.
-    newest: usize,
     poisoned: bool,
     damage: Option<Damage>,
     /// With `damage`: the last entry of the log, where it is known, although what is before it cannot be read.
@@ -57,13 +52,9 @@ pub struct Engine<D> {
     log: Log,
     recent: Recent,
     cache: Cache,
-    allocator: Allocator,
-    quarantine: Quarantine,
     /// Of the checkpoint in force.
     host_state: Vec<u8>,
     chunks: Vec<ChunkRef>,
-    /// The room of the puts that are not applied.
-    tentative: Claim,
     run: Option<Run>,
     install: Option<Install>,
     /// Something was refused for want of space that a checkpoint might give back.
@@ -104,7 +95,7 @@ impl<D: Device> Engine<D> {
 
     /// The entry up to which the checkpoint in force has the effects.
     pub fn checkpoint_seq(&self) -> Seq {
-        self.superblock.checkpoint_seq
+        self.space.superblock.checkpoint_seq
     }
 
     /// The owner's state of the checkpoint in force; empty at first.
@@ -114,17 +105,17 @@ impl<D: Device> Engine<D> {
 
     /// The greatest epoch promised.
     pub fn promised(&self) -> u64 {
-        self.superblock.promise
+        self.space.superblock.promise
     }
 
     /// What the owner may conclude from this device.
     pub fn standing(&self) -> Standing {
-        self.superblock.standing()
+        self.space.superblock.standing()
     }
 
     /// Whose device it is.
     pub fn identity(&self) -> Identity {
-        self.superblock.identity()
+        self.space.superblock.identity()
     }
 
     /// Set if the log or the checkpoint is damaged, and the engine only reads.
@@ -145,7 +136,7 @@ impl<D: Device> Engine<D> {
 
     /// Epoch and seq of the last entry that this device had when it gave some up, damaged or for want of room.
     pub fn owed(&self) -> (u64, Seq) {
-        (self.superblock.owed_epoch, self.superblock.owed_seq)
+        (self.space.superblock.owed_epoch, self.space.superblock.owed_seq)
     }
 
     /// Has a write or sync failed?
@@ -166,7 +157,7 @@ impl<D: Device> Engine<D> {
 
     /// The device.
     pub fn device(&self) -> &D {
-        &self.device
+        &self.space.device
     }
 
     /// Stores the promise of `epoch`, in both superblocks. Blocks for two syncs; may be called while a batch is out.
@@ -178,18 +169,21 @@ impl<D: Device> Engine<D> {
         if epoch <= before {
             return Err(WriteError::StalePromise { asked: epoch, promised: before });
         }
-        let next = Superblock { promise: epoch, ..self.superblock };
-        self.store(next).map_err(|error| self.failed(error))?;
-        emit!(self.notes, Kind::PromiseStored { before, epoch, generation: self.superblock.generation });
+        let next = Superblock { promise: epoch, ..self.space.superblock };
+        self.store(next)?;
+        emit!(
+            self.notes,
+            Kind::PromiseStored { before, epoch, generation: self.space.superblock.generation }
+        );
         Ok(())
     }
 
     /// Stores another standing, of a damaged device as well.
     pub fn set_standing(&mut self, standing: Standing) -> Result<(), WriteError> {
         self.not_poisoned()?;
-        let (before, mut next) = (self.standing(), self.superblock);
+        let (before, mut next) = (self.standing(), self.space.superblock);
         next.set_standing(standing);
-        self.store(next).map_err(|error| self.failed(error))?;
+        self.store(next)?;
         let name = |standing: Standing| format!("{standing:?}").to_lowercase();
         emit!(self.notes, Kind::StandingStored { before: name(before), standing: name(standing) });
         Ok(())
@@ -197,9 +191,7 @@ impl<D: Device> Engine<D> {
 
     /// Makes `next` durable in both slots.
     fn store(&mut self, next: Superblock) -> Result<(), WriteError> {
-        assert!(next.promise >= self.superblock.promise, "E5: the promise never goes back");
-        (self.superblock, self.newest) = slots::store(&self.device, self.newest, next, self.mechanisms)?;
-        Ok(())
+        self.space.store(next).map_err(|error| self.failed(error.into()))
     }
 
     /// Passes an error on; one of the device stops the engine.
@@ -225,10 +217,6 @@ impl<D: Device> Engine<D> {
         }
     }
 
-    fn offset_of(&self, extent: Extent) -> u64 {
-        self.superblock.data_offset + extent.unit * UNIT
-    }
-
     fn readable(&self) -> Result<(), ReadError> {
         if self.poisoned { Err(ReadError::Poisoned) } else { Ok(()) }
     }
@@ -236,11 +224,5 @@ impl<D: Device> Engine<D> {
     /// The record of an entry that is not applied.
     fn tentative(&self, seq: Seq) -> Option<&WalRecord> {
         self.log.tentative.get(usize::try_from(seq.checked_sub(self.applied + 1)?).ok()?)
-    }
-
-    /// The value of a put without effect, unless it is where the live one is (which was overwritten in place).
-    fn unowned(&self, record: &WalRecord) -> Option<Slot> {
-        let live = self.index.get(&record.key).map(|slot| slot.extent());
-        record.slot().filter(|slot| live != Some(slot.extent()))
     }
 }

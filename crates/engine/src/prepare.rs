@@ -6,7 +6,7 @@ use crate::device::Device;
 use crate::error::{DecodeError, FormatError};
 use crate::format::superblock::{MAGIC, SLOT_BYTES, SLOTS, Superblock, WAL_OFFSET};
 use crate::guard;
-use crate::state::slots;
+use crate::space::slots;
 use crate::types::{FORMAT_VERSION, Identity, Layout, Lsn, Standing, UNIT};
 
 /// The smallest ring: the longest record and a few truncations.

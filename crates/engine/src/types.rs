@@ -181,7 +181,7 @@ pub struct TransferChunk {
 
 /// How the device is used, for status and metrics.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Space {
+pub struct Usage {
     /// Units of the data region.
     pub units: u64,
     /// Units of values that the index or the log holds, and of the checkpoint.

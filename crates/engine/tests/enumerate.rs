@@ -91,7 +91,7 @@ fn riddled() -> (Disk, Model) {
         let mut trial = open(&disk.fork()).0;
         trial.write(put("new", &"n".repeat(700)));
         let pieces = trial.owners().into_iter().filter(
-            |(_, owner)| matches!(owner, engine::Owner::Key(key, slot) if **key == *b"new" && slot.value_bytes == 700),
+            |(_, owner)| matches!(owner, engine::Owner::Key(key, slot) if **key == *b"new" && slot.value_bytes() == 700),
         );
         if pieces.count() > 1 {
             return (disk, m);

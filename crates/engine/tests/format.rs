@@ -211,7 +211,7 @@ fn a_record_that_was_sealed_and_says_what_cannot_be_is_refused() {
     let refused = |seq, lsn| {
         let header = WalHeader { kind: 3, seq, lsn, ..WalHeader::default() };
         let (mut bytes, key) = (Vec::new(), Default::default());
-        WalRecord { header, key, tag: Default::default() }.encode(&mut bytes);
+        WalRecord { header, key, tag: Default::default(), value: None }.encode(&mut bytes);
         match WalRecord::decode(&bytes, true) {
             Err(DecodeError::Field { name, .. }) => Some(name),
             other => other.map(|_| None).unwrap(),

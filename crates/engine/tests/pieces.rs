@@ -276,11 +276,11 @@ fn a_chain_that_leads_back_to_its_beginning_ends() {
     let first = first.unwrap();
     // The piece names itself as the next one, with the CRC that the slot has for it. The last four bytes of the piece are
     // then chosen so that it has that CRC: a CRC can be made what one likes.
-    let offset = (start + first.unit * UNIT) as usize;
-    let len = at.iter().find(|piece| piece.unit == first.unit).unwrap().units * UNIT;
+    let offset = (start + first.first_unit() * UNIT) as usize;
+    let len = at.iter().find(|piece| piece.unit == first.first_unit()).unwrap().units * UNIT;
     image[offset + 12..offset + 16].copy_from_slice(&(len as u32 - DataHeader::BYTES as u32).to_le_bytes());
-    image[offset + 24..offset + 32].copy_from_slice(&first.unit.to_le_bytes());
-    image[offset + 32..offset + 36].copy_from_slice(&first.crc.to_le_bytes());
+    image[offset + 24..offset + 32].copy_from_slice(&first.first_unit().to_le_bytes());
+    image[offset + 32..offset + 36].copy_from_slice(&first.crc().to_le_bytes());
     let end = offset + len as usize;
     // CRC-32C is linear: which bits of the last word change it how?
     let crc = |image: &[u8]| crc32c::crc32c(&image[offset + 8..end]);
@@ -300,7 +300,7 @@ fn a_chain_that_leads_back_to_its_beginning_ends() {
             }
         }
     }
-    let (mut wanted, mut flips) = (base ^ first.crc, 0);
+    let (mut wanted, mut flips) = (base ^ first.crc(), 0);
     while wanted != 0 {
         let (c, b) = basis[&(31 - wanted.leading_zeros())];
         (wanted, flips) = (wanted ^ c, flips ^ b);
@@ -308,8 +308,8 @@ fn a_chain_that_leads_back_to_its_beginning_ends() {
     for bit in (0..32).filter(|bit| flips >> bit & 1 == 1) {
         image[end - 4 + bit / 8] ^= 1 << (bit % 8);
     }
-    assert_eq!(crc(&image), first.crc);
-    image[offset + 4..offset + 8].copy_from_slice(&first.crc.to_le_bytes());
+    assert_eq!(crc(&image), first.crc());
+    image[offset + 4..offset + 8].copy_from_slice(&first.crc().to_le_bytes());
     assert!(data_record::decode(&image[offset..]).is_ok());
     let (e, report) = open(&Disk::of(image));
     assert!(report.damage.is_some_and(|damage| damage.zone == Zone::Data));

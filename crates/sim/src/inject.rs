@@ -339,7 +339,7 @@ impl World<'_> {
         let values: Vec<_> = owners
             .iter()
             .filter_map(|(extent, owner)| match owner {
-                Owner::Key(key, slot) if in_one_piece(key) => Some((*extent, key.clone(), *slot)),
+                Owner::Key(key, slot) if in_one_piece(key) => Some((*extent, key.clone(), slot.clone())),
                 _ => None,
             })
             .collect();
@@ -350,7 +350,7 @@ impl World<'_> {
             return false;
         }
         let start = replica.disk.data_offset() + extent.unit * engine::UNIT;
-        let bytes = start..start + 36 + u64::from(slot.value_bytes);
+        let bytes = start..start + 36 + u64::from(slot.value_bytes());
         let Some(at) = replica.disk.rot_in(bytes, rng) else { return false };
         let what = format!("a bit of byte {at} of {}'s disk turns, in a value", replica.node);
         self.rotten.push((seat, key.clone(), slot.version));

@@ -13,7 +13,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use engine::{
     AppendError, CheckpointProgress, Condition, Device, Engine, FormatError, Found, Identity, Layout, Op,
-    OpenError, Outcome, ReadError, RecoveryReport, Seq, Space, Standing, Synced, WriteError, format,
+    OpenError, Outcome, ReadError, RecoveryReport, Seq, Standing, Synced, Usage, WriteError, format,
 };
 use trace::Mechanisms;
 
@@ -134,7 +134,7 @@ impl<D: Device> Store<D> {
     }
 
     /// How the device is used.
-    pub fn space(&self) -> Space {
+    pub fn space(&self) -> Usage {
         self.lock().engine.space()
     }
 

@@ -9,12 +9,12 @@ use super::Engine;
 use crate::device::Device;
 use crate::error::{AppendError, WriteError};
 use crate::format::data_record;
+use crate::format::value_ref::ValueRef;
 use crate::format::wal_record::{DELETE, NOP, PUT, TRUNCATE, WalHeader, condition_code, record_bytes};
-use crate::guard;
 use crate::log::Batch;
-use crate::space::{Claim, Waiting};
+use crate::space::Until;
 use crate::types::{
-    Condition, Entry, KEY_BYTES_MAX, Op, Reserve, Seq, Synced, TAG_BYTES_MAX, UNIT, VALUE_BYTES_MAX,
+    Condition, Entry, KEY_BYTES_MAX, Op, Reserve, Seq, Synced, TAG_BYTES_MAX, VALUE_BYTES_MAX,
 };
 
 impl<D: Device> Engine<D> {
@@ -34,19 +34,28 @@ impl<D: Device> Engine<D> {
         }
         let seq = self.last_seq() + 1;
         let (condition, version) = condition_code(condition);
+        let mut stored = None;
         let mut header = WalHeader { kind, seq, condition, version, ..WalHeader::default() };
         if let Op::Put { value, .. } = &op {
-            let whole = self.place(&key, value.len())?;
-            let (pieces, start) = (self.allocator.pieces(&whole), self.superblock.data_offset);
-            let first = data_record::lay_out(seq, value, pieces, |at, header, piece| {
-                self.log.push_value(start + at.unit * UNIT, &header, piece)
+            let extents = self.place(&key, value.len())?;
+            let superblock = &self.space.superblock;
+            let first = data_record::lay_out(seq, value, &extents, |at, header, piece| {
+                self.log.push_value(superblock.offset_of(at.unit), &header, piece)
             });
-            (header.unit, header.value_bytes, header.value_crc) = (whole.unit, value.len() as u32, first.crc);
-            header.pieces = pieces.len() as u32;
+            let value_bytes = value.len() as u32;
+            header = WalHeader {
+                unit: extents[0].unit,
+                value_bytes,
+                value_crc: first.crc,
+                pieces: extents.len() as u32,
+                ..header
+            };
+            stored = Some(ValueRef::new(seq, value_bytes, first.crc, &extents));
         }
         let (lsn, extent, bytes) = (self.log.end.0, header.unit, u64::from(header.value_bytes));
         let tag: Arc<[u8]> = if tag.is_empty() { Arc::default() } else { tag.into() };
-        self.tentative += Claim::of_entry(self.log.push_entry(header, key, tag.clone()));
+        stored.iter().for_each(|value| self.space.begin_tentative(&key, value));
+        self.log.push_entry(header, key, tag.clone(), stored);
         self.recent.push(Entry { seq, tag, op }, self.durable);
         emit!(self.notes, Kind::RecordWritten { seq, lsn, extent, bytes });
         self.check();
@@ -71,16 +80,13 @@ impl<D: Device> Engine<D> {
         }
         let lsn = self.log.end.0;
         let header = WalHeader { kind: TRUNCATE, seq: from, ..WalHeader::default() };
-        let end = self.log.push(header, Arc::default(), Arc::default()).end();
+        let end = self.log.push(header, Arc::default(), Arc::default(), None).end();
         self.log.entries.truncate((from - self.log.first) as usize);
         for record in self.log.tentative.split_off((from - self.applied - 1) as usize) {
-            self.tentative -= Claim::of_entry(&record);
-            match self.unowned(&record).map(|slot| Waiting::new(&record.key, slot)) {
-                Some(undone) if guard::extent_quarantine(self.mechanisms) => {
-                    self.quarantine.truncated_by(end, undone)
-                }
-                Some(undone) => self.allocator.free_value(undone.extent),
-                None => {}
+            if let Some(value) = record.value {
+                self.space.end_tentative(&record.key, &value);
+                let live = self.index.get(&record.key);
+                self.space.retire(&record.key, value, live, Until::Durable(end));
             }
         }
         self.recent.truncate(from);
@@ -110,7 +116,7 @@ impl<D: Device> Engine<D> {
         }
         let durable_before = std::mem::replace(&mut self.log.durable, batch.end).0;
         self.durable = self.log.durable_seq();
-        self.quarantine.release_durable(batch.end, &mut self.allocator);
+        self.space.release_durable(batch.end);
         if self.notes.is_on() {
             let (writes, bytes) = batch.size();
             let (number, durable, micros) = (batch.number, batch.end.0, batch.micros);
@@ -131,7 +137,7 @@ impl<D: Device> Engine<D> {
             return Err(WriteError::BatchOut);
         }
         let Some(batch) = self.begin_sync() else { return Ok(self.receipt()) };
-        let result = batch.write(&self.device);
+        let result = batch.write(&self.space.device);
         self.end_sync(batch, result)
     }
 

@@ -3,10 +3,9 @@
 use super::Engine;
 use crate::device::Device;
 use crate::error::ApplyError;
-use crate::format::slot::Slot;
+use crate::format::value_ref::ValueRef;
 use crate::format::wal_record::{NOP, PUT, WalRecord};
-use crate::guard;
-use crate::space::{Claim, Waiting};
+use crate::space::Until;
 use crate::types::{Condition, Op, Outcome, Seq};
 
 impl<D: Device> Engine<D> {
@@ -24,36 +23,32 @@ impl<D: Device> Engine<D> {
         }
         let record = self.log.tentative.pop_front();
         let record = record.expect("E2: an entry that is not applied still has its record");
-        self.tentative -= Claim::of_entry(&record);
+        record.value.iter().for_each(|value| self.space.end_tentative(&record.key, value));
         self.applied = seq;
         let mut outcome = self.decide(&record, skip);
+        let WalRecord { key, value, .. } = record;
         // What the entry leaves without an owner: the value that it replaced, or its own if it has no effect.
         let retired = match &mut outcome {
             Outcome::Written(_) => {
-                let slot = record.slot().expect("E4: only a put is written");
-                let before = self.index.insert(&record.key, slot);
+                let before = self.index.insert(&key, value.expect("E4: only a put is written"));
                 match self.recent.get(seq).map(|entry| &entry.op) {
-                    Some(Op::Put { value, .. }) => self.cache.update(&record.key, seq, value),
-                    _ => self.cache.remove(&record.key),
+                    Some(Op::Put { value, .. }) => self.cache.update(&key, seq, value),
+                    _ => self.cache.remove(&key),
                 }
-                self.save(&record.key, before);
-                before.filter(|old| old.extent() != slot.extent())
+                self.save(&key, before.as_ref());
+                before
             }
             Outcome::Deleted { existed } => {
-                let before = self.index.remove(&record.key);
-                self.cache.remove(&record.key);
-                self.save(&record.key, before);
+                let before = self.index.remove(&key);
+                self.cache.remove(&key);
+                self.save(&key, before.as_ref());
                 *existed = before.is_some();
                 before
             }
-            _ => self.unowned(&record),
+            _ => value,
         };
-        match retired.map(|slot| Waiting::new(&record.key, slot)) {
-            Some(retired) if guard::extent_quarantine(self.mechanisms) => {
-                self.quarantine.freed_by(seq, retired)
-            }
-            Some(retired) => self.allocator.free_value(retired.extent),
-            None => {}
+        if let Some(retired) = retired {
+            self.space.retire(&key, retired, self.index.get(&key), Until::Checkpoint(seq));
         }
         self.check();
         Ok(outcome)
@@ -66,7 +61,7 @@ impl<D: Device> Engine<D> {
         }
         let condition = record.condition();
         if condition != Condition::Always {
-            let current = self.index.get(&record.key).map(|slot| slot.version);
+            let current = self.index.get(&record.key).map(|value| value.version);
             if !condition.holds(current) {
                 return Outcome::ConditionFailed { current };
             }
@@ -77,7 +72,7 @@ impl<D: Device> Engine<D> {
         }
     }
 
-    fn save(&mut self, key: &[u8], before: Option<Slot>) {
+    fn save(&mut self, key: &[u8], before: Option<&ValueRef>) {
         if let Some(run) = &mut self.run {
             run.save(key, before);
         }

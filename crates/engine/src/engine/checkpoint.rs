@@ -9,7 +9,6 @@ use trace::{Kind, emit};
 use super::Engine;
 use crate::device::Device;
 use crate::error::WriteError;
-use crate::guard;
 use crate::state::{Run, STEP_ITEMS, Stage};
 use crate::types::CheckpointProgress;
 
@@ -21,7 +20,7 @@ impl<D: Device> Engine<D> {
             return false;
         }
         let frees_log = self.log.replay_point(self.applied).0 > self.log.start;
-        let quarantined = self.quarantine.units();
+        let quarantined = self.space.quarantined_units();
         let frees_values = quarantined > 0 && self.applied > self.checkpoint_seq();
         frees_log && (self.log.used() * 2 > self.log.ring.bytes || self.starved)
             || frees_values && (quarantined > self.much_replaced() || self.starved)
@@ -49,19 +48,27 @@ impl<D: Device> Engine<D> {
     /// `NoSpace` gives the checkpoint up: the old one stays, nothing is lost.
     pub fn checkpoint_step(&mut self) -> Result<CheckpointProgress, WriteError> {
         self.writable()?;
-        let Some(mut run) = self.run.take() else { return Ok(CheckpointProgress::Idle) };
-        let result = self.step(&mut run);
-        match result {
-            Ok(false) => {
-                self.run = Some(run);
-                Ok(CheckpointProgress::Working)
-            }
+        let Some(run) = &mut self.run else { return Ok(CheckpointProgress::Idle) };
+        let seq = run.seq;
+        let done = match run.stage {
+            Stage::Writing => run.write_some(&mut self.space, &self.index).map(|more| {
+                if !more {
+                    run.stage = Stage::Flipping;
+                }
+                false
+            }),
+            Stage::Flipping => self.flip().map(|()| false),
+            Stage::Releasing(_) => Ok(self.release_some()),
+        };
+        match done {
+            Ok(false) => Ok(CheckpointProgress::Working),
             Ok(true) => {
+                self.run = None;
                 self.check();
-                Ok(CheckpointProgress::Done { seq: run.seq })
+                Ok(CheckpointProgress::Done { seq })
             }
             Err(error) => {
-                run.free_chunks(&mut self.allocator);
+                self.run.take().into_iter().for_each(|run| run.free_chunks(&mut self.space));
                 self.starved = false;
                 Err(self.failed(error))
             }
@@ -78,52 +85,36 @@ impl<D: Device> Engine<D> {
         Ok(())
     }
 
-    fn step(&mut self, run: &mut Run) -> Result<bool, WriteError> {
-        match &mut run.stage {
-            Stage::Writing => {
-                let data_offset = self.superblock.data_offset;
-                if !run.write_some(&self.device, data_offset, &mut self.allocator, &self.index)? {
-                    run.stage = Stage::Flipping;
-                }
-            }
-            Stage::Flipping => {
-                self.sync_chunks()?;
-                let before = self.checkpoint_seq();
-                let mut next = self.superblock;
-                next.set_checkpoint(run.seq, run.head());
-                let (start, batch) = self.log.replay_point(run.seq);
-                (next.replay_lsn, next.replay_batch) = (start.0, batch);
-                self.store(next)?;
-                self.log.start = start;
-                let old = std::mem::replace(&mut self.chunks, run.take_chunks());
-                self.host_state = std::mem::take(&mut run.host_state);
-                run.stage = Stage::Releasing(old);
-                emit!(
-                    self.notes,
-                    Kind::CheckpointDone { before, seq: run.seq, generation: self.superblock.generation }
-                );
-            }
-            Stage::Releasing(old) => {
-                let share = old.len().saturating_sub(STEP_ITEMS);
-                let chunks = old.drain(share..);
-                let mut left = STEP_ITEMS - chunks.len();
-                chunks.for_each(|chunk| self.allocator.free(chunk.extent()));
-                left -= self.quarantine.release_checkpointed(run.seq, left, &mut self.allocator);
-                left -= self.log.forget(run.seq, left);
-                if left > 0 {
-                    self.starved = false;
-                    return Ok(true);
-                }
-            }
-        }
-        Ok(false)
+    /// The checkpoint takes effect: log and values before it are not needed any more.
+    fn flip(&mut self) -> Result<(), WriteError> {
+        let Some(run) = &mut self.run else { return Ok(()) };
+        self.space.sync_chunks()?;
+        let before = self.space.superblock.checkpoint_seq;
+        let mut next = self.space.superblock;
+        next.set_checkpoint(run.seq, run.head());
+        let (start, batch) = self.log.replay_point(run.seq);
+        (next.replay_lsn, next.replay_batch) = (start.0, batch);
+        self.space.store(next)?;
+        self.log.start = start;
+        let old = std::mem::replace(&mut self.chunks, run.take_chunks());
+        run.stage = Stage::Releasing(old);
+        self.host_state = std::mem::take(&mut run.host_state);
+        self.space.host_bytes = self.host_state.len() as u64;
+        let generation = self.space.superblock.generation;
+        emit!(self.notes, Kind::CheckpointDone { before, seq: run.seq, generation });
+        Ok(())
     }
 
-    /// Makes the chunks written so far durable, before anything points at them.
-    pub(super) fn sync_chunks(&mut self) -> Result<(), WriteError> {
-        if guard::atomic_checkpoint(self.mechanisms) {
-            self.device.sync()?;
-        }
-        Ok(())
+    /// Gives back some of what only the checkpoint before needed: its chunks, values that were replaced since, entries of
+    /// the log. True when nothing is left to give.
+    fn release_some(&mut self) -> bool {
+        let Some(Run { seq, stage: Stage::Releasing(old), .. }) = &mut self.run else { return true };
+        let chunks = old.drain(old.len().saturating_sub(STEP_ITEMS)..);
+        let mut left = STEP_ITEMS - chunks.len();
+        chunks.for_each(|chunk| self.space.free(chunk.extent()));
+        left -= self.space.release_checkpointed(*seq, left);
+        left -= self.log.forget(*seq, left);
+        self.starved &= left == 0;
+        left > 0
     }
 }

@@ -3,7 +3,6 @@
 //! The receiver writes values and index into free space, beside the state it has. All of it takes effect with one flip
 //! of the superblock: checkpoint, promise, standing, and a new life of an empty log. A crash before leaves what was.
 
-use std::ops::Bound;
 use std::sync::Arc;
 
 use trace::{Kind, emit};
@@ -42,23 +41,21 @@ impl<D: Device> Engine<D> {
 
     fn install_item(&mut self, key: Arc<[u8]>, version: Seq, value: Arc<[u8]>) -> Result<(), WriteError> {
         self.writable()?;
-        let Some(install) = &self.install else { return Err(WriteError::NotInstalling) };
+        let Some(install) = &mut self.install else { return Err(WriteError::NotInstalling) };
         if !install.expects(&key, version, &value) {
             return Err(WriteError::BadItem);
         }
         let Claim { units, item_bytes } = Claim::of(key.len(), value.len());
         // As much is left as the checkpoint of it can take.
-        let reserve = self.checkpoint_units(install.index.claim().item_bytes + item_bytes);
-        let room = self.allocator.free_units() >= units + reserve;
-        let Some(whole) = room.then(|| self.allocator.alloc_value(value.len())).flatten() else {
+        let reserve = self.space.checkpoint_units(install.claim.item_bytes + item_bytes);
+        let room = self.space.free_units() >= units + reserve;
+        let Some(extents) = room.then(|| self.space.place(&key, value.len())).flatten() else {
             return Err(WriteError::NoSpace { needed: units });
         };
-        let (slot, records) =
-            value::records(&self.superblock, version, &value, self.allocator.pieces(&whole));
-        let Some(install) = &mut self.install else { return Err(WriteError::NotInstalling) };
-        install.push(key, slot);
+        let (stored, records) = value::records(&self.space.superblock, version, &value, &extents);
+        install.push(key, stored);
         let written =
-            records.into_iter().try_for_each(|(offset, bytes)| self.device.write_at(offset, &bytes));
+            records.into_iter().try_for_each(|(offset, bytes)| self.space.device.write_at(offset, &bytes));
         written.map_err(|error| self.failed(error.into()))
     }
 
@@ -80,19 +77,19 @@ impl<D: Device> Engine<D> {
         let mut run = Run::new(seq, &install.index, host_state);
         let written = self.write_all(&mut run, &install.index);
         // Values and chunks were written to free space in any order; all of it is durable before the flip.
-        if let Err(error) = written.and_then(|()| self.sync_chunks()) {
-            run.free_chunks(&mut self.allocator);
+        if let Err(error) = written.and_then(|()| Ok(self.space.sync_chunks()?)) {
+            run.free_chunks(&mut self.space);
             self.install = Some(install);
             self.install_abort();
             return Err(self.failed(error));
         }
         let before = self.checkpoint_seq();
-        let mut next = self.superblock;
+        let mut next = self.space.superblock;
         next.set_checkpoint(seq, run.head());
         next.set_standing(Standing::Member);
         next.promise = next.promise.max(epoch);
         next.begin_log(next_sector(self.log.end), self.log.batch);
-        self.store(next).map_err(|error| self.failed(error))?;
+        self.store(next)?;
         self.start_over(Checkpoint {
             index: install.index,
             split: Vec::new(),
@@ -104,15 +101,14 @@ impl<D: Device> Engine<D> {
     }
 
     fn write_all(&mut self, run: &mut Run, index: &Index) -> Result<(), WriteError> {
-        let data_offset = self.superblock.data_offset;
-        while run.write_some(&self.device, data_offset, &mut self.allocator, index)? {}
+        while run.write_some(&mut self.space, index)? {}
         Ok(())
     }
 
     /// Drops what was received.
     pub fn install_abort(&mut self) {
         if let Some(Install { index, .. }) = self.install.take() {
-            index.range(Bound::Unbounded).for_each(|(_, slot)| self.allocator.free_value(slot.extent()));
+            index.iter().for_each(|(key, value)| self.space.free_value(key.len(), value));
         }
     }
 }

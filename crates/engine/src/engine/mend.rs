@@ -1,7 +1,7 @@
 //! Repairing a damaged value, in place, with bytes that come from elsewhere.
 //!
-//! A slot fits exactly one sequence of bytes: it has the checksum of the value's record, and that the checksum of the next
-//! piece's. So bytes from anywhere are laid out as the damaged value was; if that gives the slot's checksum, they are the
+//! What names a value fits exactly one sequence of bytes: it has the checksum of the value's record, and that the checksum of the next
+//! piece's. So bytes from anywhere are laid out as the damaged value was; if that gives the same checksum, they are the
 //! very bytes that were written, and go where those were.
 //!
 //! In place, although nothing else is ever overwritten (`never-overwrite-live`): what is overwritten can be read no more,
@@ -13,7 +13,7 @@ use trace::{Kind, emit};
 use super::Engine;
 use crate::device::Device;
 use crate::error::WriteError;
-use crate::format::slot::Slot;
+use crate::format::value_ref::ValueRef;
 use crate::space::value;
 use crate::types::Seq;
 
@@ -21,34 +21,33 @@ impl<D: Device> Engine<D> {
     /// Can this value be repaired: is it that of a key as of `applied_seq`, or of an entry that is not applied? One that
     /// was replaced since need not be: a new checkpoint has no use for it.
     pub fn is_mendable(&self, key: &[u8], version: Seq) -> bool {
-        self.slot_of(key, version).is_some()
+        self.value_ref(key, version).is_some()
     }
 
     /// Writes the value of `key` as of entry `version` anew, durably. False, and nothing is written, if these are not the
     /// bytes that were written, or nobody needs them any more.
     pub fn mend(&mut self, key: &[u8], version: Seq, value: &[u8]) -> Result<bool, WriteError> {
         self.writable()?;
-        let Some(slot) = self.slot_of(key, version).filter(|slot| slot.value_bytes as usize == value.len())
-        else {
-            return Ok(false);
-        };
-        let (same, records) =
-            value::records(&self.superblock, version, value, self.allocator.pieces(&slot.extent()));
-        if same != slot {
+        let same_length = |found: &&ValueRef| found.value_bytes() as usize == value.len();
+        let Some(stored) = self.value_ref(key, version).filter(same_length) else { return Ok(false) };
+        let extents: Vec<_> = stored.extents().collect();
+        let (same, records) = value::records(&self.space.superblock, version, value, &extents);
+        if same != *stored {
             return Ok(false);
         }
-        let mut written = records.iter().try_for_each(|(offset, bytes)| self.device.write_at(*offset, bytes));
-        written = written.and_then(|()| self.device.sync());
+        let device = &self.space.device;
+        let mut written = records.iter().try_for_each(|(offset, bytes)| device.write_at(*offset, bytes));
+        written = written.and_then(|()| device.sync());
         written.map_err(|error| self.failed(error.into()))?;
         emit!(
             self.notes,
-            Kind::ValueMended { version, extent: slot.unit, bytes: u64::from(slot.value_bytes) }
+            Kind::ValueMended { version, extent: same.first_unit(), bytes: value.len() as u64 }
         );
         Ok(true)
     }
 
-    fn slot_of(&self, key: &[u8], version: Seq) -> Option<Slot> {
-        let live = self.index.get(key).filter(|slot| slot.version == version);
-        live.or_else(|| self.tentative(version).filter(|record| *record.key == *key)?.slot())
+    fn value_ref(&self, key: &[u8], version: Seq) -> Option<&ValueRef> {
+        let live = self.index.get(key).filter(|value| value.version == version);
+        live.or_else(|| self.tentative(version).filter(|record| *record.key == *key)?.value.as_ref())
     }
 }

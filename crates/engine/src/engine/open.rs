@@ -12,9 +12,8 @@
 //!
 //! The entries come back tentative: whether they count is for their owner to say.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::VecDeque;
 use std::io;
-use std::ops::Bound;
 use std::sync::Arc;
 
 use trace::{Kind, Mechanisms, emit};
@@ -23,16 +22,16 @@ use super::Engine;
 use super::report::RecoveryReport;
 use crate::device::Device;
 use crate::error::{Damage, DecodeError, OpenError, ReadError, Zone};
-use crate::format::checkpoint_chunk::ChunkRef;
 use crate::format::superblock::{SLOTS, Superblock};
+use crate::format::value_ref::ValueRef;
 use crate::format::wal_record::WalRecord;
 use crate::guard;
 use crate::log::{Log, Recent, Scan};
 use crate::notes::Notes;
 use crate::prepare;
-use crate::space::{Allocator, Claim, Quarantine, value};
-use crate::state::{Cache, Checkpoint, load, slots};
-use crate::types::{Extent, Identity, Layout, Lsn, Seq, Standing, UNIT};
+use crate::space::{Allocator, Claim, Space, slots, value};
+use crate::state::{Cache, Checkpoint, load};
+use crate::types::{Extent, Identity, Layout, Lsn, Seq, Standing};
 
 impl<D: Device> Engine<D> {
     /// Opens a formatted device. Never formats. The commit point is the checkpoint's; later entries come back
@@ -54,24 +53,25 @@ impl<D: Device> Engine<D> {
             result => result?,
         };
         let Recovered { superblock, newest, checkpoint, log, allocator, had, report } = recovered;
+        let claim = |(key, value): (&[u8], &ValueRef)| Claim::of_value(key, value);
+        let applied = checkpoint.index.iter().map(|(key, value)| claim((key, value))).sum();
+        let puts = log.tentative.iter().filter_map(|record| Some((&*record.key, record.value.as_ref()?)));
+        let mut space = Space::new(device, superblock, newest, mechanisms);
+        space.own(allocator, applied, puts.map(claim).sum());
+        space.host_bytes = checkpoint.host_state.len() as u64;
         let notes = tell(&superblock, &report);
         let engine = Engine {
-            device,
+            space,
             mechanisms,
-            superblock,
-            newest,
             poisoned: false,
             damage: report.damage.clone(),
             had,
             index: checkpoint.index,
             applied: superblock.checkpoint_seq,
             durable: log.last(),
-            tentative: log.tentative.iter().map(Claim::of_entry).sum(),
             log,
             recent: Recent::default(),
             cache: Cache::new(0),
-            allocator,
-            quarantine: Quarantine::default(),
             host_state: checkpoint.host_state,
             chunks: checkpoint.chunks,
             run: None,
@@ -129,10 +129,12 @@ fn recover(device: &impl Device, identity: &Identity, on: Mechanisms) -> Result<
         return Err(OpenError::Truncated { bytes: device.size(), formatted });
     }
 
-    let (checkpoint, checkpoint_damage) = or_damage(load(device, &found))?;
+    let (mut checkpoint, checkpoint_damage) = or_damage(load(device, &found))?;
     let mut scan = Scan::new(device, found, on);
     let log_damage = scan.run()?;
-    let (allocator, overlap) = or_damage(own_extents(device, &found, &checkpoint, &scan.tentative, on))?;
+    let owned = own_extents(device, &found, &mut checkpoint, &mut scan.tentative, on);
+    let (allocator, overlap) = or_damage(owned)?;
+    let allocator = allocator.unwrap_or_else(Allocator::nothing_free);
     let had = scan.last_entry(log_damage.is_some())?;
     let damage = checkpoint_damage.or(log_damage).or(overlap);
     let had = had.filter(|_| damage.is_some());
@@ -213,25 +215,31 @@ fn or_damage<T: Default>(read: Result<T, ReadError>) -> io::Result<(T, Option<Da
 fn own_extents(
     device: &impl Device,
     superblock: &Superblock,
-    checkpoint: &Checkpoint,
-    tentative: &VecDeque<WalRecord>,
+    checkpoint: &mut Checkpoint,
+    tentative: &mut VecDeque<WalRecord>,
     on: Mechanisms,
-) -> Result<Allocator, ReadError> {
-    let mut used: Vec<Extent> = checkpoint.index.range(Bound::Unbounded).map(|(_, s)| s.extent()).collect();
-    let logged = tentative.iter().filter_map(|record| Some((record.slot()?, record.header.pieces)));
-    used.extend(logged.clone().map(|(slot, _)| slot.extent()));
-    used.extend(checkpoint.chunks.iter().map(ChunkRef::extent));
+) -> Result<Option<Allocator>, ReadError> {
+    let chain = |value: &ValueRef, pieces| -> Result<ValueRef, ReadError> {
+        let extents = value::extents(device, superblock, value, pieces)?;
+        Ok(ValueRef::new(value.version, value.value_bytes(), value.crc(), &extents))
+    };
+    for record in tentative.iter_mut().filter(|record| record.header.pieces > 1) {
+        let pieces = record.header.pieces;
+        record.value = record.value.as_ref().map(|value| chain(value, pieces)).transpose()?;
+    }
+    for (key, pieces) in &checkpoint.split {
+        let value = checkpoint.index.get(key).map(|value| chain(value, *pieces)).transpose()?;
+        value.into_iter().for_each(|value| _ = checkpoint.index.insert(key, value));
+    }
+    let mut used = super::start_over::used(&checkpoint.index, &checkpoint.chunks);
+    used.extend(tentative.iter().filter_map(|record| record.value.as_ref()).flat_map(ValueRef::extents));
     used.sort_unstable();
     // Values that were overwritten in place have two owners on purpose.
     used.dedup_by(|b, a| guard::never_overwrite_live(on, || Some(*a), b.units) == Some(*b));
-    let mut split = BTreeMap::new();
-    for (slot, pieces) in logged.chain(checkpoint.split.iter().copied()).filter(|&(_, pieces)| pieces > 1) {
-        split.insert(slot.unit, value::extents(device, superblock, &slot, pieces)?);
-    }
-    Allocator::new(superblock.data_units, used, split).map_err(|(one, other)| {
+    Allocator::new(superblock.data_units, used).map(Some).map_err(|(one, other): (Extent, Extent)| {
         ReadError::Corrupt(Damage {
             zone: Zone::Data,
-            offset: superblock.data_offset.saturating_add(other.unit.saturating_mul(UNIT)),
+            offset: superblock.offset_of(other.unit),
             expected: "units of the data region with one owner each (E3)".into(),
             found: format!("{one:?} and {other:?}"),
             value: None,

@@ -6,11 +6,9 @@ use std::sync::Arc;
 use super::Engine;
 use crate::device::Device;
 use crate::error::{Damage, ReadError, Zone};
-use crate::format::slot::Slot;
+use crate::format::value_ref::ValueRef;
 use crate::format::wal_record::{DELETE, WalRecord};
-use crate::guard;
 use crate::log::Logged;
-use crate::space::value;
 use crate::state::Cache;
 use crate::types::{Entry, Found, Op, Seq};
 
@@ -29,39 +27,38 @@ impl<D: Device> Engine<D> {
     /// As [`get`](Engine::get), but from memory if the value is there.
     pub fn get_cached(&mut self, key: &[u8]) -> Result<Option<Found>, ReadError> {
         self.readable()?;
-        let Some(slot) = self.index.get(key) else { return Ok(None) };
-        if let Some(value) = self.cache.get(key, slot.version) {
-            return Ok(Some(Found { version: slot.version, value }));
+        let Some(stored) = self.index.get(key) else { return Ok(None) };
+        let version = stored.version;
+        if let Some(value) = self.cache.get(key, version) {
+            return Ok(Some(Found { version, value }));
         }
-        let value = self.read_value(key, &slot)?;
-        self.cache.put(&key.into(), slot.version, &value);
-        Ok(Some(Found { version: slot.version, value }))
+        let value = self.read_value(key, stored)?;
+        self.cache.put(&key.into(), version, &value);
+        Ok(Some(Found { version, value }))
     }
 
     /// How many bytes the value of `key` has, as of `applied_seq`.
     pub fn value_bytes(&self, key: &[u8]) -> Option<u32> {
-        self.index.get(key).map(|slot| slot.value_bytes)
+        self.index.get(key).map(ValueRef::value_bytes)
     }
 
     /// The value of `key` as of `applied_seq`, from the device, checked against its checksum.
     pub fn get(&self, key: &[u8]) -> Result<Option<Found>, ReadError> {
         self.readable()?;
-        let Some(slot) = self.index.get(key) else { return Ok(None) };
-        Ok(Some(Found { version: slot.version, value: self.read_value(key, &slot)? }))
+        let Some(stored) = self.index.get(key) else { return Ok(None) };
+        Ok(Some(Found { version: stored.version, value: self.read_value(key, stored)? }))
     }
 
-    /// The value of `key` in `slot`. A sector that cannot be read is damage like one that reads wrong: what others have
+    /// The value of `key`, which is `stored` there. A sector that cannot be read is damage like one that reads wrong: what others have
     /// can be written to it.
-    pub(super) fn read_value(&self, key: &[u8], slot: &Slot) -> Result<Arc<[u8]>, ReadError> {
-        let read = |verify| value::read(&self.device, &self.superblock, slot, verify);
-        let read = guard::verify_on_read(self.mechanisms, read(true), || read(false));
-        let value = Some((key.into(), slot.version));
-        read.map_err(|error| match error {
+    pub(super) fn read_value(&self, key: &[u8], stored: &ValueRef) -> Result<Arc<[u8]>, ReadError> {
+        let value = Some((key.into(), stored.version));
+        self.space.read(stored).map_err(|error| match error {
             ReadError::Corrupt(damage) => ReadError::Corrupt(Damage { value, ..damage }),
             ReadError::Io(error) => ReadError::Corrupt(Damage {
                 zone: Zone::Data,
-                offset: self.offset_of(slot.extent()),
-                expected: format!("the value of entry {}", slot.version),
+                offset: self.space.superblock.offset_of(stored.first_unit()),
+                expected: format!("the value of entry {}", stored.version),
                 found: error.to_string(),
                 value,
             }),
@@ -71,7 +68,7 @@ impl<D: Device> Engine<D> {
 
     /// The entry that wrote the value of `key`.
     pub fn version_of(&self, key: &[u8]) -> Option<Seq> {
-        self.index.get(key).map(|slot| slot.version)
+        self.index.get(key).map(|value| value.version)
     }
 
     /// Up to `limit` keys that begin with `prefix` and come after `after`, in order, with version and value length.
@@ -81,7 +78,10 @@ impl<D: Device> Engine<D> {
             _ => Bound::Included(prefix),
         };
         let matching = self.index.range(from).take_while(|(key, _)| key.starts_with(prefix));
-        matching.take(limit).map(|(key, slot)| (key[..].into(), slot.version, slot.value_bytes)).collect()
+        matching
+            .take(limit)
+            .map(|(key, value)| (key[..].into(), value.version, value.value_bytes()))
+            .collect()
     }
 
     /// How many keys there are.
@@ -102,10 +102,11 @@ impl<D: Device> Engine<D> {
             Some(record) => record.clone(),
             None => self.read_record(seq, logged)?,
         };
-        let (slot, condition, WalRecord { header, key, tag }) = (record.slot(), record.condition(), record);
-        let op = match slot {
-            Some(slot) => {
-                let value = self.read_value(&key, &slot)?;
+        let condition = record.condition();
+        let WalRecord { header, key, tag, value } = record;
+        let op = match value {
+            Some(stored) => {
+                let value = self.read_value(&key, &stored)?;
                 Op::Put { key, value, condition }
             }
             None if header.kind == DELETE => Op::Delete { key, condition },
@@ -116,7 +117,7 @@ impl<D: Device> Engine<D> {
 
     fn read_record(&self, seq: Seq, logged: &Logged) -> Result<WalRecord, ReadError> {
         let mut bytes = vec![0; logged.bytes as usize];
-        self.log.ring.read(&self.device, logged.lsn, &mut bytes)?;
+        self.log.ring.read(&self.space.device, logged.lsn, &mut bytes)?;
         let corrupt = |found: String| {
             let (offset, expected) =
                 (self.log.ring.pieces(logged.lsn, 0)[0].0, format!("the record of entry {seq}"));

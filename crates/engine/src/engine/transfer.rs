@@ -32,17 +32,17 @@ impl<D: Device> Engine<D> {
         let window = self.stream_window(at)?;
         let (mut items, mut rest, mut bytes) = (Vec::new(), window.as_slice(), 0);
         // The window may end within an item; whatever it is, it comes first in the next piece.
-        while let Ok((key, slot, _, item)) = decode_item(rest) {
-            bytes += item + slot.value_bytes as usize;
+        while let Ok((key, value, _, item)) = decode_item(rest) {
+            bytes += item + value.value_bytes() as usize;
             if bytes > bytes_max && !items.is_empty() {
                 break;
             }
-            let value = match self.read_value(key, &slot) {
+            let read = match self.read_value(key, &value) {
                 // What is whole goes out; the next piece begins with the damaged one.
                 Err(_) if !items.is_empty() => break,
-                value => value?,
+                read => read?,
             };
-            items.push((key.into(), slot.version, value));
+            items.push((key.into(), value.version, read));
             (at, rest) = (at + item as u64, &rest[item..]);
         }
         let next = (at < end).then_some(TransferCursor { seq, at });
@@ -56,7 +56,7 @@ impl<D: Device> Engine<D> {
         for chunk in &self.chunks {
             let end = begin + chunk.piece_bytes();
             if end > at {
-                let (_, bytes) = read_chunk(&self.device, &self.superblock, chunk)?;
+                let (_, bytes) = read_chunk(&self.space.device, &self.space.superblock, chunk)?;
                 window.extend_from_slice(&bytes[ChunkHeader::BYTES + at.saturating_sub(begin) as usize..]);
             }
             if window.len() > WINDOW_BYTES {

@@ -5,8 +5,8 @@
 //! fragmented the free space is. Each chunk names the one before it, with its CRC, and the superblock names the last:
 //! the chain hangs from the superblock, and no chunk of another checkpoint can slip in.
 
-use super::data_record::PIECES_MAX;
-use super::slot::Slot;
+use super::data_record::{PIECES_MAX, units};
+use super::value_ref::ValueRef;
 use super::{check_crc, check_field, check_magic, long_enough, seal, table};
 use crate::error::DecodeError;
 use crate::types::{Extent, KEY_BYTES_MAX, Seq, UNIT, VALUE_BYTES_MAX};
@@ -115,24 +115,31 @@ pub(crate) fn stream_head(keys: u64, host_state: &[u8]) -> Vec<u8> {
     stream
 }
 
-/// Appends a key, its slot and the pieces of its value to the stream.
-pub(crate) fn encode_item(key: &[u8], slot: &Slot, pieces: usize, out: &mut Vec<u8>) {
+/// Appends a key and where its value is to the stream.
+pub(crate) fn encode_item(key: &[u8], value: &ValueRef, out: &mut Vec<u8>) {
     let at = out.len();
     out.resize(at + ItemHeader::BYTES, 0);
-    let &Slot { version, unit, value_bytes, crc: value_crc } = slot;
-    let (key_bytes, pieces) = (key.len() as u16, pieces as u16);
-    ItemHeader { version, unit, value_bytes, value_crc, key_bytes, pieces }.put(&mut out[at..]);
+    let header = ItemHeader {
+        version: value.version,
+        unit: value.first_unit(),
+        value_bytes: value.value_bytes(),
+        value_crc: value.crc(),
+        key_bytes: key.len() as u16,
+        pieces: value.extents().count() as u16,
+    };
+    header.put(&mut out[at..]);
     out.extend_from_slice(key);
 }
 
-/// Decodes the item at the beginning of `bytes`: key, slot, pieces of the value; also says how long it is.
-pub fn decode_item(bytes: &[u8]) -> Result<(&[u8], Slot, u32, usize), DecodeError> {
+/// Decodes the item at the beginning of `bytes`: key, value, pieces of the value; also says how long it is.
+pub fn decode_item(bytes: &[u8]) -> Result<(&[u8], ValueRef, u32, usize), DecodeError> {
     let h = ItemHeader::get(bytes)?;
     let end = ItemHeader::BYTES + usize::from(h.key_bytes);
     check_field((1..=KEY_BYTES_MAX).contains(&usize::from(h.key_bytes)), "key_bytes", h.key_bytes.into())?;
     check_field(h.value_bytes as usize <= VALUE_BYTES_MAX, "value_bytes", h.value_bytes.into())?;
     check_field((1..=PIECES_MAX).contains(&h.pieces.into()), "pieces", h.pieces.into())?;
     long_enough(bytes, end)?;
-    let slot = Slot { version: h.version, unit: h.unit, value_bytes: h.value_bytes, crc: h.value_crc };
-    Ok((&bytes[ItemHeader::BYTES..end], slot, h.pieces.into(), end))
+    let extent = Extent { unit: h.unit, units: units(h.value_bytes as usize) };
+    let value = ValueRef::new(h.version, h.value_bytes, h.value_crc, &[extent]);
+    Ok((&bytes[ItemHeader::BYTES..end], value, h.pieces.into(), end))
 }

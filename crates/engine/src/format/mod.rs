@@ -6,8 +6,8 @@
 
 pub mod checkpoint_chunk;
 pub mod data_record;
-pub mod slot;
 pub mod superblock;
+pub mod value_ref;
 pub mod wal_record;
 
 use crate::error::DecodeError;

@@ -2,12 +2,12 @@
 //!
 //! Two slots hold the same contents, with different generations, whenever no update is under way. One slot is one
 //! 512-byte sector, so that a torn update of one slot damages only that slot; the slots are 4096 bytes apart, so that
-//! neither a torn physical sector nor a torn page takes both. `state/slots.rs` reads and writes them.
+//! neither a torn physical sector nor a torn page takes both. `space/slots.rs` reads and writes them.
 
 use super::checkpoint_chunk::ChunkRef;
 use super::{check_crc, check_field, check_magic, long_enough, seal, table};
 use crate::error::DecodeError;
-use crate::types::{FORMAT_VERSION, Identity, Lsn, Seq, Standing, UNIT};
+use crate::types::{Extent, FORMAT_VERSION, Identity, Lsn, Seq, Standing, UNIT};
 
 /// "CUTA", read as a little-endian number.
 pub const MAGIC: u32 = u32::from_le_bytes(*b"CUTA");
@@ -99,6 +99,16 @@ impl Superblock {
     /// Bytes of the device that the regions take, if that is a number.
     pub fn device_bytes(&self) -> Option<u64> {
         self.data_units.checked_mul(UNIT)?.checked_add(self.data_offset)
+    }
+
+    /// Byte offset of a unit of the data region.
+    pub fn offset_of(&self, unit: u64) -> u64 {
+        self.data_offset.saturating_add(unit.saturating_mul(UNIT))
+    }
+
+    /// Can this be part of the data region?
+    pub fn has(&self, extent: Extent) -> bool {
+        extent.unit.checked_add(extent.units).is_some_and(|end| end <= self.data_units)
     }
 
     /// Whose device it is.

@@ -8,11 +8,11 @@
 
 use std::sync::Arc;
 
-use super::data_record::PIECES_MAX;
-use super::slot::Slot;
+use super::data_record::{self, PIECES_MAX};
+use super::value_ref::ValueRef;
 use super::{check_crc, check_field, check_magic, long_enough, seal, table};
 use crate::error::DecodeError;
-use crate::types::{Condition, KEY_BYTES_MAX, Lsn, TAG_BYTES_MAX, VALUE_BYTES_MAX};
+use crate::types::{Condition, Extent, KEY_BYTES_MAX, Lsn, TAG_BYTES_MAX, VALUE_BYTES_MAX};
 
 /// "CWAL", read as a little-endian number.
 pub const MAGIC: u32 = u32::from_le_bytes(*b"CWAL");
@@ -59,6 +59,8 @@ pub struct WalRecord {
     pub key: Arc<[u8]>,
     /// The owner's bytes.
     pub tag: Arc<[u8]>,
+    /// The value of a put.
+    pub value: Option<ValueRef>,
 }
 
 impl WalRecord {
@@ -80,12 +82,6 @@ impl WalRecord {
             2 => Condition::Present,
             _ => Condition::Version(self.header.version),
         }
-    }
-
-    /// Where the value of a put is.
-    pub fn slot(&self) -> Option<Slot> {
-        let WalHeader { kind, seq: version, unit, value_bytes, value_crc: crc, .. } = self.header;
-        (kind == PUT).then_some(Slot { version, unit, value_bytes, crc })
     }
 
     /// Appends its bytes to `out`, with length, magic and CRC set.
@@ -138,7 +134,9 @@ impl WalRecord {
         check_field((1..1 << 62).contains(&h.seq), "seq", h.seq)?;
         check_field(h.lsn < 1 << 62, "lsn", h.lsn)?;
         let (key, tag) = bytes[fixed..end].split_at(key_bytes);
-        Ok(WalRecord { header: h, key: key.into(), tag: tag.into() })
+        let extent = Extent { unit: h.unit, units: data_record::units(h.value_bytes as usize) };
+        let value = (h.kind == PUT).then(|| ValueRef::new(h.seq, h.value_bytes, h.value_crc, &[extent]));
+        Ok(WalRecord { header: h, key: key.into(), tag: tag.into(), value })
     }
 }
 

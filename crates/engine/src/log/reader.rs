@@ -8,6 +8,7 @@ use super::ring::Ring;
 use crate::device::Device;
 use crate::error::{DecodeError, Stop};
 use crate::format::superblock::Superblock;
+use crate::format::value_ref::ValueRef;
 use crate::format::wal_record::{RECORD_BYTES_MAX, TRUNCATE, WalHeader, WalRecord};
 use crate::guard::{self, Place};
 use crate::types::{Lsn, Seq};
@@ -112,14 +113,15 @@ impl<'a, D: Device> Reader<'a, D> {
             return Ok(Err(stop));
         }
         record.header.lsn = at.0;
-        let (seq, unit) = (record.header.seq, record.header.unit);
+        let seq = record.header.seq;
         let truncation = record.header.kind == TRUNCATE;
         if let Some(expected) = read.next.filter(|&next| seq != next && !(truncation && seq < next)) {
             return Ok(Err(Stop::OtherSeq { expected, found: seq }));
         }
-        let pieces = record.header.pieces;
-        if record.slot().is_some_and(|slot| !slot.is_within(sb.data_units, pieces)) {
-            return Ok(Err(Stop::NotARecord(DecodeError::Field { name: "unit", value: unit })));
+        let outside = |value: &ValueRef| value.extents().any(|extent| !sb.has(extent));
+        if record.header.pieces == 1 && record.value.as_ref().is_some_and(outside) {
+            let (name, value) = ("unit", record.header.unit);
+            return Ok(Err(Stop::NotARecord(DecodeError::Field { name, value })));
         }
         Ok(Ok(record))
     }

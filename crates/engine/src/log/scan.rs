@@ -103,8 +103,8 @@ impl<'a, D: Device> Scan<'a, D> {
             Ok(extents) => {
                 let records = self.reader.ring.pieces(read.lsn, (self.end.0 - read.lsn.0) as usize);
                 self.last_batch = records.map(|(offset, range)| (offset, range.len())).to_vec();
-                let data_offset = self.reader.superblock.data_offset;
-                let values = extents.iter().map(|e| (data_offset + e.unit * UNIT, (e.units * UNIT) as usize));
+                let offset_of = |e: &Extent| self.reader.superblock.offset_of(e.unit);
+                let values = extents.iter().map(|e| (offset_of(e), (e.units * UNIT) as usize));
                 self.last_batch.extend(values);
             }
             // A later batch was begun, so this one was durable: its value is damaged since, as any may be.
@@ -155,11 +155,11 @@ impl<'a, D: Device> Scan<'a, D> {
         }
         let mut extents = Vec::new();
         for record in counting {
-            let Some(slot) = record.slot() else { continue };
-            let mut found = vec![slot.extent()];
+            let Some(value) = &record.value else { continue };
+            let mut found = value.extents().collect();
             let fits = guard::data_checksum_in_log(self.reader.on, || {
-                match value::extents(self.reader.device, &self.reader.superblock, &slot, record.header.pieces)
-                {
+                let (device, superblock) = (self.reader.device, &self.reader.superblock);
+                match value::extents(device, superblock, value, record.header.pieces) {
                     Err(ReadError::Io(error)) => return Err(error),
                     Err(_) => return Ok(false),
                     Ok(extents) => found = extents,
@@ -167,7 +167,7 @@ impl<'a, D: Device> Scan<'a, D> {
                 Ok(true)
             })?;
             if !fits {
-                return Ok(Err((slot.version, self.reader.superblock.data_offset + slot.unit * UNIT)));
+                return Ok(Err((value.version, self.reader.superblock.offset_of(value.first_unit()))));
             }
             extents.append(&mut found);
         }

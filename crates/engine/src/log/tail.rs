@@ -18,6 +18,7 @@ use trace::Mechanisms;
 use super::batch::{Batch, Values};
 use super::ring::{Ring, next_sector};
 use crate::format::data_record::DataHeader;
+use crate::format::value_ref::ValueRef;
 use crate::format::wal_record::{WalHeader, WalRecord, record_bytes};
 use crate::guard;
 use crate::types::{Lsn, Reserve, Seq, UNIT};
@@ -125,10 +126,16 @@ impl Log {
     }
 
     /// Adds a record to the batch being filled. There is room for it.
-    pub(crate) fn push(&mut self, header: WalHeader, key: Arc<[u8]>, tag: Arc<[u8]>) -> WalRecord {
+    pub(crate) fn push(
+        &mut self,
+        header: WalHeader,
+        key: Arc<[u8]>,
+        tag: Arc<[u8]>,
+        value: Option<ValueRef>,
+    ) -> WalRecord {
         let (lsn, life, batch) = (self.end.0, self.life, self.batch);
         let length = record_bytes(key.len(), tag.len());
-        let record = WalRecord { header: WalHeader { length, lsn, life, batch, ..header }, key, tag };
+        let record = WalRecord { header: WalHeader { length, lsn, life, batch, ..header }, key, tag, value };
         self.last_record = self.records.len();
         record.encode(&mut self.records);
         self.end = record.end();
@@ -137,13 +144,18 @@ impl Log {
     }
 
     /// Adds the record of entry `last + 1`.
-    pub(crate) fn push_entry(&mut self, header: WalHeader, key: Arc<[u8]>, tag: Arc<[u8]>) -> &WalRecord {
-        let (index, record) = (self.tentative.len(), self.push(header, key, tag));
+    pub(crate) fn push_entry(
+        &mut self,
+        header: WalHeader,
+        key: Arc<[u8]>,
+        tag: Arc<[u8]>,
+        value: Option<ValueRef>,
+    ) {
+        let record = self.push(header, key, tag, value);
         let (batch, batch_lsn) = (self.batch, self.batch_lsn);
         let (lsn, bytes) = (record.lsn(), record.header.length);
         self.entries.push_back(Logged { lsn, bytes, batch, batch_lsn });
         self.tentative.push_back(record);
-        &self.tentative[index]
     }
 
     /// Adds the value of that entry, or a piece of it.

@@ -4,8 +4,6 @@
 //! checkpoint), so no crash can leave a unit lost or owned twice (E3). An extent that is merely *unused* is not
 //! yet free: see `quarantine.rs`.
 
-use std::collections::BTreeMap;
-
 use super::free_map::FreeMap;
 use crate::format::data_record;
 use crate::types::Extent;
@@ -20,33 +18,18 @@ pub(crate) struct Allocator {
     /// The free units behind the last allocation, where the next one goes on if it can: so that one write takes several
     /// values. There may be more behind them.
     run: Extent,
-    /// Where the values are that lie in several pieces, by the first unit of each, for as long as they own them. What is
-    /// not here is in one piece.
-    split: BTreeMap<u64, Vec<Extent>>,
-}
-
-impl Default for Allocator {
-    /// Nothing is free: for a device that is only read.
-    fn default() -> Allocator {
-        Allocator { map: FreeMap::new(0), run: Extent { unit: 0, units: 0 }, split: BTreeMap::new() }
-    }
 }
 
 impl Allocator {
-    /// All `units` of the region are free, except the `used` extents, of which those in `split` stand for their pieces.
-    /// Fails with two extents that overlap, or with one twice if it leaves the region; all of it comes from the disk, so
-    /// this is not for an assertion.
-    pub(crate) fn new(
-        units: u64,
-        mut used: Vec<Extent>,
-        split: BTreeMap<u64, Vec<Extent>>,
-    ) -> Result<Allocator, (Extent, Extent)> {
-        let run = Extent { unit: 0, units: 0 };
-        let mut a = Allocator { map: FreeMap::new(units), run, split };
-        // Of a large device without any, not a second list.
-        if !a.split.is_empty() {
-            used = used.iter().flat_map(|whole| a.pieces(whole)).copied().collect();
-        }
+    /// Nothing is free: for a device that is only read.
+    pub(crate) fn nothing_free() -> Allocator {
+        Allocator { map: FreeMap::new(0), run: Extent { unit: 0, units: 0 } }
+    }
+
+    /// All `units` of the region are free, except the `used` extents. Fails with two extents that overlap, or with one
+    /// twice if it leaves the region; all of it comes from the disk, so this is not for an assertion.
+    pub(crate) fn new(units: u64, mut used: Vec<Extent>) -> Result<Allocator, (Extent, Extent)> {
+        let mut a = Allocator { map: FreeMap::new(units), run: Extent { unit: 0, units: 0 } };
         used.sort_unstable();
         let mut before = Extent { unit: 0, units: 0 };
         for e in used {
@@ -81,41 +64,22 @@ impl Allocator {
         Some(taken)
     }
 
-    /// Takes room for a value: in one piece if there is one that is long enough, else in as few as possible. Fails only if
-    /// there may be too few free units. What is returned is the extent of the value in one piece; [`pieces`] of it says
-    /// where it really is.
-    ///
-    /// [`pieces`]: Allocator::pieces
-    pub(crate) fn alloc_value(&mut self, value_bytes: usize) -> Option<Extent> {
-        let units = data_record::units(value_bytes);
-        if let Some(whole) = self.alloc(units) {
-            return Some(whole);
+    /// Takes room for a value: in one extent if there is one that is long enough, else in as few as possible. Fails only if
+    /// there may be too few free units.
+    pub(crate) fn alloc_value(&mut self, value_bytes: usize) -> Option<Vec<Extent>> {
+        if let Some(whole) = self.alloc(data_record::units(value_bytes)) {
+            return Some(vec![whole]);
         }
         if self.free_units() < data_record::units_max(value_bytes) {
             return None;
         }
-        let (mut pieces, mut left) = (Vec::new(), value_bytes);
+        let (mut extents, mut left) = (Vec::new(), value_bytes);
         while left > 0 {
-            let piece = self.alloc_up_to(data_record::units(left))?;
-            left = left.saturating_sub(data_record::capacity(&piece));
-            pieces.push(piece);
+            let extent = self.alloc_up_to(data_record::units(left))?;
+            left = left.saturating_sub(data_record::capacity(&extent));
+            extents.push(extent);
         }
-        let unit = pieces.first()?.unit;
-        self.split.insert(unit, pieces);
-        Some(Extent { unit, units })
-    }
-
-    /// Where the value of this extent is.
-    pub(crate) fn pieces<'a>(&'a self, whole: &'a Extent) -> &'a [Extent] {
-        self.split.get(&whole.unit).map_or(std::slice::from_ref(whole), Vec::as_slice)
-    }
-
-    /// Gives the room of a value back.
-    pub(crate) fn free_value(&mut self, whole: Extent) {
-        match self.split.remove(&whole.unit) {
-            Some(pieces) => pieces.into_iter().for_each(|piece| self.free(piece)),
-            None => self.free(whole),
-        }
+        Some(extents)
     }
 
     /// Takes one piece of at most `units`, and of at least one.
@@ -144,7 +108,7 @@ mod tests {
         for seed in 0..200_u64 {
             let mut below = random(seed);
             let units = 1 + below(300);
-            let mut a = Allocator::new(units, Vec::new(), BTreeMap::new()).unwrap();
+            let mut a = Allocator::new(units, Vec::new()).unwrap();
             let (mut free, mut owned) = (vec![true; units as usize], Vec::new());
             for _ in 0..400 {
                 let wanted = 1 + below(40);
@@ -166,7 +130,7 @@ mod tests {
                     }
                 }
                 assert_eq!(a.free_units(), free.iter().filter(|free| **free).count() as u64);
-                let rebuilt = Allocator::new(units, owned.clone(), BTreeMap::new()).unwrap();
+                let rebuilt = Allocator::new(units, owned.clone()).unwrap();
                 for (unit, free) in (0..).zip(&free) {
                     let known = [&a, &rebuilt].map(|a| a.map.free_from(unit, 1) == 1);
                     assert_eq!(known, [*free; 2], "unit {unit}");
@@ -181,11 +145,11 @@ mod tests {
 
     #[test]
     fn allocations_go_on_behind_the_last_one_also_when_room_is_given_back_there_or_elsewhere() {
-        let mut a = Allocator::new(30, Vec::new(), BTreeMap::new()).unwrap();
+        let mut a = Allocator::new(30, Vec::new()).unwrap();
         assert_eq!((a.alloc(15), a.alloc(5)), (Some(e(0, 15)), Some(e(15, 5))));
         a.free(e(0, 15));
         assert_eq!(a.alloc(5), Some(e(20, 5)), "although another free extent is larger");
-        let mut a = Allocator::new(100, vec![e(10, 5), e(20, 75)], BTreeMap::new()).unwrap();
+        let mut a = Allocator::new(100, vec![e(10, 5), e(20, 75)]).unwrap();
         assert_eq!(a.alloc(10), Some(e(0, 10)));
         a.free(e(50, 40));
         a.free(e(10, 5));
@@ -194,26 +158,22 @@ mod tests {
 
     #[test]
     fn a_value_goes_into_as_few_pieces_as_possible_or_takes_nothing() {
-        let mut a = Allocator::new(20, vec![e(4, 2), e(9, 1), e(12, 8)], BTreeMap::new()).unwrap();
+        let mut a = Allocator::new(20, vec![e(4, 2), e(9, 1), e(12, 8)]).unwrap();
         assert_eq!(a.free_units(), 4 + 3 + 2);
         let bytes = |units: usize| units * (512 - 36);
         assert_eq!((a.alloc_value(bytes(10)), a.free_units()), (None, 9), "not even in pieces of one unit");
         assert!(a.clone().alloc_value(bytes(9)).is_some(), "all there is");
-        let whole = a.alloc_value(bytes(6)).unwrap();
-        assert_eq!(a.pieces(&whole), [e(0, 4), e(6, 2)]);
-        assert_eq!(a.alloc_value(bytes(1)), Some(e(8, 1)));
-        a.free_value(whole);
-        assert_eq!(a.free_units(), 8);
+        assert_eq!(a.alloc_value(bytes(6)).unwrap(), [e(0, 4), e(6, 2)]);
+        assert_eq!(a.alloc_value(bytes(1)).unwrap(), [e(8, 1)]);
+        assert_eq!(a.free_units(), 2);
     }
 
     #[test]
     fn two_owners_are_found_and_so_is_one_beyond_the_region() {
-        let new = |used| Allocator::new(10, used, BTreeMap::from([(0, vec![e(0, 4), e(7, 2)])]));
+        let new = |used| Allocator::new(10, used);
         assert!(new(vec![e(1, 4), e(5, 5)]).is_ok());
         assert!(new(vec![e(5, 2), e(1, 5)]).is_err());
         assert!(new(vec![e(8, 3)]).is_err());
         assert!(new(vec![e(u64::MAX, 3)]).is_err());
-        assert!(new(vec![e(0, 5), e(4, 3), e(9, 1)]).is_ok(), "the one at 0 is in pieces");
-        assert!(new(vec![e(0, 5), e(8, 1)]).is_err(), "the second piece of the one at 0 is there");
     }
 }

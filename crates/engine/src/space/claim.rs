@@ -5,8 +5,7 @@ use std::ops::{Add, AddAssign, Sub, SubAssign};
 
 use crate::format::checkpoint_chunk::ItemHeader;
 use crate::format::data_record::units_max;
-use crate::format::slot::Slot;
-use crate::format::wal_record::WalRecord;
+use crate::format::value_ref::ValueRef;
 
 /// Room for some keys and their values.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -22,14 +21,9 @@ impl Claim {
         Claim { units: units_max(value_bytes), item_bytes: (ItemHeader::BYTES + key_bytes) as u64 }
     }
 
-    /// That of a key whose value is in `slot`.
-    pub(crate) fn of_slot(key: &[u8], slot: &Slot) -> Claim {
-        Claim::of(key.len(), slot.value_bytes as usize)
-    }
-
-    /// That of an entry: none, unless it is a put.
-    pub(crate) fn of_entry(record: &WalRecord) -> Claim {
-        record.slot().map(|slot| Claim::of_slot(&record.key, &slot)).unwrap_or_default()
+    /// That of a key with this value.
+    pub(crate) fn of_value(key: &[u8], value: &ValueRef) -> Claim {
+        Claim::of(key.len(), value.value_bytes() as usize)
     }
 }
 

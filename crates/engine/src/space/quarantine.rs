@@ -17,38 +17,33 @@
 
 use std::collections::VecDeque;
 
-use super::allocator::Allocator;
 use super::claim::Claim;
-use crate::format::slot::Slot;
-use crate::types::{Extent, Lsn, Seq};
+use crate::format::data_record;
+use crate::format::value_ref::ValueRef;
+use crate::types::{Lsn, Seq};
 
-/// The waiting extents.
+/// What must be durable before the extents of a value that is not used any more may be used again.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Until {
+    /// A checkpoint that covers this entry.
+    Checkpoint(Seq),
+    /// The log up to here.
+    Durable(Lsn),
+}
+
+/// The values whose extents wait, each with the length of its key.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Quarantine {
     /// With the entry that freed it, ascending.
-    freed: VecDeque<(Seq, Waiting)>,
+    freed: VecDeque<(Seq, usize, ValueRef)>,
     /// With the end of the truncation's record, ascending.
-    truncated: VecDeque<(Lsn, Waiting)>,
+    truncated: VecDeque<(Lsn, usize, ValueRef)>,
     claim: Claim,
     units: u64,
 }
 
-/// The extent of a value, and the room that it and its key claim until it is free.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Waiting {
-    pub(crate) extent: Extent,
-    pub(crate) claim: Claim,
-}
-
-impl Waiting {
-    /// The value in `slot`, which is that of `key`.
-    pub(crate) fn new(key: &[u8], slot: Slot) -> Waiting {
-        Waiting { extent: slot.extent(), claim: Claim::of_slot(key, &slot) }
-    }
-}
-
 impl Quarantine {
-    /// Units of all that waits, but for what being in pieces costs.
+    /// Units of all that waits, but for what being in several extents costs.
     pub(crate) fn units(&self) -> u64 {
         self.units
     }
@@ -58,36 +53,32 @@ impl Quarantine {
         self.claim
     }
 
-    pub(crate) fn freed_by(&mut self, seq: Seq, waiting: Waiting) {
-        self.freed.push_back((seq, waiting));
-        self.claim += waiting.claim;
-        self.units += waiting.extent.units;
-    }
-
-    pub(crate) fn truncated_by(&mut self, end: Lsn, waiting: Waiting) {
-        self.truncated.push_back((end, waiting));
-        self.claim += waiting.claim;
-        self.units += waiting.extent.units;
-    }
-
-    /// A checkpoint at `seq` is durable: gives back at most `limit` extents, and says how many.
-    pub(crate) fn release_checkpointed(&mut self, seq: Seq, limit: usize, to: &mut Allocator) -> usize {
-        let due = self.freed.iter().take(limit).take_while(|&&(by, _)| by <= seq).count();
-        for (_, waiting) in self.freed.drain(..due) {
-            self.claim -= waiting.claim;
-            self.units -= waiting.extent.units;
-            to.free_value(waiting.extent);
+    pub(crate) fn add(&mut self, key_bytes: usize, value: ValueRef, until: Until) {
+        self.claim += Claim::of(key_bytes, value.value_bytes() as usize);
+        self.units += data_record::units(value.value_bytes() as usize);
+        match until {
+            Until::Checkpoint(seq) => self.freed.push_back((seq, key_bytes, value)),
+            Until::Durable(lsn) => self.truncated.push_back((lsn, key_bytes, value)),
         }
-        due
     }
 
-    /// The log is durable up to `durable`.
-    pub(crate) fn release_durable(&mut self, durable: Lsn, to: &mut Allocator) {
-        while let Some(&(_, waiting)) = self.truncated.front().filter(|&&(end, _)| end <= durable) {
-            self.truncated.pop_front();
-            self.claim -= waiting.claim;
-            self.units -= waiting.extent.units;
-            to.free_value(waiting.extent);
-        }
+    /// The next value that need not wait any more, because a checkpoint at `seq` is durable.
+    pub(crate) fn checkpointed(&mut self, seq: Seq) -> Option<(usize, ValueRef)> {
+        self.freed.front().filter(|(by, ..)| *by <= seq)?;
+        let (_, key_bytes, value) = self.freed.pop_front()?;
+        Some(self.removed(key_bytes, value))
+    }
+
+    /// The next one that need not, because the log is durable up to `durable`.
+    pub(crate) fn durable(&mut self, durable: Lsn) -> Option<(usize, ValueRef)> {
+        self.truncated.front().filter(|(end, ..)| *end <= durable)?;
+        let (_, key_bytes, value) = self.truncated.pop_front()?;
+        Some(self.removed(key_bytes, value))
+    }
+
+    fn removed(&mut self, key_bytes: usize, value: ValueRef) -> (usize, ValueRef) {
+        self.claim -= Claim::of(key_bytes, value.value_bytes() as usize);
+        self.units -= data_record::units(value.value_bytes() as usize);
+        (key_bytes, value)
     }
 }

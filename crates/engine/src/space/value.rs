@@ -5,8 +5,8 @@ use std::sync::Arc;
 use crate::device::Device;
 use crate::error::{Damage, ReadError, Zone};
 use crate::format::data_record::{self, DataHeader};
-use crate::format::slot::Slot;
 use crate::format::superblock::Superblock;
+use crate::format::value_ref::ValueRef;
 use crate::types::{Extent, Seq, UNIT};
 
 /// The records of a value that lies in these pieces, each with its place on the device, and the slot that they fit.
@@ -15,14 +15,14 @@ pub(crate) fn records(
     version: Seq,
     value: &[u8],
     pieces: &[Extent],
-) -> (Slot, Vec<(u64, Vec<u8>)>) {
+) -> (ValueRef, Vec<(u64, Vec<u8>)>) {
     let mut records = Vec::new();
     let first = data_record::lay_out(version, value, pieces, |at, header, piece| {
         let mut bytes = Vec::new();
         data_record::encode(&header, piece, &mut bytes);
-        records.push((superblock.data_offset + at.unit * UNIT, bytes));
+        records.push((superblock.offset_of(at.unit), bytes));
     });
-    (Slot { version, unit: pieces[0].unit, value_bytes: value.len() as u32, crc: first.crc }, records)
+    (ValueRef::new(version, value.len() as u32, first.crc, pieces), records)
 }
 
 /// Reads the value of `slot`. With `verify`, the records must be the very ones that the slot was made for: sealed, with
@@ -30,12 +30,12 @@ pub(crate) fn records(
 pub(crate) fn read(
     device: &impl Device,
     superblock: &Superblock,
-    slot: &Slot,
+    slot: &ValueRef,
     verify: bool,
 ) -> Result<Arc<[u8]>, ReadError> {
     let (mut whole, mut pieces) = (None, Vec::new());
     each_piece(device, superblock, slot, verify, |_, piece| {
-        if pieces.is_empty() && piece.len() == slot.value_bytes as usize {
+        if pieces.is_empty() && piece.len() == slot.value_bytes() as usize {
             whole = Some(piece.into());
         } else {
             pieces.extend_from_slice(piece);
@@ -48,7 +48,7 @@ pub(crate) fn read(
 pub(crate) fn extents(
     device: &impl Device,
     superblock: &Superblock,
-    slot: &Slot,
+    slot: &ValueRef,
     count: u32,
 ) -> Result<Vec<Extent>, ReadError> {
     let mut extents = Vec::new();
@@ -56,7 +56,7 @@ pub(crate) fn extents(
     if extents.len() == count as usize {
         return Ok(extents);
     }
-    let offset = superblock.data_offset.saturating_add(slot.unit.saturating_mul(UNIT));
+    let offset = superblock.offset_of(slot.first_unit());
     let (expected, found) = (format!("a value in {count} pieces"), format!("one in {}", extents.len()));
     Err(ReadError::Corrupt(Damage { zone: Zone::Data, offset, expected, found, value: None }))
 }
@@ -69,17 +69,17 @@ pub(crate) fn extents(
 fn each_piece(
     device: &impl Device,
     superblock: &Superblock,
-    slot: &Slot,
+    slot: &ValueRef,
     verify: bool,
     mut each: impl FnMut(Extent, &[u8]),
 ) -> Result<(), ReadError> {
-    let (mut unit, mut bytes, mut crc) = (slot.unit, slot.value_bytes, slot.crc);
-    let mut left = slot.value_bytes;
+    let (mut unit, mut bytes, mut crc) = (slot.first_unit(), slot.value_bytes(), slot.crc());
+    let mut left = slot.value_bytes();
     loop {
-        let offset = superblock.data_offset.saturating_add(unit.saturating_mul(UNIT));
+        let offset = superblock.offset_of(unit);
         let damaged = |found: String| {
-            let Slot { version, value_bytes, .. } = slot;
-            let last = if left < *value_bytes { format!("the last {left} of ") } else { String::new() };
+            let (version, value_bytes) = (slot.version, slot.value_bytes());
+            let last = if left < value_bytes { format!("the last {left} of ") } else { String::new() };
             let expected =
                 format!("the value of entry {version}, {last}{value_bytes} bytes, CRC-32C {crc:#010x}");
             ReadError::Corrupt(Damage { zone: Zone::Data, offset, expected, found, value: None })
@@ -95,7 +95,7 @@ fn each_piece(
         let DataHeader { seq, piece_bytes, next_bytes, next_unit, next_crc, .. } = header;
         let last = next_bytes == 0;
         let fills = (DataHeader::BYTES as u64 + u64::from(piece_bytes)).is_multiple_of(UNIT);
-        let first = left == slot.value_bytes;
+        let first = left == slot.value_bytes();
         let fits = piece_bytes <= left
             && last == (piece_bytes == left)
             && (first || piece_bytes == bytes)

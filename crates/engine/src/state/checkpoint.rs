@@ -14,8 +14,8 @@ use crate::error::WriteError;
 use crate::format::checkpoint_chunk::{
     CHUNK_UNITS_MAX, ChunkHeader, ChunkRef, PIECE_BYTES_MAX, encode, encode_item, stream_head,
 };
-use crate::format::slot::Slot;
-use crate::space::Allocator;
+use crate::format::value_ref::ValueRef;
+use crate::space::Space;
 use crate::types::{Seq, UNIT};
 
 /// Keys looked at, and extents or log entries given back, in one step.
@@ -41,18 +41,12 @@ impl ChunkWriter {
     }
 
     /// Writes one chunk to free space, if what waits fills one or must go (`all`).
-    fn write_one(
-        &mut self,
-        device: &impl Device,
-        data_offset: u64,
-        allocator: &mut Allocator,
-        all: bool,
-    ) -> Result<bool, WriteError> {
+    fn write_one(&mut self, space: &mut Space<impl Device>, all: bool) -> Result<bool, WriteError> {
         if self.waiting() == 0 || self.waiting() < PIECE_BYTES_MAX && !all {
             return Ok(false);
         }
         let wanted = ((ChunkHeader::BYTES + self.waiting()) as u64).div_ceil(UNIT).min(CHUNK_UNITS_MAX);
-        let Some(extent) = allocator.alloc_up_to(wanted) else {
+        let Some(extent) = space.alloc_up_to(wanted) else {
             return Err(WriteError::NoSpace { needed: wanted });
         };
         let room = (extent.units * UNIT) as usize - ChunkHeader::BYTES;
@@ -62,7 +56,7 @@ impl ChunkWriter {
         // The extent is owned before it is written, so that a failure cannot lose it.
         self.done += piece.len();
         self.chunks.push(chunk);
-        let written = device.write_at(data_offset + extent.unit * UNIT, &bytes);
+        let written = space.device.write_at(space.superblock.offset_of(extent.unit), &bytes);
         if self.waiting() < PIECE_BYTES_MAX {
             self.stream.drain(..self.done);
             self.done = 0;
@@ -79,7 +73,7 @@ pub(crate) struct Run {
     /// The last key that is in the stream.
     cursor: Option<Key>,
     /// Changed keys behind the cursor, as they were: `None` if they did not exist.
-    saved: BTreeMap<Key, Option<Slot>>,
+    saved: BTreeMap<Key, Option<ValueRef>>,
     writer: ChunkWriter,
     pub(crate) stage: Stage,
 }
@@ -104,13 +98,11 @@ impl Run {
     /// Writes some of what is missing. False when all is written.
     pub(crate) fn write_some(
         &mut self,
-        device: &impl Device,
-        data_offset: u64,
-        allocator: &mut Allocator,
+        space: &mut Space<impl Device>,
         index: &Index,
     ) -> Result<bool, WriteError> {
-        let all = self.fill(index, allocator);
-        Ok(self.writer.write_one(device, data_offset, allocator, all)? || !all)
+        let all = self.fill(index);
+        Ok(self.writer.write_one(space, all)? || !all)
     }
 
     /// The last chunk, which leads to all others.
@@ -124,20 +116,20 @@ impl Run {
     }
 
     /// Gives up: nothing points at the chunks, and nothing was promised about them.
-    pub(crate) fn free_chunks(&mut self, to: &mut Allocator) {
-        self.writer.chunks.drain(..).for_each(|chunk| to.free(chunk.extent()));
+    pub(crate) fn free_chunks(self, space: &mut Space<impl Device>) {
+        self.writer.chunks.iter().for_each(|chunk| space.free(chunk.extent()));
     }
 
     /// `key` is about to change: saves what it was, if that is still to be written.
-    pub(crate) fn save(&mut self, key: &[u8], before: Option<Slot>) {
+    pub(crate) fn save(&mut self, key: &[u8], before: Option<&ValueRef>) {
         let passed = self.cursor.as_ref().is_some_and(|cursor| key <= cursor);
         if matches!(self.stage, Stage::Writing) && !passed {
-            self.saved.entry(key.into()).or_insert(before);
+            self.saved.entry(key.into()).or_insert_with(|| before.cloned());
         }
     }
 
     /// Moves keys from the index, as it was at `seq`, to the stream. True when there are none left.
-    fn fill(&mut self, index: &Index, allocator: &Allocator) -> bool {
+    fn fill(&mut self, index: &Index) -> bool {
         let cursor = self.cursor.clone();
         let mut live = index.range(cursor.as_deref().map_or(Bound::Unbounded, Bound::Excluded)).peekable();
         for _ in 0..STEP_ITEMS {
@@ -148,19 +140,18 @@ impl Run {
                 (Some((saved, _)), Some((key, _))) => saved <= *key,
                 (saved, _) => saved.is_some(),
             };
-            let (key, slot) = if saved_first {
+            let (key, value) = if saved_first {
                 let saved = self.saved.pop_first().expect("it was there to see");
                 // If it is in the index too, then as it became later.
                 live.next_if(|(key, _)| **key == saved.0);
                 saved
-            } else if let Some((key, slot)) = live.next() {
-                (key.clone(), Some(*slot))
+            } else if let Some((key, value)) = live.next() {
+                (key.clone(), Some(value.clone()))
             } else {
                 return true;
             };
-            if let Some(slot) = slot {
-                let pieces = allocator.pieces(&slot.extent()).len();
-                encode_item(&key, &slot, pieces, &mut self.writer.stream);
+            if let Some(value) = value {
+                encode_item(&key, &value, &mut self.writer.stream);
             }
             self.cursor = Some(key);
         }

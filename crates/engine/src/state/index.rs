@@ -4,64 +4,56 @@ use std::collections::BTreeMap;
 use std::ops::Bound;
 
 use super::short_key::Key;
-use crate::format::slot::Slot;
-use crate::space::Claim;
+use crate::format::value_ref::ValueRef;
 
-/// The index, with the room that it claims.
+/// The index.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Index {
-    map: BTreeMap<Key, Slot>,
-    claim: Claim,
-}
+pub(crate) struct Index(BTreeMap<Key, ValueRef>);
 
 impl Index {
     /// An index of keys in ascending order.
-    pub(crate) fn from_sorted(items: Vec<(Key, Slot)>) -> Index {
-        let claim = items.iter().map(|(key, slot)| Claim::of_slot(key, slot)).sum();
-        Index { map: items.into_iter().collect(), claim }
+    pub(crate) fn from_sorted(items: Vec<(Key, ValueRef)>) -> Index {
+        Index(items.into_iter().collect())
     }
 
     pub(crate) fn len(&self) -> u64 {
-        self.map.len() as u64
+        self.0.len() as u64
     }
 
-    /// The room of all keys and values.
-    pub(crate) fn claim(&self) -> Claim {
-        self.claim
-    }
-
-    pub(crate) fn get(&self, key: &[u8]) -> Option<Slot> {
+    pub(crate) fn get(&self, key: &[u8]) -> Option<&ValueRef> {
         match Key::short(key) {
-            Some(key) => self.map.get(&key).copied(),
-            None => self.map.get(key).copied(),
+            Some(key) => self.0.get(&key),
+            None => self.0.get(key),
         }
     }
 
-    /// Puts `slot` where `key` is, and returns what was there.
-    pub(crate) fn insert(&mut self, key: &[u8], slot: Slot) -> Option<Slot> {
-        self.claim += Claim::of_slot(key, &slot);
+    /// Puts `value` where `key` is, and returns what was there.
+    pub(crate) fn insert(&mut self, key: &[u8], value: ValueRef) -> Option<ValueRef> {
         // Most puts replace: one search then, and the key that is there stays.
         let there = match Key::short(key) {
-            Some(key) => self.map.get_mut(&key),
-            None => self.map.get_mut(key),
+            Some(key) => self.0.get_mut(&key),
+            None => self.0.get_mut(key),
         };
-        let Some(there) = there else {
-            self.map.insert(key.into(), slot);
-            return None;
-        };
-        let old = std::mem::replace(there, slot);
-        self.claim -= Claim::of_slot(key, &old);
-        Some(old)
+        match there {
+            Some(there) => Some(std::mem::replace(there, value)),
+            None => self.0.insert(key.into(), value),
+        }
     }
 
-    pub(crate) fn remove(&mut self, key: &[u8]) -> Option<Slot> {
-        let old = self.map.remove(key)?;
-        self.claim -= Claim::of_slot(key, &old);
-        Some(old)
+    pub(crate) fn remove(&mut self, key: &[u8]) -> Option<ValueRef> {
+        self.0.remove(key)
     }
 
     /// Keys from `from` on, in order.
-    pub(crate) fn range<'a>(&'a self, from: Bound<&'a [u8]>) -> impl Iterator<Item = (&'a Key, &'a Slot)> {
-        self.map.range::<[u8], _>((from, Bound::Unbounded))
+    pub(crate) fn range<'a>(
+        &'a self,
+        from: Bound<&'a [u8]>,
+    ) -> impl Iterator<Item = (&'a Key, &'a ValueRef)> {
+        self.0.range::<[u8], _>((from, Bound::Unbounded))
+    }
+
+    /// All keys, in order.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (&Key, &ValueRef)> {
+        self.0.iter()
     }
 }

@@ -3,7 +3,8 @@
 use std::sync::Arc;
 
 use super::index::Index;
-use crate::format::slot::Slot;
+use crate::format::value_ref::ValueRef;
+use crate::space::Claim;
 use crate::types::{KEY_BYTES_MAX, Seq, VALUE_BYTES_MAX};
 
 /// A state being received.
@@ -13,6 +14,7 @@ pub(crate) struct Install {
     /// The items received so far are in order up to this key.
     last: Option<Arc<[u8]>>,
     pub(crate) version_max: Seq,
+    pub(crate) claim: Claim,
 }
 
 impl Install {
@@ -24,9 +26,10 @@ impl Install {
     }
 
     /// The item has room on the device.
-    pub(crate) fn push(&mut self, key: Arc<[u8]>, slot: Slot) {
-        self.version_max = self.version_max.max(slot.version);
-        self.index.insert(&key, slot);
+    pub(crate) fn push(&mut self, key: Arc<[u8]>, value: ValueRef) {
+        self.version_max = self.version_max.max(value.version);
+        self.claim += Claim::of_value(&key, &value);
+        self.index.insert(&key, value);
         self.last = Some(key);
     }
 }

@@ -5,9 +5,8 @@ use crate::error::{Damage, ReadError, Zone};
 use crate::format::checkpoint_chunk::{
     self, ChunkHeader, ChunkRef, PIECE_BYTES_MAX, StreamHead, decode_item,
 };
-use crate::format::slot::Slot;
 use crate::format::superblock::Superblock;
-use crate::types::UNIT;
+use crate::format::value_ref::ValueRef;
 
 use super::index::Index;
 use super::short_key::Key;
@@ -16,14 +15,14 @@ use super::short_key::Key;
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Checkpoint {
     pub(crate) index: Index,
-    /// Of the index, the values in several pieces, and in how many.
-    pub(crate) split: Vec<(Slot, u32)>,
+    /// Of the index, the keys whose values are in several pieces, and in how many.
+    pub(crate) split: Vec<(Key, u32)>,
     pub(crate) host_state: Vec<u8>,
     pub(crate) chunks: Vec<ChunkRef>,
 }
 
 fn damage(superblock: &Superblock, at: &ChunkRef, expected: String, found: String) -> ReadError {
-    let offset = superblock.data_offset.saturating_add(at.unit.saturating_mul(UNIT));
+    let offset = superblock.offset_of(at.unit);
     ReadError::Corrupt(Damage { zone: Zone::Checkpoint, offset, expected, found, value: None })
 }
 
@@ -35,14 +34,13 @@ pub(crate) fn read_chunk(
 ) -> Result<(ChunkHeader, Vec<u8>), ReadError> {
     let expected =
         || format!("a chunk of the checkpoint at {}, CRC-32C {:#010x}", superblock.checkpoint_seq, at.crc);
-    let end = at.unit.checked_add(at.extent().units);
     let length_fits =
         (ChunkHeader::BYTES..=ChunkHeader::BYTES + PIECE_BYTES_MAX).contains(&(at.bytes as usize));
-    if !length_fits || end.is_none_or(|end| end > superblock.data_units) {
+    if !length_fits || !superblock.has(at.extent()) {
         return Err(damage(superblock, at, expected(), format!("a pointer to {at:?}")));
     }
     let mut bytes = vec![0; at.bytes as usize];
-    device.read_at(superblock.data_offset + at.unit * UNIT, &mut bytes)?;
+    device.read_at(superblock.offset_of(at.unit), &mut bytes)?;
     let header =
         checkpoint_chunk::decode(&bytes).map_err(|e| damage(superblock, at, expected(), e.to_string()))?;
     let whole = ChunkHeader::BYTES as u64 + u64::from(header.piece_bytes) == u64::from(at.bytes);
@@ -80,33 +78,33 @@ pub(crate) fn load(device: &impl Device, superblock: &Superblock) -> Result<Chec
     while let Some(bytes) = pieces.pop() {
         stream.extend_from_slice(&bytes[ChunkHeader::BYTES..]);
     }
-    let (items, split, host_state) = parse(&stream, superblock.data_units).map_err(|found| {
+    let (items, split, host_state) = parse(&stream, superblock).map_err(|found| {
         damage(superblock, &head, "a checkpoint's stream of ascending keys".into(), found)
     })?;
     Ok(Checkpoint { index: Index::from_sorted(items), split, host_state, chunks })
 }
 
-type Items = Vec<(Key, Slot)>;
-type Split = Vec<(Slot, u32)>;
+type Items = Vec<(Key, ValueRef)>;
+type Split = Vec<(Key, u32)>;
 
-fn parse(stream: &[u8], data_units: u64) -> Result<(Items, Split, Vec<u8>), String> {
+fn parse(stream: &[u8], superblock: &Superblock) -> Result<(Items, Split, Vec<u8>), String> {
     let head = StreamHead::get(stream).map_err(|e| e.to_string())?;
     let rest = &stream[StreamHead::BYTES..];
     let host_bytes = usize::try_from(head.host_bytes).ok().filter(|&n| n <= rest.len());
     let (host_state, mut rest) = rest.split_at(host_bytes.ok_or("a host state longer than the stream")?);
     let (mut items, mut split) = (Items::new(), Split::new());
     while !rest.is_empty() {
-        let (key, slot, pieces, bytes) =
+        let (key, value, pieces, bytes) =
             decode_item(rest).map_err(|e| format!("item {}: {e}", items.len()))?;
         let in_order = items.last().is_none_or(|(before, _)| **before < *key);
-        if !in_order || !slot.is_within(data_units, pieces) {
+        if !in_order || pieces == 1 && !value.extents().all(|extent| superblock.has(extent)) {
             return Err(format!(
                 "item {}: out of order, or with a value outside the data region",
                 items.len()
             ));
         }
-        items.push((key.into(), slot));
-        split.extend((pieces > 1).then_some((slot, pieces)));
+        items.push((key.into(), value));
+        split.extend((pieces > 1).then_some((key.into(), pieces)));
         rest = &rest[bytes..];
     }
     if items.len() as u64 == head.keys {
@@ -120,25 +118,28 @@ fn parse(stream: &[u8], data_units: u64) -> Result<(Items, Split, Vec<u8>), Stri
 mod tests {
     use super::*;
     use crate::format::checkpoint_chunk::{encode_item, stream_head};
+    use crate::format::data_record;
+    use crate::types::Extent;
+
+    fn value(unit: u64, value_bytes: u32) -> ValueRef {
+        let units = data_record::units(value_bytes as usize);
+        ValueRef::new(1, value_bytes, 0, &[Extent { unit, units }])
+    }
 
     /// A stream that states so many keys, and has items of these keys, each with a value of one unit there.
     fn stream(keys: u64, items: &[(&str, u64)]) -> Vec<u8> {
         let mut stream = stream_head(keys, b"host");
         for (key, unit) in items {
-            encode_item(
-                key.as_bytes(),
-                &Slot { version: 1, unit: *unit, value_bytes: 1, crc: 0 },
-                1,
-                &mut stream,
-            );
+            encode_item(key.as_bytes(), &value(*unit, 1), &mut stream);
         }
         stream
     }
 
     #[test]
     fn a_stream_is_one_of_ascending_keys_whose_values_are_in_the_data_region() {
+        let region = Superblock { data_units: 10, ..Superblock::default() };
         let parsed =
-            |stream: &[u8]| parse(stream, 10).map(|(items, _, host_state)| (items.len(), host_state));
+            |stream: &[u8]| parse(stream, &region).map(|(items, _, host_state)| (items.len(), host_state));
         let host = b"host".to_vec();
         assert_eq!(parsed(&stream(0, &[])), Ok((0, host.clone())));
         assert_eq!(parsed(&stream(2, &[("a", 0), ("b", 9)])), Ok((2, host)));
@@ -153,9 +154,8 @@ mod tests {
         ] {
             assert!(parsed(&stream(keys, items)).is_err(), "{why}");
         }
-        let slot = |value_bytes| Slot { version: 1, unit: 8, value_bytes, crc: 0 };
-        assert!(slot(900).is_within(10, 1) && !slot(1000).is_within(10, 1), "two units, and three");
-        assert!(slot(1000).is_within(10, 2), "in pieces, each tells for itself");
+        let fits = |value_bytes| value(8, value_bytes).extents().all(|extent| region.has(extent));
+        assert!(fits(900) && !fits(1000), "two units, and three");
         let cut_off = &stream(0, &[])[..StreamHead::BYTES + 3];
         assert!(parsed(cut_off).is_err(), "a host state longer than the stream");
     }

@@ -6,7 +6,6 @@ mod index;
 mod install;
 mod load;
 mod short_key;
-pub(crate) mod slots;
 
 pub(crate) use cache::Cache;
 pub(crate) use checkpoint::{Run, STEP_ITEMS, Stage};
