@@ -6,28 +6,28 @@
 > cluster 3
 > write 1 to n1
     n1/0 receives request 2.1: put k
-    n1/0 appends entry 3 of epoch 1 to its log
-    n1/0 sends n2 entries 3 to 3 of epoch 1, commit point 2
-    n1/0 sends n3 entries 3 to 3 of epoch 1, commit point 2
+    n1/0 appends entry 3 (epoch 1)
+    n1/0 sends entry 3 (epoch 1) to n2; commit point 2
+    n1/0 sends entry 3 (epoch 1) to n3; commit point 2
 > deliver n1 n2
-    n2/0 appends entry 3 of epoch 1 to its log
+    n2/0 appends entry 3 (epoch 1)
 > deliver n1 n3
-    n3/0 appends entry 3 of epoch 1 to its log
+    n3/0 appends entry 3 (epoch 1)
 > sync n2
-    n2/0 acknowledges to n1 that everything up to 3 is durable here [durable-ack]
+    n2/0 acknowledges to n1 that it has entries up to 3 durable (epoch 1) [durable-ack]
 > sync n3
-    n3/0 acknowledges to n1 that everything up to 3 is durable here [durable-ack]
+    n3/0 acknowledges to n1 that it has entries up to 3 durable (epoch 1) [durable-ack]
 > deliver n2 n1
-    n1/0 counts n2 as having everything up to 3
+    n1/0 counts n2 as having entries up to 3 durable
 > deliver n3 n1
-    n1/0 counts n3 as having everything up to 3
+    n1/0 counts n3 as having entries up to 3 durable
 > state
     n1: Primary in epoch 1, log [1@1 2@1 3@1] (durable 2, committed 2, end 3)
     n2: Backup in epoch 1, log [1@1 2@1 3@1] (durable 3, committed 2, end 3)
     n3: Backup in epoch 1, log [1@1 2@1 3@1] (durable 3, committed 2, end 3)
 # Its own sync returns: now it is committed, and the client hears of it.
 > sync n1
-    n1/0 moves the commit point from 2 to 3 [majority-commit]
+    n1/0 commits entry 3 [majority-commit]
     n1/0 applies entry 3: written as version 3 [apply-only-committed]
     n1/0 answers request 2.1 to g1: Done(Written(3))
     client: write 1 is written as version 3

@@ -6,9 +6,9 @@
 > cluster 3
 > write 1 to n1
     n1/0 receives request 2.1: put k
-    n1/0 appends entry 3 of epoch 1 to its log
-    n1/0 sends n2 entries 3 to 3 of epoch 1, commit point 2
-    n1/0 sends n3 entries 3 to 3 of epoch 1, commit point 2
+    n1/0 appends entry 3 (epoch 1)
+    n1/0 sends entry 3 (epoch 1) to n2; commit point 2
+    n1/0 sends entry 3 (epoch 1) to n3; commit point 2
 > sync n1
 > lose n1 n2
 > lose n1 n3
@@ -16,68 +16,68 @@
     n2/0 stands for epoch 2
 > lose n2 n1
 > calm without n1
-    n3/0 promises epoch 2 to n2; its log ends at entry 2 of epoch 1 [durable-promise]
-    n2/0 has the promise of n3 for epoch 2 (2 of 2) [promise-majority]
-    n2/0 is primary of epoch 2, with a log up to 2 [promise-majority]
-    n2/0 appends entry 3 of epoch 2 to its log
-    n2/0 sends n1 entries 3 to 3 of epoch 2, commit point 2
-    n2/0 sends n3 entries 3 to 3 of epoch 2, commit point 2
+    n3/0 promises epoch 2 to n2; its log ends with entry 2 (epoch 1) [durable-promise]
+    n2/0 has n3's promise of epoch 2 (2 of 2) [promise-majority]
+    n2/0 becomes primary of epoch 2; its log ends with entry 2 [promise-majority]
+    n2/0 appends entry 3 (epoch 2)
+    n2/0 sends entry 3 (epoch 2) to n1; commit point 2
+    n2/0 sends entry 3 (epoch 2) to n3; commit point 2
     n3/0 follows n2 in epoch 2
-    n3/0 appends entry 3 of epoch 2 to its log
-    n3/0 acknowledges to n2 that everything up to 3 is durable here [durable-ack]
-    n2/0 counts n3 as having everything up to 3
-    n2/0 moves the commit point from 2 to 3 [majority-commit]
+    n3/0 appends entry 3 (epoch 2)
+    n3/0 acknowledges to n2 that it has entries up to 3 durable (epoch 2) [durable-ack]
+    n2/0 counts n3 as having entries up to 3 durable
+    n2/0 commits entry 3 [majority-commit]
     n2/0 applies entry 3: no key changes [apply-only-committed]
-    n2/0 serves in epoch 2: its marker, entry 3, is committed [own-epoch-commit]
+    n2/0 starts to serve in epoch 2: its marker, entry 3, is committed [own-epoch-commit]
 > state
     n1: Primary in epoch 1, log [1@1 2@1 3@1] (durable 3, committed 2, end 3)
     n2: Primary in epoch 2, log [1@1 2@1 3@2] (durable 3, committed 3, end 3)
     n3: Backup in epoch 2, log [1@1 2@1 3@2] (durable 3, committed 2, end 3)
 # It heals. n1 sends the entry again, and is told.
 > tick n1
-    n1/0 sends n2 entries 3 to 3 of epoch 1, commit point 2
-    n1/0 sends n3 entries 3 to 3 of epoch 1, commit point 2
+    n1/0 sends entry 3 (epoch 1) to n2; commit point 2
+    n1/0 sends entry 3 (epoch 1) to n3; commit point 2
 > deliver n1 n2
-    n2/0 refuses n1, which speaks for epoch 1: 2 is promised here [epoch-fence]
-    n2/0 sends n1 entries 3 to 3 of epoch 2, commit point 3
-    n2/0 tells n3 that epoch 2 goes on behind entry 3, commit point 3
+    n2/0 refuses n1, which speaks for epoch 1: it has promised epoch 2 [epoch-fence]
+    n2/0 sends entry 3 (epoch 2) to n1; commit point 3
+    n2/0 sends a heartbeat (epoch 2, after entry 3) to n3; commit point 3
 > deliver n2 n1
-    n1/0 is no longer primary of epoch 1: epoch 2 exists
+    n1/0 steps down as primary of epoch 1: epoch 2 exists
     n1/0 follows n2 in epoch 2
-    n1/0 removes the entries from 3 on, which contradict the primary's log [truncate-on-conflict]
-    n1/0 appends entry 3 of epoch 2 to its log
-    n1/0 moves the commit point from 2 to 3 [majority-commit]
+    n1/0 truncates entry 3, which conflict with the primary's log [truncate-on-conflict]
+    n1/0 appends entry 3 (epoch 2)
+    n1/0 commits entry 3 [majority-commit]
 > state
     n1: Backup in epoch 2, log [1@1 2@1 3@2] (durable 2, committed 3, end 3)
     n2: Primary in epoch 2, log [1@1 2@1 3@2] (durable 3, committed 3, end 3)
     n3: Backup in epoch 2, log [1@1 2@1 3@2] (durable 3, committed 2, end 3)
-    on its way n1 → n3: Prepare in epoch 1: entries 3..=3 behind 2@1, committed 2
-    on its way n2 → n3: Prepare in epoch 2: nothing behind 3@2, committed 3
+    on its way n1 → n3: Prepare in epoch 1: entry 3 after entry 2 (epoch 1), committed 2
+    on its way n2 → n3: Prepare in epoch 2: no entries after entry 3 (epoch 2), committed 3
 > tick n2
-    n2/0 tells n1 that epoch 2 goes on behind entry 3, commit point 3
-    n2/0 tells n3 that epoch 2 goes on behind entry 3, commit point 3
+    n2/0 sends a heartbeat (epoch 2, after entry 3) to n1; commit point 3
+    n2/0 sends a heartbeat (epoch 2, after entry 3) to n3; commit point 3
 > lose n2 n1
 > tick n2
-    n2/0 sends n1 entries 3 to 3 of epoch 2, commit point 3
-    n2/0 tells n3 that epoch 2 goes on behind entry 3, commit point 3
+    n2/0 sends entry 3 (epoch 2) to n1; commit point 3
+    n2/0 sends a heartbeat (epoch 2, after entry 3) to n3; commit point 3
 > calm
     n1/0 applies entry 3: no key changes [apply-only-committed]
-    n1/0 acknowledges to n2 that everything up to 3 is durable here [durable-ack]
-    n3/0 refuses n1, which speaks for epoch 1: 2 is promised here [epoch-fence]
-    n3/0 moves the commit point from 2 to 3 [majority-commit]
+    n1/0 acknowledges to n2 that it has entries up to 3 durable (epoch 2) [durable-ack]
+    n3/0 refuses n1, which speaks for epoch 1: it has promised epoch 2 [epoch-fence]
+    n3/0 commits entry 3 [majority-commit]
     n3/0 applies entry 3: no key changes [apply-only-committed]
-    n3/0 acknowledges to n2 that everything up to 3 is durable here [durable-ack]
-    n3/0 acknowledges to n2 that everything up to 3 is durable here [durable-ack]
-    n1/0 already has the entries up to 3 that n2 sent, and keeps them [truncate-only-on-conflict]
-    n1/0 acknowledges to n2 that everything up to 3 is durable here [durable-ack]
-    n3/0 acknowledges to n2 that everything up to 3 is durable here [durable-ack]
-    n2/0 counts n1 as having everything up to 3
+    n3/0 acknowledges to n2 that it has entries up to 3 durable (epoch 2) [durable-ack]
+    n3/0 acknowledges to n2 that it has entries up to 3 durable (epoch 2) [durable-ack]
+    n1/0 keeps its entries up to 3, which n2 sends again [truncate-only-on-conflict]
+    n1/0 acknowledges to n2 that it has entries up to 3 durable (epoch 2) [durable-ack]
+    n3/0 acknowledges to n2 that it has entries up to 3 durable (epoch 2) [durable-ack]
+    n2/0 counts n1 as having entries up to 3 durable
 > tick n2
-    n2/0 tells n1 that epoch 2 goes on behind entry 3, commit point 3
-    n2/0 tells n3 that epoch 2 goes on behind entry 3, commit point 3
+    n2/0 sends a heartbeat (epoch 2, after entry 3) to n1; commit point 3
+    n2/0 sends a heartbeat (epoch 2, after entry 3) to n3; commit point 3
 > calm
-    n1/0 acknowledges to n2 that everything up to 3 is durable here [durable-ack]
-    n3/0 acknowledges to n2 that everything up to 3 is durable here [durable-ack]
+    n1/0 acknowledges to n2 that it has entries up to 3 durable (epoch 2) [durable-ack]
+    n3/0 acknowledges to n2 that it has entries up to 3 durable (epoch 2) [durable-ack]
 > state
     n1: Backup in epoch 2, log [1@1 2@1 3@2] (durable 3, committed 3, end 3)
     n2: Primary in epoch 2, log [1@1 2@1 3@2] (durable 3, committed 3, end 3)

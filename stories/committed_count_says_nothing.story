@@ -5,65 +5,65 @@
 > cluster 3
 > write 1 to n1
     n1/0 receives request 2.1: put k
-    n1/0 appends entry 3 of epoch 1 to its log
-    n1/0 sends n2 entries 3 to 3 of epoch 1, commit point 2
-    n1/0 sends n3 entries 3 to 3 of epoch 1, commit point 2
+    n1/0 appends entry 3 (epoch 1)
+    n1/0 sends entry 3 (epoch 1) to n2; commit point 2
+    n1/0 sends entry 3 (epoch 1) to n3; commit point 2
 > deliver n1 n3
-    n3/0 appends entry 3 of epoch 1 to its log
+    n3/0 appends entry 3 (epoch 1)
 > lose n1 n2
 > sync n3
-    n3/0 acknowledges to n1 that everything up to 3 is durable here [durable-ack]
+    n3/0 acknowledges to n1 that it has entries up to 3 durable (epoch 1) [durable-ack]
 > sync n1
 > deliver n3 n1
-    n1/0 counts n3 as having everything up to 3
-    n1/0 moves the commit point from 2 to 3 [majority-commit]
+    n1/0 counts n3 as having entries up to 3 durable
+    n1/0 commits entry 3 [majority-commit]
     n1/0 applies entry 3: written as version 3 [apply-only-committed]
     n1/0 answers request 2.1 to g1: Done(Written(3))
     client: write 1 is written as version 3
 > tick n1
-    n1/0 sends n2 entries 3 to 3 of epoch 1, commit point 3
-    n1/0 tells n3 that epoch 1 goes on behind entry 3, commit point 3
+    n1/0 sends entry 3 (epoch 1) to n2; commit point 3
+    n1/0 sends a heartbeat (epoch 1, after entry 3) to n3; commit point 3
 > deliver n1 n3
-    n3/0 moves the commit point from 2 to 3 [majority-commit]
+    n3/0 commits entry 3 [majority-commit]
     n3/0 applies entry 3: written as version 3 [apply-only-committed]
-    n3/0 acknowledges to n1 that everything up to 3 is durable here [durable-ack]
+    n3/0 acknowledges to n1 that it has entries up to 3 durable (epoch 1) [durable-ack]
 > lose n1 n2
 > deliver n3 n1
 # n3 knows that 3 is committed. n2 gets 3 and 4 and knows of neither; 4 is acknowledged with n2.
 > write 2 to n1
     n1/0 receives request 2.2: put k
-    n1/0 appends entry 4 of epoch 1 to its log
-    n1/0 sends n3 entries 4 to 4 of epoch 1, commit point 3
+    n1/0 appends entry 4 (epoch 1)
+    n1/0 sends entry 4 (epoch 1) to n3; commit point 3
 > sync n1
 > lose n1 n3
 > tick n1
-    n1/0 tells n2 that epoch 1 goes on behind entry 3, commit point 3
-    n1/0 sends n3 entries 4 to 4 of epoch 1, commit point 3
+    n1/0 sends a heartbeat (epoch 1, after entry 3) to n2; commit point 3
+    n1/0 sends entry 4 (epoch 1) to n3; commit point 3
 > lose n1 n2
 > lose n1 n3
 > tick n1
-    n1/0 sends n2 entries 3 to 4 of epoch 1, commit point 3
-    n1/0 tells n3 that epoch 1 goes on behind entry 4, commit point 3
+    n1/0 sends entries 3–4 (epoch 1) to n2; commit point 3
+    n1/0 sends a heartbeat (epoch 1, after entry 4) to n3; commit point 3
 > deliver n1 n2
-    n2/0 appends entry 3 of epoch 1 to its log
-    n2/0 appends entry 4 of epoch 1 to its log
-    n2/0 moves the commit point from 2 to 3 [majority-commit]
+    n2/0 appends entry 3 (epoch 1)
+    n2/0 appends entry 4 (epoch 1)
+    n2/0 commits entry 3 [majority-commit]
 > sync n2
     n2/0 applies entry 3: written as version 3 [apply-only-committed]
-    n2/0 acknowledges to n1 that everything up to 4 is durable here [durable-ack]
+    n2/0 acknowledges to n1 that it has entries up to 4 durable (epoch 1) [durable-ack]
 > deliver n2 n1
-    n1/0 counts n2 as having everything up to 4
-    n1/0 moves the commit point from 3 to 4 [majority-commit]
+    n1/0 counts n2 as having entries up to 4 durable
+    n1/0 commits entry 4 [majority-commit]
     n1/0 applies entry 4: written as version 4 [apply-only-committed]
     n1/0 answers request 2.2 to g1: Done(Written(4))
     client: write 2 is written as version 4
 > tick n1
-    n1/0 tells n2 that epoch 1 goes on behind entry 4, commit point 4
-    n1/0 sends n3 entries 4 to 4 of epoch 1, commit point 4
+    n1/0 sends a heartbeat (epoch 1, after entry 4) to n2; commit point 4
+    n1/0 sends entry 4 (epoch 1) to n3; commit point 4
 > deliver n1 n2
-    n2/0 moves the commit point from 3 to 4 [majority-commit]
+    n2/0 commits entry 4 [majority-commit]
     n2/0 applies entry 4: written as version 4 [apply-only-committed]
-    n2/0 acknowledges to n1 that everything up to 4 is durable here [durable-ack]
+    n2/0 acknowledges to n1 that it has entries up to 4 durable (epoch 1) [durable-ack]
 > sync n2
 > deliver n2 n1
 > lose n1 n3
@@ -74,9 +74,9 @@
 > takeover n3
     n3/0 stands for epoch 2
 > deliver n3 n2
-    n2/0 promises epoch 2 to n3; its log ends at entry 4 of epoch 1 [durable-promise]
+    n2/0 promises epoch 2 to n3; its log ends with entry 4 (epoch 1) [durable-promise]
 > deliver n2 n3
-    n3/0 has the promise of n2 for epoch 2 (2 of 2) [promise-majority]
+    n3/0 has n2's promise of epoch 2 (2 of 2) [promise-majority]
 > state
     n1: Primary in epoch 1, log [1@1 2@1 3@1 4@1] (durable 4, committed 4, end 4)
     n2: Backup in epoch 2, log [1@1 2@1 3@1 4@1] (durable 4, committed 4, end 4)

@@ -7,30 +7,30 @@
 > takeover n2
     n2/0 stands for epoch 2
 > calm without n1
-    n3/0 promises epoch 2 to n2; its log ends at entry 2 of epoch 1 [durable-promise]
-    n2/0 has the promise of n3 for epoch 2 (2 of 2) [promise-majority]
-    n2/0 is primary of epoch 2, with a log up to 2 [promise-majority]
-    n2/0 appends entry 3 of epoch 2 to its log
-    n2/0 sends n1 entries 3 to 3 of epoch 2, commit point 2
-    n2/0 sends n3 entries 3 to 3 of epoch 2, commit point 2
+    n3/0 promises epoch 2 to n2; its log ends with entry 2 (epoch 1) [durable-promise]
+    n2/0 has n3's promise of epoch 2 (2 of 2) [promise-majority]
+    n2/0 becomes primary of epoch 2; its log ends with entry 2 [promise-majority]
+    n2/0 appends entry 3 (epoch 2)
+    n2/0 sends entry 3 (epoch 2) to n1; commit point 2
+    n2/0 sends entry 3 (epoch 2) to n3; commit point 2
     n3/0 follows n2 in epoch 2
-    n3/0 appends entry 3 of epoch 2 to its log
-    n3/0 acknowledges to n2 that everything up to 3 is durable here [durable-ack]
-    n2/0 counts n3 as having everything up to 3
-    n2/0 moves the commit point from 2 to 3 [majority-commit]
+    n3/0 appends entry 3 (epoch 2)
+    n3/0 acknowledges to n2 that it has entries up to 3 durable (epoch 2) [durable-ack]
+    n2/0 counts n3 as having entries up to 3 durable
+    n2/0 commits entry 3 [majority-commit]
     n2/0 applies entry 3: no key changes [apply-only-committed]
-    n2/0 serves in epoch 2: its marker, entry 3, is committed [own-epoch-commit]
+    n2/0 starts to serve in epoch 2: its marker, entry 3, is committed [own-epoch-commit]
 > write 1 to n2
     n2/0 receives request 2.1: put k
-    n2/0 appends entry 4 of epoch 2 to its log
-    n2/0 sends n3 entries 4 to 4 of epoch 2, commit point 3
+    n2/0 appends entry 4 (epoch 2)
+    n2/0 sends entry 4 (epoch 2) to n3; commit point 3
 > calm without n1
-    n3/0 appends entry 4 of epoch 2 to its log
-    n3/0 moves the commit point from 2 to 3 [majority-commit]
+    n3/0 appends entry 4 (epoch 2)
+    n3/0 commits entry 3 [majority-commit]
     n3/0 applies entry 3: no key changes [apply-only-committed]
-    n3/0 acknowledges to n2 that everything up to 4 is durable here [durable-ack]
-    n2/0 counts n3 as having everything up to 4
-    n2/0 moves the commit point from 3 to 4 [majority-commit]
+    n3/0 acknowledges to n2 that it has entries up to 4 durable (epoch 2) [durable-ack]
+    n2/0 counts n3 as having entries up to 4 durable
+    n2/0 commits entry 4 [majority-commit]
     n2/0 applies entry 4: written as version 4 [apply-only-committed]
     n2/0 answers request 2.1 to g1: Done(Written(4))
     client: write 1 is written as version 4
@@ -41,21 +41,22 @@
     n3: Backup in epoch 2, log [1@1 2@1 3@2 4@2] (durable 4, committed 3, end 4)
 > write 2 to n1
     n1/0 receives request 2.2: put k
-    n1/0 appends entry 3 of epoch 1 to its log
-    n1/0 sends n2 entries 3 to 3 of epoch 1, commit point 2
-    n1/0 sends n3 entries 3 to 3 of epoch 1, commit point 2
+    n1/0 appends entry 3 (epoch 1)
+    n1/0 sends entry 3 (epoch 1) to n2; commit point 2
+    n1/0 sends entry 3 (epoch 1) to n3; commit point 2
 > sync n1
 > read from n1
-    n1/0 lets read 1 wait for confirmation round 1 [read-confirmation]
+    n1/0 makes read 1 wait for confirmation round 1 [read-confirmation]
+    n1/0 asks the other replicas to confirm epoch 1 (round 1) [read-confirmation]
 > deliver n1 n3 Confirm
-    n3/0 refuses n1, which speaks for epoch 1: 2 is promised here [epoch-fence]
+    n3/0 refuses n1, which speaks for epoch 1: it has promised epoch 2 [epoch-fence]
 > deliver n3 n1
-    n1/0 is no longer primary of epoch 1: epoch 2 exists
+    n1/0 steps down as primary of epoch 1: epoch 2 exists
     client: the read is answered
 > state
     n1: Backup in epoch 1, log [1@1 2@1 3@1] (durable 3, committed 2, end 3)
     n2: Primary in epoch 2, log [1@1 2@1 3@2 4@2] (durable 4, committed 4, end 4)
     n3: Backup in epoch 2, log [1@1 2@1 3@2 4@2] (durable 4, committed 3, end 4)
-    on its way n1 → n2: Prepare in epoch 1: entries 3..=3 behind 2@1, committed 2
-    on its way n1 → n3: Prepare in epoch 1: entries 3..=3 behind 2@1, committed 2
+    on its way n1 → n2: Prepare in epoch 1: entry 3 after entry 2 (epoch 1), committed 2
+    on its way n1 → n3: Prepare in epoch 1: entry 3 after entry 2 (epoch 1), committed 2
     on its way n1 → n2: Confirm

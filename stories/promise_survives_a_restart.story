@@ -7,32 +7,32 @@
 > takeover n2
     n2/0 stands for epoch 2
 > deliver n2 n3 PromiseRequest
-    n3/0 promises epoch 2 to n2; its log ends at entry 2 of epoch 1 [durable-promise]
+    n3/0 promises epoch 2 to n2; its log ends with entry 2 (epoch 1) [durable-promise]
 > crash n3 keep 0
 > state
     n1: Primary in epoch 1, log [1@1 2@1] (durable 2, committed 2, end 2)
     n2: Candidate in epoch 2, log [1@1 2@1] (durable 2, committed 2, end 2)
     n3: Backup in epoch 2, log [1@1 2@1] (durable 2, committed 0, end 2)
     on its way n2 → n1: PromiseRequest for epoch 2
-    on its way n3 → n2: Promised epoch 2, log ends at 2@1
+    on its way n3 → n2: Promised epoch 2, log ends with entry 2 (epoch 1)
 # n1 crashed too, comes back as a backup, and stands for the same epoch.
 > crash n1 keep 0
 > takeover n1
     n1/0 stands for epoch 2
 > deliver n1 n3 PromiseRequest
-    n3/0 does not promise epoch 2 to n1: epoch 2 is promised already [one-candidate-per-epoch]
+    n3/0 refuses to promise epoch 2 to n1: it has promised epoch 2 [one-candidate-per-epoch]
 > deliver n3 n1
 > deliver n3 n2
-    n2/0 has the promise of n3 for epoch 2 (2 of 2) [promise-majority]
-    n2/0 is primary of epoch 2, with a log up to 2 [promise-majority]
-    n2/0 appends entry 3 of epoch 2 to its log
-    n2/0 sends n1 entries 3 to 3 of epoch 2, commit point 2
-    n2/0 sends n3 entries 3 to 3 of epoch 2, commit point 2
+    n2/0 has n3's promise of epoch 2 (2 of 2) [promise-majority]
+    n2/0 becomes primary of epoch 2; its log ends with entry 2 [promise-majority]
+    n2/0 appends entry 3 (epoch 2)
+    n2/0 sends entry 3 (epoch 2) to n1; commit point 2
+    n2/0 sends entry 3 (epoch 2) to n3; commit point 2
 > state
     n1: Candidate in epoch 2, log [1@1 2@1] (durable 2, committed 0, end 2)
     n2: Primary in epoch 2, log [1@1 2@1 3@2] (durable 2, committed 2, end 3)
     n3: Backup in epoch 2, log [1@1 2@1] (durable 2, committed 0, end 2)
     on its way n2 → n1: PromiseRequest for epoch 2
     on its way n1 → n2: PromiseRequest for epoch 2
-    on its way n2 → n1: Prepare in epoch 2: entries 3..=3 behind 2@1, committed 2
-    on its way n2 → n3: Prepare in epoch 2: entries 3..=3 behind 2@1, committed 2
+    on its way n2 → n1: Prepare in epoch 2: entry 3 after entry 2 (epoch 1), committed 2
+    on its way n2 → n3: Prepare in epoch 2: entry 3 after entry 2 (epoch 1), committed 2

@@ -6,50 +6,50 @@
 > cluster 3
 > write 1 to n1
     n1/0 receives request 2.1: put k
-    n1/0 appends entry 3 of epoch 1 to its log
-    n1/0 sends n2 entries 3 to 3 of epoch 1, commit point 2
-    n1/0 sends n3 entries 3 to 3 of epoch 1, commit point 2
+    n1/0 appends entry 3 (epoch 1)
+    n1/0 sends entry 3 (epoch 1) to n2; commit point 2
+    n1/0 sends entry 3 (epoch 1) to n3; commit point 2
 > calm
-    n2/0 appends entry 3 of epoch 1 to its log
-    n2/0 acknowledges to n1 that everything up to 3 is durable here [durable-ack]
-    n3/0 appends entry 3 of epoch 1 to its log
-    n3/0 acknowledges to n1 that everything up to 3 is durable here [durable-ack]
-    n1/0 counts n2 as having everything up to 3
-    n1/0 moves the commit point from 2 to 3 [majority-commit]
+    n2/0 appends entry 3 (epoch 1)
+    n2/0 acknowledges to n1 that it has entries up to 3 durable (epoch 1) [durable-ack]
+    n3/0 appends entry 3 (epoch 1)
+    n3/0 acknowledges to n1 that it has entries up to 3 durable (epoch 1) [durable-ack]
+    n1/0 counts n2 as having entries up to 3 durable
+    n1/0 commits entry 3 [majority-commit]
     n1/0 applies entry 3: written as version 3 [apply-only-committed]
     n1/0 answers request 2.1 to g1: Done(Written(3))
-    n1/0 counts n3 as having everything up to 3
+    n1/0 counts n3 as having entries up to 3 durable
     client: write 1 is written as version 3
 > takeover n3
     n3/0 stands for epoch 2
 > calm without n1
-    n2/0 promises epoch 2 to n3; its log ends at entry 3 of epoch 1 [durable-promise]
-    n3/0 has the promise of n2 for epoch 2 (2 of 2) [promise-majority]
-    n3/0 is primary of epoch 2, with a log up to 3 [promise-majority]
-    n3/0 appends entry 4 of epoch 2 to its log
-    n3/0 sends n1 entries 4 to 4 of epoch 2, commit point 2
-    n3/0 sends n2 entries 4 to 4 of epoch 2, commit point 2
+    n2/0 promises epoch 2 to n3; its log ends with entry 3 (epoch 1) [durable-promise]
+    n3/0 has n2's promise of epoch 2 (2 of 2) [promise-majority]
+    n3/0 becomes primary of epoch 2; its log ends with entry 3 [promise-majority]
+    n3/0 appends entry 4 (epoch 2)
+    n3/0 sends entry 4 (epoch 2) to n1; commit point 2
+    n3/0 sends entry 4 (epoch 2) to n2; commit point 2
     n2/0 follows n3 in epoch 2
-    n2/0 appends entry 4 of epoch 2 to its log
-    n2/0 acknowledges to n3 that everything up to 4 is durable here [durable-ack]
-    n3/0 counts n2 as having everything up to 4
-    n3/0 moves the commit point from 2 to 4 [majority-commit]
+    n2/0 appends entry 4 (epoch 2)
+    n2/0 acknowledges to n3 that it has entries up to 4 durable (epoch 2) [durable-ack]
+    n3/0 counts n2 as having entries up to 4 durable
+    n3/0 commits entries 3–4 [majority-commit]
     n3/0 applies entry 3: written as version 3 [apply-only-committed]
     n3/0 answers request 2.1 to g1: Done(Written(3))
     n3/0 applies entry 4: no key changes [apply-only-committed]
-    n3/0 serves in epoch 2: its marker, entry 4, is committed [own-epoch-commit]
+    n3/0 starts to serve in epoch 2: its marker, entry 4, is committed [own-epoch-commit]
 > write 2 to n3
     n3/0 receives request 2.2: put k
-    n3/0 appends entry 5 of epoch 2 to its log
-    n3/0 sends n2 entries 5 to 5 of epoch 2, commit point 4
+    n3/0 appends entry 5 (epoch 2)
+    n3/0 sends entry 5 (epoch 2) to n2; commit point 4
 > calm without n1
-    n2/0 appends entry 5 of epoch 2 to its log
-    n2/0 moves the commit point from 2 to 4 [majority-commit]
+    n2/0 appends entry 5 (epoch 2)
+    n2/0 commits entries 3–4 [majority-commit]
     n2/0 applies entry 3: written as version 3 [apply-only-committed]
     n2/0 applies entry 4: no key changes [apply-only-committed]
-    n2/0 acknowledges to n3 that everything up to 5 is durable here [durable-ack]
-    n3/0 counts n2 as having everything up to 5
-    n3/0 moves the commit point from 4 to 5 [majority-commit]
+    n2/0 acknowledges to n3 that it has entries up to 5 durable (epoch 2) [durable-ack]
+    n3/0 counts n2 as having entries up to 5 durable
+    n3/0 commits entry 5 [majority-commit]
     n3/0 applies entry 5: written as version 5 [apply-only-committed]
     n3/0 answers request 2.2 to g1: Done(Written(5))
     client: write 2 is written as version 5

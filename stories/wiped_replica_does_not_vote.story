@@ -4,18 +4,18 @@
 > cluster 3
 > write 1 to n1
     n1/0 receives request 2.1: put k
-    n1/0 appends entry 3 of epoch 1 to its log
-    n1/0 sends n2 entries 3 to 3 of epoch 1, commit point 2
-    n1/0 sends n3 entries 3 to 3 of epoch 1, commit point 2
+    n1/0 appends entry 3 (epoch 1)
+    n1/0 sends entry 3 (epoch 1) to n2; commit point 2
+    n1/0 sends entry 3 (epoch 1) to n3; commit point 2
 > deliver n1 n2
-    n2/0 appends entry 3 of epoch 1 to its log
+    n2/0 appends entry 3 (epoch 1)
 > lose n1 n3
 > sync n1
 > sync n2
-    n2/0 acknowledges to n1 that everything up to 3 is durable here [durable-ack]
+    n2/0 acknowledges to n1 that it has entries up to 3 durable (epoch 1) [durable-ack]
 > deliver n2 n1
-    n1/0 counts n2 as having everything up to 3
-    n1/0 moves the commit point from 2 to 3 [majority-commit]
+    n1/0 counts n2 as having entries up to 3 durable
+    n1/0 commits entry 3 [majority-commit]
     n1/0 applies entry 3: written as version 3 [apply-only-committed]
     n1/0 answers request 2.1 to g1: Done(Written(3))
     client: write 1 is written as version 3
@@ -24,7 +24,7 @@
 > takeover n3
     n3/0 stands for epoch 2
 > deliver n3 n2
-    n2/0 does not vote for n3: its log is unproven [unproven-log-does-not-vote]
+    n2/0 refuses to vote for n3: its own log is unproven [unproven-log-does-not-vote]
 > state
     n1: Primary in epoch 1, log [1@1 2@1 3@1] (durable 3, committed 3, end 3)
     n2: Backup in epoch 0, log [] (durable 0, committed 0, end 0)
@@ -33,62 +33,62 @@
     on its way n2 → n3: Fenced by epoch 2
 # n3 cannot lead with n2's help: service waits for n1, which has the entry.
 > tick n3
-    n3/0 gives up epoch 2: no majority answered in time
+    n3/0 abandons its candidacy for epoch 2: no majority answered in time
 > tick n3
 > takeover n1 above 2
-    n1/0 is no longer primary of epoch 1: epoch 2 exists
+    n1/0 steps down as primary of epoch 1: epoch 2 exists
     n1/0 stands for epoch 3
 > calm
-    n1/0 does not promise epoch 2 to n3: epoch 3 is promised already [one-candidate-per-epoch]
-    n2/0 does not vote for n1: its log is unproven [unproven-log-does-not-vote]
-    n3/0 promises epoch 3 to n1; its log ends at entry 2 of epoch 1 [durable-promise]
-    n1/0 has the promise of n3 for epoch 3 (2 of 2) [promise-majority]
-    n1/0 is primary of epoch 3, with a log up to 3 [promise-majority]
-    n1/0 appends entry 4 of epoch 3 to its log
-    n1/0 sends n2 entries 4 to 4 of epoch 3, commit point 3
-    n1/0 sends n3 entries 4 to 4 of epoch 3, commit point 3
+    n1/0 refuses to promise epoch 2 to n3: it has promised epoch 3 [one-candidate-per-epoch]
+    n2/0 refuses to vote for n1: its own log is unproven [unproven-log-does-not-vote]
+    n3/0 promises epoch 3 to n1; its log ends with entry 2 (epoch 1) [durable-promise]
+    n1/0 has n3's promise of epoch 3 (2 of 2) [promise-majority]
+    n1/0 becomes primary of epoch 3; its log ends with entry 3 [promise-majority]
+    n1/0 appends entry 4 (epoch 3)
+    n1/0 sends entry 4 (epoch 3) to n2; commit point 3
+    n1/0 sends entry 4 (epoch 3) to n3; commit point 3
     n2/0 follows n1 in epoch 3
-    n2/0 fetches the state of n1: its log is unproven
+    n2/0 fetches the state of n1 (epoch 3): its log is unproven
     n3/0 follows n1 in epoch 3
-    n3/0 refuses entries of n1: its log does not match at 3 [log-matching]
-    n1/0 appends entry 5 of epoch 3 to its log
-    n1/0 sends n3 entries 3 to 5 of epoch 3, commit point 3
-    n3/0 appends entry 3 of epoch 1 to its log
-    n3/0 appends entry 4 of epoch 3 to its log
-    n3/0 appends entry 5 of epoch 3 to its log
-    n3/0 moves the commit point from 2 to 3 [majority-commit]
+    n3/0 refuses entries from n1 (epoch 3): its own log does not match at entry 3 [log-matching]
+    n1/0 appends entry 5 (epoch 3)
+    n1/0 sends entries 3–5 (epoch 3) to n3; commit point 3
+    n3/0 appends entry 3 (epoch 1)
+    n3/0 appends entry 4 (epoch 3)
+    n3/0 appends entry 5 (epoch 3)
+    n3/0 commits entry 3 [majority-commit]
     n3/0 applies entry 3: written as version 3 [apply-only-committed]
-    n3/0 acknowledges to n1 that everything up to 5 is durable here [durable-ack]
-    n1/0 counts n3 as having everything up to 5
-    n1/0 moves the commit point from 3 to 5 [majority-commit]
+    n3/0 acknowledges to n1 that it has entries up to 5 durable (epoch 3) [durable-ack]
+    n1/0 counts n3 as having entries up to 5 durable
+    n1/0 commits entries 4–5 [majority-commit]
     n1/0 applies entry 4: no key changes [apply-only-committed]
-    n1/0 serves in epoch 3: its marker, entry 4, is committed [own-epoch-commit]
+    n1/0 starts to serve in epoch 3: its marker, entry 4, is committed [own-epoch-commit]
     n1/0 applies entry 5: no key changes [apply-only-committed]
 > tick n1
-    n1/0 tells n2 that epoch 3 goes on behind entry 5, commit point 5
-    n1/0 tells n3 that epoch 3 goes on behind entry 5, commit point 5
+    n1/0 sends a heartbeat (epoch 3, after entry 5) to n2; commit point 5
+    n1/0 sends a heartbeat (epoch 3, after entry 5) to n3; commit point 5
 > calm
-    n3/0 moves the commit point from 3 to 5 [majority-commit]
+    n3/0 commits entries 4–5 [majority-commit]
     n3/0 applies entry 4: no key changes [apply-only-committed]
     n3/0 applies entry 5: no key changes [apply-only-committed]
-    n3/0 acknowledges to n1 that everything up to 5 is durable here [durable-ack]
+    n3/0 acknowledges to n1 that it has entries up to 5 durable (epoch 3) [durable-ack]
 > tick n1
-    n1/0 tells n2 that epoch 3 goes on behind entry 5, commit point 5
-    n1/0 tells n3 that epoch 3 goes on behind entry 5, commit point 5
+    n1/0 sends a heartbeat (epoch 3, after entry 5) to n2; commit point 5
+    n1/0 sends a heartbeat (epoch 3, after entry 5) to n3; commit point 5
 > calm
-    n3/0 acknowledges to n1 that everything up to 5 is durable here [durable-ack]
+    n3/0 acknowledges to n1 that it has entries up to 5 durable (epoch 3) [durable-ack]
 # n3 has entry 5, which n1 appended when n2 first asked, so n1 could make a checkpoint that reaches as far: n2 asks again.
 > tick n2
-    n2/0 fetches the state of n1: asking again for the same piece
+    n2/0 fetches the state of n1 (epoch 3): a chunk did not come in time
 > calm
-    n1/0 sends n2 a piece of the state as of entry 5
-    n1/0 tells n2 that epoch 3 goes on behind entry 5, commit point 5
-    n1/0 tells n3 that epoch 3 goes on behind entry 5, commit point 5
-    n2/0 has the state of n1 as of entry 5, proven in epoch 3 [atomic-state-transfer]
-    n2/0 acknowledges to n1 that everything up to 5 is durable here [durable-ack]
-    n2/0 acknowledges to n1 that everything up to 5 is durable here [durable-ack]
-    n3/0 acknowledges to n1 that everything up to 5 is durable here [durable-ack]
-    n1/0 counts n2 as having everything up to 5
+    n1/0 sends n2 a chunk of its state as of entry 5
+    n1/0 sends a heartbeat (epoch 3, after entry 5) to n2; commit point 5
+    n1/0 sends a heartbeat (epoch 3, after entry 5) to n3; commit point 5
+    n2/0 has the state of n1 as of entry 5, and votes from epoch 3 on [atomic-state-transfer]
+    n2/0 acknowledges to n1 that it has entries up to 5 durable (epoch 3) [durable-ack]
+    n2/0 acknowledges to n1 that it has entries up to 5 durable (epoch 3) [durable-ack]
+    n3/0 acknowledges to n1 that it has entries up to 5 durable (epoch 3) [durable-ack]
+    n1/0 counts n2 as having entries up to 5 durable
 > state
     n1: Primary in epoch 3, log [] (durable 5, committed 5, end 5)
     n2: Backup in epoch 3, log [] (durable 5, committed 5, end 5)

@@ -9,37 +9,37 @@
     n2/0 stands for epoch 2
 > lose n2 n1
 > deliver n2 n3
-    n3/0 promises epoch 2 to n2; its log ends at entry 2 of epoch 1 [durable-promise]
+    n3/0 promises epoch 2 to n2; its log ends with entry 2 (epoch 1) [durable-promise]
 > deliver n3 n2
-    n2/0 has the promise of n3 for epoch 2 (2 of 2) [promise-majority]
-    n2/0 is primary of epoch 2, with a log up to 2 [promise-majority]
-    n2/0 appends entry 3 of epoch 2 to its log
-    n2/0 sends n1 entries 3 to 3 of epoch 2, commit point 2
-    n2/0 sends n3 entries 3 to 3 of epoch 2, commit point 2
+    n2/0 has n3's promise of epoch 2 (2 of 2) [promise-majority]
+    n2/0 becomes primary of epoch 2; its log ends with entry 2 [promise-majority]
+    n2/0 appends entry 3 (epoch 2)
+    n2/0 sends entry 3 (epoch 2) to n1; commit point 2
+    n2/0 sends entry 3 (epoch 2) to n3; commit point 2
 > sync n2
 > wipe n3
 > lose n2 n1
 > lose n2 n3
 > write 1 to n1
     n1/0 receives request 2.1: put k
-    n1/0 appends entry 3 of epoch 1 to its log
-    n1/0 sends n2 entries 3 to 3 of epoch 1, commit point 2
-    n1/0 sends n3 entries 3 to 3 of epoch 1, commit point 2
+    n1/0 appends entry 3 (epoch 1)
+    n1/0 sends entry 3 (epoch 1) to n2; commit point 2
+    n1/0 sends entry 3 (epoch 1) to n3; commit point 2
 > sync n1
 > deliver n1 n3 Prepare
     n3/0 follows n1 in epoch 1
-    n3/0 fetches the state of n1: its log is unproven
+    n3/0 fetches the state of n1 (epoch 1): its log is unproven
 > deliver n3 n1 Pull
-    n1/0 appends entry 4 of epoch 1 to its log
-    n1/0 sends n2 entries 4 to 4 of epoch 1, commit point 2
-    n1/0 sends n3 entries 4 to 4 of epoch 1, commit point 2
+    n1/0 appends entry 4 (epoch 1)
+    n1/0 sends entry 4 (epoch 1) to n2; commit point 2
+    n1/0 sends entry 4 (epoch 1) to n3; commit point 2
 # n1 appends entry 4, which the state has to include. n3 does not take it, and n2 refuses.
 > deliver n1 n3 Prepare
 > deliver n1 n2 Prepare
-    n2/0 refuses n1, which speaks for epoch 1: 2 is promised here [epoch-fence]
-    n2/0 refuses n1, which speaks for epoch 1: 2 is promised here [epoch-fence]
+    n2/0 refuses n1, which speaks for epoch 1: it has promised epoch 2 [epoch-fence]
+    n2/0 refuses n1, which speaks for epoch 1: it has promised epoch 2 [epoch-fence]
 > deliver n2 n1
-    n1/0 is no longer primary of epoch 1: epoch 2 exists
+    n1/0 steps down as primary of epoch 1: epoch 2 exists
 > state
     n1: Backup in epoch 1, log [1@1 2@1 3@1 4@1] (durable 3, committed 2, end 4)
     n2: Primary in epoch 2, log [1@1 2@1 3@2] (durable 3, committed 2, end 3)
