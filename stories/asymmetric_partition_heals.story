@@ -24,9 +24,9 @@
     n2/0 sends entry 3 (epoch 2) to n3; commit point 2
     n3/0 follows n2 in epoch 2
     n3/0 appends entry 3 (epoch 2)
-    n3/0 acknowledges to n2 that its log matches up to entry 3 (epoch 2) and is durable [durable-ack]
+    n3/0 acknowledges to n2 that it has entries up to 3 durable (epoch 2) [durable-ack]
     n2/0 counts n3 as having entries up to 3 durable
-    n2/0 commits entry 3 (epoch 2) [majority-commit]
+    n2/0 commits entry 3 [majority-commit]
     n2/0 applies entry 3: no key changes [apply-only-committed]
     n2/0 starts to serve in epoch 2: its marker, entry 3, is committed [own-epoch-commit]
 > state
@@ -46,13 +46,13 @@
     n1/0 follows n2 in epoch 2
     n1/0 truncates entry 3, which conflict with the primary's log [truncate-on-conflict]
     n1/0 appends entry 3 (epoch 2)
-    n1/0 commits entry 3 (epoch 2) [majority-commit]
+    n1/0 commits entry 3 [majority-commit]
 > state
     n1: Backup in epoch 2, log [1@1 2@1 3@2] (durable 2, committed 3, end 3)
     n2: Primary in epoch 2, log [1@1 2@1 3@2] (durable 3, committed 3, end 3)
     n3: Backup in epoch 2, log [1@1 2@1 3@2] (durable 3, committed 2, end 3)
-    on its way n1 → n3: Prepare in epoch 1: entries 3..=3 behind 2@1, committed 2
-    on its way n2 → n3: Prepare in epoch 2: nothing behind 3@2, committed 3
+    on its way n1 → n3: Prepare in epoch 1: entry 3 after entry 2 (epoch 1), committed 2
+    on its way n2 → n3: Prepare in epoch 2: no entries after entry 3 (epoch 2), committed 3
 > tick n2
     n2/0 sends a heartbeat (epoch 2, after entry 3) to n1; commit point 3
     n2/0 sends a heartbeat (epoch 2, after entry 3) to n3; commit point 3
@@ -62,22 +62,22 @@
     n2/0 sends a heartbeat (epoch 2, after entry 3) to n3; commit point 3
 > calm
     n1/0 applies entry 3: no key changes [apply-only-committed]
-    n1/0 acknowledges to n2 that its log matches up to entry 3 (epoch 2) and is durable [durable-ack]
+    n1/0 acknowledges to n2 that it has entries up to 3 durable (epoch 2) [durable-ack]
     n3/0 refuses n1, which speaks for epoch 1: it has promised epoch 2 [epoch-fence]
-    n3/0 commits entry 3 (epoch 2) [majority-commit]
+    n3/0 commits entry 3 [majority-commit]
     n3/0 applies entry 3: no key changes [apply-only-committed]
-    n3/0 acknowledges to n2 that its log matches up to entry 3 (epoch 2) and is durable [durable-ack]
-    n3/0 acknowledges to n2 that its log matches up to entry 3 (epoch 2) and is durable [durable-ack]
+    n3/0 acknowledges to n2 that it has entries up to 3 durable (epoch 2) [durable-ack]
+    n3/0 acknowledges to n2 that it has entries up to 3 durable (epoch 2) [durable-ack]
     n1/0 keeps its entries up to 3, which n2 sends again [truncate-only-on-conflict]
-    n1/0 acknowledges to n2 that its log matches up to entry 3 (epoch 2) and is durable [durable-ack]
-    n3/0 acknowledges to n2 that its log matches up to entry 3 (epoch 2) and is durable [durable-ack]
+    n1/0 acknowledges to n2 that it has entries up to 3 durable (epoch 2) [durable-ack]
+    n3/0 acknowledges to n2 that it has entries up to 3 durable (epoch 2) [durable-ack]
     n2/0 counts n1 as having entries up to 3 durable
 > tick n2
     n2/0 sends a heartbeat (epoch 2, after entry 3) to n1; commit point 3
     n2/0 sends a heartbeat (epoch 2, after entry 3) to n3; commit point 3
 > calm
-    n1/0 acknowledges to n2 that its log matches up to entry 3 (epoch 2) and is durable [durable-ack]
-    n3/0 acknowledges to n2 that its log matches up to entry 3 (epoch 2) and is durable [durable-ack]
+    n1/0 acknowledges to n2 that it has entries up to 3 durable (epoch 2) [durable-ack]
+    n3/0 acknowledges to n2 that it has entries up to 3 durable (epoch 2) [durable-ack]
 > state
     n1: Backup in epoch 2, log [1@1 2@1 3@2] (durable 3, committed 3, end 3)
     n2: Primary in epoch 2, log [1@1 2@1 3@2] (durable 3, committed 3, end 3)

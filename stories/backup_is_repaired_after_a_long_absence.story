@@ -10,9 +10,9 @@
     n1/0 sends entry 3 (epoch 1) to n3; commit point 2
 > calm without n3
     n2/0 appends entry 3 (epoch 1)
-    n2/0 acknowledges to n1 that its log matches up to entry 3 (epoch 1) and is durable [durable-ack]
+    n2/0 acknowledges to n1 that it has entries up to 3 durable (epoch 1) [durable-ack]
     n1/0 counts n2 as having entries up to 3 durable
-    n1/0 commits entry 3 (epoch 1) [majority-commit]
+    n1/0 commits entry 3 [majority-commit]
     n1/0 applies entry 3: written as version 3 [apply-only-committed]
     n1/0 answers request 2.1 to g1: Done(Written(3))
     client: write 1 is written as version 3
@@ -23,11 +23,11 @@
     n1/0 sends entry 4 (epoch 1) to n3; commit point 3
 > calm without n3
     n2/0 appends entry 4 (epoch 1)
-    n2/0 commits entry 3 (epoch 1) [majority-commit]
+    n2/0 commits entry 3 [majority-commit]
     n2/0 applies entry 3: written as version 3 [apply-only-committed]
-    n2/0 acknowledges to n1 that its log matches up to entry 4 (epoch 1) and is durable [durable-ack]
+    n2/0 acknowledges to n1 that it has entries up to 4 durable (epoch 1) [durable-ack]
     n1/0 counts n2 as having entries up to 4 durable
-    n1/0 commits entry 4 (epoch 1) [majority-commit]
+    n1/0 commits entry 4 [majority-commit]
     n1/0 applies entry 4: written as version 4 [apply-only-committed]
     n1/0 answers request 2.2 to g1: Done(Written(4))
     client: write 2 is written as version 4
@@ -40,22 +40,22 @@
     n1/0 sends a heartbeat (epoch 1, after entry 4) to n2; commit point 4
     n1/0 sends entries 3–4 (epoch 1) to n3; commit point 4
 > calm
-    n2/0 commits entry 4 (epoch 1) [majority-commit]
+    n2/0 commits entry 4 [majority-commit]
     n2/0 applies entry 4: written as version 4 [apply-only-committed]
-    n2/0 acknowledges to n1 that its log matches up to entry 4 (epoch 1) and is durable [durable-ack]
+    n2/0 acknowledges to n1 that it has entries up to 4 durable (epoch 1) [durable-ack]
     n3/0 appends entry 3 (epoch 1)
     n3/0 appends entry 4 (epoch 1)
-    n3/0 commits entries 3–4 (epoch 1) [majority-commit]
+    n3/0 commits entries 3–4 [majority-commit]
     n3/0 applies entry 3: written as version 3 [apply-only-committed]
     n3/0 applies entry 4: written as version 4 [apply-only-committed]
-    n3/0 acknowledges to n1 that its log matches up to entry 4 (epoch 1) and is durable [durable-ack]
+    n3/0 acknowledges to n1 that it has entries up to 4 durable (epoch 1) [durable-ack]
     n1/0 counts n3 as having entries up to 4 durable
 > tick n1
     n1/0 sends a heartbeat (epoch 1, after entry 4) to n2; commit point 4
     n1/0 sends a heartbeat (epoch 1, after entry 4) to n3; commit point 4
 > calm
-    n2/0 acknowledges to n1 that its log matches up to entry 4 (epoch 1) and is durable [durable-ack]
-    n3/0 acknowledges to n1 that its log matches up to entry 4 (epoch 1) and is durable [durable-ack]
+    n2/0 acknowledges to n1 that it has entries up to 4 durable (epoch 1) [durable-ack]
+    n3/0 acknowledges to n1 that it has entries up to 4 durable (epoch 1) [durable-ack]
 > state
     n1: Primary in epoch 1, log [1@1 2@1 3@1 4@1] (durable 4, committed 4, end 4)
     n2: Backup in epoch 1, log [1@1 2@1 3@1 4@1] (durable 4, committed 4, end 4)

@@ -50,7 +50,7 @@
 > deliver n1 n2
     n2/0 appends entry 3 (epoch 1)
 > sync n2
-    n2/0 acknowledges to n1 that its log matches up to entry 3 (epoch 3) and is durable [durable-ack]
+    n2/0 acknowledges to n1 that it has entries up to 3 durable (epoch 3) [durable-ack]
 > deliver n2 n1
     n1/0 counts n2 as having entries up to 3 durable
     n1/0 sends entry 4 (epoch 3) to n2; commit point 2
@@ -59,14 +59,14 @@
     n1: Primary in epoch 3, log [1@1 2@1 3@1 4@3] (durable 4, committed 2, end 4)
     n2: Backup in epoch 3, log [1@1 2@1 3@1] (durable 3, committed 2, end 3)
     n3: Primary in epoch 2, log [1@1 2@1 3@2] (durable 3, committed 2, end 3)
-    on its way n1 → n2: Prepare in epoch 3: entries 4..=4 behind 3@1, committed 2
+    on its way n1 → n2: Prepare in epoch 3: entry 4 after entry 3 (epoch 1), committed 2
 > deliver n1 n2
     n2/0 appends entry 4 (epoch 3)
 > sync n2
-    n2/0 acknowledges to n1 that its log matches up to entry 4 (epoch 3) and is durable [durable-ack]
+    n2/0 acknowledges to n1 that it has entries up to 4 durable (epoch 3) [durable-ack]
 > deliver n2 n1
     n1/0 counts n2 as having entries up to 4 durable
-    n1/0 commits entries 3–4 (epoch 3) [majority-commit]
+    n1/0 commits entries 3–4 [majority-commit]
     n1/0 applies entry 3: written as version 3 [apply-only-committed]
     n1/0 answers request 2.1 to g1: Done(Written(3))
     n1/0 applies entry 4: no key changes [apply-only-committed]

@@ -26,9 +26,9 @@
     n3/0 sends entry 3 (epoch 2) to n2; commit point 2
     n2/0 follows n3 in epoch 2
     n2/0 appends entry 3 (epoch 2)
-    n2/0 acknowledges to n3 that its log matches up to entry 3 (epoch 2) and is durable [durable-ack]
+    n2/0 acknowledges to n3 that it has entries up to 3 durable (epoch 2) [durable-ack]
     n3/0 counts n2 as having entries up to 3 durable
-    n3/0 commits entry 3 (epoch 2) [majority-commit]
+    n3/0 commits entry 3 [majority-commit]
     n3/0 applies entry 3: no key changes [apply-only-committed]
     n3/0 starts to serve in epoch 2: its marker, entry 3, is committed [own-epoch-commit]
 > write 3 to n3
@@ -37,11 +37,11 @@
     n3/0 sends entry 4 (epoch 2) to n2; commit point 3
 > calm without n1
     n2/0 appends entry 4 (epoch 2)
-    n2/0 commits entry 3 (epoch 2) [majority-commit]
+    n2/0 commits entry 3 [majority-commit]
     n2/0 applies entry 3: no key changes [apply-only-committed]
-    n2/0 acknowledges to n3 that its log matches up to entry 4 (epoch 2) and is durable [durable-ack]
+    n2/0 acknowledges to n3 that it has entries up to 4 durable (epoch 2) [durable-ack]
     n3/0 counts n2 as having entries up to 4 durable
-    n3/0 commits entry 4 (epoch 2) [majority-commit]
+    n3/0 commits entry 4 [majority-commit]
     n3/0 applies entry 4: written as version 4 [apply-only-committed]
     n3/0 answers request 2.3 to g1: Done(Written(4))
     client: write 3 is written as version 4
@@ -59,20 +59,20 @@
     n1/0 truncates entries 3–4, which conflict with the primary's log [truncate-on-conflict]
     n1/0 appends entry 3 (epoch 2)
     n1/0 appends entry 4 (epoch 2)
-    n1/0 commits entries 3–4 (epoch 2) [majority-commit]
+    n1/0 commits entries 3–4 [majority-commit]
     n1/0 applies entry 3: no key changes [apply-only-committed]
     n1/0 applies entry 4: written as version 4 [apply-only-committed]
-    n1/0 acknowledges to n3 that its log matches up to entry 4 (epoch 2) and is durable [durable-ack]
-    n2/0 commits entry 4 (epoch 2) [majority-commit]
+    n1/0 acknowledges to n3 that it has entries up to 4 durable (epoch 2) [durable-ack]
+    n2/0 commits entry 4 [majority-commit]
     n2/0 applies entry 4: written as version 4 [apply-only-committed]
-    n2/0 acknowledges to n3 that its log matches up to entry 4 (epoch 2) and is durable [durable-ack]
+    n2/0 acknowledges to n3 that it has entries up to 4 durable (epoch 2) [durable-ack]
     n3/0 counts n1 as having entries up to 4 durable
 > tick n3
     n3/0 sends a heartbeat (epoch 2, after entry 4) to n1; commit point 4
     n3/0 sends a heartbeat (epoch 2, after entry 4) to n2; commit point 4
 > calm
-    n1/0 acknowledges to n3 that its log matches up to entry 4 (epoch 2) and is durable [durable-ack]
-    n2/0 acknowledges to n3 that its log matches up to entry 4 (epoch 2) and is durable [durable-ack]
+    n1/0 acknowledges to n3 that it has entries up to 4 durable (epoch 2) [durable-ack]
+    n2/0 acknowledges to n3 that it has entries up to 4 durable (epoch 2) [durable-ack]
 > state
     n1: Backup in epoch 2, log [1@1 2@1 3@2 4@2] (durable 4, committed 4, end 4)
     n2: Backup in epoch 2, log [1@1 2@1 3@2 4@2] (durable 4, committed 4, end 4)

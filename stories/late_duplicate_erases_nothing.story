@@ -9,7 +9,7 @@
 > again n1 n2 Prepare
     n2/0 appends entry 3 (epoch 1)
 > sync n2
-    n2/0 acknowledges to n1 that its log matches up to entry 3 (epoch 1) and is durable [durable-ack]
+    n2/0 acknowledges to n1 that it has entries up to 3 durable (epoch 1) [durable-ack]
 > deliver n2 n1
     n1/0 counts n2 as having entries up to 3 durable
 > write 2 to n1
@@ -22,23 +22,23 @@
     n1: Primary in epoch 1, log [1@1 2@1 3@1 4@1] (durable 2, committed 2, end 4)
     n2: Backup in epoch 1, log [1@1 2@1 3@1] (durable 3, committed 2, end 3)
     n3: Backup in epoch 1, log [1@1 2@1] (durable 2, committed 2, end 2)
-    on its way n1 → n2: Prepare in epoch 1: entries 3..=3 behind 2@1, committed 2
-    on its way n1 → n2: Prepare in epoch 1: entries 4..=4 behind 3@1, committed 2
+    on its way n1 → n2: Prepare in epoch 1: entry 3 after entry 2 (epoch 1), committed 2
+    on its way n1 → n2: Prepare in epoch 1: entry 4 after entry 3 (epoch 1), committed 2
 # The messages with entry 4, and the copy of the one with entry 3 behind it.
 > deliver n1 n2
     n2/0 keeps its entries up to 3, which n1 sends again [truncate-only-on-conflict]
-    n2/0 acknowledges to n1 that its log matches up to entry 3 (epoch 1) and is durable [durable-ack]
+    n2/0 acknowledges to n1 that it has entries up to 3 durable (epoch 1) [durable-ack]
     n2/0 appends entry 4 (epoch 1)
 > sync n2
-    n2/0 acknowledges to n1 that its log matches up to entry 4 (epoch 1) and is durable [durable-ack]
+    n2/0 acknowledges to n1 that it has entries up to 4 durable (epoch 1) [durable-ack]
 > sync n1
-    n1/0 commits entry 3 (epoch 1) [majority-commit]
+    n1/0 commits entry 3 [majority-commit]
     n1/0 applies entry 3: written as version 3 [apply-only-committed]
     n1/0 answers request 2.1 to g1: Done(Written(3))
     client: write 1 is written as version 3
 > deliver n2 n1
     n1/0 counts n2 as having entries up to 4 durable
-    n1/0 commits entry 4 (epoch 1) [majority-commit]
+    n1/0 commits entry 4 [majority-commit]
     n1/0 applies entry 4: written as version 4 [apply-only-committed]
     n1/0 answers request 2.2 to g1: Done(Written(4))
     client: write 2 is written as version 4

@@ -15,9 +15,9 @@
     n2/0 sends entry 3 (epoch 2) to n3; commit point 2
     n3/0 follows n2 in epoch 2
     n3/0 appends entry 3 (epoch 2)
-    n3/0 acknowledges to n2 that its log matches up to entry 3 (epoch 2) and is durable [durable-ack]
+    n3/0 acknowledges to n2 that it has entries up to 3 durable (epoch 2) [durable-ack]
     n2/0 counts n3 as having entries up to 3 durable
-    n2/0 commits entry 3 (epoch 2) [majority-commit]
+    n2/0 commits entry 3 [majority-commit]
     n2/0 applies entry 3: no key changes [apply-only-committed]
     n2/0 starts to serve in epoch 2: its marker, entry 3, is committed [own-epoch-commit]
 > write 1 to n2
@@ -26,11 +26,11 @@
     n2/0 sends entry 4 (epoch 2) to n3; commit point 3
 > calm without n1
     n3/0 appends entry 4 (epoch 2)
-    n3/0 commits entry 3 (epoch 2) [majority-commit]
+    n3/0 commits entry 3 [majority-commit]
     n3/0 applies entry 3: no key changes [apply-only-committed]
-    n3/0 acknowledges to n2 that its log matches up to entry 4 (epoch 2) and is durable [durable-ack]
+    n3/0 acknowledges to n2 that it has entries up to 4 durable (epoch 2) [durable-ack]
     n2/0 counts n3 as having entries up to 4 durable
-    n2/0 commits entry 4 (epoch 2) [majority-commit]
+    n2/0 commits entry 4 [majority-commit]
     n2/0 applies entry 4: written as version 4 [apply-only-committed]
     n2/0 answers request 2.1 to g1: Done(Written(4))
     client: write 1 is written as version 4
@@ -57,6 +57,6 @@
     n1: Backup in epoch 1, log [1@1 2@1 3@1] (durable 3, committed 2, end 3)
     n2: Primary in epoch 2, log [1@1 2@1 3@2 4@2] (durable 4, committed 4, end 4)
     n3: Backup in epoch 2, log [1@1 2@1 3@2 4@2] (durable 4, committed 3, end 4)
-    on its way n1 → n2: Prepare in epoch 1: entries 3..=3 behind 2@1, committed 2
-    on its way n1 → n3: Prepare in epoch 1: entries 3..=3 behind 2@1, committed 2
+    on its way n1 → n2: Prepare in epoch 1: entry 3 after entry 2 (epoch 1), committed 2
+    on its way n1 → n3: Prepare in epoch 1: entry 3 after entry 2 (epoch 1), committed 2
     on its way n1 → n2: Confirm

@@ -12,7 +12,7 @@
 > deliver n1 n2
     n2/0 appends entry 3 (epoch 1)
 > sync n2
-    n2/0 acknowledges to n1 that its log matches up to entry 3 (epoch 1) and is durable [durable-ack]
+    n2/0 acknowledges to n1 that it has entries up to 3 durable (epoch 1) [durable-ack]
 > lose n1 n3
 > crash n1 keep 0
 > state
@@ -53,15 +53,15 @@
     n2/0 sends entries 3–4 (epoch 3) to n3; commit point 2
     n1/0 appends entry 3 (epoch 1)
     n1/0 appends entry 4 (epoch 3)
-    n1/0 commits entries 1–2 (epoch 3) [majority-commit]
+    n1/0 commits entries 1–2 [majority-commit]
     n1/0 applies entry 1: no key changes [apply-only-committed]
     n1/0 applies entry 2: no key changes [apply-only-committed]
-    n1/0 acknowledges to n2 that its log matches up to entry 4 (epoch 3) and is durable [durable-ack]
+    n1/0 acknowledges to n2 that it has entries up to 4 durable (epoch 3) [durable-ack]
     n3/0 appends entry 3 (epoch 1)
     n3/0 appends entry 4 (epoch 3)
-    n3/0 acknowledges to n2 that its log matches up to entry 4 (epoch 3) and is durable [durable-ack]
+    n3/0 acknowledges to n2 that it has entries up to 4 durable (epoch 3) [durable-ack]
     n2/0 counts n1 as having entries up to 4 durable
-    n2/0 commits entries 3–4 (epoch 3) [majority-commit]
+    n2/0 commits entries 3–4 [majority-commit]
     n2/0 applies entry 3: written as version 3 [apply-only-committed]
     n2/0 answers request 2.1 to g1: Done(Written(3))
     n2/0 applies entry 4: no key changes [apply-only-committed]

@@ -18,7 +18,7 @@
 > deliver n3 n2 PromiseRequest
     n2/0 promises epoch 2 to n3; its log ends with entry 3 (epoch 1) [durable-promise]
 > sync n2
-    n2/0 acknowledges to n1 that its log matches up to entry 3 (epoch 1) and is durable [durable-ack]
+    n2/0 acknowledges to n1 that it has entries up to 3 durable (epoch 1) [durable-ack]
 # Another write, sent by n1, which has not heard of epoch 2 yet, comes too late.
 > write 2 to n1
     n1/0 receives request 2.2: put k
@@ -31,11 +31,11 @@
     n1: Primary in epoch 1, log [1@1 2@1 3@1 4@1] (durable 2, committed 2, end 4)
     n2: Backup in epoch 2, log [1@1 2@1 3@1] (durable 3, committed 2, end 3)
     n3: Candidate in epoch 2, log [1@1 2@1] (durable 2, committed 2, end 2)
-    on its way n1 → n3: Prepare in epoch 1: entries 3..=3 behind 2@1, committed 2
+    on its way n1 → n3: Prepare in epoch 1: entry 3 after entry 2 (epoch 1), committed 2
     on its way n3 → n1: PromiseRequest for epoch 2
     on its way n2 → n1: PrepareOk in epoch 1: durable up to 3
-    on its way n2 → n3: Promised epoch 2, log ends at 3@1
-    on its way n1 → n3: Prepare in epoch 1: entries 4..=4 behind 3@1, committed 2
+    on its way n2 → n3: Promised epoch 2, log ends with entry 3 (epoch 1)
+    on its way n1 → n3: Prepare in epoch 1: entry 4 after entry 3 (epoch 1), committed 2
     on its way n2 → n1: Fenced by epoch 2
 # n3 hears where n2's log ends: further than its own, so it does not lead.
 > deliver n2 n3

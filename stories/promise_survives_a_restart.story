@@ -14,7 +14,7 @@
     n2: Candidate in epoch 2, log [1@1 2@1] (durable 2, committed 2, end 2)
     n3: Backup in epoch 2, log [1@1 2@1] (durable 2, committed 0, end 2)
     on its way n2 → n1: PromiseRequest for epoch 2
-    on its way n3 → n2: Promised epoch 2, log ends at 2@1
+    on its way n3 → n2: Promised epoch 2, log ends with entry 2 (epoch 1)
 # n1 crashed too, comes back as a backup, and stands for the same epoch.
 > crash n1 keep 0
 > takeover n1
@@ -34,5 +34,5 @@
     n3: Backup in epoch 2, log [1@1 2@1] (durable 2, committed 0, end 2)
     on its way n2 → n1: PromiseRequest for epoch 2
     on its way n1 → n2: PromiseRequest for epoch 2
-    on its way n2 → n1: Prepare in epoch 2: entries 3..=3 behind 2@1, committed 2
-    on its way n2 → n3: Prepare in epoch 2: entries 3..=3 behind 2@1, committed 2
+    on its way n2 → n1: Prepare in epoch 2: entry 3 after entry 2 (epoch 1), committed 2
+    on its way n2 → n3: Prepare in epoch 2: entry 3 after entry 2 (epoch 1), committed 2

@@ -15,11 +15,11 @@
 > deliver n1 n3 Prepare
     n3/0 appends entry 3 (epoch 1)
 > sync n3
-    n3/0 acknowledges to n1 that its log matches up to entry 3 (epoch 1) and is durable [durable-ack]
+    n3/0 acknowledges to n1 that it has entries up to 3 durable (epoch 1) [durable-ack]
 > sync n1
 > deliver n3 n1
     n1/0 counts n3 as having entries up to 3 durable
-    n1/0 commits entry 3 (epoch 1) [majority-commit]
+    n1/0 commits entry 3 [majority-commit]
     n1/0 applies entry 3: written as version 3 [apply-only-committed]
     n1/0 answers request 2.1 to g1: Done(Written(3))
     client: write 1 is written as version 3

@@ -19,9 +19,9 @@
     n2/0 sends entry 3 (epoch 2) to n3; commit point 2
     n3/0 follows n2 in epoch 2
     n3/0 appends entry 3 (epoch 2)
-    n3/0 acknowledges to n2 that its log matches up to entry 3 (epoch 2) and is durable [durable-ack]
+    n3/0 acknowledges to n2 that it has entries up to 3 durable (epoch 2) [durable-ack]
     n2/0 counts n3 as having entries up to 3 durable
-    n2/0 commits entry 3 (epoch 2) [majority-commit]
+    n2/0 commits entry 3 [majority-commit]
     n2/0 applies entry 3: no key changes [apply-only-committed]
     n2/0 starts to serve in epoch 2: its marker, entry 3, is committed [own-epoch-commit]
 > write 1 to n2
@@ -30,11 +30,11 @@
     n2/0 sends entry 4 (epoch 2) to n3; commit point 3
 > calm without n1
     n3/0 appends entry 4 (epoch 2)
-    n3/0 commits entry 3 (epoch 2) [majority-commit]
+    n3/0 commits entry 3 [majority-commit]
     n3/0 applies entry 3: no key changes [apply-only-committed]
-    n3/0 acknowledges to n2 that its log matches up to entry 4 (epoch 2) and is durable [durable-ack]
+    n3/0 acknowledges to n2 that it has entries up to 4 durable (epoch 2) [durable-ack]
     n2/0 counts n3 as having entries up to 4 durable
-    n2/0 commits entry 4 (epoch 2) [majority-commit]
+    n2/0 commits entry 4 [majority-commit]
     n2/0 applies entry 4: written as version 4 [apply-only-committed]
     n2/0 answers request 2.1 to g1: Done(Written(4))
     client: write 1 is written as version 4

@@ -13,10 +13,10 @@
     n2/0 appends entry 3 (epoch 1)
 > sync n1
 > sync n2
-    n2/0 acknowledges to n1 that its log matches up to entry 3 (epoch 1) and is durable [durable-ack]
+    n2/0 acknowledges to n1 that it has entries up to 3 durable (epoch 1) [durable-ack]
 > deliver n2 n1
     n1/0 counts n2 as having entries up to 3 durable
-    n1/0 commits entry 3 (epoch 1) [majority-commit]
+    n1/0 commits entry 3 [majority-commit]
     n1/0 applies entry 3: written as version 3 [apply-only-committed]
     n1/0 answers request 2.1 to g1: Done(Written(3))
     client: write 1 is written as version 3
@@ -35,9 +35,9 @@
     n2/0 sends entries 3–4 (epoch 2) to n3; commit point 2
     n3/0 appends entry 3 (epoch 1)
     n3/0 appends entry 4 (epoch 2)
-    n3/0 acknowledges to n2 that its log matches up to entry 4 (epoch 2) and is durable [durable-ack]
+    n3/0 acknowledges to n2 that it has entries up to 4 durable (epoch 2) [durable-ack]
     n2/0 counts n3 as having entries up to 4 durable
-    n2/0 commits entries 3–4 (epoch 2) [majority-commit]
+    n2/0 commits entries 3–4 [majority-commit]
     n2/0 applies entry 3: written as version 3 [apply-only-committed]
     n2/0 answers request 2.1 to g1: Done(Written(3))
     n2/0 applies entry 4: no key changes [apply-only-committed]

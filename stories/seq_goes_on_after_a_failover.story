@@ -11,11 +11,11 @@
     n1/0 sends entry 3 (epoch 1) to n3; commit point 2
 > calm
     n2/0 appends entry 3 (epoch 1)
-    n2/0 acknowledges to n1 that its log matches up to entry 3 (epoch 1) and is durable [durable-ack]
+    n2/0 acknowledges to n1 that it has entries up to 3 durable (epoch 1) [durable-ack]
     n3/0 appends entry 3 (epoch 1)
-    n3/0 acknowledges to n1 that its log matches up to entry 3 (epoch 1) and is durable [durable-ack]
+    n3/0 acknowledges to n1 that it has entries up to 3 durable (epoch 1) [durable-ack]
     n1/0 counts n2 as having entries up to 3 durable
-    n1/0 commits entry 3 (epoch 1) [majority-commit]
+    n1/0 commits entry 3 [majority-commit]
     n1/0 applies entry 3: written as version 3 [apply-only-committed]
     n1/0 answers request 2.1 to g1: Done(Written(3))
     n1/0 counts n3 as having entries up to 3 durable
@@ -31,9 +31,9 @@
     n3/0 sends entry 4 (epoch 2) to n2; commit point 2
     n2/0 follows n3 in epoch 2
     n2/0 appends entry 4 (epoch 2)
-    n2/0 acknowledges to n3 that its log matches up to entry 4 (epoch 2) and is durable [durable-ack]
+    n2/0 acknowledges to n3 that it has entries up to 4 durable (epoch 2) [durable-ack]
     n3/0 counts n2 as having entries up to 4 durable
-    n3/0 commits entries 3–4 (epoch 2) [majority-commit]
+    n3/0 commits entries 3–4 [majority-commit]
     n3/0 applies entry 3: written as version 3 [apply-only-committed]
     n3/0 answers request 2.1 to g1: Done(Written(3))
     n3/0 applies entry 4: no key changes [apply-only-committed]
@@ -44,12 +44,12 @@
     n3/0 sends entry 5 (epoch 2) to n2; commit point 4
 > calm without n1
     n2/0 appends entry 5 (epoch 2)
-    n2/0 commits entries 3–4 (epoch 2) [majority-commit]
+    n2/0 commits entries 3–4 [majority-commit]
     n2/0 applies entry 3: written as version 3 [apply-only-committed]
     n2/0 applies entry 4: no key changes [apply-only-committed]
-    n2/0 acknowledges to n3 that its log matches up to entry 5 (epoch 2) and is durable [durable-ack]
+    n2/0 acknowledges to n3 that it has entries up to 5 durable (epoch 2) [durable-ack]
     n3/0 counts n2 as having entries up to 5 durable
-    n3/0 commits entry 5 (epoch 2) [majority-commit]
+    n3/0 commits entry 5 [majority-commit]
     n3/0 applies entry 5: written as version 5 [apply-only-committed]
     n3/0 answers request 2.2 to g1: Done(Written(5))
     client: write 2 is written as version 5

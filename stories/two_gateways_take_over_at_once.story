@@ -41,12 +41,12 @@
     n2/0 promises epoch 3 to n3; its log ends with entry 2 (epoch 1) [durable-promise]
     n1/0 follows n3 in epoch 3
     n1/0 appends entry 3 (epoch 3)
-    n1/0 acknowledges to n3 that its log matches up to entry 3 (epoch 3) and is durable [durable-ack]
+    n1/0 acknowledges to n3 that it has entries up to 3 durable (epoch 3) [durable-ack]
     n2/0 follows n3 in epoch 3
     n2/0 appends entry 3 (epoch 3)
-    n2/0 acknowledges to n3 that its log matches up to entry 3 (epoch 3) and is durable [durable-ack]
+    n2/0 acknowledges to n3 that it has entries up to 3 durable (epoch 3) [durable-ack]
     n3/0 counts n1 as having entries up to 3 durable
-    n3/0 commits entry 3 (epoch 3) [majority-commit]
+    n3/0 commits entry 3 [majority-commit]
     n3/0 applies entry 3: no key changes [apply-only-committed]
     n3/0 starts to serve in epoch 3: its marker, entry 3, is committed [own-epoch-commit]
     n3/0 counts n2 as having entries up to 3 durable

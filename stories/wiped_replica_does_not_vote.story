@@ -12,10 +12,10 @@
 > lose n1 n3
 > sync n1
 > sync n2
-    n2/0 acknowledges to n1 that its log matches up to entry 3 (epoch 1) and is durable [durable-ack]
+    n2/0 acknowledges to n1 that it has entries up to 3 durable (epoch 1) [durable-ack]
 > deliver n2 n1
     n1/0 counts n2 as having entries up to 3 durable
-    n1/0 commits entry 3 (epoch 1) [majority-commit]
+    n1/0 commits entry 3 [majority-commit]
     n1/0 applies entry 3: written as version 3 [apply-only-committed]
     n1/0 answers request 2.1 to g1: Done(Written(3))
     client: write 1 is written as version 3
@@ -56,11 +56,11 @@
     n3/0 appends entry 3 (epoch 1)
     n3/0 appends entry 4 (epoch 3)
     n3/0 appends entry 5 (epoch 3)
-    n3/0 commits entry 3 (epoch 3) [majority-commit]
+    n3/0 commits entry 3 [majority-commit]
     n3/0 applies entry 3: written as version 3 [apply-only-committed]
-    n3/0 acknowledges to n1 that its log matches up to entry 5 (epoch 3) and is durable [durable-ack]
+    n3/0 acknowledges to n1 that it has entries up to 5 durable (epoch 3) [durable-ack]
     n1/0 counts n3 as having entries up to 5 durable
-    n1/0 commits entries 4–5 (epoch 3) [majority-commit]
+    n1/0 commits entries 4–5 [majority-commit]
     n1/0 applies entry 4: no key changes [apply-only-committed]
     n1/0 starts to serve in epoch 3: its marker, entry 4, is committed [own-epoch-commit]
     n1/0 applies entry 5: no key changes [apply-only-committed]
@@ -68,15 +68,15 @@
     n1/0 sends a heartbeat (epoch 3, after entry 5) to n2; commit point 5
     n1/0 sends a heartbeat (epoch 3, after entry 5) to n3; commit point 5
 > calm
-    n3/0 commits entries 4–5 (epoch 3) [majority-commit]
+    n3/0 commits entries 4–5 [majority-commit]
     n3/0 applies entry 4: no key changes [apply-only-committed]
     n3/0 applies entry 5: no key changes [apply-only-committed]
-    n3/0 acknowledges to n1 that its log matches up to entry 5 (epoch 3) and is durable [durable-ack]
+    n3/0 acknowledges to n1 that it has entries up to 5 durable (epoch 3) [durable-ack]
 > tick n1
     n1/0 sends a heartbeat (epoch 3, after entry 5) to n2; commit point 5
     n1/0 sends a heartbeat (epoch 3, after entry 5) to n3; commit point 5
 > calm
-    n3/0 acknowledges to n1 that its log matches up to entry 5 (epoch 3) and is durable [durable-ack]
+    n3/0 acknowledges to n1 that it has entries up to 5 durable (epoch 3) [durable-ack]
 # n3 has entry 5, which n1 appended when n2 first asked, so n1 could make a checkpoint that reaches as far: n2 asks again.
 > tick n2
     n2/0 fetches the state of n1 (epoch 3): a chunk did not come in time
@@ -85,9 +85,9 @@
     n1/0 sends a heartbeat (epoch 3, after entry 5) to n2; commit point 5
     n1/0 sends a heartbeat (epoch 3, after entry 5) to n3; commit point 5
     n2/0 has the state of n1 as of entry 5, and votes from epoch 3 on [atomic-state-transfer]
-    n2/0 acknowledges to n1 that its log matches up to entry 5 (epoch 3) and is durable [durable-ack]
-    n2/0 acknowledges to n1 that its log matches up to entry 5 (epoch 3) and is durable [durable-ack]
-    n3/0 acknowledges to n1 that its log matches up to entry 5 (epoch 3) and is durable [durable-ack]
+    n2/0 acknowledges to n1 that it has entries up to 5 durable (epoch 3) [durable-ack]
+    n2/0 acknowledges to n1 that it has entries up to 5 durable (epoch 3) [durable-ack]
+    n3/0 acknowledges to n1 that it has entries up to 5 durable (epoch 3) [durable-ack]
     n1/0 counts n2 as having entries up to 5 durable
 > state
     n1: Primary in epoch 3, log [] (durable 5, committed 5, end 5)

@@ -27,21 +27,21 @@
     n1/0 sends entry 3 (epoch 1) to n5; commit point 2
 # With n3's question n1 has appended entry 3: the state must include it, so n4 and n5 have it before n3 votes again.
 > deliver n1 n4
-    n4/0 acknowledges to n1 that its log matches up to entry 2 (epoch 1) and is durable [durable-ack]
+    n4/0 acknowledges to n1 that it has entries up to 2 durable (epoch 1) [durable-ack]
     n4/0 appends entry 3 (epoch 1)
 > deliver n1 n5
-    n5/0 acknowledges to n1 that its log matches up to entry 2 (epoch 1) and is durable [durable-ack]
+    n5/0 acknowledges to n1 that it has entries up to 2 durable (epoch 1) [durable-ack]
     n5/0 appends entry 3 (epoch 1)
 > sync n1
 > sync n4
-    n4/0 acknowledges to n1 that its log matches up to entry 3 (epoch 1) and is durable [durable-ack]
+    n4/0 acknowledges to n1 that it has entries up to 3 durable (epoch 1) [durable-ack]
 > sync n5
-    n5/0 acknowledges to n1 that its log matches up to entry 3 (epoch 1) and is durable [durable-ack]
+    n5/0 acknowledges to n1 that it has entries up to 3 durable (epoch 1) [durable-ack]
 > deliver n4 n1
     n1/0 counts n4 as having entries up to 3 durable
 > deliver n5 n1
     n1/0 counts n5 as having entries up to 3 durable
-    n1/0 commits entry 3 (epoch 1) [majority-commit]
+    n1/0 commits entry 3 [majority-commit]
     n1/0 applies entry 3: no key changes [apply-only-committed]
 > tick n3
     n3/0 fetches the state of n1 (epoch 1): a chunk did not come in time
@@ -53,7 +53,7 @@
     n1/0 sends a heartbeat (epoch 1, after entry 3) to n5; commit point 3
 > deliver n1 n3 Chunk
     n3/0 has the state of n1 as of entry 3, and votes from epoch 1 on [atomic-state-transfer]
-    n3/0 acknowledges to n1 that its log matches up to entry 3 (epoch 1) and is durable [durable-ack]
+    n3/0 acknowledges to n1 that it has entries up to 3 durable (epoch 1) [durable-ack]
 > sync n3
 > deliver n3 n1 PrepareOk
     n1/0 counts n3 as having entries up to 3 durable
@@ -69,24 +69,24 @@
 > lose n1 n5
 > deliver n1 n3
     n3/0 keeps its entries up to 3, which n1 sends again [truncate-only-on-conflict]
-    n3/0 acknowledges to n1 that its log matches up to entry 3 (epoch 1) and is durable [durable-ack]
-    n3/0 acknowledges to n1 that its log matches up to entry 3 (epoch 1) and is durable [durable-ack]
+    n3/0 acknowledges to n1 that it has entries up to 3 durable (epoch 1) [durable-ack]
+    n3/0 acknowledges to n1 that it has entries up to 3 durable (epoch 1) [durable-ack]
     n3/0 appends entry 4 (epoch 1)
 > deliver n1 n4
-    n4/0 commits entry 3 (epoch 1) [majority-commit]
+    n4/0 commits entry 3 [majority-commit]
     n4/0 applies entry 3: no key changes [apply-only-committed]
-    n4/0 acknowledges to n1 that its log matches up to entry 3 (epoch 1) and is durable [durable-ack]
+    n4/0 acknowledges to n1 that it has entries up to 3 durable (epoch 1) [durable-ack]
     n4/0 appends entry 4 (epoch 1)
 > sync n1
 > sync n3
-    n3/0 acknowledges to n1 that its log matches up to entry 4 (epoch 1) and is durable [durable-ack]
+    n3/0 acknowledges to n1 that it has entries up to 4 durable (epoch 1) [durable-ack]
 > sync n4
-    n4/0 acknowledges to n1 that its log matches up to entry 4 (epoch 1) and is durable [durable-ack]
+    n4/0 acknowledges to n1 that it has entries up to 4 durable (epoch 1) [durable-ack]
 > deliver n3 n1
     n1/0 counts n3 as having entries up to 4 durable
 > deliver n4 n1
     n1/0 counts n4 as having entries up to 4 durable
-    n1/0 commits entry 4 (epoch 1) [majority-commit]
+    n1/0 commits entry 4 [majority-commit]
     n1/0 applies entry 4: written as version 4 [apply-only-committed]
     n1/0 answers request 2.1 to g1: Done(Written(4))
     client: write 1 is written as version 4
@@ -104,7 +104,7 @@
     n5: Backup in epoch 2, log [1@1 2@1 3@1] (durable 3, committed 2, end 3)
     on its way n2 → n1: PromiseRequest for epoch 2
     on its way n2 → n4: PromiseRequest for epoch 2
-    on its way n1 → n2: Prepare in epoch 1: nothing behind 2@1, committed 2
-    on its way n1 → n2: Prepare in epoch 1: entries 3..=3 behind 2@1, committed 2
-    on its way n1 → n2: Prepare in epoch 1: nothing behind 3@1, committed 3
-    on its way n1 → n2: Prepare in epoch 1: entries 4..=4 behind 3@1, committed 3
+    on its way n1 → n2: Prepare in epoch 1: no entries after entry 2 (epoch 1), committed 2
+    on its way n1 → n2: Prepare in epoch 1: entry 3 after entry 2 (epoch 1), committed 2
+    on its way n1 → n2: Prepare in epoch 1: no entries after entry 3 (epoch 1), committed 3
+    on its way n1 → n2: Prepare in epoch 1: entry 4 after entry 3 (epoch 1), committed 3

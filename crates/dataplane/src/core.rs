@@ -44,8 +44,6 @@ pub(crate) struct Core {
     pub(crate) owed: Tail,
     /// The device is damaged, and nothing is given up yet.
     pub(crate) damaged: bool,
-    /// How many of the next `Prepare`'s entries have room on the device.
-    pub(crate) room: usize,
     /// What a sync of the device takes.
     pub(crate) sync: Measured,
     /// Transfers begun in this life.
@@ -75,7 +73,6 @@ impl Core {
             reported: log.tail(),
             owed: restored.owed,
             damaged: restored.damaged,
-            room: usize::MAX,
             sync: Measured::default(),
             transfers_begun: 0,
             durable: log.tail().seq,
@@ -198,35 +195,33 @@ impl Core {
         self.effect(Effect::Apply { seq: self.applied + 1, skip });
     }
 
-    /// The next entry has been applied; why it was in the log.
-    pub(crate) fn note_applied(&mut self, seq: Seq, outcome: Outcome) -> Origin {
+    /// The next entry has been applied; gives its origin, and for whose request what.
+    pub(crate) fn note_applied(&mut self, seq: Seq, outcome: Outcome) -> (Origin, Option<WriteResult>) {
         assert_eq!(seq, self.applied + 1, "D5: entries are applied in order, each once");
         let origin = self.unapplied.pop_front().expect("an applied entry was in the log");
-        let applied_before = self.applied;
-        emit!(self, Kind::EntryApplied { seq, outcome: outcome.to_string(), applied_before });
+        let result = match origin {
+            Origin::Request(request) => Some(self.result(request, outcome)),
+            Origin::Marker | Origin::Session(_) => None,
+        };
+        let told = || match result {
+            Some(WriteResult::Done(outcome)) => outcome.to_string(),
+            _ => outcome.to_string(),
+        };
+        emit!(self, Kind::EntryApplied { seq, outcome: told(), applied_before: self.applied });
         self.applied = seq;
         self.applying = false;
-        origin
+        (origin, result)
     }
 
-    /// What came of the request of entry `seq`, of which its application came to `outcome`; noted for later copies of it.
-    pub(crate) fn result(
-        &mut self,
-        seq: Seq,
-        request: RequestId,
-        outcome: Outcome,
-        leads: bool,
-    ) -> WriteResult {
-        let on = self.config.mechanisms;
-        let outcome = match self.sessions.verdict(on, request) {
-            Verdict::Fresh => outcome,
-            Verdict::Repeated(earlier) => earlier,
-            Verdict::Unknown => return WriteResult::SessionUnknown(self.sessions.remembered_from(request)),
-        };
-        if guard::dedup_survives_failover(on, leads) {
-            self.sessions.record(request, outcome, seq);
+    /// What came of a request, of whose entry's application `outcome` came.
+    fn result(&self, request: RequestId, outcome: Outcome) -> WriteResult {
+        match self.sessions.verdict(self.config.mechanisms, request) {
+            // An entry in its turn that was to change nothing: there was no room for what the client wanted.
+            Verdict::Fresh if outcome == Outcome::Nothing => WriteResult::Done(Outcome::NoRoom),
+            Verdict::Fresh => WriteResult::Done(outcome),
+            Verdict::Repeated(earlier) => WriteResult::Done(earlier),
+            Verdict::Unknown => WriteResult::SessionUnknown(self.sessions.remembered_from(request)),
         }
-        WriteResult::Done(outcome)
     }
 
     /// What a checkpoint as of the applied seq has to carry.

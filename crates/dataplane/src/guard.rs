@@ -6,6 +6,7 @@
 use trace::{Mechanism as M, Mechanisms};
 
 use crate::durable::Durable;
+use crate::host::Fits;
 use crate::message::Frame;
 use crate::types::*;
 
@@ -189,6 +190,17 @@ pub fn atomic_state_transfer(on: Mechanisms, last_chunk: bool) -> bool {
 /// know that it is committed; (3) it answers a read from what it has applied: without 3.
 pub fn epoch_marker(on: Mechanisms) -> bool {
     on.stops(M::EpochMarker, true)
+}
+
+/// `admission-by-size`: how many of the `wanted` entries that a message brings may be appended, if those of `fits` have room
+/// on the device?
+///
+/// Without it: (1) a client's put is longer than what is left of the device; (2) the primary orders it and sends it on;
+/// (3) its own engine cannot append it, and the node stops; (4) the backups stop at the same entry, which is in the log of
+/// the next primary as well.
+pub fn admission_by_size(fits: Fits, wanted: usize) -> Fits {
+    let short = fits.never || fits.entries < wanted;
+    if short { fits } else { Fits { entries: wanted, never: false } }
 }
 
 /// `backpressure`: is there room for another entry when `waiting` are not applied yet?

@@ -79,7 +79,7 @@ pub struct Restored {
 #[derive(Clone, Debug)]
 pub enum Event {
     /// A frame that passed `frame_identity` arrived.
-    Message(Address, Message),
+    Message(Address, Message, Fits),
     /// Time has passed.
     Tick,
     /// All that had arrived has been handled: replicate it as one batch, confirm all waiting reads in one round.
@@ -98,8 +98,20 @@ pub enum Event {
     Unreadable(NodeId),
     /// A sync of the device took so long.
     SyncTook(Micros),
-    /// Of the next `Prepare`'s entries only the first so many have room on the device.
-    Room(usize),
+}
+
+/// What has room on the device of the entries that a message brings, or makes its receiver append. Sizes alone decide it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Fits {
+    /// So many of them, beginning with the first; of a `Write` its entry, with its value or without.
+    pub entries: usize,
+    /// The value of a `Write` never will, whatever is given back.
+    pub never: bool,
+}
+
+impl Fits {
+    /// All of them.
+    pub const ALL: Fits = Fits { entries: usize::MAX, never: false };
 }
 
 /// What a replica wants done.

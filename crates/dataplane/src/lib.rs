@@ -63,7 +63,7 @@ pub mod types;
 pub mod wire;
 
 pub use durable::{Durable, Held, Released};
-pub use host::{Config, Effect, Event, Restored, Timing};
+pub use host::{Config, Effect, Event, Fits, Restored, Timing};
 pub use log_shape::LogShape;
 pub use message::*;
 pub use replica::Replica;

@@ -270,6 +270,16 @@ impl Message {
         }
     }
 
+    /// How many entries it brings, or makes its receiver append.
+    pub fn entries(&self) -> usize {
+        match self {
+            Message::Prepare { entries, .. } => entries.len(),
+            Message::Write { .. } | Message::OpenSession | Message::TakeOver { .. } => 1,
+            Message::Pull { unproven, .. } => usize::from(*unproven),
+            _ => 0,
+        }
+    }
+
     /// The message's name.
     pub fn name(&self) -> &'static str {
         match self {

@@ -13,7 +13,8 @@ use trace::{Kind, emit};
 
 use crate::Durable;
 use crate::core::Core;
-use crate::host::{Config, Effect, Event, Restored};
+use crate::guard;
+use crate::host::{Config, Effect, Event, Fits, Restored};
 use crate::message::*;
 use crate::roles::backup::{self, Piece};
 use crate::roles::candidate::{Call, Candidate};
@@ -71,7 +72,7 @@ impl Replica {
 
     fn handle(&mut self, event: Event) {
         match event {
-            Event::Message(from, message) => self.on_message(from, message),
+            Event::Message(from, message, fits) => self.on_message(from, message, fits),
             Event::Tick => self.on_tick(),
             Event::Settle => {
                 if let Some((primary, core)) = self.leading() {
@@ -94,7 +95,6 @@ impl Replica {
                 }
             }
             Event::SyncTook(micros) => self.core.sync.note(micros),
-            Event::Room(entries) => self.core.room = entries,
         }
     }
 
@@ -106,16 +106,23 @@ impl Replica {
         }
     }
 
-    fn on_message(&mut self, from: Address, message: Message) {
+    fn on_message(&mut self, from: Address, message: Message, fits: Fits) {
         if !self.is_believable(&message) {
             return self.core.refuse_frame(from, message.name(), "it names an epoch that cannot be");
         }
+        let wanted = message.entries();
+        let fits = guard::admission_by_size(fits, wanted);
+        // Whoever wants an entry of the receiver's own, asks again, or asks somebody else.
+        let own = matches!(message, Message::TakeOver { .. } | Message::Pull { .. });
+        if own && fits.entries < wanted {
+            return self.core.refuse_frame(from, message.name(), "the log has no room for a marker");
+        }
         match from {
-            Address::Gateway(gateway) => self.on_gateway(gateway, message),
+            Address::Gateway(gateway) => self.on_gateway(gateway, message, fits),
             Address::Node(peer)
                 if peer != self.core.config.me && self.core.config.members.contains(&peer) =>
             {
-                self.on_node(peer, message)
+                self.on_node(peer, message, fits)
             }
             Address::Node(_) => self.core.refuse_frame(from, message.name(), "it is no member of this shard"),
         }
@@ -129,12 +136,12 @@ impl Replica {
     }
 
     /// Messages of other replicas. Each handler first refuses what is stale, foreign or repeated.
-    fn on_node(&mut self, from: NodeId, message: Message) {
+    fn on_node(&mut self, from: NodeId, message: Message, fits: Fits) {
         match message {
             Message::Prepare { .. }
             | Message::Confirm { .. }
             | Message::Behind { .. }
-            | Message::Chunk { .. } => self.on_primary(from, message),
+            | Message::Chunk { .. } => self.on_primary(from, message, fits),
             Message::Contradicted { epoch, acknowledged } => self.on_contradicted(from, epoch, acknowledged),
             Message::PromiseRequest { epoch } => self.on_promise_request(from, epoch),
             Message::Promised { epoch, tail } => self.on_promised(from, epoch, tail),
@@ -149,16 +156,13 @@ impl Replica {
     }
 
     /// What a primary says, in its epoch.
-    fn on_primary(&mut self, from: NodeId, message: Message) {
-        let Some(leader) = message.epoch().and_then(|epoch| self.follow(from, epoch)) else {
-            self.core.room = usize::MAX;
-            return;
-        };
+    fn on_primary(&mut self, from: NodeId, message: Message, fits: Fits) {
+        let Some(leader) = message.epoch().and_then(|epoch| self.follow(from, epoch)) else { return };
         let (core, receiver) = (&mut self.core, &mut self.receiver);
         match message {
             Message::Prepare { prev, entries, commit, .. } => {
-                let room = std::mem::replace(&mut core.room, usize::MAX);
-                backup::on_prepare(core, receiver, leader, Piece { prev, entries, commit, room });
+                let fit = fits.entries;
+                backup::on_prepare(core, receiver, leader, Piece { prev, entries, commit, fit });
             }
             Message::Confirm { round, .. } => backup::on_confirm(core, leader, round),
             Message::Behind { retained_from, .. } => receiver.on_behind(core, leader, retained_from),
@@ -185,11 +189,11 @@ impl Replica {
         }
     }
 
-    fn on_gateway(&mut self, from: GatewayId, message: Message) {
+    fn on_gateway(&mut self, from: GatewayId, message: Message, fits: Fits) {
         match message {
-            Message::Write { request, op } => self.on_write(from, request, op),
+            Message::Write { request, op } => self.on_write(from, request, op, fits),
             Message::OpenSession => match self.leading() {
-                Some((primary, core)) => primary.on_open_session(core, from),
+                Some((primary, core)) => primary.on_open_session(core, from, fits),
                 None => self.refuse(from, Refusable::OpenSession),
             },
             Message::Read { id, query } => match self.leading() {
@@ -204,11 +208,11 @@ impl Replica {
         }
     }
 
-    fn on_write(&mut self, gateway: GatewayId, request: RequestId, op: Op) {
+    fn on_write(&mut self, gateway: GatewayId, request: RequestId, op: Op, fits: Fits) {
         let RequestId { session, number } = request;
         emit!(self.core, Kind::RequestReceived { session, number, op: op.to_string() });
         match self.leading() {
-            Some((primary, core)) => primary.on_write(core, gateway, request, op),
+            Some((primary, core)) => primary.on_write(core, gateway, request, op, fits),
             None => self.refuse(gateway, Refusable::Write(request)),
         }
     }
@@ -238,22 +242,25 @@ impl Replica {
     }
 
     fn on_applied(&mut self, seq: Seq, outcome: Outcome) {
-        let origin = self.core.note_applied(seq, outcome);
-        match origin {
-            Origin::Marker => self.on_marker(seq),
-            Origin::Session(gateway) => {
+        let (on, leads) = (self.core.config.mechanisms, self.is_primary());
+        match self.core.note_applied(seq, outcome) {
+            (Origin::Session(gateway), _) => {
                 self.core.sessions.open(seq, gateway);
-                if self.is_primary() {
+                if leads {
                     self.core.send(Address::Gateway(gateway), Message::SessionOpened { session: seq });
                 }
             }
-            Origin::Request(request) => {
-                let leads = self.is_primary();
-                let result = self.core.result(seq, request, outcome, leads);
+            (Origin::Request(request), Some(result)) => {
+                if let WriteResult::Done(outcome) = result
+                    && guard::dedup_survives_failover(on, leads)
+                {
+                    self.core.sessions.record(request, outcome, seq);
+                }
                 if let Some((primary, core)) = self.leading() {
                     primary.answer_write(core, request, result);
                 }
             }
+            _ => self.on_marker(seq),
         }
         self.core.apply_next();
         if let Some((primary, core)) = self.leading() {

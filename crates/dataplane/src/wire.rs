@@ -289,7 +289,7 @@ code_enum! {
     Origin { 1 Marker; 2 Session(gateway); 3 Request(id); }
     Condition { 0 Always; 1 Absent; 2 Present; 3 Version(seq); }
     Op { 1 Put { key, value, condition }; 2 Delete { key, condition }; 3 Nop; }
-    Outcome { 1 Written(seq); 2 Deleted { existed }; 3 ConditionFailed { current }; 4 Nothing; }
+    Outcome { 1 Written(seq); 2 Deleted { existed }; 3 ConditionFailed { current }; 4 Nothing; 5 NoRoom; }
     Query { 1 Get(key); 2 Scan { prefix, after, limit }; 3 Count; 4 GetUpTo(key, most); }
     ReadResult { 1 Value(seq, value); 2 Missing; 3 Keys(keys); 4 Count(n); 5 Damaged; 6 Long(bytes); }
     WriteResult { 1 Done(outcome); 2 SessionUnknown(seq); }

@@ -1,7 +1,7 @@
 //! What a backup makes of entries for which its device has no room, driven without a device.
 
 use dataplane::{
-    Address, Config, Effect, Entry, Epoch, Event, Message, NodeId, Op, Origin, Replica, Restored, Tail,
+    Address, Config, Effect, Entry, Epoch, Event, Fits, Message, NodeId, Op, Origin, Replica, Restored, Tail,
     Timing,
 };
 use trace::Mechanisms;
@@ -42,11 +42,9 @@ fn prepare(
     entries: &[Entry],
     room: Option<usize>,
 ) -> (Vec<u64>, Option<u64>, Option<u64>) {
-    if let Some(room) = room {
-        replica.step(1, Event::Room(room));
-    }
+    let fits = room.map_or(Fits::ALL, |entries| Fits { entries, never: false });
     let message = Message::Prepare { epoch: Epoch(epoch), prev, entries: entries.to_vec(), commit: 0 };
-    replica.step(1, Event::Message(Address::Node(NodeId(1)), message));
+    replica.step(1, Event::Message(Address::Node(NodeId(1)), message, fits));
     let (mut appended, mut cut, mut matched) = (Vec::new(), None, None);
     while let Some(effect) = replica.next_effect() {
         match effect {

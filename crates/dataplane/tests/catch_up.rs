@@ -1,7 +1,7 @@
 //! What a backup says to whoever leads, driven without a device: every effect succeeds at once.
 
 use dataplane::{
-    Address, Chunk, Config, Effect, Entry, Epoch, Event, GatewayId, Held, Message, Micros, NodeId, Op,
+    Address, Chunk, Config, Effect, Entry, Epoch, Event, Fits, GatewayId, Held, Message, Micros, NodeId, Op,
     Origin, Outcome, Proof, Released, Replica, Restored, Tail, Timing, guard, wire,
 };
 use trace::Mechanisms;
@@ -66,7 +66,7 @@ impl Backup {
     }
 
     fn hears(&mut self, from: u32, message: Message) -> Vec<Message> {
-        self.step(Event::Message(Address::Node(NodeId(from)), message))
+        self.step(Event::Message(Address::Node(NodeId(from)), message, Fits::ALL))
     }
 
     fn tail(&self) -> (u64, u64) {
@@ -232,11 +232,11 @@ fn an_epoch_that_cannot_be_is_no_epoch() {
         (Address::Node(NodeId(1)), prepare(u64::MAX, (3, 1), &[], 0)),
     ] {
         let mut b = Backup::with(0, &[3], true);
-        assert_eq!(b.step(Event::Message(from, message.clone())), [], "{}", message.name());
+        assert_eq!(b.step(Event::Message(from, message.clone(), Fits::ALL)), [], "{}", message.name());
         assert_eq!((b.done.len(), b.replica.status(b.now).promised), (0, Epoch(3)), "{}", message.name());
         // And somebody may still lead.
         let call = Message::TakeOver { above: Epoch(3), patience: 0 };
-        b.step(Event::Message(Address::Gateway(GatewayId { gateway: 1, life: 1 }), call));
+        b.step(Event::Message(Address::Gateway(GatewayId { gateway: 1, life: 1 }), call, Fits::ALL));
         assert_eq!(b.replica.status(b.now).promised, Epoch(4), "{}", message.name());
     }
 }
@@ -255,6 +255,7 @@ fn a_replica_that_was_filled_stands_only_above_the_epoch_in_which_it_was() {
     b.step(Event::Installed(true));
     assert_eq!(b.replica.status(b.now).promised, Epoch(3));
     let gateway = Address::Gateway(GatewayId { gateway: 1, life: 1 });
-    let asked = b.step(Event::Message(gateway, Message::TakeOver { above: Epoch(0), patience: 0 }));
+    let asked =
+        b.step(Event::Message(gateway, Message::TakeOver { above: Epoch(0), patience: 0 }, Fits::ALL));
     assert_eq!(asked[0], Message::PromiseRequest { epoch: Epoch(4) });
 }

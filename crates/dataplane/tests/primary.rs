@@ -1,7 +1,7 @@
 //! What a primary says to those who ask it, driven without a device: every effect succeeds at once.
 
 use dataplane::{
-    Address, Condition, Config, Effect, Epoch, Event, GatewayId, Message, Micros, NodeId, Op, Origin,
+    Address, Condition, Config, Effect, Epoch, Event, Fits, GatewayId, Message, Micros, NodeId, Op, Origin,
     Outcome, Query, ReadResult, Refusable, Refusal, Replica, RequestId, Restored, RoleName, Tail, Timing,
     VALUE_BYTES_MAX, guard,
 };
@@ -98,7 +98,7 @@ impl Host {
 
     fn hears(&mut self, from: Address, message: Message) -> Vec<Message> {
         self.sent.clear();
-        self.step(Event::Message(from, message));
+        self.step(Event::Message(from, message, Fits::ALL));
         self.step(Event::Settle);
         self.sent.iter().map(|(_, message)| message.clone()).collect()
     }
@@ -371,7 +371,7 @@ fn what_does_not_fit_one_frame_goes_out_in_the_next_while_the_window_has_room() 
     let (epoch, matched) = (host.replica.status(host.now).promised, host.last);
     sent_to(&mut host, 2);
     for _ in 0..6 {
-        host.step(Event::Message(Address::Gateway(GATEWAY), Message::OpenSession));
+        host.step(Event::Message(Address::Gateway(GATEWAY), Message::OpenSession, Fits::ALL));
     }
     host.step(Event::Settle);
     assert_eq!(sent_to(&mut host, 2), [matched, matched + 2], "two frames fill the window");
@@ -388,7 +388,7 @@ fn entries_for_several_frames_go_to_each_backup_once() {
     host.peer(3, Message::PrepareOk { epoch, matched });
     host.prevs.clear();
     for _ in 0..6 {
-        host.step(Event::Message(Address::Gateway(GATEWAY), Message::OpenSession));
+        host.step(Event::Message(Address::Gateway(GATEWAY), Message::OpenSession, Fits::ALL));
     }
     host.step(Event::Settle);
     let mut prevs = std::mem::take(&mut host.prevs);
@@ -430,7 +430,7 @@ fn of_several_frames_that_are_refused_only_the_first_refusal_says_something_new(
     let mut refuses = |refusals: &[(u64, u64)]| {
         for &(prev, last) in refusals {
             let refused = Message::PrepareRefused { epoch, prev, last, lost: false };
-            host.step(Event::Message(Address::Node(NodeId(3)), refused));
+            host.step(Event::Message(Address::Node(NodeId(3)), refused, Fits::ALL));
         }
         host.step(Event::Settle);
         sent_to(&mut host, 3)

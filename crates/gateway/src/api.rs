@@ -68,6 +68,8 @@ pub enum Reply {
     Keys(Vec<(Arc<[u8]>, Seq, u32)>),
     /// How many keys there are.
     Count(u64),
+    /// There is no room on the device for the write. It had no effect.
+    NoRoom,
     /// The write may or may not have taken effect, and may yet.
     Unknown(String),
     /// Certainly no effect: it was never taken. A read that could not be answered is told so as well.

@@ -40,7 +40,7 @@ pub use api::*;
 
 /// Most keys in one page of a scan.
 pub const SCAN_LIMIT_MAX: u32 = dataplane::SCAN_KEYS_MAX;
-/// Why a put is [`Reply::Unavailable`] for which there is no room.
+/// What [`Reply::NoRoom`] means, for a client.
 pub const DEVICE_FULL: &str =
     "the device is full: only deletes are taken, and values no longer than those that they replace";
 /// Requests in flight before further ones are turned away, as a real gateway has it.
@@ -258,8 +258,7 @@ impl Gateway {
     fn end(&mut self, token: Token, how: Ended) {
         let Some(open) = self.open.get_mut(&token) else { return };
         let reply = match how {
-            // The log has a place for the request, and nothing in it.
-            Ended::Write(WriteResult::Done(Outcome::Nothing)) => Reply::Unavailable(DEVICE_FULL.into()),
+            Ended::Write(WriteResult::Done(Outcome::NoRoom)) => Reply::NoRoom,
             Ended::Write(WriteResult::Done(outcome)) => Reply::Done(outcome),
             Ended::Write(WriteResult::SessionUnknown(_)) => Reply::Unknown(
                 "the gateway's session was evicted, and with it the record of this write".into(),
@@ -358,6 +357,7 @@ fn summary(reply: &Reply) -> String {
         Reply::Missing => "no such key".into(),
         Reply::Keys(keys) => format!("{} keys", keys.len()),
         Reply::Count(n) => format!("{n} keys in all"),
+        Reply::NoRoom => DEVICE_FULL.into(),
         Reply::Unknown(why) => format!("UNKNOWN: {why}"),
         Reply::Unavailable(why) | Reply::Invalid(why) => why.clone(),
         Reply::Damaged => "the value is damaged".into(),

@@ -79,7 +79,7 @@ fn a_full_device_is_a_definite_no() {
     serves(&mut gateway, 1, 1);
     put(&mut gateway, 1);
     hear(&mut gateway, 1, Message::SessionOpened { session: 15 });
-    let (request, result) = (RequestId { session: 15, number: 1 }, WriteResult::Done(Outcome::Nothing));
+    let (request, result) = (RequestId { session: 15, number: 1 }, WriteResult::Done(Outcome::NoRoom));
     let answer = hear(&mut gateway, 1, Message::Answer { request, result });
-    assert!(matches!(answer[..], [Output::Reply { token: 1, reply: Reply::Unavailable(_) }]));
+    assert!(matches!(answer[..], [Output::Reply { token: 1, reply: Reply::NoRoom }]));
 }

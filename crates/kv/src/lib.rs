@@ -116,8 +116,11 @@ pub enum Outcome {
         /// The key's version at that point of the log.
         current: Option<Seq>,
     },
-    /// A session was opened, a marker passed, or there was no room for a request's value.
+    /// A session was opened, or a marker passed.
     Nothing,
+    /// There was no room on the primary's device: nothing changed. A result of the log like any other: a refusal beside the
+    /// log would say "no effect" while another copy of the request is in the log already, or comes when there is room.
+    NoRoom,
 }
 
 /// Bytes for people: printable ASCII as it is, the rest escaped, cut after 32 bytes.
@@ -154,6 +157,7 @@ impl fmt::Display for Outcome {
             }
             Outcome::ConditionFailed { current: None } => f.write_str("condition failed, key is absent"),
             Outcome::Nothing => f.write_str("no key changes"),
+            Outcome::NoRoom => f.write_str("no room for it"),
         }
     }
 }

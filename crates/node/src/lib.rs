@@ -20,6 +20,7 @@
 //! |---|---|
 //! | `config` | who a node is, why it does not start, or stops |
 //! | `node` | the host's side: frames in, frames out, flush |
+//! | `fits` | what has room on the device |
 //! | `open`, `checkpoint` | how it starts; the log's other end |
 //! | `effects` | carrying out the rules' effects on the engine, in order |
 //! | `repair`, `repairs` | getting a damaged value back from the other replicas |
@@ -30,6 +31,7 @@
 mod checkpoint;
 mod config;
 mod effects;
+mod fits;
 mod node;
 mod open;
 mod repair;

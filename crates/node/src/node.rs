@@ -1,15 +1,14 @@
 //! The host's side of a node: frames in, frames out, time, flush.
 
 use dataplane::{
-    Address, Durable, Effect, Epoch, Event, Frame, Held, Message, Micros, NodeId, NodeStatus, Op, Refusable,
-    Refusal, Released, Replica, guard,
+    Address, Durable, Effect, Epoch, Event, Frame, Held, Message, Micros, NodeId, NodeStatus, Released,
+    Replica, guard,
 };
-use engine::{Device, Engine, Reserve, Room};
+use engine::{Device, Engine};
 use trace::{EventId, Kind, Tracer, emit};
 
 use crate::config::{Config, StopError};
 use crate::repairs::Repairs;
-use crate::tag;
 
 /// One replica of one shard on one device.
 #[derive(Clone, Debug)]
@@ -71,58 +70,17 @@ impl<D: Device> Node<D> {
     }
 
     /// Handles one frame. After an error the node must be dropped.
-    pub fn handle(&mut self, now: Micros, mut frame: Frame) -> Result<(), StopError> {
+    pub fn handle(&mut self, now: Micros, frame: Frame) -> Result<(), StopError> {
         self.begin(now, frame.cause);
         self.resume()?;
         let Config { mechanisms, cluster, shard, node, .. } = &self.config;
         if !guard::frame_identity(*mechanisms, &frame, cluster, *shard, Address::Node(*node)) {
-            self.refuse_frame(&frame, &format!("it is for {} of shard {}", frame.to, frame.shard));
+            let why = format!("it is for {} of shard {}", frame.to, frame.shard);
+            let (message, from) = (frame.message.name().into(), frame.from.to_string());
+            emit!(self.t, Kind::FrameRefused { message, from, why });
             return Ok(());
         }
-        match &mut frame.message {
-            // A full device takes no new value, and that becomes a result of the log like any other: a refusal beside the
-            // log would say "no effect" while another copy of the request is in the log already, or comes later, when
-            // there is room. Where a checkpoint gives room, it is waited for.
-            Message::Write { request, op } if self.replica.is_primary() => {
-                if admits(&mut self.engine, op) == Room::Never {
-                    *op = Op::Nop;
-                }
-                if admits(&mut self.engine, op) != Room::Now {
-                    let what = Refusable::Write(*request);
-                    self.post(frame.from, Message::Refused { what, why: Refusal::Busy });
-                    return Ok(());
-                }
-            }
-            Message::OpenSession
-                if self.replica.is_primary()
-                    && !has_room(&mut self.engine, [&Op::Nop], Reserve::Progress) =>
-            {
-                let refused = Message::Refused { what: Refusable::OpenSession, why: Refusal::Busy };
-                self.post(frame.from, refused);
-                return Ok(());
-            }
-            // Both would append a marker. Whoever asks, asks again, or asks somebody else.
-            Message::TakeOver { .. } | Message::Pull { unproven: true, .. }
-                if !has_room(&mut self.engine, [&Op::Nop], Reserve::Truncations) =>
-            {
-                self.refuse_frame(&frame, "the log has no room for a marker");
-                return Ok(());
-            }
-            // A backup takes the entries that fit, and acknowledges no more than it took. What it has it need not take.
-            Message::Prepare { entries, .. } => {
-                let (replica, engine) = (&self.replica, &mut self.engine);
-                let new =
-                    |fit| entries[..fit].iter().filter(|entry| !replica.has(entry)).map(|entry| &entry.op);
-                let mut fit = entries.len();
-                while fit > 0 && !has_room(engine, new(fit), Reserve::Truncations) {
-                    fit -= 1;
-                }
-                if fit < entries.len() {
-                    self.rules(Event::Room(fit));
-                }
-            }
-            _ => {}
-        }
+        let fits = self.fits(&frame.message);
         match (frame.from, frame.message) {
             (Address::Node(peer), Message::Fetch(name)) if self.is_peer(peer) => {
                 self.on_fetch(peer, name);
@@ -131,13 +89,8 @@ impl<D: Device> Node<D> {
             (Address::Node(peer), Message::Fetched { name, value }) if self.is_peer(peer) => {
                 self.on_fetched(peer, name, value)
             }
-            (from, message) => self.step(Event::Message(from, message)),
+            (from, message) => self.step(Event::Message(from, message, fits)),
         }
-    }
-
-    fn refuse_frame(&mut self, frame: &Frame, why: &str) {
-        let (message, from) = (frame.message.name(), frame.from.to_string());
-        emit!(self.t, Kind::FrameRefused { message: message.into(), from, why: why.into() });
     }
 
     fn is_peer(&self, node: NodeId) -> bool {
@@ -360,16 +313,4 @@ pub fn drop_superseded(frames: &mut Vec<Frame>) {
                 .is_none_or(|(from, epoch)| !all.iter().any(|other| other.0 == from && other.1 > epoch))
         });
     }
-}
-
-fn admits<D: Device>(engine: &mut Engine<D>, op: &Op) -> Room {
-    engine.admits(op.key().map_or(&[], |key| &key[..]), op.into(), tag::TAG_BYTES_MAX)
-}
-
-fn has_room<'a, D: Device>(
-    engine: &mut Engine<D>,
-    ops: impl IntoIterator<Item = &'a Op>,
-    beside: Reserve,
-) -> bool {
-    engine.has_room_beside(ops.into_iter(), tag::TAG_BYTES_MAX, beside)
 }

@@ -170,7 +170,7 @@ fn a_full_primary_gives_a_put_a_place_in_the_log_and_nothing_in_it_and_still_del
         puts += 1;
     };
     assert!(puts > 5, "{puts}");
-    assert_eq!(refused, done(Outcome::Nothing));
+    assert_eq!(refused, done(Outcome::NoRoom));
     assert_eq!(host.write(session, puts + 1, put(puts, 20_000)), refused, "asked again, it is the same");
     for key in 0..puts {
         let deleted = done(Outcome::Deleted { existed: true });
@@ -201,7 +201,7 @@ fn write_patiently(host: &mut Host, session: u64, number: u64, op: Op) -> Option
 fn fill(host: &mut Host, session: u64, bytes: usize) -> (u64, u64) {
     for key in 0.. {
         let result = write_patiently(host, session, key + 1, put(key, bytes));
-        if result == Some(WriteResult::Done(Outcome::Nothing)) {
+        if result == Some(WriteResult::Done(Outcome::NoRoom)) {
             return (key, key + 1);
         }
         assert!(matches!(result, Some(WriteResult::Done(Outcome::Written(_)))), "{result:?}");
@@ -227,10 +227,10 @@ fn on_a_full_device_keys_go_on_being_overwritten_and_none_is_added() {
         }
         number += 1;
         let another = write_patiently(&mut host, session, number, put(keys + round, 20_000));
-        assert_eq!(another, Some(WriteResult::Done(Outcome::Nothing)));
+        assert_eq!(another, Some(WriteResult::Done(Outcome::NoRoom)));
         number += 1;
         let longer = write_patiently(&mut host, session, number, put(round, 20_000));
-        assert_eq!(longer, Some(WriteResult::Done(Outcome::Nothing)));
+        assert_eq!(longer, Some(WriteResult::Done(Outcome::NoRoom)));
     }
 }
 
@@ -252,7 +252,7 @@ fn what_no_checkpoint_makes_room_for_is_refused_while_one_runs() {
     let said = host.said();
     assert!(!said.iter().any(|message| matches!(message, Message::Refused { .. })), "{said:?}");
     let said = host.batch();
-    let refused = Message::Answer { request, result: WriteResult::Done(Outcome::Nothing) };
+    let refused = Message::Answer { request, result: WriteResult::Done(Outcome::NoRoom) };
     assert!(said.contains(&refused), "{said:?}");
 }
 

@@ -133,7 +133,7 @@ impl Metrics {
             Reply::Long(..) => "long",
             Reply::Missing => "missing",
             Reply::Unknown(_) => "unknown",
-            Reply::Unavailable(_) => "unavailable",
+            Reply::Unavailable(_) | Reply::NoRoom => "unavailable",
             Reply::Invalid(_) => "invalid",
             Reply::Damaged => "damaged",
         };

@@ -221,8 +221,9 @@ impl World<'_> {
             },
             Reply::Missing => Told::Missing,
             Reply::Unknown(_) => Told::Unknown,
-            Reply::Unavailable(why) => {
-                self.report.full += u64::from(why == gateway::DEVICE_FULL);
+            Reply::Unavailable(_) => Told::Nothing,
+            Reply::NoRoom => {
+                self.report.full += 1;
                 Told::Nothing
             }
             Reply::Damaged => {
@@ -240,7 +241,7 @@ impl World<'_> {
             Reply::Count(_) if self.history[at].call == Call::Count => Told::Nothing,
             // How long it is has been judged when the node said so.
             Reply::Long(..) if self.history[at].call == Call::Get => Told::Nothing,
-            Reply::Done(Outcome::Nothing)
+            Reply::Done(Outcome::Nothing | Outcome::NoRoom)
             | Reply::Invalid(_)
             | Reply::Keys(_)
             | Reply::Count(_)

@@ -208,7 +208,7 @@ macro_rules! kinds {
 }
 
 /// Entries `from` to `upto`, in words.
-fn entries(from: u64, upto: u64) -> String {
+pub fn entries(from: u64, upto: u64) -> String {
     if from == upto { format!("entry {from}") } else { format!("entries {from}–{upto}") }
 }
 
@@ -236,10 +236,10 @@ kinds! {
     EntriesRefused { from: u32, epoch: u64, prev: u64, last: u64 } "refuses entries from n{from} (epoch {epoch}): its own log does not match at entry {prev}" by LogMatching;
     EntriesRepeated { from: u32, upto: u64 } "keeps its entries up to {upto}, which n{from} sends again" by TruncateOnlyOnConflict;
     LogTruncated { from: u64, last_before: u64, last: u64 } "truncates {}, which conflict with the primary's log" [entries(*from, *last_before)] by TruncateOnConflict changes "last" last_before last;
-    MatchAcknowledged { to: u32, epoch: u64, upto: u64 } "acknowledges to n{to} that its log matches up to entry {upto} (epoch {epoch}) and is durable" (says) by DurableAck;
+    MatchAcknowledged { to: u32, epoch: u64, upto: u64 } "acknowledges to n{to} that it has entries up to {upto} durable (epoch {epoch})" (says) by DurableAck;
     AckCounted { from: u32, upto: u64 } "counts n{from} as having entries up to {upto} durable";
     AckIgnored { from: u32, epoch: u64, current: u64 } "ignores an acknowledgement from n{from} (epoch {epoch}): the current epoch is {current}" (aside) by AckBoundToEpoch;
-    CommitAdvanced { from: u64, to: u64, epoch: u64 } "commits {} (epoch {epoch})" [entries(*from + 1, *to)] by MajorityCommit changes "commit" from to;
+    CommitAdvanced { from: u64, to: u64, epoch: u64 } "commits {}" [entries(*from + 1, *to)] by MajorityCommit changes "commit" from to;
     EntryApplied { seq: u64, outcome: String, applied_before: u64 } "applies entry {seq}: {outcome}" by ApplyOnlyCommitted changes "applied" applied_before seq;
     ReplyReleased { gateway: u32, session: u64, number: u64, reply: String } "answers request {session}.{number} to g{gateway}: {reply}" (says);
 
@@ -278,7 +278,7 @@ kinds! {
 
     // Engine.
     DeviceFormatted { bytes: u64 } "formats a device of {bytes} bytes";
-    DeviceOpened { life: u64, generation: u64, checkpoint: u64, last: u64, discarded: u64 } "opens its device: checkpoint as of entry {checkpoint}, log up to entry {last}, {discarded} bytes of torn tail discarded, log life {life}" by StaleLogRejection;
+    DeviceOpened { life: u64, generation: u64, checkpoint: u64, last: u64, discarded: u64 } "opens its device: checkpoint as of entry {checkpoint}, log up to entry {last}; {discarded} bytes of torn tail discarded (log life {life})" by StaleLogRejection;
     CorruptionFound { zone: String, offset: u64, why: String } "finds corruption in the {zone} at byte {offset}: {why}" by CorruptionIsNotATornTail;
     RecordWritten { seq: u64, lsn: u64, extent: u64, bytes: u64 } "writes the log record of entry {seq} at LSN {lsn}; its value of {bytes} bytes goes to unit {extent}" (aside) by DataChecksumInLog;
     TruncationWritten { from: u64, lsn: u64 } "writes at LSN {lsn} that the log is truncated from entry {from} on" (aside);

@@ -22,6 +22,6 @@ pub mod json;
 pub mod mechanism;
 pub mod tracer;
 
-pub use event::{Actor, Event, EventId, Kind, Source, Told};
+pub use event::{Actor, Event, EventId, Kind, Source, Told, entries};
 pub use mechanism::{Mechanism, Mechanisms};
 pub use tracer::{Sink, Tracer};

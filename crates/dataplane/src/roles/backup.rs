@@ -17,12 +17,12 @@ pub(crate) struct Piece {
     pub entries: Vec<Entry>,
     pub commit: Seq,
     /// How many of the entries have room on the device.
-    pub room: usize,
+    pub fit: usize,
 }
 
 /// Takes over what is missing, and acknowledges what is the same.
 pub(crate) fn on_prepare(core: &mut Core, receiver: &mut Receiver, leader: Leader, piece: Piece) {
-    let Piece { prev, entries, commit, room } = piece;
+    let Piece { prev, entries, commit, fit } = piece;
     let Leader { id: from, epoch } = leader;
     if !well_formed(epoch, prev, &entries) {
         return core.refuse_frame(from, "Prepare", "its entries are not a piece of one log");
@@ -45,8 +45,8 @@ pub(crate) fn on_prepare(core: &mut Core, receiver: &mut Receiver, leader: Leade
         return core.send(Address::Node(from), Message::PrepareRefused { epoch, prev, last: hint, lost });
     }
     receiver.cancel(core);
-    let matched = prev.seq + entries.len().min(room) as u64;
-    take_entries(core, from, prev.seq, entries, room);
+    let matched = prev.seq + entries.len().min(fit) as u64;
+    take_entries(core, from, prev.seq, entries, fit);
     core.acknowledge(leader, matched);
     let last = core.log.tail().seq;
     core.commit_upto(guard::commit_within_match(on, commit, matched, last).min(last));
@@ -63,7 +63,7 @@ pub(crate) fn on_confirm(core: &mut Core, leader: Leader, round: u64) {
 
 /// Removes what contradicts `entries`, and appends those that are missing, as far as there is room. What contradicts the
 /// others goes as well: it may hold the very room that they need.
-fn take_entries(core: &mut Core, from: NodeId, prev: Seq, entries: Vec<Entry>, room: usize) {
+fn take_entries(core: &mut Core, from: NodeId, prev: Seq, entries: Vec<Entry>, fit: usize) {
     let on = core.config.mechanisms;
     let last = core.log.tail().seq;
     let new = entries.iter().position(|entry| !core.has(entry));
@@ -76,7 +76,7 @@ fn take_entries(core: &mut Core, from: NodeId, prev: Seq, entries: Vec<Entry>, r
     {
         core.truncate(cut);
     }
-    for entry in entries.into_iter().take(room) {
+    for entry in entries.into_iter().take(fit) {
         if entry.seq == core.log.tail().seq + 1 && entry.epoch >= core.log.tail().epoch {
             core.append(entry);
         }

@@ -10,7 +10,7 @@ use trace::{Kind, emit};
 
 use crate::core::Core;
 use crate::guard;
-use crate::host::{Effect, Timing};
+use crate::host::{Effect, Fits, Timing};
 use crate::message::*;
 use crate::roles::peer::{Mismatch, Next, Peer};
 use crate::roles::reads::Reads;
@@ -75,7 +75,7 @@ impl Primary {
         }
     }
 
-    pub fn on_write(&mut self, core: &mut Core, gateway: GatewayId, request: RequestId, op: Op) {
+    pub fn on_write(&mut self, core: &mut Core, gateway: GatewayId, request: RequestId, op: Op, fits: Fits) {
         if let Some(why) = self.refusal(core, &op) {
             return refuse(core, gateway, Refusable::Write(request), why);
         }
@@ -85,15 +85,22 @@ impl Primary {
                 let result = WriteResult::SessionUnknown(core.sessions.remembered_from(request));
                 core.send(Address::Gateway(gateway), Message::Answer { request, result });
             }
-            Verdict::Fresh if self.pending.insert(request) => {
+            Verdict::Fresh if self.pending.contains(&request) => {}
+            // Where a checkpoint gives room, it is waited for.
+            Verdict::Fresh if fits.entries == 0 => {
+                refuse(core, gateway, Refusable::Write(request), Refusal::Busy)
+            }
+            Verdict::Fresh => {
+                self.pending.insert(request);
+                let op = if fits.never { Op::Nop } else { op };
                 core.append_own(self.epoch, Origin::Request(request), op);
             }
-            Verdict::Fresh => {}
         }
     }
 
-    pub fn on_open_session(&mut self, core: &mut Core, gateway: GatewayId) {
-        match self.refusal(core, &Op::Nop) {
+    pub fn on_open_session(&mut self, core: &mut Core, gateway: GatewayId, fits: Fits) {
+        let full = (fits.entries == 0).then_some(Refusal::Busy);
+        match self.refusal(core, &Op::Nop).or(full) {
             Some(why) => refuse(core, gateway, Refusable::OpenSession, why),
             None => core.append_own(self.epoch, Origin::Session(gateway), Op::Nop),
         }

@@ -5,8 +5,8 @@ use std::fmt;
 use std::sync::{Arc, Mutex};
 
 use dataplane::{
-    Address, Condition, Effect, Epoch, Event, Frame, GatewayId, Message, NodeId, Op, Origin, Outcome, Query,
-    Refusable, RequestId, RoleName, Seq, WriteResult, guard,
+    Address, Condition, Effect, Epoch, Event, Fits, Frame, GatewayId, Message, NodeId, Op, Origin, Outcome,
+    Query, Refusable, RequestId, RoleName, Seq, WriteResult, guard,
 };
 use trace::{Actor, Kind, Tracer, emit};
 
@@ -386,7 +386,7 @@ impl World {
         let seat = self.seat(node);
         seat.replica.listen(t.is_on());
         let call = Message::TakeOver { above, patience: 0 };
-        seat.replica.step(now, Event::Message(Address::Gateway(GATEWAY), call));
+        seat.replica.step(now, Event::Message(Address::Gateway(GATEWAY), call, Fits::ALL));
         while let Some(effect) =
             seat.replica.next_effect().filter(|effect| !matches!(effect, Effect::Promise(_)))
         {
@@ -405,13 +405,13 @@ impl World {
     }
 
     pub(crate) fn gateway_says(&mut self, node: u32, message: Message) {
-        self.event(node, Event::Message(Address::Gateway(GATEWAY), message));
+        self.event(node, Event::Message(Address::Gateway(GATEWAY), message, Fits::ALL));
         self.event(node, Event::Settle);
     }
 
     pub(crate) fn deliver(&mut self, letter: &Letter) {
         let (from, to, message) = letter;
-        self.event(to.0, Event::Message(Address::Node(*from), message.clone()));
+        self.event(to.0, Event::Message(Address::Node(*from), message.clone(), Fits::ALL));
         self.event(to.0, Event::Settle);
     }
 

@@ -129,7 +129,7 @@ fn describe(reply: Option<Reply>) -> (StatusCode, Value) {
                 "error": "the precondition does not hold; nothing was changed",
             }),
         ),
-        Some(Reply::Done(Outcome::Nothing)) => (S::OK, json!({ "outcome": "nothing" })),
+        Some(Reply::Done(Outcome::Nothing | Outcome::NoRoom)) => (S::OK, json!({ "outcome": "nothing" })),
         Some(Reply::Value(version, value)) => (
             S::OK,
             json!({ "outcome": "value", "version": version, "value_hex": crate::manifest::hex(&value) }),
@@ -151,7 +151,7 @@ fn describe(reply: Option<Reply>) -> (StatusCode, Value) {
         }
         Some(Reply::Count(count)) => (S::OK, json!({ "count": count })),
         Some(Reply::Unknown(why)) => failed(S::GATEWAY_TIMEOUT, "unknown", why),
-        Some(Reply::Unavailable(why)) if why == DEVICE_FULL => failed(S::INSUFFICIENT_STORAGE, "full", why),
+        Some(Reply::NoRoom) => failed(S::INSUFFICIENT_STORAGE, "full", DEVICE_FULL.into()),
         Some(Reply::Unavailable(why)) => failed(S::SERVICE_UNAVAILABLE, "unavailable", why),
         Some(Reply::Invalid(why)) => failed(S::BAD_REQUEST, "invalid", why),
         Some(Reply::Damaged) => {

@@ -249,6 +249,7 @@ impl Command {
 pub fn failed(reply: &Reply) -> Option<(&'static str, &str)> {
     match reply {
         Reply::Unknown(why) => Some(("UNKNOWN", why)),
+        Reply::NoRoom => Some(("UNAVAILABLE", gateway::DEVICE_FULL)),
         Reply::Unavailable(why) => Some(("UNAVAILABLE", why)),
         Reply::Invalid(why) => Some(("ERR", why)),
         Reply::Damaged => Some(("CORRUPT", "the stored value is damaged and is not shown")),

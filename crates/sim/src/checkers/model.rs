@@ -108,7 +108,8 @@ impl Model {
         let (key, condition, value) = match op {
             Op::Put { key, value, condition } => (key, condition, Some(value)),
             Op::Delete { key, condition } => (key, condition, None),
-            Op::Nop => return Outcome::Nothing,
+            // A request whose value had no room.
+            Op::Nop => return Outcome::NoRoom,
         };
         let versions = self.keys.entry(key).or_default();
         let current = versions.last().and_then(|(seq, value)| value.as_ref().map(|_| *seq));
