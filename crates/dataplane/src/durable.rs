@@ -68,10 +68,15 @@ impl Held {
         Held { needs: position, content }
     }
 
+    /// Does the proof cover it?
+    pub fn is_covered(&self, proof: &Durable) -> bool {
+        self.needs <= proof.position
+    }
+
     /// The message, if the proof covers it.
     #[expect(clippy::result_large_err, reason = "a message that is not covered is given back whole")]
     pub fn release(self, proof: &Durable) -> Result<Released, Held> {
-        if self.needs <= proof.position { Ok(self.content) } else { Err(self) }
+        if self.is_covered(proof) { Ok(self.content) } else { Err(self) }
     }
 
     /// Waits with the others. Acknowledgements of one epoch to one primary are cumulative, so one frame tells several.

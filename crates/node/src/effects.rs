@@ -43,6 +43,14 @@ impl<D: Device> Node<D> {
                     self.post(Address::Node(to), Message::Chunk { epoch, transfer, cursor, chunk });
                 }
             }
+            install => self.install(install)?,
+        }
+        Ok(())
+    }
+
+    /// Carries out what replaces the state, or gives it up.
+    fn install(&mut self, effect: Effect) -> Result<(), StopError> {
+        match effect {
             Effect::InstallBegin => {
                 // What is here stays until the new state is complete: others may lack some of it. Only a device whose
                 // damage hides what is free has to give it up, or one without room for both; see `received`.
@@ -86,6 +94,7 @@ impl<D: Device> Node<D> {
                 self.log_begins_anew();
             }
             Effect::Unprove => self.write(|engine| engine.set_standing(Standing::Joining))?,
+            other => unreachable!("{other:?} is carried out by `perform`"),
         }
         Ok(())
     }

@@ -5,7 +5,7 @@ use dataplane::{
     Released, Replica, guard,
 };
 use engine::{Device, Engine, Synced};
-use trace::{EventId, Kind, Tracer, emit};
+use trace::{EventId, Kind, Mechanisms, Tracer, emit};
 
 use crate::config::{Config, StopError};
 use crate::repairs::Repairs;
@@ -194,8 +194,28 @@ impl<D: Device> Node<D> {
             Some(proof) if proof != self.proof => self.prove(proof),
             _ => {
                 self.release();
+                self.check();
                 Ok(())
             }
+        }
+    }
+
+    /// What holds of rules and engine together, between two steps. (With a mechanism taken out some of it need not.)
+    fn check(&self) {
+        let (replica, engine) = (&self.replica, &self.engine);
+        if self.config.mechanisms != Mechanisms::all() || self.parked() {
+            return;
+        }
+        assert!(self.held.iter().all(|held| !held.is_covered(&self.proof)), "D4: what may leave has left");
+        assert!(
+            replica.promised().0 >= engine.promised(),
+            "D3: the device knows a promise that the rules do not"
+        );
+        if replica.is_proven() && engine.damage().is_none() {
+            assert_eq!(replica.tail().seq, engine.last_seq(), "D1: rules and engine have the same log");
+            assert_eq!(replica.applied(), engine.applied_seq(), "D5: rules and engine applied the same");
+            assert!(replica.durable() <= engine.durable_seq(), "D4: the rules count what is not durable");
+            assert!(engine.checkpoint_seq() <= replica.applied(), "D5: a checkpoint of what is not applied");
         }
     }
 
@@ -217,6 +237,7 @@ impl<D: Device> Node<D> {
         self.rules(Event::Durable(proof));
         self.carry_out()?;
         self.release();
+        self.check();
         Ok(())
     }
 

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use dataplane::Seq;
+use dataplane::{Query, Seq};
 use gateway::{Request, Token};
 
 use crate::history::Call;
@@ -50,12 +50,12 @@ impl Client {
     pub fn ask_for_all(&mut self, load: &Load) -> (u32, Call, Request) {
         let rng = &mut self.rng;
         if rng.chance(300_000) {
-            return (NO_KEY, Call::Count, Request::Count);
+            return (NO_KEY, Call::Count, Request::Read(Query::Count));
         }
         let after = rng.chance(500_000).then(|| key_bytes(load, rng.below(load.keys) as u32));
         let limit = if rng.chance(500_000) { 1_000 } else { rng.between(1, 3) as u32 };
         self.scan = Some(Scan { after: after.clone(), limit });
-        (NO_KEY, Call::Scan, Request::Scan { prefix: b"k"[..].into(), after, limit })
+        (NO_KEY, Call::Scan, Request::Read(Query::Scan { prefix: b"k"[..].into(), after, limit }))
     }
 
     pub fn is_done(&self, keys: u64, clients: u32) -> bool {

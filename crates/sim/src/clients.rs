@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use dataplane::{Condition, Micros, Outcome, Seq};
+use dataplane::{Condition, Micros, Op, Outcome, Query, Seq};
 use gateway::{Reply, Request, Token};
 use trace::Kind;
 
@@ -51,7 +51,7 @@ impl World<'_> {
             return;
         };
         let (key, call, request) = match last.filter(|_| client.left == 0) {
-            Some(key) => (key, Call::Get, Request::Get { key: key_bytes(load, key) }),
+            Some(key) => (key, Call::Get, Request::Read(Query::Get(key_bytes(load, key)))),
             None => {
                 client.left -= 1;
                 let rng = &mut client.rng;
@@ -70,18 +70,18 @@ impl World<'_> {
                     client.ask_for_all(load)
                 } else if dice < load.reads && rng.chance(100_000) {
                     let most = rng.below(load.value_max + 1) as u32;
-                    (key, Call::Get, Request::GetUpTo { key: bytes, most })
+                    (key, Call::Get, Request::Read(Query::GetUpTo(bytes, most)))
                 } else if dice < load.reads {
-                    (key, Call::Get, Request::Get { key: bytes })
+                    (key, Call::Get, Request::Read(Query::Get(bytes)))
                 } else if dice < load.reads + load.deletes {
-                    (key, Call::Delete(condition), Request::Delete { key: bytes, condition })
+                    (key, Call::Delete(condition), Request::Write(Op::Delete { key: bytes, condition }))
                 } else {
                     let value = self.history.len() as ValueId + 1;
                     let bytes_of = value_bytes(value, load.value_length(rng));
                     (
                         key,
                         Call::Put(value, condition),
-                        Request::Put { key: bytes, value: bytes_of, condition },
+                        Request::Write(Op::Put { key: bytes, value: bytes_of, condition }),
                     )
                 }
             }
