@@ -13,7 +13,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use bench::load::{Random, median};
-use dataplane::{Address, Condition, Frame, GatewayId, NodeId, wire};
+use dataplane::{Address, Condition, Frame, GatewayId, NodeId, Op, Query, wire};
 use engine::{Device, Layout, Standing};
 use gateway::{Gateway, Output, Reply, Request};
 use node::{Config, Node};
@@ -221,10 +221,12 @@ fn main() {
     let batch = std::env::args().nth(1).and_then(|batch| batch.parse().ok()).unwrap_or(100).clamp(1, 1_000);
     let (mut world, mut random) = (World::new(), Random::new(1));
     let key = |n: u64| -> Arc<[u8]> { format!("key-{n:012}").into_bytes().into() };
-    let put = |n: u64| Request::Put {
-        key: key(n),
-        value: vec![n as u8; VALUE_BYTES].into(),
-        condition: Condition::Always,
+    let put = |n: u64| {
+        Request::Write(Op::Put {
+            key: key(n),
+            value: vec![n as u8; VALUE_BYTES].into(),
+            condition: Condition::Always,
+        })
     };
     (0..KEYS)
         .collect::<Vec<_>>()
@@ -238,7 +240,7 @@ fn main() {
             let batches = (ROUND / batch).max(1);
             for _ in 0..batches {
                 let mut request = || match random.next() % KEYS {
-                    n if reads => Request::Get { key: key(n) },
+                    n if reads => Request::Read(Query::Get(key(n))),
                     n => put(n),
                 };
                 let requests = std::iter::repeat_with(&mut request).take(batch as usize).collect();

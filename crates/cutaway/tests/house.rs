@@ -10,11 +10,10 @@ use std::path::{Path, PathBuf};
 /// What a reader is asked to trust; counted.
 const CORE: [&str; 5] = ["kv", "engine", "dataplane", "node", "gateway"];
 /// Crates without circles, but for those in `TIED`.
-const DRAWN: [&str; 9] =
-    ["kv", "engine", "store", "dataplane", "node", "gateway", "server", "lab", "cutaway"];
+const DRAWN: [&str; 10] =
+    ["kv", "engine", "store", "dataplane", "node", "gateway", "sim", "server", "lab", "cutaway"];
 /// Crates whose circles are not untied yet, with the reason. The list only shrinks: a crate without a circle must leave it.
-const TIED: [(&str, &str); 3] = [
-    ("node", "Node owns the repairs under way, and their rules are an impl of Node"),
+const TIED: [(&str, &str); 2] = [
     ("server", "a host starts the doors that clients come through, and the doors call the host"),
     ("lab", "why/mod.rs examines a mechanism and writes its chapter, which looks at what was examined"),
 ];

@@ -228,7 +228,7 @@ impl Core {
     pub(crate) fn host_state(&self) -> Vec<u8> {
         let last_epoch =
             self.log.epoch_at(self.applied).expect("the applied entry is in the log or its base");
-        HostState { last_epoch, sessions: self.sessions.clone() }.encode()
+        wire::encode_value(&HostState { last_epoch, sessions: self.sessions.clone() })
     }
 
     /// Appends an entry of the own epoch: only who leads does.

@@ -6,10 +6,19 @@
 //!
 //! So a message that speaks of a write is wrapped in [`Held`], and the only way to its content is [`Held::release`],
 //! which wants a [`Durable`]; and a `Durable` is made in one place, [`guard::durable_ack`](crate::guard::durable_ack),
-//! from the receipt of a sync.
+//! from a [`Receipt`]: the engine makes its own only where a sync has returned, in a batch, at open and after an install.
 
 use crate::message::Message;
-use crate::types::{Address, Seq};
+use crate::types::{Address, Receipt, Seq};
+
+/// What a device has taken, durable or not.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Appended {
+    /// Where its log ends.
+    pub position: u64,
+    /// The last entry in it.
+    pub seq: Seq,
+}
 
 /// Proof that the device has synced everything up to `position`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Default)]
@@ -20,8 +29,13 @@ pub struct Durable {
 
 impl Durable {
     /// Only `guard::durable_ack` calls this.
-    pub(crate) fn minted(position: u64, seq: Seq) -> Durable {
-        Durable { position, seq }
+    pub(crate) fn of(receipt: &impl Receipt) -> Durable {
+        Durable { position: receipt.position(), seq: receipt.seq() }
+    }
+
+    /// No proof of anything: what the guard goes by when it is switched off.
+    pub(crate) fn hoped(appended: Appended) -> Durable {
+        Durable { position: appended.position, seq: appended.seq }
     }
 
     /// The last entry that is durable.
@@ -54,10 +68,15 @@ impl Held {
         Held { needs: position, content }
     }
 
+    /// Does the proof cover it?
+    pub fn is_covered(&self, proof: &Durable) -> bool {
+        self.needs <= proof.position
+    }
+
     /// The message, if the proof covers it.
     #[expect(clippy::result_large_err, reason = "a message that is not covered is given back whole")]
     pub fn release(self, proof: &Durable) -> Result<Released, Held> {
-        if self.needs <= proof.position { Ok(self.content) } else { Err(self) }
+        if self.is_covered(proof) { Ok(self.content) } else { Err(self) }
     }
 
     /// Waits with the others. Acknowledgements of one epoch to one primary are cumulative, so one frame tells several.

@@ -5,7 +5,7 @@
 
 use trace::{Mechanism as M, Mechanisms};
 
-use crate::durable::Durable;
+use crate::durable::{Appended, Durable};
 use crate::host::Fits;
 use crate::message::Frame;
 use crate::types::*;
@@ -70,13 +70,14 @@ pub fn majority_commit(on: Mechanisms, durable: &[Seq]) -> Seq {
     if on.stops(M::MajorityCommit, own > counted) { counted } else { own }
 }
 
-/// `durable-ack`: what may be spoken of as durable, after a sync (`synced` is its receipt) or before one (`None`).
+/// `durable-ack`: what may be spoken of as durable, after a sync (`synced` is its receipt) or before one (`None`), where the
+/// device has taken so much.
 ///
-/// Positions and seqs are the engine's: `appended` is what it has taken, durable or not. See [`crate::durable`] for
-/// the schedule.
-pub fn durable_ack(on: Mechanisms, synced: Option<(u64, Seq)>, appended: (u64, Seq)) -> Option<Durable> {
-    let proof = if on.stops(M::DurableAck, synced != Some(appended)) { synced } else { Some(appended) };
-    proof.map(|(position, seq)| Durable::minted(position, seq))
+/// See [`crate::durable`] for the schedule.
+pub fn durable_ack<R: Receipt>(on: Mechanisms, synced: Option<&R>, appended: Appended) -> Option<Durable> {
+    let proof = synced.map(Durable::of);
+    let hoped = Durable::hoped(appended);
+    if on.stops(M::DurableAck, proof != Some(hoped)) { proof } else { Some(hoped) }
 }
 
 /// `log-matching`: may entries be appended behind `prev`, where the own log has an entry of epoch `own` (`None`: it has

@@ -52,6 +52,8 @@ impl Replica {
 
     fn check_log(&self, before: &Before) {
         let (core, tail) = (&self.core, self.core.log.tail());
+        core.log.check();
+        self.receiver.check(core);
         assert!(core.applied <= core.commit, "D5: entry {} is applied, not committed", core.applied);
         assert!(core.commit <= tail.seq, "D1: entry {} is committed, not in the log", core.commit);
         assert!(core.durable <= tail.seq, "D4: entry {} is durable, not in the log", core.durable);
@@ -73,12 +75,11 @@ impl Replica {
             Role::Backup => {}
             Role::Candidate(candidate) => {
                 assert!(core.proven, "D4: a candidate whose log may not vote");
-                assert_eq!(candidate.epoch, core.promised, "D2: a candidate that has promised another epoch");
+                candidate.check(core);
             }
             Role::Primary(primary) => {
                 assert!(core.proven, "D4: a primary whose log may not vote");
-                assert_eq!(primary.epoch, core.promised, "D2: a primary that has promised another epoch");
-                assert_eq!(core.following, Some(core.config.me), "D2: a primary that follows another");
+                primary.check(core);
                 let Some((_, led)) = before.led.filter(|(epoch, _)| *epoch == primary.epoch) else { return };
                 let same = core.log.epoch_at(led.seq).is_none_or(|epoch| epoch == led.epoch);
                 assert!(same && core.log.tail() >= led, "D8: a primary's log changed before its end");

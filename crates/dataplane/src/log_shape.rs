@@ -21,6 +21,18 @@ impl LogShape {
         LogShape { base, runs: Vec::new(), last: base.seq }
     }
 
+    /// What holds of every shape.
+    pub fn check(&self) {
+        assert!(self.last >= self.base.seq, "D7: the log ends before its checkpoint");
+        let mut before = (self.base.seq, self.base.epoch);
+        for run in &self.runs {
+            assert!(run.0 > before.0, "D1: a run of entries begins before the one before it");
+            assert!(run.1 > before.1, "D8: epochs in a log never go back");
+            before = *run;
+        }
+        assert!(before.0 <= self.last, "D1: a run of entries begins after the end of the log");
+    }
+
     /// Where the log ends.
     pub fn tail(&self) -> Tail {
         Tail { epoch: self.runs.last().map_or(self.base.epoch, |run| run.1), seq: self.last }

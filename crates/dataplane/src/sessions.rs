@@ -14,7 +14,7 @@ use trace::Mechanisms;
 
 use crate::guard;
 use crate::types::*;
-use crate::wire::{Code, WireError};
+use crate::wire::{self, Code, WireError};
 
 /// No session comes to so many requests: a greater number is not one of ours.
 const NUMBER_MAX: u64 = 1 << 62;
@@ -171,21 +171,21 @@ pub(crate) struct HostState {
 }
 
 impl HostState {
-    pub fn encode(&self) -> Vec<u8> {
-        let mut out = Vec::new();
-        self.last_epoch.put(&mut out);
-        self.sessions.put(&mut out);
-        out
-    }
-
     /// No bytes: the state before the first checkpoint.
-    pub fn decode(mut bytes: &[u8], limits: Limits) -> Result<HostState, WireError> {
-        if bytes.is_empty() {
-            return Ok(HostState { sessions: Sessions::default().within(limits), ..HostState::default() });
-        }
-        let (last_epoch, sessions) = (Epoch::get(&mut bytes)?, Sessions::get(&mut bytes)?.within(limits));
-        let state = HostState { last_epoch, sessions };
-        if bytes.is_empty() { Ok(state) } else { Err(WireError::Length) }
+    pub fn decode(bytes: &[u8], limits: Limits) -> Result<HostState, WireError> {
+        let state =
+            if bytes.is_empty() { HostState::default() } else { wire::decode_all::<HostState>(bytes)? };
+        Ok(HostState { sessions: state.sessions.within(limits), ..state })
+    }
+}
+
+impl Code for HostState {
+    fn put(&self, out: &mut Vec<u8>) {
+        self.last_epoch.put(out);
+        self.sessions.put(out);
+    }
+    fn get(bytes: &mut &[u8]) -> Result<Self, WireError> {
+        Ok(HostState { last_epoch: Code::get(bytes)?, sessions: Code::get(bytes)? })
     }
 }
 

@@ -96,6 +96,21 @@ impl Replica {
         &self.core.config
     }
 
+    /// The greatest epoch promised or followed.
+    pub fn promised(&self) -> Epoch {
+        self.core.promised
+    }
+
+    /// Where the log ends.
+    pub fn tail(&self) -> Tail {
+        self.core.log.tail()
+    }
+
+    /// The last entry that is durable here.
+    pub fn durable(&self) -> Seq {
+        self.core.durable
+    }
+
     /// The last entry that was applied.
     pub fn applied(&self) -> Seq {
         self.core.applied

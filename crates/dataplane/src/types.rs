@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-pub use kv::{Condition, Item, KEY_BYTES_MAX, Op, Outcome, Seq, VALUE_BYTES_MAX, show};
+pub use kv::{Condition, Item, KEY_BYTES_MAX, Op, Outcome, Receipt, Seq, VALUE_BYTES_MAX, show};
 
 /// Microseconds of the host's monotonic clock. The rules only ever compare and add.
 pub type Micros = u64;

@@ -1,10 +1,23 @@
 //! What a backup says to whoever leads, driven without a device: every effect succeeds at once.
 
 use dataplane::{
-    Address, Chunk, Config, Effect, Entry, Epoch, Event, Fits, GatewayId, Held, Message, Micros, NodeId, Op,
-    Origin, Outcome, Proof, Released, Replica, Restored, Tail, Timing, guard, wire,
+    Address, Appended, Chunk, Config, Effect, Entry, Epoch, Event, Fits, GatewayId, Held, Message, Micros,
+    NodeId, Op, Origin, Outcome, Proof, Receipt, Released, Replica, Restored, Tail, Timing, guard, wire,
 };
 use trace::Mechanisms;
+
+/// What the device of these tests gives for a sync.
+struct Synced(Appended);
+
+impl Receipt for Synced {
+    fn position(&self) -> u64 {
+        self.0.position
+    }
+
+    fn seq(&self) -> u64 {
+        self.0.seq
+    }
+}
 
 struct Backup {
     replica: Replica,
@@ -117,9 +130,12 @@ fn acknowledgements_become_one_only_within_an_epoch_and_towards_one_primary() {
     let others = [held(1536, 1, 4, 9), held(1536, 3, 3, 9)];
     others.iter().for_each(|other| other.clone().join(&mut all));
     assert_eq!(all[1..], others, "epoch and primary are both the same, or it stays");
-    let proof = |at| guard::durable_ack(Mechanisms::all(), Some(at), at).unwrap();
-    let first = all.remove(0).release(&proof((1023, 6))).expect_err("the later one is not durable yet");
-    let released = first.release(&proof((1024, 7))).unwrap();
+    let proof = |position, seq| {
+        let appended = Appended { position, seq };
+        guard::durable_ack(Mechanisms::all(), Some(&Synced(appended)), appended).unwrap()
+    };
+    let first = all.remove(0).release(&proof(1023, 6)).expect_err("the later one is not durable yet");
+    let released = first.release(&proof(1024, 7)).unwrap();
     assert_eq!(released.to, Address::Node(NodeId(1)));
     assert_eq!(released.message, Message::PrepareOk { epoch: Epoch(3), matched: 7 });
 }

@@ -1,13 +1,26 @@
 //! What a primary says to those who ask it, driven without a device: every effect succeeds at once.
 
 use dataplane::{
-    Address, Condition, Config, Effect, Epoch, Event, Fits, GatewayId, Message, Micros, NodeId, Op, Origin,
-    Outcome, Query, ReadResult, Refusable, Refusal, Replica, RequestId, Restored, RoleName, Tail, Timing,
-    VALUE_BYTES_MAX, guard,
+    Address, Appended, Condition, Config, Effect, Epoch, Event, Fits, GatewayId, Message, Micros, NodeId, Op,
+    Origin, Outcome, Query, ReadResult, Receipt, Refusable, Refusal, Replica, RequestId, Restored, RoleName,
+    Tail, Timing, VALUE_BYTES_MAX, guard,
 };
 use trace::Mechanisms;
 
 const GATEWAY: GatewayId = GatewayId { gateway: 1, life: 1 };
+
+/// What the device of these tests gives for a sync.
+struct Synced(Appended);
+
+impl Receipt for Synced {
+    fn position(&self) -> u64 {
+        self.0.position
+    }
+
+    fn seq(&self) -> u64 {
+        self.0.seq
+    }
+}
 
 struct Host {
     replica: Replica,
@@ -87,8 +100,8 @@ impl Host {
 
     /// All that is appended becomes durable.
     fn sync(&mut self) {
-        let at = (self.last * 512, self.last);
-        let proof = guard::durable_ack(Mechanisms::all(), Some(at), at).unwrap();
+        let at = Appended { position: self.last * 512, seq: self.last };
+        let proof = guard::durable_ack(Mechanisms::all(), Some(&Synced(at)), at).unwrap();
         self.step(Event::Durable(proof));
     }
 

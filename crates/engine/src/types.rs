@@ -143,6 +143,16 @@ impl Synced {
     }
 }
 
+impl kv::Receipt for Synced {
+    fn position(&self) -> u64 {
+        self.durable_lsn.0
+    }
+
+    fn seq(&self) -> Seq {
+        self.durable_seq
+    }
+}
+
 /// How far a checkpoint has come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum CheckpointProgress {

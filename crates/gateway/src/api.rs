@@ -3,54 +3,31 @@
 use std::sync::Arc;
 
 use dataplane::{
-    ClusterId, Condition, Epoch, GatewayId, Limits, Micros, NodeId, NodeStatus, Outcome, Seq, ShardId,
+    ClusterId, Epoch, GatewayId, Limits, Micros, NodeId, NodeStatus, Op, Outcome, Query, Seq, ShardId,
 };
 
 /// Names one client request inside this gateway process; chosen by the host, each greater than those before.
 pub type Token = u64;
 
-/// What a client asks for.
+/// What a client asks for. A question about all keys goes to all shards: each answers as of one moment, and the shards'
+/// moments differ.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Request {
-    /// Stores a value.
-    Put {
-        /// 1 byte to 1 KiB.
-        key: Arc<[u8]>,
-        /// Up to 1 MiB.
-        value: Arc<[u8]>,
-        /// What must hold of the current value.
-        condition: Condition,
-    },
-    /// Removes a value.
-    Delete {
-        /// 1 byte to 1 KiB.
-        key: Arc<[u8]>,
-        /// What must hold of the current value.
-        condition: Condition,
-    },
-    /// Reads a value.
-    Get {
-        /// 1 byte to 1 KiB.
-        key: Arc<[u8]>,
-    },
-    /// Reads a value if it has at most so many bytes, or how many it has.
-    GetUpTo {
-        /// 1 byte to 1 KiB.
-        key: Arc<[u8]>,
-        /// At most this many.
-        most: u32,
-    },
-    /// Lists keys over all shards, in key order. Each shard answers as of one moment; the shards' moments differ.
-    Scan {
-        /// What the keys begin with.
-        prefix: Arc<[u8]>,
-        /// The last key already known.
-        after: Option<Arc<[u8]>>,
-        /// At most this many, up to 10,000.
-        limit: u32,
-    },
-    /// Counts the keys of all shards.
-    Count,
+    /// To change a key.
+    Write(Op),
+    /// To read.
+    Read(Query),
+}
+
+impl Request {
+    /// The key that it is about; `None`: about all of them.
+    pub fn key(&self) -> Option<&Arc<[u8]>> {
+        match self {
+            Request::Write(op) => op.key(),
+            Request::Read(Query::Get(key) | Query::GetUpTo(key, _)) => Some(key),
+            Request::Read(Query::Scan { .. } | Query::Count) => None,
+        }
+    }
 }
 
 /// What a client hears.

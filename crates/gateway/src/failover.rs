@@ -81,6 +81,17 @@ impl Search {
         }
     }
 
+    /// What holds of every search.
+    pub fn check(&self) {
+        let named = match self.state {
+            State::Known { node, .. } | State::Called { node, .. } => Some(node),
+            State::AskingAround { .. } => None,
+        };
+        assert!(named.is_none_or(|node| self.config.nodes.contains(&node)), "a primary is one of the nodes");
+        assert!(self.primary().is_none() || self.epoch > Epoch(0), "a primary has an epoch");
+        assert!(self.primary().is_none() || self.attempt == 0, "P4: a primary ends the attempts");
+    }
+
     pub fn primary(&self) -> Option<NodeId> {
         match self.state {
             State::Known { node, .. } => Some(node),

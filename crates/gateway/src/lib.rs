@@ -35,7 +35,7 @@ use dataplane::{
 use trace::{Kind, Tracer, emit};
 
 use crate::core::{Effect, Ended};
-use crate::shard::{Call, Shard, What};
+use crate::shard::{Call, Shard};
 pub use api::*;
 
 /// Most keys in one page of a scan.
@@ -121,12 +121,12 @@ impl Gateway {
             return self.reply(token, &request, reply);
         }
         let deadline = now + self.config.timing.deadline;
-        let (shards, what) = self.calls(&request);
-        let awaited = shards.len();
-        self.open.insert(token, Box::new(Open { request, parts: Vec::new(), awaited, deadline }));
+        let shards = self.shards_of(&request);
+        let open = Open { request: request.clone(), parts: Vec::new(), awaited: shards.len(), deadline };
+        self.open.insert(token, Box::new(open));
         let followed = self.t.is_on();
-        for (shard, what) in shards.zip(std::iter::repeat_n(what, awaited)) {
-            let call = Call::new(token, what, now, followed);
+        for shard in shards {
+            let call = Call::new(token, request.clone(), now, followed);
             self.with(now, shard, |shard| shard.call(Box::new(call)));
         }
     }
@@ -147,30 +147,18 @@ impl Gateway {
                 Effect::End(token, how) => self.end(token, how),
             }
         }
+        self.shards[at].check();
+        assert!(self.open.len() <= self.config.in_flight_max, "requests in flight are bounded");
     }
 
-    /// What has to be asked, and of which shards.
-    fn calls(&self, request: &Request) -> (Range<ShardId>, What) {
-        let of = |key: &[u8]| {
-            let shard = shard_of(key, self.config.shards);
-            shard..shard + 1
-        };
-        let all = 0..self.config.shards;
-        match request {
-            Request::Put { key, value, condition } => {
-                let (key, value, condition) = (key.clone(), value.clone(), *condition);
-                (of(&key), What::Write(Op::Put { key, value, condition }))
+    /// The shards that have to be asked.
+    fn shards_of(&self, request: &Request) -> Range<ShardId> {
+        match request.key() {
+            Some(key) => {
+                let shard = shard_of(key, self.config.shards);
+                shard..shard + 1
             }
-            Request::Delete { key, condition } => {
-                (of(key), What::Write(Op::Delete { key: key.clone(), condition: *condition }))
-            }
-            Request::Get { key } => (of(key), What::Read(Query::Get(key.clone()))),
-            Request::GetUpTo { key, most } => (of(key), What::Read(Query::GetUpTo(key.clone(), *most))),
-            Request::Scan { prefix, after, limit } => {
-                let (prefix, after, limit) = (prefix.clone(), after.clone(), *limit);
-                (all, What::Read(Query::Scan { prefix, after, limit }))
-            }
-            Request::Count => (all, What::Read(Query::Count)),
+            None => 0..self.config.shards,
         }
     }
 
@@ -269,6 +257,7 @@ impl Gateway {
             Ended::Read(ReadResult::Damaged) => Reply::Damaged,
             Ended::Read(part) => {
                 open.parts.push(part);
+                assert!(open.parts.len() <= open.awaited, "P2: a shard answered one request twice");
                 if open.parts.len() < open.awaited {
                     return;
                 }
@@ -287,52 +276,41 @@ impl Gateway {
 }
 
 /// Puts the shards' answers together.
-fn merge(request: &Request, mut parts: Vec<ReadResult>) -> Reply {
-    let limit = match request {
-        Request::Scan { limit, .. } => *limit as usize,
-        _ => 0,
-    };
-    if parts.len() == 1 {
-        return match (parts.remove(0), request) {
-            (ReadResult::Value(version, value), _) => Reply::Value(version, value),
-            (ReadResult::Long(bytes), Request::GetUpTo { key, .. }) => Reply::Long(key.clone(), bytes),
-            (ReadResult::Missing, _) => Reply::Missing,
-            (ReadResult::Keys(keys), _) => Reply::Keys(keys),
-            (ReadResult::Count(n), _) => Reply::Count(n),
-            // Nobody else asked how long it is.
-            (ReadResult::Damaged | ReadResult::Long(_), _) => Reply::Damaged,
-        };
-    }
+fn merge(request: &Request, parts: Vec<ReadResult>) -> Reply {
     let (mut keys, mut count) = (Vec::new(), 0);
     for part in parts {
-        match part {
-            ReadResult::Keys(more) => keys.extend(more),
-            ReadResult::Count(n) => count += n,
-            _ => {}
+        match (part, request.key()) {
+            (ReadResult::Value(version, value), _) => return Reply::Value(version, value),
+            (ReadResult::Long(bytes), Some(key)) => return Reply::Long(key.clone(), bytes),
+            (ReadResult::Missing, _) => return Reply::Missing,
+            (ReadResult::Keys(more), _) => keys.extend(more),
+            (ReadResult::Count(n), _) => count += n,
+            (ReadResult::Damaged | ReadResult::Long(_), _) => return Reply::Damaged,
         }
     }
-    if matches!(request, Request::Count) {
-        return Reply::Count(count);
-    }
+    let Request::Read(Query::Scan { limit, .. }) = request else { return Reply::Count(count) };
     keys.sort();
-    keys.truncate(limit);
+    keys.truncate(*limit as usize);
     Reply::Keys(keys)
 }
 
 /// Why a request cannot be sent at all.
 fn invalid(request: &Request) -> Option<String> {
-    let (key, value) = match request {
-        Request::Put { key, value, .. } => (key, value.len()),
-        Request::Delete { key, .. } | Request::Get { key } | Request::GetUpTo { key, .. } => (key, 0),
-        Request::Scan { limit, .. } if !(1..=SCAN_LIMIT_MAX).contains(limit) => {
-            return Some(format!("limit is {limit}; it must be from 1 to {SCAN_LIMIT_MAX}"));
-        }
-        Request::Scan { .. } | Request::Count => return None,
+    if let Request::Read(Query::Scan { limit, .. }) = request
+        && !(1..=SCAN_LIMIT_MAX).contains(limit)
+    {
+        return Some(format!("limit is {limit}; it must be from 1 to {SCAN_LIMIT_MAX}"));
+    }
+    let value_bytes = match request {
+        Request::Write(Op::Nop) => return Some("a write changes a key".into()),
+        Request::Write(Op::Put { value, .. }) => value.len(),
+        _ => 0,
     };
-    if key.is_empty() || key.len() > KEY_BYTES_MAX {
-        Some(format!("the key has {} bytes; it must have 1 to {KEY_BYTES_MAX}", key.len()))
-    } else if value > VALUE_BYTES_MAX {
-        Some(format!("the value has {value} bytes; at most {VALUE_BYTES_MAX} are allowed"))
+    let key_bytes = request.key()?.len();
+    if !(1..=KEY_BYTES_MAX).contains(&key_bytes) {
+        Some(format!("the key has {key_bytes} bytes; it must have 1 to {KEY_BYTES_MAX}"))
+    } else if value_bytes > VALUE_BYTES_MAX {
+        Some(format!("the value has {value_bytes} bytes; at most {VALUE_BYTES_MAX} are allowed"))
     } else {
         None
     }
@@ -341,11 +319,12 @@ fn invalid(request: &Request) -> Option<String> {
 fn describe(request: &Request) -> String {
     let show = |key: &[u8]| dataplane::show(key);
     match request {
-        Request::Put { key, value, .. } => format!("put {} ({} bytes)", show(key), value.len()),
-        Request::Delete { key, .. } => format!("delete {}", show(key)),
-        Request::Get { key } | Request::GetUpTo { key, .. } => format!("get {}", show(key)),
-        Request::Scan { prefix, .. } => format!("list {}*", show(prefix)),
-        Request::Count => "count".into(),
+        Request::Write(Op::Put { key, value, .. }) => format!("put {} ({} bytes)", show(key), value.len()),
+        Request::Write(Op::Delete { key, .. }) => format!("delete {}", show(key)),
+        Request::Write(Op::Nop) => "nothing".into(),
+        Request::Read(Query::Get(key) | Query::GetUpTo(key, _)) => format!("get {}", show(key)),
+        Request::Read(Query::Scan { prefix, .. }) => format!("list {}*", show(prefix)),
+        Request::Read(Query::Count) => "count".into(),
     }
 }
 

@@ -8,12 +8,11 @@ use std::collections::{BTreeMap, VecDeque};
 
 use dataplane::patience::{Measured, patience};
 use dataplane::{
-    Message, Micros, NodeId, NodeStatus, Op, Query, ReadResult, Refusable, Refusal, RequestId, Seq, ShardId,
-    WriteResult,
+    Message, Micros, NodeId, NodeStatus, ReadResult, Refusable, Refusal, RequestId, Seq, ShardId, WriteResult,
 };
 use trace::{Kind, emit};
 
-use crate::api::{Config, ShardView, Token};
+use crate::api::{Config, Request, ShardView, Token};
 use crate::core::{Core, Ended};
 use crate::failover::Search;
 use crate::guard;
@@ -26,18 +25,11 @@ const STUCK_AFTER: u64 = 6;
 /// The wait for an answer doubles no more often than this: an answer may be lost many times in a row.
 const RETRY_DOUBLINGS_MAX: u32 = 3;
 
-/// What a call asks of the shard.
-#[derive(Clone, Debug)]
-pub(crate) enum What {
-    Write(Op),
-    Read(Query),
-}
-
 /// One request to one shard.
 #[derive(Clone, Debug)]
 pub(crate) struct Call {
     pub token: Token,
-    pub what: What,
+    pub what: Request,
     /// Does somebody listen to what becomes of it, whatever step that is in?
     pub followed: bool,
     pub attempts: u32,
@@ -50,7 +42,7 @@ pub(crate) struct Call {
 }
 
 impl Call {
-    pub fn new(token: Token, what: What, now: Micros, followed: bool) -> Call {
+    pub fn new(token: Token, what: Request, now: Micros, followed: bool) -> Call {
         Call { token, what, followed, attempts: 0, sent_at: 0, due: 0, since: now, not_before: 0 }
     }
 
@@ -107,6 +99,24 @@ impl Shard {
         }
     }
 
+    /// What holds of a shard's calls after every step.
+    pub fn check(&self) {
+        assert!(self.session.is_some() || self.writes.is_empty(), "P2: a write in flight has a session");
+        assert!(
+            self.session.is_none_or(|session| session == self.last_session),
+            "P2: an old session is back"
+        );
+        let (first, last) = (self.writes.first_key_value(), self.writes.last_key_value());
+        assert!(last.is_none_or(|(number, _)| *number < self.next_number), "P2: a number is used twice");
+        let span = first.map_or(0, |(number, _)| self.next_number - number);
+        assert!(span <= self.config.limits.window, "P3: the replicas may have forgotten a write in flight");
+        assert!(
+            self.reads.keys().next_back().is_none_or(|id| *id < self.next_read),
+            "P2: a read's id is used twice"
+        );
+        self.search.check();
+    }
+
     /// From here on it is `now`, and somebody listens, or nobody.
     pub fn begin(&mut self, now: Micros, listened: bool) {
         self.core.now = now;
@@ -115,11 +125,11 @@ impl Shard {
 
     pub fn call(&mut self, call: Box<Call>) {
         match call.what {
-            What::Write(_) => {
+            Request::Write(_) => {
                 self.queue.push_back(call);
                 self.send_queued();
             }
-            What::Read(_) => {
+            Request::Read(_) => {
                 let id = self.next_read;
                 self.next_read += 1;
                 self.reads.insert(id, call);
@@ -163,7 +173,7 @@ impl Shard {
     fn send_write(&mut self, number: u64) {
         let (Some(primary), Some(session)) = (self.search.primary(), self.session) else { return };
         let Some(call) = self.writes.get_mut(&number) else { return };
-        let What::Write(op) = call.what.clone() else { return };
+        let Request::Write(op) = call.what.clone() else { return };
         if call.attempts == 0 {
             call.not_before = self.search.committed() + 1;
         }
@@ -185,7 +195,7 @@ impl Shard {
     fn send_read(&mut self, id: u64) {
         let Some(primary) = self.search.primary() else { return };
         let Some(call) = self.reads.get_mut(&id) else { return };
-        let What::Read(query) = call.what.clone() else { return };
+        let Request::Read(query) = call.what.clone() else { return };
         call.sent(&mut self.core, self.config.timing.retry_after, &self.answers);
         self.calls_due = self.calls_due.min(call.due);
         let (call, attempt) = (call.token, call.attempts);

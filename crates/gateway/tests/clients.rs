@@ -6,8 +6,8 @@ use std::sync::{Arc, Mutex};
 
 use common::*;
 use dataplane::{
-    Address, Condition, Frame, Message, NodeId, Outcome, ReadResult, Refusable, Refusal, RequestId,
-    WriteResult,
+    Address, Condition, Frame, Message, NodeId, Op, Outcome, Query, ReadResult, Refusable, Refusal,
+    RequestId, WriteResult,
 };
 use gateway::{Gateway, Output, Reply, Request, SCAN_LIMIT_MAX, Timing, shard_of};
 use trace::{Actor, Kind, Tracer};
@@ -20,11 +20,15 @@ fn bytes(text: &str) -> Arc<[u8]> {
 }
 
 fn put_of(key: usize, value: usize) -> Request {
-    Request::Put { key: vec![1; key].into(), value: vec![0; value].into(), condition: Condition::Always }
+    Request::Write(Op::Put {
+        key: vec![1; key].into(),
+        value: vec![0; value].into(),
+        condition: Condition::Always,
+    })
 }
 
 fn scan(limit: u32) -> Request {
-    Request::Scan { prefix: bytes("k"), after: None, limit }
+    Request::Read(Query::Scan { prefix: bytes("k"), after: None, limit })
 }
 
 fn reads(outputs: &[Output]) -> Vec<(u32, u64)> {
@@ -81,7 +85,7 @@ fn a_list_over_many_shards_is_one_list_in_order_and_no_longer_than_asked_for() {
     let names: Vec<&[u8]> = found.iter().map(|(key, ..)| &key[..]).collect();
     assert_eq!(names, [b"k1", b"k2", b"k3"]);
 
-    let asked = reads(&ask(&mut g, 2, Request::Count));
+    let asked = reads(&ask(&mut g, 2, Request::Read(Query::Count)));
     assert_eq!(answer(&mut g, asked[1], ReadResult::Count(4)), []);
     assert_eq!(answer(&mut g, asked[0], ReadResult::Count(3)), [(2, Reply::Count(7))]);
 }
@@ -92,7 +96,7 @@ fn at_the_deadline_a_write_that_was_sent_is_unknown_and_everything_else_had_no_e
     // Nobody leads: nothing is ever sent.
     let mut g = gateway();
     put(&mut g, 1);
-    ask(&mut g, 2, Request::Get { key: bytes("k") });
+    ask(&mut g, 2, Request::Read(Query::Get(bytes("k"))));
     assert_eq!(replies(&tick(&mut g, deadline - 1)), []);
     let ended = replies(&tick(&mut g, deadline));
     let said = "no primary answered within 10 s".to_string();
@@ -104,7 +108,7 @@ fn at_the_deadline_a_write_that_was_sent_is_unknown_and_everything_else_had_no_e
     serves(&mut g, 1, 1);
     put(&mut g, 1);
     hear(&mut g, 1, Message::SessionOpened { session: 5 });
-    ask(&mut g, 2, Request::Get { key: bytes("k") });
+    ask(&mut g, 2, Request::Read(Query::Get(bytes("k"))));
     let ended = replies(&tick(&mut g, deadline));
     let unknown = Reply::Unknown("no answer within 10 s, although it was sent".into());
     assert_eq!(ended, [(1, unknown), (2, Reply::Unavailable(said))]);
@@ -135,7 +139,7 @@ fn a_node_that_calls_a_request_invalid_ends_it_unless_it_speaks_of_another_sessi
     serves(&mut g, 1, 1);
     hear(&mut g, 1, Message::SessionOpened { session: 5 });
     put(&mut g, 1);
-    let asked = reads(&ask(&mut g, 2, Request::Get { key: bytes("k") }));
+    let asked = reads(&ask(&mut g, 2, Request::Read(Query::Get(bytes("k")))));
     let refused = |what| Message::Refused { what, why: Refusal::Invalid };
     let write = |session| Refusable::Write(RequestId { session, number: 1 });
     assert_eq!(replies(&hear(&mut g, 1, refused(write(4)))), []);
@@ -211,8 +215,8 @@ fn what_a_client_asked_and_heard_is_in_the_trace_in_words() {
     g.trace_to(Tracer::always(Actor::Gateway(1), 0, Box::new(sink)));
     serves(&mut g, 1, 1);
     let (key, prefix, after) = (bytes("k"), bytes("p"), None);
-    let get = Request::Get { key: key.clone() };
-    let delete = Request::Delete { key, condition: Condition::Always };
+    let get = Request::Read(Query::Get(key.clone()));
+    let delete = Request::Write(Op::Delete { key, condition: Condition::Always });
     let mut asks = |request, result: Option<ReadResult>| {
         g.submit(1_000, 1, request, false);
         let asked = reads(&g.outputs().collect::<Vec<_>>());
@@ -230,10 +234,13 @@ fn what_a_client_asked_and_heard_is_in_the_trace_in_words() {
     assert_eq!(asks(get.clone(), Some(value)), ["get k", "get k: version 7, 3 bytes"]);
     assert_eq!(asks(get.clone(), Some(ReadResult::Missing)), ["get k", "get k: no such key"]);
     assert_eq!(asks(get, Some(ReadResult::Damaged)), ["get k", "get k: the value is damaged"]);
-    let list = Request::Scan { prefix, after, limit: 3 };
+    let list = Request::Read(Query::Scan { prefix, after, limit: 3 });
     let keys = ReadResult::Keys(vec![(bytes("p1"), 1, 1)]);
     assert_eq!(asks(list, Some(keys)), ["list p*", "list p*: 1 keys"]);
-    assert_eq!(asks(Request::Count, Some(ReadResult::Count(4))), ["count", "count: 4 keys in all"]);
+    assert_eq!(
+        asks(Request::Read(Query::Count), Some(ReadResult::Count(4))),
+        ["count", "count: 4 keys in all"]
+    );
 }
 
 #[test]
@@ -254,7 +261,7 @@ fn what_is_sent_again_is_said_to_be_sent_again() {
     hear(&mut g, 1, Message::SessionOpened { session: 5 });
     let mut now = 1_000;
     g.submit(now, 1, put_of(1, 1), false);
-    g.submit(now, 2, Request::Count, false);
+    g.submit(now, 2, Request::Read(Query::Count), false);
     for attempt in 1..3 {
         assert_eq!(std::mem::take(&mut *told.lock().unwrap()), [("write", 1, attempt), ("read", 1, attempt)]);
         now += Timing::default().retry_after;
@@ -269,7 +276,7 @@ fn a_write_that_waits_for_a_primary_was_not_sent_because_another_one_was() {
         |shard| (0..).map(|n: u32| n.to_string()).find(|key| shard_of(key.as_bytes(), 2) == shard).unwrap();
     let put_to = |g: &mut Gateway, now, token, shard| {
         let (key, value) = (bytes(&key(shard)), bytes("v"));
-        let put = Request::Put { key, value, condition: Condition::Always };
+        let put = Request::Write(Op::Put { key, value, condition: Condition::Always });
         g.submit(now, token, put, false);
         g.outputs().collect::<Vec<_>>()
     };
@@ -293,7 +300,7 @@ fn a_write_that_waits_for_a_primary_was_not_sent_because_another_one_was() {
 #[test]
 fn a_gateway_wants_to_be_woken_when_a_call_has_waited_for_long_enough() {
     let every = Timing::default().retry_after;
-    for request in [put_of(1, 1), Request::Count] {
+    for request in [put_of(1, 1), Request::Read(Query::Count)] {
         let mut g = gateway();
         serves(&mut g, 1, 1);
         hear(&mut g, 1, Message::SessionOpened { session: 5 });
@@ -318,8 +325,8 @@ fn a_gateway_wants_to_be_woken_when_a_call_has_waited_for_long_enough() {
 fn only_the_read_whose_time_is_up_is_given_up() {
     let mut g = gateway();
     serves(&mut g, 1, 1);
-    ask(&mut g, 1, Request::Count);
-    g.submit(5_000, 2, Request::Count, false);
+    ask(&mut g, 1, Request::Read(Query::Count));
+    g.submit(5_000, 2, Request::Read(Query::Count), false);
     let second = reads(&g.outputs().collect::<Vec<_>>())[0].1;
     let ended = replies(&tick(&mut g, 1_000 + Timing::default().deadline));
     assert!(matches!(&ended[..], [(1, Reply::Unavailable(_))]), "{ended:?}");
@@ -331,7 +338,7 @@ fn only_the_read_whose_time_is_up_is_given_up() {
 fn a_request_that_is_followed_is_followed_also_when_something_else_lets_it_go() {
     let mut g = gateway();
     g.trace_to(Tracer::followed(Actor::Gateway(1), 0, || 0, Box::new(|_| {})));
-    g.submit(1_000, 1, Request::Count, true);
+    g.submit(1_000, 1, Request::Read(Query::Count), true);
     assert_eq!(g.outputs().collect::<Vec<_>>(), []);
     // Nobody follows the frame from which a primary is learned.
     let (from, to) = (Address::Node(NodeId(1)), Address::Gateway(ME));

@@ -123,6 +123,15 @@ pub enum Outcome {
     NoRoom,
 }
 
+/// What a device gives when a sync has returned: everything up to a position of its log is durable. Only a device has one to
+/// give, or what stands for a device in a test or a model.
+pub trait Receipt {
+    /// Everything that ends at or before this position is durable.
+    fn position(&self) -> u64;
+    /// Every entry up to this one is durable.
+    fn seq(&self) -> Seq;
+}
+
 /// Bytes for people: printable ASCII as it is, the rest escaped, cut after 32 bytes.
 pub fn show(bytes: &[u8]) -> String {
     let cut = &bytes[..bytes.len().min(32)];

@@ -2,7 +2,7 @@
 
 use dataplane::{
     Address, Chunk, Effect, Entry, Event, GatewayId, Message, NodeId, PAYLOAD_BYTES_MAX, Query, ReadResult,
-    SCAN_KEYS_MAX, Seq, guard,
+    SCAN_KEYS_MAX, Seq,
 };
 use engine::{Device, Op, Sizes, Standing, WriteError};
 use trace::{Kind, emit};
@@ -43,6 +43,14 @@ impl<D: Device> Node<D> {
                     self.post(Address::Node(to), Message::Chunk { epoch, transfer, cursor, chunk });
                 }
             }
+            install => self.install(install)?,
+        }
+        Ok(())
+    }
+
+    /// Carries out what replaces the state, or gives it up.
+    fn install(&mut self, effect: Effect) -> Result<(), StopError> {
+        match effect {
             Effect::InstallBegin => {
                 // What is here stays until the new state is complete: others may lack some of it. Only a device whose
                 // damage hides what is free has to give it up, or one without room for both; see `received`.
@@ -86,6 +94,7 @@ impl<D: Device> Node<D> {
                 self.log_begins_anew();
             }
             Effect::Unprove => self.write(|engine| engine.set_standing(Standing::Joining))?,
+            other => unreachable!("{other:?} is carried out by `perform`"),
         }
         Ok(())
     }
@@ -94,8 +103,7 @@ impl<D: Device> Node<D> {
     /// there may never be one. (1) A replica gives up its state; (2) it promises, and with nothing to sync, the promise
     /// never leaves; (3) the only candidate with a complete log never leads.
     fn log_begins_anew(&mut self) {
-        let at = (self.engine.durable_lsn().0, self.engine.durable_seq());
-        self.proof = guard::durable_ack(self.config.mechanisms, Some(at), at).unwrap_or(self.proof);
+        self.proof = self.durable(Some(self.engine.receipt())).unwrap_or(self.proof);
     }
 
     /// Goes on after a step of a transfer, or gives the transfer up: a state that does not fit is no reason to stop.

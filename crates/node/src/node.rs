@@ -1,11 +1,11 @@
 //! The host's side of a node: frames in, frames out, time, flush.
 
 use dataplane::{
-    Address, Durable, Effect, Epoch, Event, Frame, Held, Message, Micros, NodeId, NodeStatus, Released,
-    Replica, guard,
+    Address, Appended, Durable, Effect, Epoch, Event, Frame, Held, Message, Micros, NodeId, NodeStatus,
+    Released, Replica, guard,
 };
-use engine::{Device, Engine};
-use trace::{EventId, Kind, Tracer, emit};
+use engine::{Device, Engine, Synced};
+use trace::{EventId, Kind, Mechanisms, Tracer, emit};
 
 use crate::config::{Config, StopError};
 use crate::repairs::Repairs;
@@ -38,13 +38,7 @@ pub struct Node<D> {
 }
 
 impl<D: Device> Node<D> {
-    pub(crate) fn new(
-        config: Config,
-        engine: Engine<D>,
-        replica: Replica,
-        proof: Durable,
-        t: Tracer,
-    ) -> Node<D> {
+    pub(crate) fn new(config: Config, engine: Engine<D>, replica: Replica, t: Tracer) -> Node<D> {
         Node {
             config,
             engine,
@@ -53,7 +47,7 @@ impl<D: Device> Node<D> {
             now: 0,
             outbox: Vec::new(),
             held: Vec::new(),
-            proof,
+            proof: Durable::default(),
             parked: None,
             unsettled: false,
             chunk_sent_at: None,
@@ -155,11 +149,7 @@ impl<D: Device> Node<D> {
         let micros = begun.zip(self.t.wall()).map_or(0, |(begun, ended)| ended.saturating_sub(begun));
         let synced = self.write(|engine| engine.end_sync(batch.timed(micros), written))?;
         self.t.end_batch();
-        let at = (synced.durable_lsn().0, synced.durable_seq());
-        match guard::durable_ack(self.config.mechanisms, Some(at), at) {
-            Some(proof) => self.prove(proof),
-            None => Ok(()),
-        }
+        self.durable(Some(synced)).map_or(Ok(()), |proof| self.prove(proof))
     }
 
     /// Takes out the frames that may leave now.
@@ -200,13 +190,32 @@ impl<D: Device> Node<D> {
         assert!(!self.stopped, "a node that failed is not used again");
         self.rules(event);
         self.carry_out()?;
-        let appended = (self.engine.appended_lsn().0, self.engine.last_seq());
-        match guard::durable_ack(self.config.mechanisms, None, appended) {
+        match self.durable(None) {
             Some(proof) if proof != self.proof => self.prove(proof),
             _ => {
                 self.release();
+                self.check();
                 Ok(())
             }
+        }
+    }
+
+    /// What holds of rules and engine together, between two steps. (With a mechanism taken out some of it need not.)
+    fn check(&self) {
+        let (replica, engine) = (&self.replica, &self.engine);
+        if self.config.mechanisms != Mechanisms::all() || self.parked() {
+            return;
+        }
+        assert!(self.held.iter().all(|held| !held.is_covered(&self.proof)), "D4: what may leave has left");
+        assert!(
+            replica.promised().0 >= engine.promised(),
+            "D3: the device knows a promise that the rules do not"
+        );
+        if replica.is_proven() && engine.damage().is_none() {
+            assert_eq!(replica.tail().seq, engine.last_seq(), "D1: rules and engine have the same log");
+            assert_eq!(replica.applied(), engine.applied_seq(), "D5: rules and engine applied the same");
+            assert!(replica.durable() <= engine.durable_seq(), "D4: the rules count what is not durable");
+            assert!(engine.checkpoint_seq() <= replica.applied(), "D5: a checkpoint of what is not applied");
         }
     }
 
@@ -216,12 +225,19 @@ impl<D: Device> Node<D> {
         self.replica.step(self.now, event);
     }
 
+    /// What may be spoken of as durable, after a sync or before one.
+    pub(crate) fn durable(&self, synced: Option<Synced>) -> Option<Durable> {
+        let (position, seq) = (self.engine.appended_lsn().0, self.engine.last_seq());
+        guard::durable_ack(self.config.mechanisms, synced.as_ref(), Appended { position, seq })
+    }
+
     /// More is durable: the rules count it, and what waited for it leaves.
     fn prove(&mut self, proof: Durable) -> Result<(), StopError> {
         self.proof = proof;
         self.rules(Event::Durable(proof));
         self.carry_out()?;
         self.release();
+        self.check();
         Ok(())
     }
 

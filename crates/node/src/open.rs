@@ -1,6 +1,6 @@
 //! How a node starts: as a backup, with what its device still knows.
 
-use dataplane::{Epoch, Replica, Restored, Tail, guard};
+use dataplane::{Epoch, Replica, Restored, Tail};
 use engine::{Device, Engine, RecoveryReport, Standing};
 use trace::Tracer;
 
@@ -27,9 +27,9 @@ impl<D: Device> Node<D> {
         };
         let replica = Replica::restore(rules, restored(&engine)?).map_err(OpenError::HostState)?;
         // Opening has synced the device (`sync-on-recovery`): what was recovered is durable.
-        let at = (engine.durable_lsn().0, engine.durable_seq());
-        let proof = guard::durable_ack(config.mechanisms, Some(at), at).unwrap_or_default();
-        Ok((Node::new(config, engine, replica, proof, t), report))
+        let mut node = Node::new(config, engine, replica, t);
+        node.proof = node.durable(Some(node.engine.receipt())).unwrap_or_default();
+        Ok((node, report))
     }
 }
 

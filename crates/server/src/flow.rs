@@ -19,6 +19,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::time::Duration;
 
+use dataplane::Query;
 use gateway::{Reply, Request};
 use tokio::io::{AsyncWrite, AsyncWriteExt};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
@@ -248,7 +249,7 @@ async fn fetch(core: &Handle, long: &mut [(usize, Arc<[u8]>, u32)], replies: &mu
         }
         let _turn = fetched.clone().acquire_many_owned(units(bytes)).await;
         let ask = |(_, key, most): &(usize, Arc<[u8]>, u32)| {
-            core.borrow_mut().submit(Request::GetUpTo { key: key.clone(), most: *most })
+            core.borrow_mut().submit(Request::Read(Query::GetUpTo(key.clone(), *most)))
         };
         let answers: Vec<_> = long[from..upto].iter().map(ask).collect();
         for (answer, (at, _, bytes)) in answers.into_iter().zip(&mut long[from..upto]) {

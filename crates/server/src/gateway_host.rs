@@ -12,7 +12,7 @@ use std::path::PathBuf;
 use std::rc::Rc;
 use std::time::Duration;
 
-use dataplane::{Address, ClusterId, Frame, GatewayId, Message, Micros, NodeId, ShardId, Usage};
+use dataplane::{Address, ClusterId, Frame, GatewayId, Message, Micros, NodeId, Op, Query, ShardId, Usage};
 use gateway::{Config, Gateway, IN_FLIGHT_MAX, Output, Reply, Request, ShardView, Token};
 use tokio::net::TcpListener;
 use tokio::sync::{Notify, mpsc, oneshot};
@@ -145,11 +145,11 @@ impl Core {
         self.next_token += 1;
         let (tx, rx) = oneshot::channel();
         let kind = match &request {
-            Request::Put { .. } => "put",
-            Request::Delete { .. } => "delete",
-            Request::Get { .. } | Request::GetUpTo { .. } => "get",
-            Request::Scan { .. } => "scan",
-            Request::Count => "count",
+            Request::Write(Op::Put { .. }) => "put",
+            Request::Write(Op::Delete { .. } | Op::Nop) => "delete",
+            Request::Read(Query::Get(_)) | Request::Read(Query::GetUpTo(..)) => "get",
+            Request::Read(Query::Scan { .. }) => "scan",
+            Request::Read(Query::Count) => "count",
         };
         self.metrics.taken(&request);
         let now = self.clock.now();

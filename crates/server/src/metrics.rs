@@ -3,7 +3,7 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use dataplane::{NodeId, Usage};
+use dataplane::{NodeId, Op, Usage};
 use gateway::{Reply, Request, ShardView};
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::metrics::counter::Counter;
@@ -115,7 +115,7 @@ impl Default for Metrics {
 impl Metrics {
     /// A request came in.
     pub fn taken(&self, request: &Request) {
-        if let Request::Put { value, .. } = request {
+        if let Request::Write(Op::Put { value, .. }) = request {
             self.value_bytes.get_or_create(&Kind { kind: "put" }).inc_by(value.len() as u64);
         }
     }

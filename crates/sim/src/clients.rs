@@ -2,77 +2,15 @@
 
 use std::sync::Arc;
 
-use dataplane::{Condition, Micros, Outcome, Seq};
+use dataplane::{Condition, Micros, Op, Outcome, Query, Seq};
 use gateway::{Reply, Request, Token};
 use trace::Kind;
 
 use crate::checkers::linearizability::{Verdict, check};
 use crate::checkers::{Finding, broken};
+use crate::client::{Scan, key_bytes};
 use crate::history::{Call, Operation, Told, ValueId};
-use crate::rng::Rng;
-use crate::schedule::Load;
 use crate::world::{Event, World};
-
-/// A client.
-pub(crate) struct Client {
-    pub id: u32,
-    rng: Rng,
-    /// Operations still to do.
-    left: u32,
-    /// After those, each client reads its share of the keys once more.
-    read_last: u64,
-    /// The operation under way, by its place in the history, and where it is.
-    current: Option<(usize, usize, Token)>,
-    /// The version this client last saw of each key.
-    versions: Vec<Seq>,
-    /// The scan under way.
-    scan: Option<Scan>,
-}
-
-/// What a scan asks for.
-struct Scan {
-    after: Option<Arc<[u8]>>,
-    limit: u32,
-}
-
-/// Stands for the key of a question about all of them.
-const NO_KEY: u32 = u32::MAX;
-
-impl Client {
-    pub fn new(id: u32, rng: Rng, left: u32) -> Client {
-        Client { id, rng, left, read_last: 0, current: None, versions: vec![0; 32], scan: None }
-    }
-
-    /// The next of the keys that it reads at the end.
-    fn last_key(&self, keys: u64, clients: u32) -> Option<u32> {
-        (self.read_last..keys)
-            .find(|key| key % u64::from(clients) == u64::from(self.id) - 1)
-            .map(|key| key as u32)
-    }
-
-    /// A question about all keys, or about those behind one.
-    fn ask_for_all(&mut self, load: &Load) -> (u32, Call, Request) {
-        let rng = &mut self.rng;
-        if rng.chance(300_000) {
-            return (NO_KEY, Call::Count, Request::Count);
-        }
-        let after = rng.chance(500_000).then(|| key_bytes(load, rng.below(load.keys) as u32));
-        let limit = if rng.chance(500_000) { 1_000 } else { rng.between(1, 3) as u32 };
-        self.scan = Some(Scan { after: after.clone(), limit });
-        (NO_KEY, Call::Scan, Request::Scan { prefix: b"k"[..].into(), after, limit })
-    }
-
-    pub fn is_done(&self, keys: u64, clients: u32) -> bool {
-        self.left == 0 && self.current.is_none() && self.last_key(keys, clients).is_none()
-    }
-}
-
-/// The key with this number; some clusters have long ones, so that a log record takes several sectors.
-fn key_bytes(load: &Load, key: u32) -> Arc<[u8]> {
-    let mut bytes = format!("k{key}").into_bytes();
-    bytes.resize(bytes.len().max(load.key_length as usize), b'.');
-    bytes.into()
-}
 
 /// The value with this name: its bytes tell every value from every other, whatever its length.
 fn value_bytes(value: ValueId, len: u64) -> Arc<[u8]> {
@@ -113,7 +51,7 @@ impl World<'_> {
             return;
         };
         let (key, call, request) = match last.filter(|_| client.left == 0) {
-            Some(key) => (key, Call::Get, Request::Get { key: key_bytes(load, key) }),
+            Some(key) => (key, Call::Get, Request::Read(Query::Get(key_bytes(load, key)))),
             None => {
                 client.left -= 1;
                 let rng = &mut client.rng;
@@ -132,18 +70,18 @@ impl World<'_> {
                     client.ask_for_all(load)
                 } else if dice < load.reads && rng.chance(100_000) {
                     let most = rng.below(load.value_max + 1) as u32;
-                    (key, Call::Get, Request::GetUpTo { key: bytes, most })
+                    (key, Call::Get, Request::Read(Query::GetUpTo(bytes, most)))
                 } else if dice < load.reads {
-                    (key, Call::Get, Request::Get { key: bytes })
+                    (key, Call::Get, Request::Read(Query::Get(bytes)))
                 } else if dice < load.reads + load.deletes {
-                    (key, Call::Delete(condition), Request::Delete { key: bytes, condition })
+                    (key, Call::Delete(condition), Request::Write(Op::Delete { key: bytes, condition }))
                 } else {
                     let value = self.history.len() as ValueId + 1;
                     let bytes_of = value_bytes(value, load.value_length(rng));
                     (
                         key,
                         Call::Put(value, condition),
-                        Request::Put { key: bytes, value: bytes_of, condition },
+                        Request::Write(Op::Put { key: bytes, value: bytes_of, condition }),
                     )
                 }
             }

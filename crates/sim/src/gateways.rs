@@ -4,9 +4,10 @@ use dataplane::{GatewayId, NodeId};
 use gateway::{Gateway, Output};
 use trace::Actor;
 
+use crate::blank::CLUSTER;
 use crate::clock::Clock;
 use crate::rng::Rng;
-use crate::world::{CLUSTER, Event, World};
+use crate::world::{Event, World};
 
 /// A gateway's patience, shorter than usual so that a schedule of a few seconds has room for many failovers.
 fn gateway_timing() -> gateway::Timing {

@@ -10,12 +10,13 @@ use dataplane::{Address, Epoch, Frame, GatewayId, Message, Micros, NodeId};
 use engine::{Engine, Owner, Standing};
 use trace::Kind;
 
+use crate::blank::{CLUSTER, formatted, identity};
 use crate::checkers::broken;
 use crate::disk::Place;
-use crate::process::{formatted, is_complete_for_good};
+use crate::process::is_complete_for_good;
 use crate::rng::Rng;
 use crate::schedule::{Death, Fault, Peer, Schedule};
-use crate::world::{CLUSTER, Doom, Event, Seat, World};
+use crate::world::{Doom, Event, Seat, World};
 
 /// How long a death waits at most for a disk at work.
 const PATIENCE: Micros = 100_000;
@@ -375,7 +376,7 @@ impl World<'_> {
         let replica = &self.seats[seat];
         let disk = replica.disk.clone();
         disk.heal();
-        let identity = crate::process::identity(self.options, replica.node.0, replica.shard);
+        let identity = identity(self.options, replica.node.0, replica.shard);
         let opened = Engine::open(disk, &identity, self.mechanisms);
         opened.is_ok_and(|(engine, report)| {
             let readable = |owner: &Owner| match owner {

@@ -24,7 +24,9 @@
 
 #![forbid(unsafe_code)]
 
+mod blank;
 pub mod checkers;
+mod client;
 mod clients;
 mod clock;
 pub mod coverage;
@@ -34,8 +36,10 @@ mod healing;
 pub mod history;
 mod inject;
 mod network;
+mod options;
 mod process;
 mod queue;
+mod report;
 pub mod rng;
 mod run;
 pub mod schedule;
@@ -43,79 +47,7 @@ mod world;
 
 pub use checkers::Violation;
 pub use coverage::Coverage;
+pub use options::Options;
+pub use report::Report;
 pub use run::{Progress, Summary, execute, run, run_many, run_one};
 pub use schedule::Schedule;
-
-use std::collections::BTreeMap;
-
-use trace::Mechanism;
-
-/// What a run consists of.
-#[derive(Clone, Debug)]
-pub struct Options {
-    /// Storage nodes: 3 or 5.
-    pub nodes: u32,
-    /// Shards.
-    pub shards: u32,
-    /// Gateways.
-    pub gateways: u32,
-    /// Clients.
-    pub clients: u32,
-    /// Operations of all clients together.
-    pub operations: u32,
-    /// At least so many faults; up to ten more are drawn.
-    pub faults_min: u32,
-    /// Mechanisms that are switched off.
-    pub without: Vec<Mechanism>,
-    /// Record the trace.
-    pub trace: bool,
-    /// Count what it comes across.
-    pub coverage: bool,
-}
-
-impl Default for Options {
-    fn default() -> Options {
-        Options {
-            nodes: 3,
-            shards: 1,
-            gateways: 2,
-            clients: 4,
-            operations: 200,
-            faults_min: 6,
-            without: Vec::new(),
-            trace: false,
-            coverage: false,
-        }
-    }
-}
-
-/// What came of one schedule.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Report {
-    /// The seed.
-    pub seed: u64,
-    /// The first broken promise.
-    pub violation: Option<Violation>,
-    /// How many faults of each kind were carried out.
-    pub faults: BTreeMap<&'static str, u64>,
-    /// Operations that clients called.
-    pub operations: u64,
-    /// Of these, writes whose outcome the client was told is unknown.
-    pub unknown: u64,
-    /// Of these, puts that were refused because the device is full.
-    pub full: u64,
-    /// Entries that were committed.
-    pub committed: u64,
-    /// Takeovers that succeeded.
-    pub failovers: u64,
-    /// When a primary began to serve, in microseconds of virtual time.
-    pub served_at: Vec<u64>,
-    /// How long it took, in microseconds of virtual time.
-    pub micros: u64,
-    /// What it came across, if that was asked for.
-    pub coverage: Coverage,
-    /// The trace as JSON Lines, if it was asked for.
-    pub trace: Vec<u8>,
-    /// What each client asked and was told, in a client's words.
-    pub history: Vec<String>,
-}

@@ -3,52 +3,21 @@
 //! The loop is the one that `node` asks of its host: handle what has arrived, settle, send; then flush, and send again.
 //! What arrives during the flush is the next batch.
 
-use std::cell::RefCell;
-use std::collections::BTreeMap;
-
 use dataplane::{Frame, Micros, NodeId, RoleName};
-use engine::{Engine, Identity, Layout, Standing};
+use engine::Engine;
 use node::{Node, OpenError, StopError};
 use trace::{Actor, Kind};
 
-use crate::Options;
+use crate::blank::{CLUSTER, WAL_BYTES, identity};
 use crate::checkers::{Finding, Sight, broken};
 use crate::clock::Clock;
 use crate::disk::Disk;
 use crate::rng::Rng;
 use crate::schedule::{Bounds, Death};
-use crate::world::{CLUSTER, Doom, Event, Seat, WORK, World};
+use crate::world::{Doom, Event, Seat, Then, WORK, World};
 
-/// Small enough that the log laps within a schedule.
-const WAL_BYTES: u64 = 32 << 10;
 /// How long a node that could not open its device waits before it tries again.
 const RETRY_OPEN: Micros = 40_000;
-
-/// Whose disk it is.
-pub(crate) fn identity(options: &Options, node: u32, shard: u32) -> Identity {
-    let (shards, members) = (options.shards, engine::members(1..=options.nodes));
-    Identity { cluster: CLUSTER, node, shard, shards, members }
-}
-
-/// A freshly formatted disk. Formatting is the same every time, so it is done once per thread.
-pub(crate) fn formatted(options: &Options, node: u32, shard: u32, standing: Standing, bytes: u64) -> Disk {
-    type Key = (u32, u32, u32, u32, bool, u64);
-    thread_local! {
-        static BLANK: RefCell<BTreeMap<Key, Disk>> = const { RefCell::new(BTreeMap::new()) };
-    }
-    let joining = standing == Standing::Joining;
-    BLANK.with_borrow_mut(|blank| {
-        let key = (options.nodes, options.shards, node, shard, joining, bytes);
-        let disk = blank.entry(key).or_insert_with(|| {
-            let disk = Disk::blank(bytes);
-            let identity = identity(options, node, shard);
-            engine::format(&disk, &identity, standing, Layout { wal_bytes: WAL_BYTES })
-                .expect("a blank disk of this size can be formatted");
-            disk
-        });
-        disk.clone()
-    })
-}
 
 /// A node's patience, in proportion to the gateways'.
 fn node_timing(bounds: &Bounds) -> dataplane::Timing {
@@ -59,15 +28,6 @@ fn node_timing(bounds: &Bounds) -> dataplane::Timing {
         window_bytes: bounds.window_bytes,
         waiting_max: bounds.waiting_max,
     }
-}
-
-/// What a replica does when what it said has left.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Then {
-    /// A step of a checkpoint, if no batch waits.
-    Work,
-    /// It waits for frames and time.
-    Wait,
 }
 
 impl Seat {

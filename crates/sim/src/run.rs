@@ -11,9 +11,12 @@ use std::time::Duration;
 
 use dataplane::Micros;
 
+use crate::checkers::Violation;
+use crate::coverage::Coverage;
+use crate::options::Options;
+use crate::report::Report;
 use crate::schedule::Schedule;
 use crate::world::World;
-use crate::{Coverage, Options, Report, Violation};
 
 thread_local! {
     /// While a schedule runs: its panics are findings, not noise. Holds where the last one happened.

@@ -10,8 +10,8 @@
 
 use dataplane::{Limits, Micros};
 
-use crate::Options;
 use crate::disk::Place;
+use crate::options::Options;
 use crate::rng::Rng;
 
 /// A process on the network. Nodes and gateways are numbered from 1.

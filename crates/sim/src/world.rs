@@ -3,25 +3,25 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Mutex};
 
-use dataplane::{Address, ClusterId, Frame, GatewayId, Micros, NodeId, wire};
+use dataplane::{Address, Frame, GatewayId, Micros, NodeId, wire};
 use gateway::{Gateway, Request, Token};
 use node::Node;
 use trace::{Actor, Kind, Mechanisms, Tracer, emit};
 
+use crate::blank::formatted;
 use crate::checkers::{Broken, Finding, Violation, Watch, broken};
-use crate::clients::Client;
+use crate::client::Client;
 use crate::clock::Clock;
+use crate::coverage::Coverage;
 use crate::disk::Disk;
 use crate::history::Operation;
 use crate::network::{Fate, Network};
-use crate::process::Then;
+use crate::options::Options;
 use crate::queue::Queue;
+use crate::report::Report;
 use crate::rng::Rng;
 use crate::schedule::{Peer, Schedule};
-use crate::{Coverage, Options, Report};
 
-/// The cluster that everybody belongs to.
-pub(crate) const CLUSTER: ClusterId = *b"simulated world!";
 /// What handling a batch of frames takes.
 pub(crate) const WORK: Micros = 15;
 
@@ -93,6 +93,15 @@ pub(crate) struct Doom {
     pub death: crate::schedule::Death,
     pub down: Micros,
     pub everywhere: bool,
+}
+
+/// What a replica does when what it said has left.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Then {
+    /// A step of a checkpoint, if no batch waits.
+    Work,
+    /// It waits for frames and time.
+    Wait,
 }
 
 /// One replica with its disk.
@@ -230,7 +239,7 @@ impl<'a> World<'a> {
             for shard in 0..self.options.shards {
                 let bytes = self.schedule.load.disk_bytes();
                 let founding = engine::Standing::Founding;
-                let disk = crate::process::formatted(self.options, node, shard, founding, bytes);
+                let disk = formatted(self.options, node, shard, founding, bytes);
                 if self.schedule.misdirects() {
                     disk.remember_before();
                 }

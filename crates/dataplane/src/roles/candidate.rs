@@ -92,6 +92,15 @@ impl Candidate {
         }
     }
 
+    /// What holds of every candidate.
+    pub fn check(&self, core: &Core) {
+        assert_eq!(self.epoch, core.promised, "D2: a candidate that has promised another epoch");
+        assert!(self.promises.contains_key(&core.config.me), "D2: a candidate without its own promise");
+        assert!(self.promises.len() <= core.config.members.len(), "D2: more promises than members");
+        let both = self.refusals.iter().any(|node| self.promises.contains_key(node));
+        assert!(!both, "D2: a member counts for a candidate and against it");
+    }
+
     /// Does a majority support it?
     pub fn support(&self, core: &Core) -> Support {
         let (on, members, own) = (core.config.mechanisms, core.config.members.len(), core.log.tail());

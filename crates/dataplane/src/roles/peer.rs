@@ -79,6 +79,21 @@ impl Peer {
         }
     }
 
+    /// What holds of every backup, as the primary sees it.
+    pub fn check(&self, core: &Core) {
+        assert!(self.matched <= core.log.tail().seq, "D4: a backup has more than the primary");
+        assert!(self.next <= core.log.tail().seq + 1, "D8: a backup is to be sent more than there is");
+        assert!(self.next > 0, "there is no entry 0");
+        assert!(
+            !self.probing || self.in_flight.len() <= 1,
+            "a backup whose log may not match gets one frame"
+        );
+        let sent = self.in_flight.back().map(|frame| frame.upto + 1);
+        assert!(sent.is_none_or(|next| next == self.next), "frames in flight end before the next one");
+        let front = self.in_flight.front();
+        assert!(front.is_none_or(|frame| frame.upto > self.matched), "an acknowledged frame is in flight");
+    }
+
     /// What it is sent now, if anything.
     pub fn next(&mut self, core: &Core) -> Option<Next> {
         let tail = core.log.tail().seq;

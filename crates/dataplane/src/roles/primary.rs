@@ -226,6 +226,18 @@ impl Primary {
         }
     }
 
+    /// What holds of every primary.
+    pub fn check(&self, core: &Core) {
+        assert_eq!(self.epoch, core.promised, "D2: a primary that has promised another epoch");
+        assert_eq!(core.following, Some(core.config.me), "D2: a primary that follows another");
+        assert!(self.marker > core.log.base() || self.serving, "D5: a marker in the checkpoint is committed");
+        assert!(!self.serving || core.applied >= self.marker, "P2: it serves before its marker is applied");
+        assert!(self.pending.len() <= core.unapplied.len(), "D6: a pending request is not in the log");
+        assert!(self.peers.len() + 1 == core.config.members.len(), "D4: the others are its peers");
+        self.peers.values().for_each(|peer| peer.check(core));
+        self.reads.check();
+    }
+
     /// Does a majority have this entry durable, the primary included?
     pub fn has_majority(&self, core: &Core, seq: Seq) -> bool {
         let others = self.peers.values().filter(|peer| peer.matched >= seq).count();

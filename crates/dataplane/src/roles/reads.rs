@@ -38,6 +38,18 @@ pub(crate) struct Reads {
 }
 
 impl Reads {
+    /// What holds of the reads of every primary.
+    pub fn check(&self) {
+        let (first, last) = (self.waiting.front(), self.waiting.back());
+        let (first, last) = (first.map(|read| read.round), last.map(|read| read.round));
+        assert!(first <= last, "P2: reads wait in the order of their arrival");
+        assert!(last <= Some(self.next_round()), "P2: a read waits for a round after the next");
+        assert!(
+            self.confirmed.values().all(|round| *round <= self.begun),
+            "P2: a round was confirmed unasked"
+        );
+    }
+
     /// The last round that a majority confirmed; the primary counts itself.
     fn confirmed_round(&self, members: usize) -> u64 {
         let need = guard::majority(members) - 1;

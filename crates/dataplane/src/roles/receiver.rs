@@ -85,6 +85,14 @@ impl Transfer {
 }
 
 impl Receiver {
+    /// What holds of every transfer.
+    pub fn check(&self, core: &Core) {
+        let Some(transfer) = &self.0 else { return };
+        assert!(transfer.from != core.config.me, "a replica that fetches its own state");
+        assert!(transfer.complete.is_none() || transfer.seq.is_some(), "a whole state has a seq");
+        assert!(transfer.seq.is_some() || transfer.cursor.is_empty(), "a chunk tells the seq of the state");
+    }
+
     pub fn is_idle(&self) -> bool {
         self.0.is_none()
     }

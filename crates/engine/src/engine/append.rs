@@ -141,7 +141,8 @@ impl<D: Device> Engine<D> {
         self.end_sync(batch, result)
     }
 
-    fn receipt(&self) -> Synced {
+    /// For what is durable by now: by the sync of the last batch, of recovery, or of the install that replaced the log.
+    pub fn receipt(&self) -> Synced {
         Synced { durable_lsn: self.log.durable, durable_seq: self.durable }
     }
 }

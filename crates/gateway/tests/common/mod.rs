@@ -3,7 +3,7 @@
 #![allow(dead_code)]
 
 use dataplane::{
-    Address, Condition, Epoch, Frame, GatewayId, Message, Micros, NodeId, NodeStatus, Proof, RequestId,
+    Address, Condition, Epoch, Frame, GatewayId, Message, Micros, NodeId, NodeStatus, Op, Proof, RequestId,
     RoleName, ShardId, Tail,
 };
 use gateway::{Config, Gateway, Output, Reply, Request, Timing, Token};
@@ -88,7 +88,7 @@ pub fn ask(gateway: &mut Gateway, token: Token, request: Request) -> Vec<Output>
 
 pub fn put(gateway: &mut Gateway, token: Token) -> Vec<Output> {
     let (key, value) = (b"k".as_slice().into(), b"v".as_slice().into());
-    ask(gateway, token, Request::Put { key, value, condition: Condition::Always })
+    ask(gateway, token, Request::Write(Op::Put { key, value, condition: Condition::Always }))
 }
 
 pub fn writes(outputs: &[Output]) -> Vec<RequestId> {

@@ -4,8 +4,8 @@
 //! with its sectors is the business of [`crate::device`].
 
 use dataplane::{
-    Address, Chunk, Config, Durable, Effect, Entry, Epoch, Event, Held, Message, NodeId, Op, Origin, Outcome,
-    Released, Replica, Restored, Seq, Tail, Timing, guard,
+    Address, Appended, Chunk, Config, Durable, Effect, Entry, Epoch, Event, Held, Message, NodeId, Op,
+    Origin, Outcome, Receipt, Released, Replica, Restored, Seq, Tail, Timing, guard,
 };
 use trace::{Kind, Tracer, emit};
 
@@ -77,8 +77,21 @@ impl Disk {
     }
 
     /// What has been written, synced or not: where, and up to which entry.
-    pub fn written(&self) -> (u64, Seq) {
-        (self.position, self.last())
+    pub fn written(&self) -> Appended {
+        Appended { position: self.position, seq: self.last() }
+    }
+}
+
+/// The receipt of the model's device: all that was written when it was synced.
+pub(super) struct Synced(pub Appended);
+
+impl Receipt for Synced {
+    fn position(&self) -> u64 {
+        self.0.position
+    }
+
+    fn seq(&self) -> Seq {
+        self.0.seq
     }
 }
 
@@ -125,8 +138,8 @@ impl Seat {
             host_state: if disk.proven { disk.host_state.clone() } else { Vec::new() },
             entries: entries.iter().map(|entry| (entry.epoch, entry.origin)).collect(),
         };
-        let at = (position, if disk.proven { disk.last() } else { 0 });
-        let proof = guard::durable_ack(on, Some(at), at).unwrap_or_default();
+        let at = Synced(Appended { position, seq: if disk.proven { disk.last() } else { 0 } });
+        let proof = guard::durable_ack(on, Some(&at), at.0).unwrap_or_default();
         let replica = Replica::restore(config, restored).expect("the rules wrote the host state themselves");
         Seat { replica, disk, held: Vec::new(), proof, pieces: 0 }
     }
@@ -227,7 +240,7 @@ impl Seat {
                 let (half, owed) = (self.pieces < limits.pieces, self.disk.owed);
                 self.disk = Disk { base: seq, host_state, half, owed, ..empty };
                 let at = self.disk.written();
-                self.proof = guard::durable_ack(self.on(), Some(at), at).unwrap_or(self.proof);
+                self.proof = guard::durable_ack(self.on(), Some(&Synced(at)), at).unwrap_or(self.proof);
                 self.replica.step(now, Event::Installed(true));
             }
             Effect::GiveUpDamaged(_) => {}

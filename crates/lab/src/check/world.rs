@@ -11,7 +11,7 @@ use dataplane::{
 use trace::{Actor, Kind, Tracer, emit};
 
 use super::scope::{Goal, Scope};
-use super::seat::{Limits, Seat};
+use super::seat::{Limits, Seat, Synced};
 use super::shared::{Pool, Shared};
 
 /// A message on its way: from, to, what.
@@ -437,7 +437,7 @@ impl World {
         seat.disk.unsynced.clear();
         let at = seat.disk.written();
         let on = seat.on();
-        if let Some(proof) = guard::durable_ack(on, Some(at), at) {
+        if let Some(proof) = guard::durable_ack(on, Some(&Synced(at)), at) {
             seat.proof = proof;
             self.event(node, Event::Durable(proof));
             self.event(node, Event::Settle);
@@ -457,7 +457,7 @@ impl World {
                 seat.perform(now, effect, limits, &mut out, t);
             }
             let at = seat.disk.written();
-            match guard::durable_ack(seat.on(), None, at) {
+            match guard::durable_ack(seat.on(), None::<&Synced>, at) {
                 Some(proof) if proof != seat.proof => {
                     seat.proof = proof;
                     seat.replica.step(now, Event::Durable(proof));

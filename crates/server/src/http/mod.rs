@@ -42,7 +42,7 @@ use axum::http::{HeaderMap, HeaderValue, StatusCode, Uri, header};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
-use dataplane::VALUE_BYTES_MAX;
+use dataplane::{Op, Query, VALUE_BYTES_MAX};
 use gateway::{Reply, Request};
 use serde_json::{Value, json};
 use tokio::sync::{Semaphore, mpsc, oneshot};
@@ -176,9 +176,11 @@ async fn put(State(app): State<App>, uri: Uri, headers: HeaderMap, request: Http
     match app.body_of(request).await {
         // The room is held until the value is stored.
         Ok((value, _room)) => {
-            app.run(Request::Put { key: request::key_of(&uri), value, condition }, &headers, |reply, _| {
-                plain(reply)
-            })
+            app.run(
+                Request::Write(Op::Put { key: request::key_of(&uri), value, condition }),
+                &headers,
+                |reply, _| plain(reply),
+            )
             .await
         }
         Err(refusal) => refusal,
@@ -188,9 +190,11 @@ async fn put(State(app): State<App>, uri: Uri, headers: HeaderMap, request: Http
 async fn delete(State(app): State<App>, uri: Uri, headers: HeaderMap) -> Response {
     match preconditions::of_write(&headers) {
         Ok(condition) => {
-            app.run(Request::Delete { key: request::key_of(&uri), condition }, &headers, |reply, _| {
-                plain(reply)
-            })
+            app.run(
+                Request::Write(Op::Delete { key: request::key_of(&uri), condition }),
+                &headers,
+                |reply, _| plain(reply),
+            )
             .await
         }
         Err(why) => problem(StatusCode::BAD_REQUEST, why),
@@ -202,8 +206,8 @@ async fn read(State(app): State<App>, uri: Uri, headers: HeaderMap) -> Response 
         Ok(wanted) => {
             let key = request::key_of(&uri);
             let request = match headers.contains_key(EXPLAIN) {
-                true => Request::Get { key }, // One at a time: it needs no room to be made.
-                false => Request::GetUpTo { key, most: flow::SHORT_BYTES },
+                true => Request::Read(Query::Get(key)), // One at a time: it needs no room to be made.
+                false => Request::Read(Query::GetUpTo(key, flow::SHORT_BYTES)),
             };
             app.run(request, &headers, |reply, held| reply::read(reply, held, &wanted)).await
         }
@@ -215,7 +219,7 @@ async fn list(State(app): State<App>, uri: Uri, headers: HeaderMap) -> Response 
     match request::page_of(&uri) {
         Ok((prefix, after, limit)) => {
             let _turn = app.listings.acquire().await;
-            let request = Request::Scan { prefix, after, limit };
+            let request = Request::Read(Query::Scan { prefix, after, limit });
             app.run(request, &headers, |reply, _| reply::page(reply, limit)).await
         }
         Err(refusal) => refused(refusal),

@@ -8,7 +8,7 @@ use std::collections::{BTreeSet, VecDeque};
 use std::sync::Arc;
 
 use bytes::Bytes;
-use dataplane::{Condition, KEY_BYTES_MAX, Outcome};
+use dataplane::{Condition, KEY_BYTES_MAX, Op, Outcome, Query};
 use gateway::{Reply, Request};
 
 use super::reply::Value;
@@ -147,18 +147,19 @@ impl Command {
     pub fn requests(&self) -> VecDeque<Request> {
         let bytes = |key: &Bytes| Arc::from(&key[..]);
         let most = flow::short(self.values());
-        let get = |key: &Bytes| Request::GetUpTo { key: bytes(key), most };
-        let delete = |key: &Bytes, condition| Request::Delete { key: bytes(key), condition };
+        let get = |key: &Bytes| Request::Read(Query::GetUpTo(bytes(key), most));
+        let delete = |key: &Bytes, condition| Request::Write(Op::Delete { key: bytes(key), condition });
         match self {
             Command::Read(..) | Command::Exists(_) | Command::MGet(_) => {
                 self.keys().iter().map(get).collect()
             }
             Command::Set([key], value, condition, _) => {
-                [Request::Put { key: bytes(key), value: bytes(value), condition: *condition }].into()
+                [Request::Write(Op::Put { key: bytes(key), value: bytes(value), condition: *condition })]
+                    .into()
             }
             Command::Del(keys) => keys.iter().map(|key| delete(key, Condition::Always)).collect(),
             Command::DelEx([key], version) => [delete(key, Condition::Version(*version))].into(),
-            Command::DbSize => [Request::Count].into(),
+            Command::DbSize => [Request::Read(Query::Count)].into(),
             Command::Info(_) | Command::Walk(_) | Command::Server(_) => VecDeque::new(),
         }
     }
@@ -443,9 +444,9 @@ mod tests {
         let told = parse("GETVER k").unwrap().reply(found);
         assert_eq!(told, Value::List(vec![Value::Integer(7), Value::text("v")]));
         let requests = parse("SET k v IFVER 7").unwrap().requests();
-        assert!(matches!(requests[0], Request::Put { condition: Condition::Version(7), .. }));
+        assert!(matches!(requests[0], Request::Write(Op::Put { condition: Condition::Version(7), .. })));
         let requests = parse("DELEX k IFVER 7").unwrap().requests();
-        assert!(matches!(requests[0], Request::Delete { condition: Condition::Version(7), .. }));
+        assert!(matches!(requests[0], Request::Write(Op::Delete { condition: Condition::Version(7), .. })));
     }
 
     #[test]

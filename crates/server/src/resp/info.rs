@@ -25,7 +25,8 @@ impl Connection {
         let core = self.core.clone();
         Pending::Later(
             Box::pin(async move {
-                let count = count.then(|| core.borrow_mut().submit(gateway::Request::Count));
+                let count =
+                    count.then(|| core.borrow_mut().submit(gateway::Request::Read(dataplane::Query::Count)));
                 let keys = match count {
                     Some(count) => count.await.ok(),
                     None => None,

@@ -18,6 +18,7 @@ use std::hash::Hasher;
 use std::sync::Arc;
 
 use bytes::Bytes;
+use dataplane::Query;
 use gateway::{Reply, Request, SCAN_LIMIT_MAX};
 use siphasher::sip::SipHasher13;
 
@@ -191,7 +192,8 @@ async fn random(core: &Handle) -> Result<Value, Reply> {
 async fn list(core: &Handle, prefix: &[u8], mut goes_on: impl FnMut(Key) -> bool) -> Result<bool, Reply> {
     let mut after = None;
     loop {
-        let request = Request::Scan { prefix: prefix.into(), after: after.take(), limit: SCAN_LIMIT_MAX };
+        let request =
+            Request::Read(Query::Scan { prefix: prefix.into(), after: after.take(), limit: SCAN_LIMIT_MAX });
         let reply = core.borrow_mut().submit(request);
         let keys = match reply.await {
             Ok(Reply::Keys(keys)) => keys,

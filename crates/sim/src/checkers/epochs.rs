@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use dataplane::{Epoch, NodeId, RoleName, Seq};
 
 use super::log::Log;
-use super::{Finding, Sight, broken};
+use super::sight::{Finding, Sight, broken};
 
 /// Who led when.
 pub(super) struct Epochs {

@@ -9,7 +9,7 @@ use dataplane::{Entry, Epoch, NodeId, Seq, guard::majority};
 use engine::Engine;
 
 use super::model::Model;
-use super::{Finding, Sight, Stamp, broken, stamp};
+use super::sight::{Finding, Sight, Stamp, broken, stamp};
 use crate::disk::Disk;
 
 /// What a replica has durably.

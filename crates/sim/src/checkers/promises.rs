@@ -5,7 +5,7 @@
 
 use dataplane::{Epoch, Message};
 
-use super::{Finding, Sight, broken};
+use super::sight::{Finding, Sight, broken};
 
 /// The greatest epoch of which each replica has spoken.
 pub(super) struct Promises {

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use dataplane::{Address, Frame, GatewayId, Message, Query, ReadResult, Seq};
 
 use super::model::Model;
-use super::{Finding, Sight, broken};
+use super::sight::{Finding, Sight, broken};
 
 /// A read that a gateway sent.
 struct Asked {

@@ -8,7 +8,7 @@ use dataplane::{Message, Seq, WriteResult};
 use trace::Mechanisms;
 
 use super::model::Model;
-use super::{Finding, Sight, broken};
+use super::sight::{Finding, Sight, broken};
 
 pub(super) fn answered(model: &Model, sight: &Sight, message: &Message) -> Finding {
     let Message::Answer { request, result } = message else { return Ok(()) };

@@ -1,0 +1,42 @@
+//! What a run consists of.
+
+use trace::Mechanism;
+
+/// What a run consists of.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// Storage nodes: 3 or 5.
+    pub nodes: u32,
+    /// Shards.
+    pub shards: u32,
+    /// Gateways.
+    pub gateways: u32,
+    /// Clients.
+    pub clients: u32,
+    /// Operations of all clients together.
+    pub operations: u32,
+    /// At least so many faults; up to ten more are drawn.
+    pub faults_min: u32,
+    /// Mechanisms that are switched off.
+    pub without: Vec<Mechanism>,
+    /// Record the trace.
+    pub trace: bool,
+    /// Count what it comes across.
+    pub coverage: bool,
+}
+
+impl Default for Options {
+    fn default() -> Options {
+        Options {
+            nodes: 3,
+            shards: 1,
+            gateways: 2,
+            clients: 4,
+            operations: 200,
+            faults_min: 6,
+            without: Vec::new(),
+            trace: false,
+            coverage: false,
+        }
+    }
+}

@@ -1,0 +1,37 @@
+//! What came of one schedule.
+
+use std::collections::BTreeMap;
+
+use crate::checkers::Violation;
+use crate::coverage::Coverage;
+
+/// What came of one schedule.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Report {
+    /// The seed.
+    pub seed: u64,
+    /// The first broken promise.
+    pub violation: Option<Violation>,
+    /// How many faults of each kind were carried out.
+    pub faults: BTreeMap<&'static str, u64>,
+    /// Operations that clients called.
+    pub operations: u64,
+    /// Of these, writes whose outcome the client was told is unknown.
+    pub unknown: u64,
+    /// Of these, puts that were refused because the device is full.
+    pub full: u64,
+    /// Entries that were committed.
+    pub committed: u64,
+    /// Takeovers that succeeded.
+    pub failovers: u64,
+    /// When a primary began to serve, in microseconds of virtual time.
+    pub served_at: Vec<u64>,
+    /// How long it took, in microseconds of virtual time.
+    pub micros: u64,
+    /// What it came across, if that was asked for.
+    pub coverage: Coverage,
+    /// The trace as JSON Lines, if it was asked for.
+    pub trace: Vec<u8>,
+    /// What each client asked and was told, in a client's words.
+    pub history: Vec<String>,
+}
