@@ -79,22 +79,10 @@ impl World {
         let open = |node: NodeId| {
             let device = Memory(Rc::new(RefCell::new(vec![0; DEVICE_BYTES])));
             let (members, timing) = (members.clone(), dataplane::Timing::default());
-            let cache_bytes = 64 << 20;
             let (cluster, shard, shards, pid, life) = (CLUSTER, 0, 1, 1, 1);
             let limits = dataplane::Limits::default();
-            let config = Config {
-                cluster,
-                shard,
-                shards,
-                node,
-                members,
-                pid,
-                life,
-                mechanisms,
-                timing,
-                limits,
-                cache_bytes,
-            };
+            let config =
+                Config { cluster, shard, shards, node, members, pid, life, mechanisms, timing, limits };
             engine::format(&device, &config.identity(), Standing::Member, Layout::default())
                 .expect("it is new");
             Node::open(device, config, Tracer::off()).expect("it is formatted").0

@@ -71,9 +71,6 @@ pub struct NodeArgs {
     /// Image or block device of each shard, in shard order; prepared with `format`
     #[arg(long = "image", value_name = "PATH", required = true)]
     images: Vec<PathBuf>,
-    /// Value cache of each shard; 0 disables it
-    #[arg(long, value_parser = parse_size, value_name = "SIZE", default_value = "64M")]
-    cache: u64,
     /// Take commands from `up` on standard input, and stop at its end
     #[arg(long, hide = true)]
     supervised: bool,
@@ -92,7 +89,6 @@ impl NodeArgs {
             nodes,
             listen: self.listen,
             images: self.images,
-            cache_bytes: usize::try_from(self.cache).unwrap_or(usize::MAX),
         };
         child::end_with_panics();
         local_runtime(async move {

@@ -52,9 +52,6 @@ pub struct Up {
     /// together. The space is allocated at once
     #[arg(long, value_parser = parse_size, value_name = "SIZE")]
     image_size: Option<u64>,
-    /// Value cache of each replica; 0 disables it
-    #[arg(long, value_parser = parse_size, value_name = "SIZE", default_value = "64M")]
-    cache: u64,
     /// Use a temporary directory, removed at exit
     #[arg(long, conflicts_with = "dir")]
     ephemeral: bool,
@@ -82,7 +79,6 @@ impl Up {
             bind: self.bind,
             image_bytes: self.image_size,
             host_names: self.hosts,
-            cache_bytes: self.cache,
         };
         child::end_with_panics();
         local_runtime(async move {

@@ -199,9 +199,30 @@ pub fn epoch_marker(on: Mechanisms) -> bool {
 /// Without it: (1) a client's put is longer than what is left of the device; (2) the primary orders it and sends it on;
 /// (3) its own engine cannot append it, and the node stops; (4) the backups stop at the same entry, which is in the log of
 /// the next primary as well.
-pub fn admission_by_size(fits: Fits, wanted: usize) -> Fits {
+pub fn admission_by_size(on: Mechanisms, fits: Fits, wanted: usize) -> Fits {
     let short = fits.never || fits.entries < wanted;
-    if short { fits } else { Fits { entries: wanted, never: false } }
+    if on.stops(M::AdmissionBySize, short) { fits } else { Fits { entries: wanted, never: false } }
+}
+
+/// `epoch-bound`: can `epoch` be true, where `seen` is the greatest epoch known? A takeover picks the next one, which must
+/// be possible as well.
+///
+/// Without it: (1) one frame asks for the greatest epoch of all; (2) the promise becomes durable; (3) no greater epoch can
+/// ever be promised, and the shard never has a primary again.
+pub fn epoch_bound(on: Mechanisms, seen: Epoch, epoch: Epoch) -> bool {
+    let most = seen.0.saturating_add(EPOCH_JUMP_MAX).min(COUNTER_MAX);
+    !on.stops(M::EpochBound, epoch.0 >= most - 1)
+}
+
+/// `transfer-name`: what a transfer is called, of a replica that has begun `begun` of them in the life named by the random
+/// number `life`.
+///
+/// A clock would not do, nor a count alone. Without the life: (1) a transfer to a disk that was replaced is the first of
+/// its process; (2) entries are acknowledged, the disk is replaced again, and the next process begins its first transfer
+/// as well; (3) the primary takes it for the one that it knows, and sends a state from before those entries; (4) the
+/// replica votes without them.
+pub fn transfer_name(on: Mechanisms, life: u64, begun: u64) -> u64 {
+    if on.stops(M::TransferName, life ^ begun != begun) { life ^ begun } else { begun }
 }
 
 /// `backpressure`: is there room for another entry when `waiting` are not applied yet?

@@ -83,10 +83,6 @@ pub struct Usage {
     pub syncs: u64,
     /// Bytes written to its device.
     pub written_bytes: u64,
-    /// Reads answered from memory.
-    pub cache_hits: u64,
-    /// Reads that needed the device.
-    pub cache_misses: u64,
     /// Bytes of its device that keys and values claim.
     pub claimed_bytes: u64,
     /// Bytes that they may claim; then it is full.

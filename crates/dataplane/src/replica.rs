@@ -107,11 +107,12 @@ impl Replica {
     }
 
     fn on_message(&mut self, from: Address, message: Message, fits: Fits) {
-        if !self.is_believable(&message) {
+        let on = self.core.config.mechanisms;
+        if message.epoch().is_some_and(|epoch| !guard::epoch_bound(on, self.core.seen, epoch)) {
             return self.core.refuse_frame(from, message.name(), "it names an epoch that cannot be");
         }
         let wanted = message.entries();
-        let fits = guard::admission_by_size(fits, wanted);
+        let fits = guard::admission_by_size(on, fits, wanted);
         // Whoever wants an entry of the receiver's own, asks again, or asks somebody else.
         let own = matches!(message, Message::TakeOver { .. } | Message::Pull { .. });
         if own && fits.entries < wanted {
@@ -126,13 +127,6 @@ impl Replica {
             }
             Address::Node(_) => self.core.refuse_frame(from, message.name(), "it is no member of this shard"),
         }
-    }
-
-    /// Whether the epoch of a message can be true. It may become durable here, and no promise is ever taken back.
-    fn is_believable(&self, message: &Message) -> bool {
-        let most = self.core.seen.0.saturating_add(EPOCH_JUMP_MAX).min(COUNTER_MAX);
-        // A takeover picks the next one, which must be possible as well.
-        message.epoch().is_none_or(|epoch| epoch.0 < most - 1)
     }
 
     /// Messages of other replicas. Each handler first refuses what is stale, foreign or repeated.

@@ -40,8 +40,7 @@ pub struct Epoch(pub u64);
 /// Epochs, seqs and counters of peers beyond this are not true, whoever says so.
 pub const COUNTER_MAX: u64 = 1 << 62;
 /// No epoch is so far ahead of all that a replica has heard of: a thousand takeovers a second take weeks to get there.
-/// Without a bound (1) one frame asks for the greatest epoch of all, (2) the promise becomes durable, and (3) no greater
-/// one is left: nobody can ever lead again.
+/// `guard::epoch_bound` says what happens without it.
 pub const EPOCH_JUMP_MAX: u64 = 1 << 32;
 
 /// Where a log ends. Ordered by completeness: first the epoch of the last entry, then its seq (Raft section 5.4.1).

@@ -277,7 +277,7 @@ code_struct! {
     Chunk { seq, items, next, host_state }
     ValueName { key, version, epoch }
     Usage {
-        syncs, written_bytes, cache_hits, cache_misses, claimed_bytes, claimable_bytes, values_damaged, values_mended,
+        syncs, written_bytes, claimed_bytes, claimable_bytes, values_damaged, values_mended,
         values_missing
     }
     NodeStatus { pid, role, serving, proof, promised, primary, tail, voted_tail, durable, committed, cut_off_micros, sync_micros }

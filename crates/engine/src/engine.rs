@@ -32,7 +32,7 @@ use crate::guard;
 use crate::log::{Log, Recent};
 use crate::notes::Notes;
 use crate::space::Space;
-use crate::state::{Cache, Index, Install, Run};
+use crate::state::{Index, Install, Run};
 use crate::types::{Identity, Lsn, Seq, Standing};
 
 /// One device, open.
@@ -51,7 +51,6 @@ pub struct Engine<D> {
     durable: Seq,
     log: Log,
     recent: Recent,
-    cache: Cache,
     /// Of the checkpoint in force.
     host_state: Vec<u8>,
     chunks: Vec<ChunkRef>,

@@ -37,7 +37,7 @@
 //! | `guard` | the mechanisms, each with the failure it prevents |
 //! | `space/` | the data region: which units are free (`free_map`, `allocator`), which are not free yet (`quarantine`), what fits (`claim`), the values (`value`) |
 //! | `log/` | the ring, its `tail` in memory, each `batch` on its way out, `recent` entries; and the log read back: `reader`, `scan`, `beyond` its end |
-//! | `state/` | keys and where their values are (`index`, `short_key`), a `cache` of values, a `checkpoint` written and read (`load`), the superblock `slots` |
+//! | `state/` | keys and where their values are (`index`, `short_key`), a `checkpoint` written and read (`load`), the superblock `slots` |
 //! | `notes`, `prepare` | what happened, for the trace; formatting |
 //! | `engine` | all parts of one open device; its promise and standing |
 //! | `engine/` | its operations: `open`; `admit`, `append`, `apply`; `read`; `checkpoint`; `transfer`, `install`, `start_over`; `mend`; `invariants`, checked after each; and for people, `report` and `owners` |

@@ -664,30 +664,6 @@ fn both_superblocks_say_the_same_when_nothing_is_under_way() {
 }
 
 #[test]
-fn a_value_that_was_read_is_in_memory_until_it_is_deleted_and_always_the_latest() {
-    let disk = Disk::tiny();
-    let (mut e, _) = open(&disk);
-    e.cache_values(1 << 20);
-    let value = |e: &mut Engine<Disk>| {
-        let found = e.get_cached(b"k").unwrap();
-        found.map(|found| String::from_utf8(found.value.to_vec()).unwrap())
-    };
-    e.write(put("k", "one"));
-    assert_eq!(value(&mut e).as_deref(), Some("one"));
-    assert_eq!(e.cache_hits_and_misses(), (0, 1), "written, but not read before");
-    e.write(put("k", "two"));
-    assert_eq!(value(&mut e).as_deref(), Some("two"));
-    assert_eq!(e.cache_hits_and_misses(), (1, 1), "a write keeps what is in memory up to date");
-    e.write(delete("k"));
-    assert_eq!(value(&mut e), None);
-    e.write(put("k", "three"));
-    e.cache_values(0);
-    assert_eq!(value(&mut e).as_deref(), Some("three"));
-    assert_eq!(value(&mut e).as_deref(), Some("three"));
-    assert_eq!(e.cache_hits_and_misses(), (0, 2), "no memory, no hits");
-}
-
-#[test]
 fn a_checkpoint_is_due_when_the_log_is_half_full_and_not_before() {
     let disk = Disk::tiny();
     let (mut e, _) = open(&disk);

@@ -28,8 +28,6 @@ pub struct Config {
     pub timing: Timing,
     /// How much it remembers of requests.
     pub limits: Limits,
-    /// Bytes of memory for values, so that reads need no disk; 0 for none.
-    pub cache_bytes: usize,
 }
 
 impl Config {

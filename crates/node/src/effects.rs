@@ -158,7 +158,7 @@ impl<D: Device> Node<D> {
             Query::GetUpTo(key, most) if self.engine.value_bytes(&key).is_some_and(|bytes| bytes > most) => {
                 ReadResult::Long(self.engine.value_bytes(&key).unwrap_or_default())
             }
-            Query::Get(key) | Query::GetUpTo(key, _) => match self.engine.get_cached(&key) {
+            Query::Get(key) | Query::GetUpTo(key, _) => match self.engine.get(&key) {
                 Ok(Some(found)) => ReadResult::Value(found.version, found.value),
                 Ok(None) => ReadResult::Missing,
                 Err(error) => return self.read_later(gateway, id, &error),

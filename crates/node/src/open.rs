@@ -15,7 +15,6 @@ impl<D: Device> Node<D> {
         let (mut engine, report) =
             Engine::open(device, &config.identity(), config.mechanisms).map_err(OpenError::Engine)?;
         engine.notes().for_each(|(kind, source)| t.record(kind, source));
-        engine.cache_values(config.cache_bytes);
         let rules = dataplane::Config {
             me: config.node,
             members: config.members.clone(),

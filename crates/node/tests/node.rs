@@ -144,7 +144,6 @@ fn config(node: u32, members: u32) -> Config {
         mechanisms: Mechanisms::all(),
         timing: Timing::default(),
         limits: dataplane::Limits::default(),
-        cache_bytes: 0,
     }
 }
 

@@ -106,7 +106,6 @@ impl Cluster {
             mechanisms: Mechanisms::all(),
             timing: Timing::default(),
             limits: Default::default(),
-            cache_bytes: 0,
         };
         let at = node as usize - 1;
         self.nodes[at] = None;

@@ -51,8 +51,6 @@ pub struct Metrics {
     durable: Family<Replica, Gauge<u64, AtomicU64>>,
     syncs: Family<Replica, Counter>,
     written: Family<Replica, Counter>,
-    cache_hits: Family<Replica, Counter>,
-    cache_misses: Family<Replica, Counter>,
     claimed: Family<Replica, Gauge<u64, AtomicU64>>,
     claimable: Family<Replica, Gauge<u64, AtomicU64>>,
     damaged: Family<Replica, Gauge<u64, AtomicU64>>,
@@ -75,8 +73,6 @@ impl Default for Metrics {
             durable: Family::default(),
             syncs: Family::default(),
             written: Family::default(),
-            cache_hits: Family::default(),
-            cache_misses: Family::default(),
             claimed: Family::default(),
             claimable: Family::default(),
             damaged: Family::default(),
@@ -103,8 +99,6 @@ impl Default for Metrics {
         r.register("device_claimed_bytes", claims, m.claimed.clone());
         let most = "Bytes that they may claim; then the device is full";
         r.register("device_claimable_bytes", most, m.claimable.clone());
-        r.register("cache_hits", format!("Reads answered from memory, {since}"), m.cache_hits.clone());
-        r.register("cache_misses", format!("Reads of the device, {since}"), m.cache_misses.clone());
         r.register("values_damaged", "Damaged values asked of other replicas now", m.damaged.clone());
         r.register("values_mended", format!("Values had from another replica, {since}"), m.mended.clone());
         r.register("values_missing", format!("Times nobody had one, {since}"), m.missing.clone());
@@ -149,8 +143,6 @@ impl Metrics {
         };
         set(&self.syncs, usage.syncs);
         set(&self.written, usage.written_bytes);
-        set(&self.cache_hits, usage.cache_hits);
-        set(&self.cache_misses, usage.cache_misses);
         self.claimed.get_or_create(&label).set(usage.claimed_bytes);
         self.claimable.get_or_create(&label).set(usage.claimable_bytes);
         self.damaged.get_or_create(&label).set(usage.values_damaged);

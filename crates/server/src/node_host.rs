@@ -73,8 +73,6 @@ pub struct NodeOptions {
     pub listen: SocketAddr,
     /// The device of each shard; its place in the list is the shard's number.
     pub images: Vec<PathBuf>,
-    /// Bytes of memory for values, for each shard.
-    pub cache_bytes: usize,
 }
 
 impl NodeOptions {
@@ -315,7 +313,6 @@ impl Seat {
             mechanisms: Mechanisms::all(),
             timing: dataplane::Timing::default(),
             limits: dataplane::Limits::default(),
-            cache_bytes: options.cache_bytes,
         };
         let ring = Ring::default();
         let life = u32::from_le_bytes(crate::manifest::random());
@@ -510,15 +507,12 @@ impl Ports {
 }
 
 fn usage(replica: &Node<FileDevice>) -> Usage {
-    let (used, (cache_hits, cache_misses)) =
-        (replica.engine().device().used(), replica.engine().cache_hits_and_misses());
+    let used = replica.engine().device().used();
     let space = replica.engine().space();
     let (values_damaged, values_mended, values_missing) = replica.repairs();
     Usage {
         syncs: used.syncs,
         written_bytes: used.bytes,
-        cache_hits,
-        cache_misses,
         claimed_bytes: space.claimed * engine::UNIT,
         claimable_bytes: space.claimable * engine::UNIT,
         values_damaged,

@@ -43,8 +43,6 @@ pub struct UpOptions {
     pub image_bytes: Option<u64>,
     /// Host names that HTTP requests may be addressed to.
     pub host_names: Vec<String>,
-    /// Bytes of memory for values in each replica.
-    pub cache_bytes: u64,
 }
 
 /// Why a cluster was not started.
@@ -252,7 +250,6 @@ pub(crate) fn members(dir: &Path, manifest: &Manifest, options: &UpOptions) -> B
         for shard in 0..manifest.shards {
             arguments.extend(["--image".into(), text(image_path(dir, NodeId(n), shard))]);
         }
-        arguments.extend(["--cache".into(), options.cache_bytes.to_string()]);
         add(&mut members, dir, name, arguments, json!({ "listen": listen }));
     }
     for g in 1..=manifest.gateways {

@@ -70,7 +70,8 @@ pub(crate) const RECOVERIES: [&str; 15] = [
 ];
 
 /// Mechanisms that have nothing to stop in a simulated cluster, and why.
-const IDLE: [(Mechanism, &str); 5] = [
+const IDLE: [(Mechanism, &str); 6] = [
+    (Mechanism::EpochBound, "no peer of the model claims an epoch that cannot be"),
     (Mechanism::OneLog, "it is the shape of the engine"),
     (Mechanism::NoRoleSurvives, "it is the shape of the replica"),
     (Mechanism::DirectorySync, "simulated disks have no directories"),

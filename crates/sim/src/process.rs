@@ -356,7 +356,6 @@ impl World<'_> {
             mechanisms: self.mechanisms,
             timing: node_timing(&self.schedule.bounds),
             limits: self.schedule.bounds.limits,
-            cache_bytes: self.schedule.bounds.cache_bytes,
         };
         self.tell(Kind::Restarted {});
         let disk = self.seats[seat].disk.share();

@@ -267,20 +267,12 @@ pub struct Bounds {
     pub window_bytes: u64,
     /// Requests that a gateway takes on before they are answered.
     pub in_flight_max: usize,
-    /// Bytes of memory for values in each replica; without any, every read is one of the disk.
-    pub cache_bytes: usize,
 }
 
 impl Bounds {
     /// Bounds that are not felt.
     pub fn usual() -> Bounds {
-        Bounds {
-            limits: Limits::default(),
-            waiting_max: 64,
-            window_bytes: 64 << 10,
-            in_flight_max: 64,
-            cache_bytes: 0,
-        }
+        Bounds { limits: Limits::default(), waiting_max: 64, window_bytes: 64 << 10, in_flight_max: 64 }
     }
 }
 
@@ -475,7 +467,6 @@ fn bounds(rng: &mut Rng) -> Bounds {
         waiting_max: bounded(usual.waiting_max, 1, 4),
         in_flight_max: bounded(usual.in_flight_max as u64, 1, 3) as usize,
         window_bytes: 1 << rng.between(9, 16),
-        cache_bytes: if rng.chance(300_000) { 2_000 } else { 0 },
     }
 }
 

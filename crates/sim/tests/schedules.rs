@@ -112,7 +112,6 @@ fn values_that_rot_on_all_replicas_are_healed_while_each_is_whole_on_one() {
             [at(n, Fault::RotValues { shard: 0 }), at(n, Fault::TakeOver { node: to, shard: 0 })]
         };
         schedule.steps = (0..10).flat_map(faults).collect();
-        schedule.bounds.cache_bytes = 0;
         let report = execute(&schedule, &options);
         assert_eq!(report.violation, None, "seed {seed}");
         struck += report.faults.get("rot of values").copied().unwrap_or(0);

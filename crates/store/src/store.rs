@@ -118,14 +118,9 @@ impl<D: Device> Store<D> {
         self.write(Op::Delete { key: key.into(), condition: Condition::Always })
     }
 
-    /// The value of `key`, checked against its checksum when it was read from the device.
+    /// The value of `key`, from the device, checked against its checksum.
     pub fn get(&self, key: &[u8]) -> Result<Option<Found>, ReadError> {
-        self.lock().engine.get_cached(key)
-    }
-
-    /// From now on keeps values in up to so many bytes of memory; 0, as it is at first, for none.
-    pub fn cache_values(&self, bytes: usize) {
-        self.lock().engine.cache_values(bytes);
+        self.lock().engine.get(key)
     }
 
     /// Up to `limit` keys that begin with `prefix` and come after `after`, in order, with version and value length.

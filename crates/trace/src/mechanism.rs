@@ -114,6 +114,7 @@ registry! {
     AckBoundToEpoch "ack-bound-to-epoch" Cluster Safety promise 1 "An acknowledgement counts only in the epoch that it answers."
     UnprovenLogDoesNotVote "unproven-log-does-not-vote" Cluster Safety promise 1 "A replica whose log may have forgotten something neither promises nor acknowledges."
     TransferReach "transfer-reach" Cluster Safety promise 1 "A state makes a forgetful replica a voter only if it includes an entry that was appended after the transfer began."
+    TransferName "transfer-name" Cluster Safety promise 1 "No two transfers have one name, not even those of two lives of a replica."
     ApplyOnlyCommitted "apply-only-committed" Cluster Safety promise 2 "Only committed entries are applied, so only they can be read."
     ReadConfirmation "read-confirmation" Cluster Safety promise 2 "A read is answered after a majority confirmed the primary's epoch."
     EpochMarker "epoch-marker" Cluster Safety promise 2 "A new primary serves once an entry of its own epoch is committed: only then does it know all that was acknowledged before."
@@ -124,6 +125,8 @@ registry! {
     FrameIdentity "frame-identity" Cluster Safety promise 1 "A frame of another cluster, shard or receiver is dropped."
     FailoverBackoff "failover-backoff" Cluster Liveness promise 4 "Gateways wait longer, and differently long, after each failed takeover."
     Backpressure "backpressure" Cluster Liveness promise 4 "Queues are bounded, and a full one refuses instead of growing."
+    AdmissionBySize "admission-by-size" Cluster Liveness promise 4 "Sizes alone decide whether an entry has room, so what the primary takes fits on every replica."
+    EpochBound "epoch-bound" Cluster Liveness promise 4 "An epoch that cannot be true is refused before it becomes durable."
 }
 
 impl Mechanism {

@@ -118,16 +118,12 @@ impl Receiver {
             return;
         }
         emit!(core, Kind::TransferStarted { from: from.0, epoch: epoch.0, why: why.into() });
-        // A random number of this life, and a count within it. A clock would not do, nor a count alone: (1) a transfer to
-        // a disk that was replaced begins at 1 on the clock of its process; (2) entries are acknowledged, the disk is
-        // replaced again, and the next process begins its transfer at 1 as well; (3) the primary takes it for the one that
-        // it knows, and sends a checkpoint from before those entries; (4) the replica votes without them.
         core.transfers_begun += 1;
         core.effect(Effect::InstallBegin);
         let transfer = Transfer {
             from,
             epoch,
-            name: core.config.life ^ core.transfers_begun,
+            name: guard::transfer_name(core.config.mechanisms, core.config.life, core.transfers_begun),
             cursor: Vec::new(),
             answers: Measured::default(),
             failures: 0,

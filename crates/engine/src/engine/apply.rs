@@ -6,7 +6,7 @@ use crate::error::ApplyError;
 use crate::format::value_ref::ValueRef;
 use crate::format::wal_record::{NOP, PUT, WalRecord};
 use crate::space::Until;
-use crate::types::{Condition, Op, Outcome, Seq};
+use crate::types::{Condition, Outcome, Seq};
 
 impl<D: Device> Engine<D> {
     /// Applies entry `applied_seq + 1`, which must be durable here; with `skip`, advances without its effect (the
@@ -31,16 +31,11 @@ impl<D: Device> Engine<D> {
         let retired = match &mut outcome {
             Outcome::Written(_) => {
                 let before = self.index.insert(&key, value.expect("E4: only a put is written"));
-                match self.recent.get(seq).map(|entry| &entry.op) {
-                    Some(Op::Put { value, .. }) => self.cache.update(&key, seq, value),
-                    _ => self.cache.remove(&key),
-                }
                 self.save(&key, before.as_ref());
                 before
             }
             Outcome::Deleted { existed } => {
                 let before = self.index.remove(&key);
-                self.cache.remove(&key);
                 self.save(&key, before.as_ref());
                 *existed = before.is_some();
                 before

@@ -30,7 +30,7 @@ use crate::log::{Log, Recent, Scan};
 use crate::notes::Notes;
 use crate::prepare;
 use crate::space::{Allocator, Claim, Space, slots, value};
-use crate::state::{Cache, Checkpoint, load};
+use crate::state::{Checkpoint, load};
 use crate::types::{Extent, Identity, Layout, Lsn, Seq, Standing};
 
 impl<D: Device> Engine<D> {
@@ -71,7 +71,6 @@ impl<D: Device> Engine<D> {
             durable: log.last(),
             log,
             recent: Recent::default(),
-            cache: Cache::new(0),
             host_state: checkpoint.host_state,
             chunks: checkpoint.chunks,
             run: None,

@@ -9,34 +9,9 @@ use crate::error::{Damage, ReadError, Zone};
 use crate::format::value_ref::ValueRef;
 use crate::format::wal_record::{DELETE, WalRecord};
 use crate::log::Logged;
-use crate::state::Cache;
 use crate::types::{Entry, Found, Op, Seq};
 
 impl<D: Device> Engine<D> {
-    /// From now on keeps values in up to so many bytes of memory, for [`get_cached`](Engine::get_cached); 0, as it is at
-    /// first, for none.
-    pub fn cache_values(&mut self, bytes: usize) {
-        self.cache = Cache::new(bytes);
-    }
-
-    /// How many values [`get_cached`](Engine::get_cached) found in memory, and how many not.
-    pub fn cache_hits_and_misses(&self) -> (u64, u64) {
-        (self.cache.hits, self.cache.misses)
-    }
-
-    /// As [`get`](Engine::get), but from memory if the value is there.
-    pub fn get_cached(&mut self, key: &[u8]) -> Result<Option<Found>, ReadError> {
-        self.readable()?;
-        let Some(stored) = self.index.get(key) else { return Ok(None) };
-        let version = stored.version;
-        if let Some(value) = self.cache.get(key, version) {
-            return Ok(Some(Found { version, value }));
-        }
-        let value = self.read_value(key, stored)?;
-        self.cache.put(&key.into(), version, &value);
-        Ok(Some(Found { version, value }))
-    }
-
     /// How many bytes the value of `key` has, as of `applied_seq`.
     pub fn value_bytes(&self, key: &[u8]) -> Option<u32> {
         self.index.get(key).map(ValueRef::value_bytes)

@@ -1,13 +1,11 @@
 //! The state as of the applied entry, and as of a checkpoint: the index, its checkpoints on the device, a received one.
 
-mod cache;
 mod checkpoint;
 mod index;
 mod install;
 mod load;
 mod short_key;
 
-pub(crate) use cache::Cache;
 pub(crate) use checkpoint::{Run, STEP_ITEMS, Stage};
 pub(crate) use index::Index;
 pub(crate) use install::Install;

@@ -32,10 +32,14 @@ pub fn entry(mechanism: Mechanism) -> &'static Entry {
     ENTRIES.iter().find(|entry| entry.mechanism == mechanism).expect("a test counts them")
 }
 
-/// The seed of the simulator that breaks a promise without `mechanism`: where the failure takes real gateways, which the
-/// lab's schedules do not have.
+/// The seed of the simulator that breaks a promise without `mechanism`: where the failure takes real gateways or full
+/// disks, which the lab's schedules do not have.
 pub fn seed(mechanism: Mechanism) -> Option<u64> {
-    (mechanism == Mechanism::SessionOnce).then_some(995)
+    match mechanism {
+        Mechanism::SessionOnce => Some(995),
+        Mechanism::AdmissionBySize => Some(6),
+        _ => None,
+    }
 }
 
 const DATAPLANE: &str = "crates/dataplane/src/guard.rs";
@@ -506,6 +510,18 @@ pub const ENTRIES: &[Entry] = &[
         ),
     },
     Entry {
+        mechanism: Mechanism::TransferName,
+        faults: "a disk replaced twice",
+        guard: Some((DATAPLANE, "transfer_name")),
+        scope: Some("wipes"),
+        counterexample: None,
+        story: None,
+        others: "The state is whole, of the right cluster, and was sent by a primary that a majority confirmed. It is the answer to an earlier question.",
+        variation: "",
+        published: "Birman and Joseph, Exploiting Virtual Synchrony in Distributed Systems, SOSP 1987 (a process that comes back is another process)",
+        choice: Some("A counter on the receiver's device: a replaced disk would not have it."),
+    },
+    Entry {
         mechanism: Mechanism::ApplyOnlyCommitted,
         faults: "a takeover after a read",
         guard: Some((DATAPLANE, "apply_only_committed")),
@@ -563,7 +579,7 @@ pub const ENTRIES: &[Entry] = &[
         counterexample: None,
         story: None,
         others: "Every replica knows what came of request 15.1, and answers a repetition with it. That this is another request, nobody but its gateway could tell.",
-        variation: "Run `cutaway sim --seed 995 --without session-once --shrink`: which faults does it take?",
+        variation: "Run the seed with `--shrink`: which faults does it take?",
         published: "Birrell and Nelson, Implementing Remote Procedure Calls, ACM TOCS 1984 (a call identifier is never used again)",
         choice: None,
     },
@@ -625,6 +641,32 @@ pub const ENTRIES: &[Entry] = &[
         others: "",
         variation: "Run `cutaway sim --seeds 2000 --without backpressure`: no answer is wrong. What grows instead?",
         published: "Welsh et al., SEDA, SOSP 2001",
+        choice: None,
+    },
+    Entry {
+        mechanism: Mechanism::AdmissionBySize,
+        faults: "full disks",
+        guard: Some((DATAPLANE, "admission_by_size")),
+        scope: None,
+        counterexample: None,
+        story: None,
+        others: "A node that cannot append an entry stops, and tells nobody anything wrong. But the entry is in the log of the next primary as well, and stops that too.",
+        variation: "Run the seed with `--shrink`: which node stops first, and why do the others follow?",
+        published: "Bonwick et al., The Zettabyte File System, 2003 (space is reserved in the worst case before a change is taken)",
+        choice: Some(
+            "Aborting an entry that does not fit takes an agreement on that, while the disk is full.",
+        ),
+    },
+    Entry {
+        mechanism: Mechanism::EpochBound,
+        faults: "a frame with an epoch that cannot be",
+        guard: Some((DATAPLANE, "epoch_bound")),
+        scope: None,
+        counterexample: None,
+        story: None,
+        others: "",
+        variation: "Run `cutaway sim --seeds 2000 --without epoch-bound`: honest peers never claim such an epoch. Who might?",
+        published: "Bazzi and Ding, Non-skipping Timestamps for Byzantine Data Storage Systems, DISC 2004 (a forged timestamp must not exhaust the space)",
         choice: None,
     },
 ];

@@ -98,9 +98,9 @@ fn pieces(schedule: &Schedule) -> Vec<Piece> {
     schedule.steps.iter().cloned().map(Piece::Fault).chain(network.into_iter().flatten()).collect()
 }
 
-/// The usual bounds, with as large frames and as much memory.
+/// The usual bounds, with as large frames.
 fn usual(bounds: &Bounds) -> Bounds {
-    Bounds { window_bytes: bounds.window_bytes, cache_bytes: bounds.cache_bytes, ..Bounds::usual() }
+    Bounds { window_bytes: bounds.window_bytes, ..Bounds::usual() }
 }
 
 /// The schedule with these pieces, on an otherwise fair day.

@@ -155,7 +155,6 @@ fn start_node(node: NodeId, addresses: &BTreeMap<NodeId, SocketAddr>, image: Pat
         nodes: texts(addresses),
         listen: addresses[&node],
         images: vec![image],
-        cache_bytes: 4 << 20,
     };
     Host::start(&node.to_string(), async move |stop| {
         node_host::run(options, stop, Cut::default()).await.unwrap();
