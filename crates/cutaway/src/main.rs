@@ -12,6 +12,7 @@ mod inspect;
 mod key;
 mod kv;
 mod members;
+mod play;
 mod process;
 mod quiz;
 mod sim;
@@ -65,6 +66,7 @@ enum Command {
     Verify(verify::Verify),
     Sim(sim::Sim),
     Why(why::Why),
+    Play(play::Play),
     View(view::View),
     Quiz(quiz::Quiz),
     Bench(bench::Bench),
@@ -113,6 +115,7 @@ fn main() -> ExitCode {
         Command::View(view) => view.run(),
         Command::Quiz(quiz) => quiz.run(),
         Command::Why(why) => why.run(),
+        Command::Play(play) => play.run(),
         Command::Bench(bench) => bench.run(),
     };
     result.and_then(|()| failure::all_written()).map_or_else(failure::Failure::report, |()| ExitCode::SUCCESS)

@@ -6,9 +6,10 @@ use std::time::Instant;
 use clap::Args;
 use lab::why::{self, Case, Pair, Schedule, Verdict, registry};
 use serde_json::json;
-use trace::Mechanism;
+use trace::{Mechanism, Mechanisms};
 
 use crate::failure::{Failure, me, note, say};
+use crate::play::{mechanism, read};
 
 /// States that `--search` visits at most: some minutes.
 const STATES: u64 = 30_000_000;
@@ -34,7 +35,7 @@ pub struct Why {
     /// Write both runs, side by side, as an HTML page
     #[arg(long, requires = "mechanism", value_name = "FILE", conflicts_with_all = ["schedule", "search"])]
     html: Option<std::path::PathBuf>,
-    /// Play your own schedule without the mechanism; if it breaks a promise, shrink it and show it
+    /// Play your own schedule without the mechanism: if it breaks a promise, shrink it and show it; else tell all of it
     #[arg(long = "try", requires = "mechanism", value_name = "FILE", conflicts_with_all = ["schedule", "search"])]
     own: Option<std::path::PathBuf>,
     /// Search exhaustively for a new counterexample, and print it as a schedule
@@ -51,9 +52,7 @@ impl Why {
             return pairs(self.json);
         }
         let Some(id) = &self.mechanism else { return all(self.json) };
-        let mechanism = Mechanism::from_id(id).ok_or_else(|| {
-            Failure::usage(format!("there is no mechanism {id}")).next(format!("{} why", me()))
-        })?;
+        let mechanism = mechanism(id)?;
         if self.search {
             let threads = std::thread::available_parallelism().map_or(1, |n| n.get());
             let found = why::search(mechanism, STATES, threads).map_err(Failure::usage)?;
@@ -64,7 +63,10 @@ impl Why {
         }
         let started = Instant::now();
         let verdict = match &self.own {
-            Some(file) => own(mechanism, file)?,
+            Some(file) => match own(mechanism, file)? {
+                Some(verdict) => verdict,
+                None => return Ok(()),
+            },
             None => why::examine(mechanism).map_err(Failure::error)?,
         };
         if self.json {
@@ -88,17 +90,25 @@ impl Why {
     }
 }
 
-/// A schedule that somebody wrote, shortened.
-fn own(mechanism: Mechanism, file: &std::path::Path) -> Result<Verdict, Failure> {
-    let name = file.display();
-    let text = std::fs::read_to_string(file)
-        .map_err(|error| Failure::error(format!("cannot read {name}: {error}")))?;
-    let schedule: Schedule = text.parse().map_err(|why| Failure::usage(format!("{name}: {why}")))?;
+/// A schedule that somebody wrote, shortened; one that breaks nothing is told as it is.
+fn own(mechanism: Mechanism, file: &std::path::Path) -> Result<Option<Verdict>, Failure> {
+    let (name, schedule) = (file.display(), read(file)?);
+    let wrong = |why| Failure::usage(format!("{name}: {why}"));
+    let on = Mechanisms::all().without(mechanism);
+    let play = schedule.play(on).map_err(wrong)?;
+    if play.broken.is_none() {
+        why::tell(&schedule, &play).iter().for_each(say);
+        say(format!("Without {mechanism} this schedule breaks nothing."));
+        let stored: Option<Schedule> =
+            registry::entry(mechanism).counterexample.and_then(|text| text.parse().ok());
+        let departs = stored.and_then(|stored| why::departure(&stored.play(on).ok()?, &play));
+        departs.iter().for_each(|how| say(format!("It departs from the stored one: {how}.")));
+        return Ok(None);
+    }
     let whole = schedule.steps.len();
-    let mut case = why::case(mechanism, schedule).map_err(|why| Failure::error(format!("{name}: {why}")))?;
-    case = why::case(mechanism, case.schedule.shrunk(mechanism)).map_err(Failure::error)?;
+    let mut case = why::case(mechanism, schedule.shrunk(mechanism)).map_err(wrong)?;
     case.schedule.notes = vec![format!("From {name}, of {whole} steps; shortened.")];
-    Ok(Verdict::Counterexample(Box::new(case)))
+    Ok(Some(Verdict::Counterexample(Box::new(case))))
 }
 
 /// The story, with a pause at its question if somebody sits there.

@@ -177,15 +177,15 @@ impl<D: Device> Node<D> {
         if !self.repairs.wanted.contains_key(&wanted) {
             return Ok(());
         }
-        if let Some(value) = value.filter(|_| self.replica.means(&name)) {
-            if self.write(|engine| engine.mend(&name.key, name.version, &value))? {
-                emit!(self.t, Kind::ValueFetched { from: from.0, version: name.version });
-                self.repairs.mended += 1;
-                let what = format!("the value of entry {} is whole again: {from} had it", name.version);
-                self.repairs.notice(what);
-                self.mended(&wanted, Some(value));
-                return Ok(());
-            }
+        if let Some(value) = value.filter(|_| self.replica.means(&name))
+            && self.write(|engine| engine.mend(&name.key, name.version, &value))?
+        {
+            emit!(self.t, Kind::ValueFetched { from: from.0, version: name.version });
+            self.repairs.mended += 1;
+            let what = format!("the value of entry {} is whole again: {from} had it", name.version);
+            self.repairs.notice(what);
+            self.mended(&wanted, Some(value));
+            return Ok(());
         }
         if let Some(wanted) = self.repairs.wanted.get_mut(&wanted) {
             wanted.without.insert(from);

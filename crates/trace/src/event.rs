@@ -235,7 +235,7 @@ kinds! {
     HeartbeatSent { to: u32, epoch: u64, prev: u64, commit: u64 } "sends a heartbeat (epoch {epoch}, after entry {prev}) to n{to}; commit point {commit}" (says);
     EntriesRefused { from: u32, epoch: u64, prev: u64, last: u64 } "refuses entries from n{from} (epoch {epoch}): its own log does not match at entry {prev}" by LogMatching;
     EntriesRepeated { from: u32, upto: u64 } "keeps its entries up to {upto}, which n{from} sends again" by TruncateOnlyOnConflict;
-    LogTruncated { from: u64, last_before: u64, last: u64 } "truncates {}, which conflict with the primary's log" [entries(*from, *last_before)] by TruncateOnConflict changes "last" last_before last;
+    LogTruncated { from: u64, last_before: u64, last: u64 } "truncates {}, in conflict with the primary's log" [entries(*from, *last_before)] by TruncateOnConflict changes "last" last_before last;
     MatchAcknowledged { to: u32, epoch: u64, upto: u64 } "acknowledges to n{to} that it has entries up to {upto} durable (epoch {epoch})" (says) by DurableAck;
     AckCounted { from: u32, upto: u64 } "counts n{from} as having entries up to {upto} durable";
     AckIgnored { from: u32, epoch: u64, current: u64 } "ignores an acknowledgement from n{from} (epoch {epoch}): the current epoch is {current}" (aside) by AckBoundToEpoch;

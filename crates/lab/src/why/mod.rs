@@ -11,6 +11,7 @@
 //! | `shrink` | as short as it gets |
 //! | `seed` | the same for a seed of the simulator |
 //! | `narrate` | the story, in at most thirty lines |
+//! | `tell` | a whole play, every step with every event |
 //! | `quiz` | what comes next? |
 //! | `chapter` | the same with all that is known, as a page of `docs/mechanisms/` |
 
@@ -21,12 +22,15 @@ pub mod quiz;
 pub mod registry;
 mod seed;
 mod shrink;
+mod tell;
 
 pub use chapter::{chapter, necessity_table};
+use narrate::plain;
 pub use narrate::{Narration, narrate};
 pub use play::{Act, Mark, Play, Schedule, lane};
 pub use seed::{Shrunk, shrink_seed};
 pub use shrink::{is_minimal, shrink};
+pub use tell::{departure, tell, verdict};
 
 use sim::Options;
 use trace::mechanism::Class;

@@ -201,7 +201,7 @@ fn weight(event: &Event) -> u32 {
 }
 
 /// Every shard here is shard 0.
-fn plain(event: &Event) -> String {
+pub(super) fn plain(event: &Event) -> String {
     event.sentence().replace("/0 ", " ")
 }
 

@@ -32,7 +32,7 @@ impl std::str::FromStr for Schedule {
                 let word = line.split_whitespace().next().unwrap_or_default();
                 let part = if setting.contains(&word) { &mut schedule.setting } else { &mut schedule.steps };
                 part.push(line.to_string());
-            } else if !line.is_empty() {
+            } else if !line.is_empty() && !line.starts_with("    ") {
                 return Err(format!("`{line}` is neither a note nor a step"));
             }
         }
