@@ -86,13 +86,7 @@ impl World {
                 cluster,
                 shard,
                 shards,
-                node,
-                members,
-                pid,
-                life,
-                mechanisms,
-                timing,
-                limits,
+                rules: dataplane::Config { me: node, members, pid, life, mechanisms, timing, limits },
                 cache_bytes,
             };
             engine::format(&device, &config.identity(), Standing::Member, Layout::default())

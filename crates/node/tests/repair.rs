@@ -98,14 +98,16 @@ impl Cluster {
         let config = Config {
             cluster: CLUSTER,
             shard: 0,
-            node: NodeId(node),
             shards: 1,
-            members: (1..=3).map(NodeId).collect(),
-            pid: 1,
-            life: self.now,
-            mechanisms: Mechanisms::all(),
-            timing: Timing::default(),
-            limits: Default::default(),
+            rules: dataplane::Config {
+                me: NodeId(node),
+                members: (1..=3).map(NodeId).collect(),
+                pid: 1,
+                life: self.now,
+                mechanisms: Mechanisms::all(),
+                timing: Timing::default(),
+                limits: Default::default(),
+            },
             cache_bytes: 0,
         };
         let at = node as usize - 1;

@@ -206,10 +206,12 @@ impl Tracer {
         self.on |= self.sink.is_some() && !self.given.is_empty();
     }
 
-    /// Starts a causal root: its first event is recorded although nothing caused it (a client asks for an explanation).
-    pub fn begin_root(&mut self, now: u64) {
+    /// Starts a step that nothing caused. If it is `followed`, its first event is recorded all the same: a client asks for an
+    /// explanation.
+    pub fn begin_root(&mut self, now: u64, followed: bool) {
         self.begin(now, None);
-        (self.on, self.root) = (self.sink.is_some(), true);
+        self.root = followed;
+        self.on |= followed && self.sink.is_some();
     }
 
     /// Is this step recorded?

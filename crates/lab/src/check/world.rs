@@ -484,7 +484,7 @@ impl World {
                 }
             }
             (_, Message::ReadAnswer { id, .. }) => {
-                let applied = self.seats[from.0 as usize - 1].replica.applied();
+                let applied = self.seats[from.0 as usize - 1].replica.core().applied;
                 self.show(from, applied, Shown::Read);
                 let asked = self.reading.extract_if(.., |(asked, _)| *asked == id).next();
                 if let Some((_, known)) = asked.filter(|(_, known)| applied < *known) {
