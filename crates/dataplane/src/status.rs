@@ -85,9 +85,4 @@ impl Replica {
     pub fn is_proven(&self) -> bool {
         self.core.proven
     }
-
-    /// Does the log lack entries that it had?
-    pub fn is_short(&self) -> bool {
-        self.core.is_short()
-    }
 }

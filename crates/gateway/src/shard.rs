@@ -169,7 +169,7 @@ impl Shard {
         let Some(call) = self.writes.get_mut(&number) else { return };
         let Request::Write(op) = call.what.clone() else { return };
         if call.attempts == 0 {
-            call.not_before = self.search.committed() + 1;
+            call.not_before = self.search.nodes.committed() + 1;
         }
         call.sent(&mut self.core, self.config.timing.retry_after, &self.answers);
         self.calls_due = self.calls_due.min(call.due);

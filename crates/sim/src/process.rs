@@ -40,7 +40,7 @@ impl Seat {
 /// Does a replica vote as one that has all it ever had? A log that lacks what it had is neither what it was nor what it
 /// will be.
 fn is_complete(node: &Node<Disk>) -> bool {
-    node.replica().is_proven() && !node.replica().is_short()
+    node.replica().is_proven() && !node.replica().core().is_short()
 }
 
 /// Would it still, were it to crash now? Entries that are not durable pay no debt.

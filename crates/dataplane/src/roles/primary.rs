@@ -17,6 +17,7 @@ use crate::roles::reads::Reads;
 use crate::roles::sender::{Pull, Senders};
 use crate::sessions::Verdict;
 use crate::types::*;
+use crate::wire::Code;
 
 /// A primary's knowledge.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -247,7 +248,10 @@ impl Primary {
         self.pending.remove(&request);
         if let Some(GatewayId { gateway, life }) = core.sessions.gateway(request.session) {
             let RequestId { session, number } = request;
-            let reply = || format!("{result:?}");
+            let reply = || match result {
+                WriteResult::Done(outcome) => outcome.to_string(),
+                WriteResult::SessionUnknown(_) => "its session is not known".into(),
+            };
             emit!(core, Kind::ReplyReleased { gateway, session, number, reply: reply() });
             core.send(Address::Gateway(GatewayId { gateway, life }), Message::Answer { request, result });
         }
@@ -257,7 +261,7 @@ impl Primary {
 /// Tells a gateway that a request is not taken. It leaves no trace here.
 pub(crate) fn refuse(core: &mut Core, gateway: GatewayId, what: Refusable, why: Refusal) {
     if let Refusable::Write(RequestId { session, number }) = what {
-        emit!(core, Kind::RequestRefused { session, number, why: format!("{why:?}") });
+        emit!(core, Kind::RequestRefused { session, number, why: why.variant().into() });
     }
     core.send(Address::Gateway(gateway), Message::Refused { what, why });
 }
