@@ -7,16 +7,16 @@
 > write 1 to n1
     n1/0 receives request 2.1: put k
     n1/0 appends entry 3 (epoch 1)
-    n1/0 sends entry 3 (epoch 1) to n2; commit point 2
-    n1/0 sends entry 3 (epoch 1) to n3; commit point 2
+    n1/0 sends entry 3 to n2 in epoch 1; commit point 2
+    n1/0 sends entry 3 to n3 in epoch 1; commit point 2
 > deliver n1 n2
     n2/0 appends entry 3 (epoch 1)
 > deliver n1 n3
     n3/0 appends entry 3 (epoch 1)
 > sync n2
-    n2/0 acknowledges to n1 that it has entries up to 3 durable (epoch 1) [durable-ack]
+    n2/0 acknowledges to n1 in epoch 1 that it has entries up to 3 durable [durable-ack]
 > sync n3
-    n3/0 acknowledges to n1 that it has entries up to 3 durable (epoch 1) [durable-ack]
+    n3/0 acknowledges to n1 in epoch 1 that it has entries up to 3 durable [durable-ack]
 > deliver n2 n1
     n1/0 counts n2 as having entries up to 3 durable
 > deliver n3 n1
@@ -29,7 +29,7 @@
 > sync n1
     n1/0 commits entry 3 [majority-commit]
     n1/0 applies entry 3: written as version 3 [apply-only-committed]
-    n1/0 answers request 2.1 to g1: Done(Written(3))
+    n1/0 answers request 2.1 to g1: written as version 3
     client: write 1 is written as version 3
 > state
     n1: Primary in epoch 1, log [1@1 2@1 3@1] (durable 3, committed 3, end 3)

@@ -7,8 +7,8 @@
 > write 1 to n1
     n1/0 receives request 2.1: put k
     n1/0 appends entry 3 (epoch 1)
-    n1/0 sends entry 3 (epoch 1) to n2; commit point 2
-    n1/0 sends entry 3 (epoch 1) to n3; commit point 2
+    n1/0 sends entry 3 to n2 in epoch 1; commit point 2
+    n1/0 sends entry 3 to n3 in epoch 1; commit point 2
 > sync n1
 > lose n1 n2
 > lose n1 n3
@@ -20,11 +20,11 @@
     n2/0 has n3's promise of epoch 2 (2 of 2) [promise-majority]
     n2/0 becomes primary of epoch 2; its log ends with entry 2 [promise-majority]
     n2/0 appends entry 3 (epoch 2)
-    n2/0 sends entry 3 (epoch 2) to n1; commit point 2
-    n2/0 sends entry 3 (epoch 2) to n3; commit point 2
+    n2/0 sends entry 3 to n1 in epoch 2; commit point 2
+    n2/0 sends entry 3 to n3 in epoch 2; commit point 2
     n3/0 follows n2 in epoch 2
     n3/0 appends entry 3 (epoch 2)
-    n3/0 acknowledges to n2 that it has entries up to 3 durable (epoch 2) [durable-ack]
+    n3/0 acknowledges to n2 in epoch 2 that it has entries up to 3 durable [durable-ack]
     n2/0 counts n3 as having entries up to 3 durable
     n2/0 commits entry 3 [majority-commit]
     n2/0 applies entry 3: no key changes [apply-only-committed]
@@ -35,12 +35,12 @@
     n3: Backup in epoch 2, log [1@1 2@1 3@2] (durable 3, committed 2, end 3)
 # It heals. n1 sends the entry again, and is told.
 > tick n1
-    n1/0 sends entry 3 (epoch 1) to n2; commit point 2
-    n1/0 sends entry 3 (epoch 1) to n3; commit point 2
+    n1/0 sends entry 3 to n2 in epoch 1; commit point 2
+    n1/0 sends entry 3 to n3 in epoch 1; commit point 2
 > deliver n1 n2
     n2/0 refuses n1, which speaks for epoch 1: it has promised epoch 2 [epoch-fence]
-    n2/0 sends entry 3 (epoch 2) to n1; commit point 3
-    n2/0 sends a heartbeat (epoch 2, after entry 3) to n3; commit point 3
+    n2/0 sends entry 3 to n1 in epoch 2; commit point 3
+    n2/0 sends a heartbeat to n3 in epoch 2, after entry 3; commit point 3
 > deliver n2 n1
     n1/0 steps down as primary of epoch 1: epoch 2 exists
     n1/0 follows n2 in epoch 2
@@ -54,30 +54,30 @@
     on its way n1 → n3: Prepare in epoch 1: entry 3 after entry 2 (epoch 1), committed 2
     on its way n2 → n3: Prepare in epoch 2: no entries after entry 3 (epoch 2), committed 3
 > tick n2
-    n2/0 sends a heartbeat (epoch 2, after entry 3) to n1; commit point 3
-    n2/0 sends a heartbeat (epoch 2, after entry 3) to n3; commit point 3
+    n2/0 sends a heartbeat to n1 in epoch 2, after entry 3; commit point 3
+    n2/0 sends a heartbeat to n3 in epoch 2, after entry 3; commit point 3
 > lose n2 n1
 > tick n2
-    n2/0 sends entry 3 (epoch 2) to n1; commit point 3
-    n2/0 sends a heartbeat (epoch 2, after entry 3) to n3; commit point 3
+    n2/0 sends entry 3 to n1 in epoch 2; commit point 3
+    n2/0 sends a heartbeat to n3 in epoch 2, after entry 3; commit point 3
 > calm
     n1/0 applies entry 3: no key changes [apply-only-committed]
-    n1/0 acknowledges to n2 that it has entries up to 3 durable (epoch 2) [durable-ack]
+    n1/0 acknowledges to n2 in epoch 2 that it has entries up to 3 durable [durable-ack]
     n3/0 refuses n1, which speaks for epoch 1: it has promised epoch 2 [epoch-fence]
     n3/0 commits entry 3 [majority-commit]
     n3/0 applies entry 3: no key changes [apply-only-committed]
-    n3/0 acknowledges to n2 that it has entries up to 3 durable (epoch 2) [durable-ack]
-    n3/0 acknowledges to n2 that it has entries up to 3 durable (epoch 2) [durable-ack]
+    n3/0 acknowledges to n2 in epoch 2 that it has entries up to 3 durable [durable-ack]
+    n3/0 acknowledges to n2 in epoch 2 that it has entries up to 3 durable [durable-ack]
     n1/0 keeps its entries up to 3, which n2 sends again [truncate-only-on-conflict]
-    n1/0 acknowledges to n2 that it has entries up to 3 durable (epoch 2) [durable-ack]
-    n3/0 acknowledges to n2 that it has entries up to 3 durable (epoch 2) [durable-ack]
+    n1/0 acknowledges to n2 in epoch 2 that it has entries up to 3 durable [durable-ack]
+    n3/0 acknowledges to n2 in epoch 2 that it has entries up to 3 durable [durable-ack]
     n2/0 counts n1 as having entries up to 3 durable
 > tick n2
-    n2/0 sends a heartbeat (epoch 2, after entry 3) to n1; commit point 3
-    n2/0 sends a heartbeat (epoch 2, after entry 3) to n3; commit point 3
+    n2/0 sends a heartbeat to n1 in epoch 2, after entry 3; commit point 3
+    n2/0 sends a heartbeat to n3 in epoch 2, after entry 3; commit point 3
 > calm
-    n1/0 acknowledges to n2 that it has entries up to 3 durable (epoch 2) [durable-ack]
-    n3/0 acknowledges to n2 that it has entries up to 3 durable (epoch 2) [durable-ack]
+    n1/0 acknowledges to n2 in epoch 2 that it has entries up to 3 durable [durable-ack]
+    n3/0 acknowledges to n2 in epoch 2 that it has entries up to 3 durable [durable-ack]
 > state
     n1: Backup in epoch 2, log [1@1 2@1 3@2] (durable 3, committed 3, end 3)
     n2: Primary in epoch 2, log [1@1 2@1 3@2] (durable 3, committed 3, end 3)

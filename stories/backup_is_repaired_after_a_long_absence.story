@@ -6,30 +6,30 @@
 > write 1 to n1
     n1/0 receives request 2.1: put k
     n1/0 appends entry 3 (epoch 1)
-    n1/0 sends entry 3 (epoch 1) to n2; commit point 2
-    n1/0 sends entry 3 (epoch 1) to n3; commit point 2
+    n1/0 sends entry 3 to n2 in epoch 1; commit point 2
+    n1/0 sends entry 3 to n3 in epoch 1; commit point 2
 > calm without n3
     n2/0 appends entry 3 (epoch 1)
-    n2/0 acknowledges to n1 that it has entries up to 3 durable (epoch 1) [durable-ack]
+    n2/0 acknowledges to n1 in epoch 1 that it has entries up to 3 durable [durable-ack]
     n1/0 counts n2 as having entries up to 3 durable
     n1/0 commits entry 3 [majority-commit]
     n1/0 applies entry 3: written as version 3 [apply-only-committed]
-    n1/0 answers request 2.1 to g1: Done(Written(3))
+    n1/0 answers request 2.1 to g1: written as version 3
     client: write 1 is written as version 3
 > write 2 to n1
     n1/0 receives request 2.2: put k
     n1/0 appends entry 4 (epoch 1)
-    n1/0 sends entry 4 (epoch 1) to n2; commit point 3
-    n1/0 sends entry 4 (epoch 1) to n3; commit point 3
+    n1/0 sends entry 4 to n2 in epoch 1; commit point 3
+    n1/0 sends entry 4 to n3 in epoch 1; commit point 3
 > calm without n3
     n2/0 appends entry 4 (epoch 1)
     n2/0 commits entry 3 [majority-commit]
     n2/0 applies entry 3: written as version 3 [apply-only-committed]
-    n2/0 acknowledges to n1 that it has entries up to 4 durable (epoch 1) [durable-ack]
+    n2/0 acknowledges to n1 in epoch 1 that it has entries up to 4 durable [durable-ack]
     n1/0 counts n2 as having entries up to 4 durable
     n1/0 commits entry 4 [majority-commit]
     n1/0 applies entry 4: written as version 4 [apply-only-committed]
-    n1/0 answers request 2.2 to g1: Done(Written(4))
+    n1/0 answers request 2.2 to g1: written as version 4
     client: write 2 is written as version 4
 > state
     n1: Primary in epoch 1, log [1@1 2@1 3@1 4@1] (durable 4, committed 4, end 4)
@@ -37,25 +37,25 @@
     n3: Backup in epoch 1, log [1@1 2@1] (durable 2, committed 2, end 2)
 # Minutes later. The sign of life finds a log that ends earlier; the primary goes back to where the two agree.
 > tick n1
-    n1/0 sends a heartbeat (epoch 1, after entry 4) to n2; commit point 4
-    n1/0 sends entries 3–4 (epoch 1) to n3; commit point 4
+    n1/0 sends a heartbeat to n2 in epoch 1, after entry 4; commit point 4
+    n1/0 sends entries 3–4 to n3 in epoch 1; commit point 4
 > calm
     n2/0 commits entry 4 [majority-commit]
     n2/0 applies entry 4: written as version 4 [apply-only-committed]
-    n2/0 acknowledges to n1 that it has entries up to 4 durable (epoch 1) [durable-ack]
+    n2/0 acknowledges to n1 in epoch 1 that it has entries up to 4 durable [durable-ack]
     n3/0 appends entry 3 (epoch 1)
     n3/0 appends entry 4 (epoch 1)
     n3/0 commits entries 3–4 [majority-commit]
     n3/0 applies entry 3: written as version 3 [apply-only-committed]
     n3/0 applies entry 4: written as version 4 [apply-only-committed]
-    n3/0 acknowledges to n1 that it has entries up to 4 durable (epoch 1) [durable-ack]
+    n3/0 acknowledges to n1 in epoch 1 that it has entries up to 4 durable [durable-ack]
     n1/0 counts n3 as having entries up to 4 durable
 > tick n1
-    n1/0 sends a heartbeat (epoch 1, after entry 4) to n2; commit point 4
-    n1/0 sends a heartbeat (epoch 1, after entry 4) to n3; commit point 4
+    n1/0 sends a heartbeat to n2 in epoch 1, after entry 4; commit point 4
+    n1/0 sends a heartbeat to n3 in epoch 1, after entry 4; commit point 4
 > calm
-    n2/0 acknowledges to n1 that it has entries up to 4 durable (epoch 1) [durable-ack]
-    n3/0 acknowledges to n1 that it has entries up to 4 durable (epoch 1) [durable-ack]
+    n2/0 acknowledges to n1 in epoch 1 that it has entries up to 4 durable [durable-ack]
+    n3/0 acknowledges to n1 in epoch 1 that it has entries up to 4 durable [durable-ack]
 > state
     n1: Primary in epoch 1, log [1@1 2@1 3@1 4@1] (durable 4, committed 4, end 4)
     n2: Backup in epoch 1, log [1@1 2@1 3@1 4@1] (durable 4, committed 4, end 4)

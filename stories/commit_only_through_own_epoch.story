@@ -9,8 +9,8 @@
 > write 1 to n1
     n1/0 receives request 2.1: put k
     n1/0 appends entry 3 (epoch 1)
-    n1/0 sends entry 3 (epoch 1) to n2; commit point 2
-    n1/0 sends entry 3 (epoch 1) to n3; commit point 2
+    n1/0 sends entry 3 to n2 in epoch 1; commit point 2
+    n1/0 sends entry 3 to n3 in epoch 1; commit point 2
 > sync n1
 > lose n1 n2
 > lose n1 n3
@@ -23,8 +23,8 @@
     n3/0 has n2's promise of epoch 2 (2 of 2) [promise-majority]
     n3/0 becomes primary of epoch 2; its log ends with entry 2 [promise-majority]
     n3/0 appends entry 3 (epoch 2)
-    n3/0 sends entry 3 (epoch 2) to n1; commit point 2
-    n3/0 sends entry 3 (epoch 2) to n2; commit point 2
+    n3/0 sends entry 3 to n1 in epoch 2; commit point 2
+    n3/0 sends entry 3 to n2 in epoch 2; commit point 2
 > sync n3
 > lose n3 n1
 > lose n3 n2
@@ -38,22 +38,22 @@
     n1/0 has n2's promise of epoch 3 (2 of 2) [promise-majority]
     n1/0 becomes primary of epoch 3; its log ends with entry 3 [promise-majority]
     n1/0 appends entry 4 (epoch 3)
-    n1/0 sends entry 4 (epoch 3) to n2; commit point 2
-    n1/0 sends entry 4 (epoch 3) to n3; commit point 2
+    n1/0 sends entry 4 to n2 in epoch 3; commit point 2
+    n1/0 sends entry 4 to n3 in epoch 3; commit point 2
 > lose n1 n3
 > deliver n1 n2
     n2/0 follows n1 in epoch 3
-    n2/0 refuses entries from n1 (epoch 3): its own log does not match at entry 3 [log-matching]
+    n2/0 refuses entries from n1 in epoch 3: its own log does not match at entry 3 [log-matching]
 > deliver n2 n1
-    n1/0 sends entries 3–4 (epoch 3) to n2; commit point 2
+    n1/0 sends entries 3–4 to n2 in epoch 3; commit point 2
 > sync n1
 > deliver n1 n2
     n2/0 appends entry 3 (epoch 1)
 > sync n2
-    n2/0 acknowledges to n1 that it has entries up to 3 durable (epoch 3) [durable-ack]
+    n2/0 acknowledges to n1 in epoch 3 that it has entries up to 3 durable [durable-ack]
 > deliver n2 n1
     n1/0 counts n2 as having entries up to 3 durable
-    n1/0 sends entry 4 (epoch 3) to n2; commit point 2
+    n1/0 sends entry 4 to n2 in epoch 3; commit point 2
 # Entry 3 is durable on n1 and n2, a majority. It is not committed: it is of epoch 1, and this is epoch 3.
 > state
     n1: Primary in epoch 3, log [1@1 2@1 3@1 4@3] (durable 4, committed 2, end 4)
@@ -63,12 +63,12 @@
 > deliver n1 n2
     n2/0 appends entry 4 (epoch 3)
 > sync n2
-    n2/0 acknowledges to n1 that it has entries up to 4 durable (epoch 3) [durable-ack]
+    n2/0 acknowledges to n1 in epoch 3 that it has entries up to 4 durable [durable-ack]
 > deliver n2 n1
     n1/0 counts n2 as having entries up to 4 durable
     n1/0 commits entries 3–4 [majority-commit]
     n1/0 applies entry 3: written as version 3 [apply-only-committed]
-    n1/0 answers request 2.1 to g1: Done(Written(3))
+    n1/0 answers request 2.1 to g1: written as version 3
     n1/0 applies entry 4: no key changes [apply-only-committed]
     n1/0 starts to serve in epoch 3: its marker, entry 4, is committed [own-epoch-commit]
     client: write 1 is written as version 3

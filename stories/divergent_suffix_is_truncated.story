@@ -5,13 +5,13 @@
 > write 1 to n1
     n1/0 receives request 2.1: put k
     n1/0 appends entry 3 (epoch 1)
-    n1/0 sends entry 3 (epoch 1) to n2; commit point 2
-    n1/0 sends entry 3 (epoch 1) to n3; commit point 2
+    n1/0 sends entry 3 to n2 in epoch 1; commit point 2
+    n1/0 sends entry 3 to n3 in epoch 1; commit point 2
 > write 2 to n1
     n1/0 receives request 2.2: put k
     n1/0 appends entry 4 (epoch 1)
-    n1/0 sends entry 4 (epoch 1) to n2; commit point 2
-    n1/0 sends entry 4 (epoch 1) to n3; commit point 2
+    n1/0 sends entry 4 to n2 in epoch 1; commit point 2
+    n1/0 sends entry 4 to n3 in epoch 1; commit point 2
 > sync n1
 > lose n1 n2
 > lose n1 n3
@@ -22,11 +22,11 @@
     n3/0 has n2's promise of epoch 2 (2 of 2) [promise-majority]
     n3/0 becomes primary of epoch 2; its log ends with entry 2 [promise-majority]
     n3/0 appends entry 3 (epoch 2)
-    n3/0 sends entry 3 (epoch 2) to n1; commit point 2
-    n3/0 sends entry 3 (epoch 2) to n2; commit point 2
+    n3/0 sends entry 3 to n1 in epoch 2; commit point 2
+    n3/0 sends entry 3 to n2 in epoch 2; commit point 2
     n2/0 follows n3 in epoch 2
     n2/0 appends entry 3 (epoch 2)
-    n2/0 acknowledges to n3 that it has entries up to 3 durable (epoch 2) [durable-ack]
+    n2/0 acknowledges to n3 in epoch 2 that it has entries up to 3 durable [durable-ack]
     n3/0 counts n2 as having entries up to 3 durable
     n3/0 commits entry 3 [majority-commit]
     n3/0 applies entry 3: no key changes [apply-only-committed]
@@ -34,16 +34,16 @@
 > write 3 to n3
     n3/0 receives request 2.3: put k
     n3/0 appends entry 4 (epoch 2)
-    n3/0 sends entry 4 (epoch 2) to n2; commit point 3
+    n3/0 sends entry 4 to n2 in epoch 2; commit point 3
 > calm without n1
     n2/0 appends entry 4 (epoch 2)
     n2/0 commits entry 3 [majority-commit]
     n2/0 applies entry 3: no key changes [apply-only-committed]
-    n2/0 acknowledges to n3 that it has entries up to 4 durable (epoch 2) [durable-ack]
+    n2/0 acknowledges to n3 in epoch 2 that it has entries up to 4 durable [durable-ack]
     n3/0 counts n2 as having entries up to 4 durable
     n3/0 commits entry 4 [majority-commit]
     n3/0 applies entry 4: written as version 4 [apply-only-committed]
-    n3/0 answers request 2.3 to g1: Done(Written(4))
+    n3/0 answers request 2.3 to g1: written as version 4
     client: write 3 is written as version 4
 > state
     n1: Primary in epoch 1, log [1@1 2@1 3@1 4@1] (durable 4, committed 2, end 4)
@@ -51,8 +51,8 @@
     n3: Primary in epoch 2, log [1@1 2@1 3@2 4@2] (durable 4, committed 4, end 4)
 # The network heals; n3 speaks to n1.
 > tick n3
-    n3/0 sends entries 3–4 (epoch 2) to n1; commit point 4
-    n3/0 sends a heartbeat (epoch 2, after entry 4) to n2; commit point 4
+    n3/0 sends entries 3–4 to n1 in epoch 2; commit point 4
+    n3/0 sends a heartbeat to n2 in epoch 2, after entry 4; commit point 4
 > calm
     n1/0 steps down as primary of epoch 1: epoch 2 exists
     n1/0 follows n3 in epoch 2
@@ -62,17 +62,17 @@
     n1/0 commits entries 3–4 [majority-commit]
     n1/0 applies entry 3: no key changes [apply-only-committed]
     n1/0 applies entry 4: written as version 4 [apply-only-committed]
-    n1/0 acknowledges to n3 that it has entries up to 4 durable (epoch 2) [durable-ack]
+    n1/0 acknowledges to n3 in epoch 2 that it has entries up to 4 durable [durable-ack]
     n2/0 commits entry 4 [majority-commit]
     n2/0 applies entry 4: written as version 4 [apply-only-committed]
-    n2/0 acknowledges to n3 that it has entries up to 4 durable (epoch 2) [durable-ack]
+    n2/0 acknowledges to n3 in epoch 2 that it has entries up to 4 durable [durable-ack]
     n3/0 counts n1 as having entries up to 4 durable
 > tick n3
-    n3/0 sends a heartbeat (epoch 2, after entry 4) to n1; commit point 4
-    n3/0 sends a heartbeat (epoch 2, after entry 4) to n2; commit point 4
+    n3/0 sends a heartbeat to n1 in epoch 2, after entry 4; commit point 4
+    n3/0 sends a heartbeat to n2 in epoch 2, after entry 4; commit point 4
 > calm
-    n1/0 acknowledges to n3 that it has entries up to 4 durable (epoch 2) [durable-ack]
-    n2/0 acknowledges to n3 that it has entries up to 4 durable (epoch 2) [durable-ack]
+    n1/0 acknowledges to n3 in epoch 2 that it has entries up to 4 durable [durable-ack]
+    n2/0 acknowledges to n3 in epoch 2 that it has entries up to 4 durable [durable-ack]
 > state
     n1: Backup in epoch 2, log [1@1 2@1 3@2 4@2] (durable 4, committed 4, end 4)
     n2: Backup in epoch 2, log [1@1 2@1 3@2 4@2] (durable 4, committed 4, end 4)

@@ -7,19 +7,19 @@
 > write 1 to n1
     n1/0 receives request 2.1: put k
     n1/0 appends entry 3 (epoch 1)
-    n1/0 sends entry 3 (epoch 1) to n2; commit point 2
-    n1/0 sends entry 3 (epoch 1) to n3; commit point 2
+    n1/0 sends entry 3 to n2 in epoch 1; commit point 2
+    n1/0 sends entry 3 to n3 in epoch 1; commit point 2
 > deliver n1 n2
     n2/0 appends entry 3 (epoch 1)
 > lose n1 n3
 > sync n1
 > sync n2
-    n2/0 acknowledges to n1 that it has entries up to 3 durable (epoch 1) [durable-ack]
+    n2/0 acknowledges to n1 in epoch 1 that it has entries up to 3 durable [durable-ack]
 > deliver n2 n1
     n1/0 counts n2 as having entries up to 3 durable
     n1/0 commits entry 3 [majority-commit]
     n1/0 applies entry 3: written as version 3 [apply-only-committed]
-    n1/0 answers request 2.1 to g1: Done(Written(3))
+    n1/0 answers request 2.1 to g1: written as version 3
     client: write 1 is written as version 3
 # The client has its answer. n1 dies; n2 has never heard that entry 3 is committed.
 > state
@@ -33,18 +33,18 @@
     n2/0 has n3's promise of epoch 2 (2 of 2) [promise-majority]
     n2/0 becomes primary of epoch 2; its log ends with entry 3 [promise-majority]
     n2/0 appends entry 4 (epoch 2)
-    n2/0 sends entry 4 (epoch 2) to n1; commit point 2
-    n2/0 sends entry 4 (epoch 2) to n3; commit point 2
+    n2/0 sends entry 4 to n1 in epoch 2; commit point 2
+    n2/0 sends entry 4 to n3 in epoch 2; commit point 2
     n3/0 follows n2 in epoch 2
-    n3/0 refuses entries from n2 (epoch 2): its own log does not match at entry 3 [log-matching]
-    n2/0 sends entries 3–4 (epoch 2) to n3; commit point 2
+    n3/0 refuses entries from n2 in epoch 2: its own log does not match at entry 3 [log-matching]
+    n2/0 sends entries 3–4 to n3 in epoch 2; commit point 2
     n3/0 appends entry 3 (epoch 1)
     n3/0 appends entry 4 (epoch 2)
-    n3/0 acknowledges to n2 that it has entries up to 4 durable (epoch 2) [durable-ack]
+    n3/0 acknowledges to n2 in epoch 2 that it has entries up to 4 durable [durable-ack]
     n2/0 counts n3 as having entries up to 4 durable
     n2/0 commits entries 3–4 [majority-commit]
     n2/0 applies entry 3: written as version 3 [apply-only-committed]
-    n2/0 answers request 2.1 to g1: Done(Written(3))
+    n2/0 answers request 2.1 to g1: written as version 3
     n2/0 applies entry 4: no key changes [apply-only-committed]
     n2/0 starts to serve in epoch 2: its marker, entry 4, is committed [own-epoch-commit]
 > state

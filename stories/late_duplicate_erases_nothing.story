@@ -4,19 +4,19 @@
 > write 1 to n1
     n1/0 receives request 2.1: put k
     n1/0 appends entry 3 (epoch 1)
-    n1/0 sends entry 3 (epoch 1) to n2; commit point 2
-    n1/0 sends entry 3 (epoch 1) to n3; commit point 2
+    n1/0 sends entry 3 to n2 in epoch 1; commit point 2
+    n1/0 sends entry 3 to n3 in epoch 1; commit point 2
 > again n1 n2 Prepare
     n2/0 appends entry 3 (epoch 1)
 > sync n2
-    n2/0 acknowledges to n1 that it has entries up to 3 durable (epoch 1) [durable-ack]
+    n2/0 acknowledges to n1 in epoch 1 that it has entries up to 3 durable [durable-ack]
 > deliver n2 n1
     n1/0 counts n2 as having entries up to 3 durable
 > write 2 to n1
     n1/0 receives request 2.2: put k
     n1/0 appends entry 4 (epoch 1)
-    n1/0 sends entry 4 (epoch 1) to n2; commit point 2
-    n1/0 sends entry 4 (epoch 1) to n3; commit point 2
+    n1/0 sends entry 4 to n2 in epoch 1; commit point 2
+    n1/0 sends entry 4 to n3 in epoch 1; commit point 2
 > lose n1 n3
 > state
     n1: Primary in epoch 1, log [1@1 2@1 3@1 4@1] (durable 2, committed 2, end 4)
@@ -27,20 +27,20 @@
 # The messages with entry 4, and the copy of the one with entry 3 behind it.
 > deliver n1 n2
     n2/0 keeps its entries up to 3, which n1 sends again [truncate-only-on-conflict]
-    n2/0 acknowledges to n1 that it has entries up to 3 durable (epoch 1) [durable-ack]
+    n2/0 acknowledges to n1 in epoch 1 that it has entries up to 3 durable [durable-ack]
     n2/0 appends entry 4 (epoch 1)
 > sync n2
-    n2/0 acknowledges to n1 that it has entries up to 4 durable (epoch 1) [durable-ack]
+    n2/0 acknowledges to n1 in epoch 1 that it has entries up to 4 durable [durable-ack]
 > sync n1
     n1/0 commits entry 3 [majority-commit]
     n1/0 applies entry 3: written as version 3 [apply-only-committed]
-    n1/0 answers request 2.1 to g1: Done(Written(3))
+    n1/0 answers request 2.1 to g1: written as version 3
     client: write 1 is written as version 3
 > deliver n2 n1
     n1/0 counts n2 as having entries up to 4 durable
     n1/0 commits entry 4 [majority-commit]
     n1/0 applies entry 4: written as version 4 [apply-only-committed]
-    n1/0 answers request 2.2 to g1: Done(Written(4))
+    n1/0 answers request 2.2 to g1: written as version 4
     client: write 2 is written as version 4
 > state
     n1: Primary in epoch 1, log [1@1 2@1 3@1 4@1] (durable 4, committed 4, end 4)

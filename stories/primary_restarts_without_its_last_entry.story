@@ -7,12 +7,12 @@
 > write 1 to n1
     n1/0 receives request 2.1: put k
     n1/0 appends entry 3 (epoch 1)
-    n1/0 sends entry 3 (epoch 1) to n2; commit point 2
-    n1/0 sends entry 3 (epoch 1) to n3; commit point 2
+    n1/0 sends entry 3 to n2 in epoch 1; commit point 2
+    n1/0 sends entry 3 to n3 in epoch 1; commit point 2
 > deliver n1 n2
     n2/0 appends entry 3 (epoch 1)
 > sync n2
-    n2/0 acknowledges to n1 that it has entries up to 3 durable (epoch 1) [durable-ack]
+    n2/0 acknowledges to n1 in epoch 1 that it has entries up to 3 durable [durable-ack]
 > lose n1 n3
 > crash n1 keep 0
 > state
@@ -24,7 +24,7 @@
 > deliver n2 n1
 > write 2 to n1
     n1/0 receives request 2.2: put k
-    n1/0 refuses request 2.2: NotPrimary { primary: None }
+    n1/0 refuses request 2.2: it is not the primary
 > takeover n1
     n1/0 stands for epoch 2
 > deliver n1 n2
@@ -43,34 +43,34 @@
     n2/0 has n1's promise of epoch 3 (2 of 2) [promise-majority]
     n2/0 becomes primary of epoch 3; its log ends with entry 3 [promise-majority]
     n2/0 appends entry 4 (epoch 3)
-    n2/0 sends entry 4 (epoch 3) to n1; commit point 2
-    n2/0 sends entry 4 (epoch 3) to n3; commit point 2
+    n2/0 sends entry 4 to n1 in epoch 3; commit point 2
+    n2/0 sends entry 4 to n3 in epoch 3; commit point 2
     n1/0 follows n2 in epoch 3
-    n1/0 refuses entries from n2 (epoch 3): its own log does not match at entry 3 [log-matching]
+    n1/0 refuses entries from n2 in epoch 3: its own log does not match at entry 3 [log-matching]
     n3/0 follows n2 in epoch 3
-    n3/0 refuses entries from n2 (epoch 3): its own log does not match at entry 3 [log-matching]
-    n2/0 sends entries 3–4 (epoch 3) to n1; commit point 2
-    n2/0 sends entries 3–4 (epoch 3) to n3; commit point 2
+    n3/0 refuses entries from n2 in epoch 3: its own log does not match at entry 3 [log-matching]
+    n2/0 sends entries 3–4 to n1 in epoch 3; commit point 2
+    n2/0 sends entries 3–4 to n3 in epoch 3; commit point 2
     n1/0 appends entry 3 (epoch 1)
     n1/0 appends entry 4 (epoch 3)
     n1/0 commits entries 1–2 [majority-commit]
     n1/0 applies entry 1: no key changes [apply-only-committed]
     n1/0 applies entry 2: no key changes [apply-only-committed]
-    n1/0 acknowledges to n2 that it has entries up to 4 durable (epoch 3) [durable-ack]
+    n1/0 acknowledges to n2 in epoch 3 that it has entries up to 4 durable [durable-ack]
     n3/0 appends entry 3 (epoch 1)
     n3/0 appends entry 4 (epoch 3)
-    n3/0 acknowledges to n2 that it has entries up to 4 durable (epoch 3) [durable-ack]
+    n3/0 acknowledges to n2 in epoch 3 that it has entries up to 4 durable [durable-ack]
     n2/0 counts n1 as having entries up to 4 durable
     n2/0 commits entries 3–4 [majority-commit]
     n2/0 applies entry 3: written as version 3 [apply-only-committed]
-    n2/0 answers request 2.1 to g1: Done(Written(3))
+    n2/0 answers request 2.1 to g1: written as version 3
     n2/0 applies entry 4: no key changes [apply-only-committed]
     n2/0 starts to serve in epoch 3: its marker, entry 4, is committed [own-epoch-commit]
     n2/0 counts n3 as having entries up to 4 durable
     client: write 1 is written as version 3
 > write 1 to n2
     n2/0 receives request 2.1: put k
-    n2/0 answers request 2.1 to g1: Done(Written(3))
+    n2/0 answers request 2.1 to g1: written as version 3
 > calm
 > state
     n1: Backup in epoch 3, log [1@1 2@1 3@1 4@3] (durable 4, committed 2, end 4)

@@ -8,8 +8,8 @@
 > write 1 to n1
     n1/0 receives request 2.1: put k
     n1/0 appends entry 3 (epoch 1)
-    n1/0 sends entry 3 (epoch 1) to n2; commit point 2
-    n1/0 sends entry 3 (epoch 1) to n3; commit point 2
+    n1/0 sends entry 3 to n2 in epoch 1; commit point 2
+    n1/0 sends entry 3 to n3 in epoch 1; commit point 2
 > takeover n3
     n3/0 stands for epoch 2
 # n2 takes the entry, and before its sync returns it is asked for its promise.
@@ -18,13 +18,13 @@
 > deliver n3 n2 PromiseRequest
     n2/0 promises epoch 2 to n3; its log ends with entry 3 (epoch 1) [durable-promise]
 > sync n2
-    n2/0 acknowledges to n1 that it has entries up to 3 durable (epoch 1) [durable-ack]
+    n2/0 acknowledges to n1 in epoch 1 that it has entries up to 3 durable [durable-ack]
 # Another write, sent by n1, which has not heard of epoch 2 yet, comes too late.
 > write 2 to n1
     n1/0 receives request 2.2: put k
     n1/0 appends entry 4 (epoch 1)
-    n1/0 sends entry 4 (epoch 1) to n2; commit point 2
-    n1/0 sends entry 4 (epoch 1) to n3; commit point 2
+    n1/0 sends entry 4 to n2 in epoch 1; commit point 2
+    n1/0 sends entry 4 to n3 in epoch 1; commit point 2
 > deliver n1 n2 Prepare
     n2/0 refuses n1, which speaks for epoch 1: it has promised epoch 2 [epoch-fence]
 > state

@@ -26,8 +26,8 @@
     n2/0 has n3's promise of epoch 2 (2 of 2) [promise-majority]
     n2/0 becomes primary of epoch 2; its log ends with entry 2 [promise-majority]
     n2/0 appends entry 3 (epoch 2)
-    n2/0 sends entry 3 (epoch 2) to n1; commit point 2
-    n2/0 sends entry 3 (epoch 2) to n3; commit point 2
+    n2/0 sends entry 3 to n1 in epoch 2; commit point 2
+    n2/0 sends entry 3 to n3 in epoch 2; commit point 2
 > state
     n1: Candidate in epoch 2, log [1@1 2@1] (durable 2, committed 0, end 2)
     n2: Primary in epoch 2, log [1@1 2@1 3@2] (durable 2, committed 2, end 3)

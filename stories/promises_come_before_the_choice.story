@@ -7,21 +7,21 @@
 > write 1 to n1
     n1/0 receives request 2.1: put k
     n1/0 appends entry 3 (epoch 1)
-    n1/0 sends entry 3 (epoch 1) to n2; commit point 2
-    n1/0 sends entry 3 (epoch 1) to n3; commit point 2
+    n1/0 sends entry 3 to n2 in epoch 1; commit point 2
+    n1/0 sends entry 3 to n3 in epoch 1; commit point 2
 > lose n1 n2
 > takeover n2
     n2/0 stands for epoch 2
 > deliver n1 n3 Prepare
     n3/0 appends entry 3 (epoch 1)
 > sync n3
-    n3/0 acknowledges to n1 that it has entries up to 3 durable (epoch 1) [durable-ack]
+    n3/0 acknowledges to n1 in epoch 1 that it has entries up to 3 durable [durable-ack]
 > sync n1
 > deliver n3 n1
     n1/0 counts n3 as having entries up to 3 durable
     n1/0 commits entry 3 [majority-commit]
     n1/0 applies entry 3: written as version 3 [apply-only-committed]
-    n1/0 answers request 2.1 to g1: Done(Written(3))
+    n1/0 answers request 2.1 to g1: written as version 3
     client: write 1 is written as version 3
 > deliver n2 n3 PromiseRequest
     n3/0 promises epoch 2 to n2; its log ends with entry 3 (epoch 1) [durable-promise]

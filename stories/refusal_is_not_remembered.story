@@ -6,7 +6,7 @@
 > cluster 3
 > write 1 to n2
     n2/0 receives request 2.1: put k
-    n2/0 refuses request 2.1: NotPrimary { primary: Some(NodeId(1)) }
+    n2/0 refuses request 2.1: it is not the primary
 # n1 dies; n2 takes over.
 > takeover n2
     n2/0 stands for epoch 2
@@ -15,11 +15,11 @@
     n2/0 has n3's promise of epoch 2 (2 of 2) [promise-majority]
     n2/0 becomes primary of epoch 2; its log ends with entry 2 [promise-majority]
     n2/0 appends entry 3 (epoch 2)
-    n2/0 sends entry 3 (epoch 2) to n1; commit point 2
-    n2/0 sends entry 3 (epoch 2) to n3; commit point 2
+    n2/0 sends entry 3 to n1 in epoch 2; commit point 2
+    n2/0 sends entry 3 to n3 in epoch 2; commit point 2
     n3/0 follows n2 in epoch 2
     n3/0 appends entry 3 (epoch 2)
-    n3/0 acknowledges to n2 that it has entries up to 3 durable (epoch 2) [durable-ack]
+    n3/0 acknowledges to n2 in epoch 2 that it has entries up to 3 durable [durable-ack]
     n2/0 counts n3 as having entries up to 3 durable
     n2/0 commits entry 3 [majority-commit]
     n2/0 applies entry 3: no key changes [apply-only-committed]
@@ -27,16 +27,16 @@
 > write 1 to n2
     n2/0 receives request 2.1: put k
     n2/0 appends entry 4 (epoch 2)
-    n2/0 sends entry 4 (epoch 2) to n3; commit point 3
+    n2/0 sends entry 4 to n3 in epoch 2; commit point 3
 > calm without n1
     n3/0 appends entry 4 (epoch 2)
     n3/0 commits entry 3 [majority-commit]
     n3/0 applies entry 3: no key changes [apply-only-committed]
-    n3/0 acknowledges to n2 that it has entries up to 4 durable (epoch 2) [durable-ack]
+    n3/0 acknowledges to n2 in epoch 2 that it has entries up to 4 durable [durable-ack]
     n2/0 counts n3 as having entries up to 4 durable
     n2/0 commits entry 4 [majority-commit]
     n2/0 applies entry 4: written as version 4 [apply-only-committed]
-    n2/0 answers request 2.1 to g1: Done(Written(4))
+    n2/0 answers request 2.1 to g1: written as version 4
     client: write 1 is written as version 4
 > state
     n1: Primary in epoch 1, log [1@1 2@1] (durable 2, committed 2, end 2)

@@ -5,55 +5,55 @@
 > write 1 to n1
     n1/0 receives request 2.1: put k
     n1/0 appends entry 3 (epoch 1)
-    n1/0 sends entry 3 (epoch 1) to n2; commit point 2
-    n1/0 sends entry 3 (epoch 1) to n3; commit point 2
+    n1/0 sends entry 3 to n2 in epoch 1; commit point 2
+    n1/0 sends entry 3 to n3 in epoch 1; commit point 2
 > calm
     n2/0 appends entry 3 (epoch 1)
-    n2/0 acknowledges to n1 that it has entries up to 3 durable (epoch 1) [durable-ack]
+    n2/0 acknowledges to n1 in epoch 1 that it has entries up to 3 durable [durable-ack]
     n3/0 appends entry 3 (epoch 1)
-    n3/0 acknowledges to n1 that it has entries up to 3 durable (epoch 1) [durable-ack]
+    n3/0 acknowledges to n1 in epoch 1 that it has entries up to 3 durable [durable-ack]
     n1/0 counts n2 as having entries up to 3 durable
     n1/0 commits entry 3 [majority-commit]
     n1/0 applies entry 3: written as version 3 [apply-only-committed]
-    n1/0 answers request 2.1 to g1: Done(Written(3))
+    n1/0 answers request 2.1 to g1: written as version 3
     n1/0 counts n3 as having entries up to 3 durable
     client: write 1 is written as version 3
 > wipe n3
 > tick all
-    n1/0 sends a heartbeat (epoch 1, after entry 3) to n2; commit point 3
-    n1/0 sends a heartbeat (epoch 1, after entry 3) to n3; commit point 3
+    n1/0 sends a heartbeat to n2 in epoch 1, after entry 3; commit point 3
+    n1/0 sends a heartbeat to n3 in epoch 1, after entry 3; commit point 3
 > calm
     n2/0 commits entry 3 [majority-commit]
     n2/0 applies entry 3: written as version 3 [apply-only-committed]
-    n2/0 acknowledges to n1 that it has entries up to 3 durable (epoch 1) [durable-ack]
+    n2/0 acknowledges to n1 in epoch 1 that it has entries up to 3 durable [durable-ack]
     n3/0 follows n1 in epoch 1
     n3/0 fetches the state of n1 (epoch 1): its log is unproven
     n1/0 appends entry 4 (epoch 1)
-    n1/0 sends entry 4 (epoch 1) to n2; commit point 3
-    n1/0 sends entry 4 (epoch 1) to n3; commit point 3
+    n1/0 sends entry 4 to n2 in epoch 1; commit point 3
+    n1/0 sends entry 4 to n3 in epoch 1; commit point 3
     n2/0 appends entry 4 (epoch 1)
-    n2/0 acknowledges to n1 that it has entries up to 4 durable (epoch 1) [durable-ack]
+    n2/0 acknowledges to n1 in epoch 1 that it has entries up to 4 durable [durable-ack]
     n1/0 counts n2 as having entries up to 4 durable
     n1/0 commits entry 4 [majority-commit]
     n1/0 applies entry 4: no key changes [apply-only-committed]
 > tick all
-    n1/0 sends a heartbeat (epoch 1, after entry 4) to n2; commit point 4
-    n1/0 sends a heartbeat (epoch 1, after entry 4) to n3; commit point 4
+    n1/0 sends a heartbeat to n2 in epoch 1, after entry 4; commit point 4
+    n1/0 sends a heartbeat to n3 in epoch 1, after entry 4; commit point 4
     n3/0 fetches the state of n1 (epoch 1): a chunk did not come in time
 > calm
     n2/0 commits entry 4 [majority-commit]
     n2/0 applies entry 4: no key changes [apply-only-committed]
-    n2/0 acknowledges to n1 that it has entries up to 4 durable (epoch 1) [durable-ack]
+    n2/0 acknowledges to n1 in epoch 1 that it has entries up to 4 durable [durable-ack]
     n1/0 sends n3 a chunk of its state as of entry 4
     n3/0 has the state of n1 as of entry 4, and votes from epoch 1 on [atomic-state-transfer]
-    n3/0 acknowledges to n1 that it has entries up to 4 durable (epoch 1) [durable-ack]
+    n3/0 acknowledges to n1 in epoch 1 that it has entries up to 4 durable [durable-ack]
     n1/0 counts n3 as having entries up to 4 durable
 > tick all
-    n1/0 sends a heartbeat (epoch 1, after entry 4) to n2; commit point 4
-    n1/0 sends a heartbeat (epoch 1, after entry 4) to n3; commit point 4
+    n1/0 sends a heartbeat to n2 in epoch 1, after entry 4; commit point 4
+    n1/0 sends a heartbeat to n3 in epoch 1, after entry 4; commit point 4
 > calm
-    n2/0 acknowledges to n1 that it has entries up to 4 durable (epoch 1) [durable-ack]
-    n3/0 acknowledges to n1 that it has entries up to 4 durable (epoch 1) [durable-ack]
+    n2/0 acknowledges to n1 in epoch 1 that it has entries up to 4 durable [durable-ack]
+    n3/0 acknowledges to n1 in epoch 1 that it has entries up to 4 durable [durable-ack]
 > state
     n1: Primary in epoch 1, log [] (durable 4, committed 4, end 4)
     n2: Backup in epoch 1, log [1@1 2@1 3@1 4@1] (durable 4, committed 4, end 4)
@@ -67,14 +67,14 @@
     n3/0 has n1's promise of epoch 2 (2 of 2) [promise-majority]
     n3/0 becomes primary of epoch 2; its log ends with entry 4 [promise-majority]
     n3/0 appends entry 5 (epoch 2)
-    n3/0 sends entry 5 (epoch 2) to n1; commit point 4
-    n3/0 sends entry 5 (epoch 2) to n2; commit point 4
+    n3/0 sends entry 5 to n1 in epoch 2; commit point 4
+    n3/0 sends entry 5 to n2 in epoch 2; commit point 4
     n1/0 follows n3 in epoch 2
     n1/0 appends entry 5 (epoch 2)
-    n1/0 acknowledges to n3 that it has entries up to 5 durable (epoch 2) [durable-ack]
+    n1/0 acknowledges to n3 in epoch 2 that it has entries up to 5 durable [durable-ack]
     n2/0 follows n3 in epoch 2
     n2/0 appends entry 5 (epoch 2)
-    n2/0 acknowledges to n3 that it has entries up to 5 durable (epoch 2) [durable-ack]
+    n2/0 acknowledges to n3 in epoch 2 that it has entries up to 5 durable [durable-ack]
     n3/0 counts n1 as having entries up to 5 durable
     n3/0 commits entry 5 [majority-commit]
     n3/0 applies entry 5: no key changes [apply-only-committed]
@@ -87,5 +87,5 @@
 # Sent once more.
 > write 1 to n3
     n3/0 receives request 2.1: put k
-    n3/0 answers request 2.1 to g1: Done(Written(3))
+    n3/0 answers request 2.1 to g1: written as version 3
 > calm

@@ -35,16 +35,16 @@
     n3/0 has n1's promise of epoch 3 (2 of 2) [promise-majority]
     n3/0 becomes primary of epoch 3; its log ends with entry 2 [promise-majority]
     n3/0 appends entry 3 (epoch 3)
-    n3/0 sends entry 3 (epoch 3) to n1; commit point 2
-    n3/0 sends entry 3 (epoch 3) to n2; commit point 2
+    n3/0 sends entry 3 to n1 in epoch 3; commit point 2
+    n3/0 sends entry 3 to n2 in epoch 3; commit point 2
 > calm
     n2/0 promises epoch 3 to n3; its log ends with entry 2 (epoch 1) [durable-promise]
     n1/0 follows n3 in epoch 3
     n1/0 appends entry 3 (epoch 3)
-    n1/0 acknowledges to n3 that it has entries up to 3 durable (epoch 3) [durable-ack]
+    n1/0 acknowledges to n3 in epoch 3 that it has entries up to 3 durable [durable-ack]
     n2/0 follows n3 in epoch 3
     n2/0 appends entry 3 (epoch 3)
-    n2/0 acknowledges to n3 that it has entries up to 3 durable (epoch 3) [durable-ack]
+    n2/0 acknowledges to n3 in epoch 3 that it has entries up to 3 durable [durable-ack]
     n3/0 counts n1 as having entries up to 3 durable
     n3/0 commits entry 3 [majority-commit]
     n3/0 applies entry 3: no key changes [apply-only-committed]

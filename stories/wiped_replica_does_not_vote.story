@@ -5,19 +5,19 @@
 > write 1 to n1
     n1/0 receives request 2.1: put k
     n1/0 appends entry 3 (epoch 1)
-    n1/0 sends entry 3 (epoch 1) to n2; commit point 2
-    n1/0 sends entry 3 (epoch 1) to n3; commit point 2
+    n1/0 sends entry 3 to n2 in epoch 1; commit point 2
+    n1/0 sends entry 3 to n3 in epoch 1; commit point 2
 > deliver n1 n2
     n2/0 appends entry 3 (epoch 1)
 > lose n1 n3
 > sync n1
 > sync n2
-    n2/0 acknowledges to n1 that it has entries up to 3 durable (epoch 1) [durable-ack]
+    n2/0 acknowledges to n1 in epoch 1 that it has entries up to 3 durable [durable-ack]
 > deliver n2 n1
     n1/0 counts n2 as having entries up to 3 durable
     n1/0 commits entry 3 [majority-commit]
     n1/0 applies entry 3: written as version 3 [apply-only-committed]
-    n1/0 answers request 2.1 to g1: Done(Written(3))
+    n1/0 answers request 2.1 to g1: written as version 3
     client: write 1 is written as version 3
 # Entry 3 is committed, on n1 and n2. Now n2 loses its disk, and n1 dies.
 > wipe n2
@@ -45,49 +45,49 @@
     n1/0 has n3's promise of epoch 3 (2 of 2) [promise-majority]
     n1/0 becomes primary of epoch 3; its log ends with entry 3 [promise-majority]
     n1/0 appends entry 4 (epoch 3)
-    n1/0 sends entry 4 (epoch 3) to n2; commit point 3
-    n1/0 sends entry 4 (epoch 3) to n3; commit point 3
+    n1/0 sends entry 4 to n2 in epoch 3; commit point 3
+    n1/0 sends entry 4 to n3 in epoch 3; commit point 3
     n2/0 follows n1 in epoch 3
     n2/0 fetches the state of n1 (epoch 3): its log is unproven
     n3/0 follows n1 in epoch 3
-    n3/0 refuses entries from n1 (epoch 3): its own log does not match at entry 3 [log-matching]
+    n3/0 refuses entries from n1 in epoch 3: its own log does not match at entry 3 [log-matching]
     n1/0 appends entry 5 (epoch 3)
-    n1/0 sends entries 3–5 (epoch 3) to n3; commit point 3
+    n1/0 sends entries 3–5 to n3 in epoch 3; commit point 3
     n3/0 appends entry 3 (epoch 1)
     n3/0 appends entry 4 (epoch 3)
     n3/0 appends entry 5 (epoch 3)
     n3/0 commits entry 3 [majority-commit]
     n3/0 applies entry 3: written as version 3 [apply-only-committed]
-    n3/0 acknowledges to n1 that it has entries up to 5 durable (epoch 3) [durable-ack]
+    n3/0 acknowledges to n1 in epoch 3 that it has entries up to 5 durable [durable-ack]
     n1/0 counts n3 as having entries up to 5 durable
     n1/0 commits entries 4–5 [majority-commit]
     n1/0 applies entry 4: no key changes [apply-only-committed]
     n1/0 starts to serve in epoch 3: its marker, entry 4, is committed [own-epoch-commit]
     n1/0 applies entry 5: no key changes [apply-only-committed]
 > tick n1
-    n1/0 sends a heartbeat (epoch 3, after entry 5) to n2; commit point 5
-    n1/0 sends a heartbeat (epoch 3, after entry 5) to n3; commit point 5
+    n1/0 sends a heartbeat to n2 in epoch 3, after entry 5; commit point 5
+    n1/0 sends a heartbeat to n3 in epoch 3, after entry 5; commit point 5
 > calm
     n3/0 commits entries 4–5 [majority-commit]
     n3/0 applies entry 4: no key changes [apply-only-committed]
     n3/0 applies entry 5: no key changes [apply-only-committed]
-    n3/0 acknowledges to n1 that it has entries up to 5 durable (epoch 3) [durable-ack]
+    n3/0 acknowledges to n1 in epoch 3 that it has entries up to 5 durable [durable-ack]
 > tick n1
-    n1/0 sends a heartbeat (epoch 3, after entry 5) to n2; commit point 5
-    n1/0 sends a heartbeat (epoch 3, after entry 5) to n3; commit point 5
+    n1/0 sends a heartbeat to n2 in epoch 3, after entry 5; commit point 5
+    n1/0 sends a heartbeat to n3 in epoch 3, after entry 5; commit point 5
 > calm
-    n3/0 acknowledges to n1 that it has entries up to 5 durable (epoch 3) [durable-ack]
+    n3/0 acknowledges to n1 in epoch 3 that it has entries up to 5 durable [durable-ack]
 # n3 has entry 5, which n1 appended when n2 first asked, so n1 could make a checkpoint that reaches as far: n2 asks again.
 > tick n2
     n2/0 fetches the state of n1 (epoch 3): a chunk did not come in time
 > calm
     n1/0 sends n2 a chunk of its state as of entry 5
-    n1/0 sends a heartbeat (epoch 3, after entry 5) to n2; commit point 5
-    n1/0 sends a heartbeat (epoch 3, after entry 5) to n3; commit point 5
+    n1/0 sends a heartbeat to n2 in epoch 3, after entry 5; commit point 5
+    n1/0 sends a heartbeat to n3 in epoch 3, after entry 5; commit point 5
     n2/0 has the state of n1 as of entry 5, and votes from epoch 3 on [atomic-state-transfer]
-    n2/0 acknowledges to n1 that it has entries up to 5 durable (epoch 3) [durable-ack]
-    n2/0 acknowledges to n1 that it has entries up to 5 durable (epoch 3) [durable-ack]
-    n3/0 acknowledges to n1 that it has entries up to 5 durable (epoch 3) [durable-ack]
+    n2/0 acknowledges to n1 in epoch 3 that it has entries up to 5 durable [durable-ack]
+    n2/0 acknowledges to n1 in epoch 3 that it has entries up to 5 durable [durable-ack]
+    n3/0 acknowledges to n1 in epoch 3 that it has entries up to 5 durable [durable-ack]
     n1/0 counts n2 as having entries up to 5 durable
 > state
     n1: Primary in epoch 3, log [] (durable 5, committed 5, end 5)

@@ -12,31 +12,31 @@
 > wipe n3
 > tick n1
 > tick n1
-    n1/0 sends a heartbeat (epoch 1, after entry 2) to n2; commit point 2
-    n1/0 sends a heartbeat (epoch 1, after entry 2) to n3; commit point 2
-    n1/0 sends a heartbeat (epoch 1, after entry 2) to n4; commit point 2
-    n1/0 sends a heartbeat (epoch 1, after entry 2) to n5; commit point 2
+    n1/0 sends a heartbeat to n2 in epoch 1, after entry 2; commit point 2
+    n1/0 sends a heartbeat to n3 in epoch 1, after entry 2; commit point 2
+    n1/0 sends a heartbeat to n4 in epoch 1, after entry 2; commit point 2
+    n1/0 sends a heartbeat to n5 in epoch 1, after entry 2; commit point 2
 > deliver n1 n3
     n3/0 follows n1 in epoch 1
     n3/0 fetches the state of n1 (epoch 1): its log is unproven
 > deliver n3 n1 Pull
     n1/0 appends entry 3 (epoch 1)
-    n1/0 sends entry 3 (epoch 1) to n2; commit point 2
-    n1/0 sends entry 3 (epoch 1) to n3; commit point 2
-    n1/0 sends entry 3 (epoch 1) to n4; commit point 2
-    n1/0 sends entry 3 (epoch 1) to n5; commit point 2
+    n1/0 sends entry 3 to n2 in epoch 1; commit point 2
+    n1/0 sends entry 3 to n3 in epoch 1; commit point 2
+    n1/0 sends entry 3 to n4 in epoch 1; commit point 2
+    n1/0 sends entry 3 to n5 in epoch 1; commit point 2
 # With n3's question n1 has appended entry 3: the state must include it, so n4 and n5 have it before n3 votes again.
 > deliver n1 n4
-    n4/0 acknowledges to n1 that it has entries up to 2 durable (epoch 1) [durable-ack]
+    n4/0 acknowledges to n1 in epoch 1 that it has entries up to 2 durable [durable-ack]
     n4/0 appends entry 3 (epoch 1)
 > deliver n1 n5
-    n5/0 acknowledges to n1 that it has entries up to 2 durable (epoch 1) [durable-ack]
+    n5/0 acknowledges to n1 in epoch 1 that it has entries up to 2 durable [durable-ack]
     n5/0 appends entry 3 (epoch 1)
 > sync n1
 > sync n4
-    n4/0 acknowledges to n1 that it has entries up to 3 durable (epoch 1) [durable-ack]
+    n4/0 acknowledges to n1 in epoch 1 that it has entries up to 3 durable [durable-ack]
 > sync n5
-    n5/0 acknowledges to n1 that it has entries up to 3 durable (epoch 1) [durable-ack]
+    n5/0 acknowledges to n1 in epoch 1 that it has entries up to 3 durable [durable-ack]
 > deliver n4 n1
     n1/0 counts n4 as having entries up to 3 durable
 > deliver n5 n1
@@ -47,13 +47,13 @@
     n3/0 fetches the state of n1 (epoch 1): a chunk did not come in time
 > deliver n3 n1 Pull
     n1/0 sends n3 a chunk of its state as of entry 3
-    n1/0 sends a heartbeat (epoch 1, after entry 3) to n2; commit point 3
-    n1/0 sends a heartbeat (epoch 1, after entry 3) to n3; commit point 3
-    n1/0 sends a heartbeat (epoch 1, after entry 3) to n4; commit point 3
-    n1/0 sends a heartbeat (epoch 1, after entry 3) to n5; commit point 3
+    n1/0 sends a heartbeat to n2 in epoch 1, after entry 3; commit point 3
+    n1/0 sends a heartbeat to n3 in epoch 1, after entry 3; commit point 3
+    n1/0 sends a heartbeat to n4 in epoch 1, after entry 3; commit point 3
+    n1/0 sends a heartbeat to n5 in epoch 1, after entry 3; commit point 3
 > deliver n1 n3 Chunk
     n3/0 has the state of n1 as of entry 3, and votes from epoch 1 on [atomic-state-transfer]
-    n3/0 acknowledges to n1 that it has entries up to 3 durable (epoch 1) [durable-ack]
+    n3/0 acknowledges to n1 in epoch 1 that it has entries up to 3 durable [durable-ack]
 > sync n3
 > deliver n3 n1 PrepareOk
     n1/0 counts n3 as having entries up to 3 durable
@@ -62,33 +62,33 @@
 > write 1 to n1
     n1/0 receives request 2.1: put k
     n1/0 appends entry 4 (epoch 1)
-    n1/0 sends entry 4 (epoch 1) to n2; commit point 3
-    n1/0 sends entry 4 (epoch 1) to n3; commit point 3
-    n1/0 sends entry 4 (epoch 1) to n4; commit point 3
-    n1/0 sends entry 4 (epoch 1) to n5; commit point 3
+    n1/0 sends entry 4 to n2 in epoch 1; commit point 3
+    n1/0 sends entry 4 to n3 in epoch 1; commit point 3
+    n1/0 sends entry 4 to n4 in epoch 1; commit point 3
+    n1/0 sends entry 4 to n5 in epoch 1; commit point 3
 > lose n1 n5
 > deliver n1 n3
     n3/0 keeps its entries up to 3, which n1 sends again [truncate-only-on-conflict]
-    n3/0 acknowledges to n1 that it has entries up to 3 durable (epoch 1) [durable-ack]
-    n3/0 acknowledges to n1 that it has entries up to 3 durable (epoch 1) [durable-ack]
+    n3/0 acknowledges to n1 in epoch 1 that it has entries up to 3 durable [durable-ack]
+    n3/0 acknowledges to n1 in epoch 1 that it has entries up to 3 durable [durable-ack]
     n3/0 appends entry 4 (epoch 1)
 > deliver n1 n4
     n4/0 commits entry 3 [majority-commit]
     n4/0 applies entry 3: no key changes [apply-only-committed]
-    n4/0 acknowledges to n1 that it has entries up to 3 durable (epoch 1) [durable-ack]
+    n4/0 acknowledges to n1 in epoch 1 that it has entries up to 3 durable [durable-ack]
     n4/0 appends entry 4 (epoch 1)
 > sync n1
 > sync n3
-    n3/0 acknowledges to n1 that it has entries up to 4 durable (epoch 1) [durable-ack]
+    n3/0 acknowledges to n1 in epoch 1 that it has entries up to 4 durable [durable-ack]
 > sync n4
-    n4/0 acknowledges to n1 that it has entries up to 4 durable (epoch 1) [durable-ack]
+    n4/0 acknowledges to n1 in epoch 1 that it has entries up to 4 durable [durable-ack]
 > deliver n3 n1
     n1/0 counts n3 as having entries up to 4 durable
 > deliver n4 n1
     n1/0 counts n4 as having entries up to 4 durable
     n1/0 commits entry 4 [majority-commit]
     n1/0 applies entry 4: written as version 4 [apply-only-committed]
-    n1/0 answers request 2.1 to g1: Done(Written(4))
+    n1/0 answers request 2.1 to g1: written as version 4
     client: write 1 is written as version 4
 # Now n2's request for a promise reaches n5. Two promises and this one would be a majority, without the write. But n5 has
 # entry 3, which n2 cannot have: n2 stood before n3 forgot, and n1 appended it after.

@@ -14,8 +14,8 @@
     n2/0 has n3's promise of epoch 2 (2 of 2) [promise-majority]
     n2/0 becomes primary of epoch 2; its log ends with entry 2 [promise-majority]
     n2/0 appends entry 3 (epoch 2)
-    n2/0 sends entry 3 (epoch 2) to n1; commit point 2
-    n2/0 sends entry 3 (epoch 2) to n3; commit point 2
+    n2/0 sends entry 3 to n1 in epoch 2; commit point 2
+    n2/0 sends entry 3 to n3 in epoch 2; commit point 2
 > sync n2
 > wipe n3
 > lose n2 n1
@@ -23,16 +23,16 @@
 > write 1 to n1
     n1/0 receives request 2.1: put k
     n1/0 appends entry 3 (epoch 1)
-    n1/0 sends entry 3 (epoch 1) to n2; commit point 2
-    n1/0 sends entry 3 (epoch 1) to n3; commit point 2
+    n1/0 sends entry 3 to n2 in epoch 1; commit point 2
+    n1/0 sends entry 3 to n3 in epoch 1; commit point 2
 > sync n1
 > deliver n1 n3 Prepare
     n3/0 follows n1 in epoch 1
     n3/0 fetches the state of n1 (epoch 1): its log is unproven
 > deliver n3 n1 Pull
     n1/0 appends entry 4 (epoch 1)
-    n1/0 sends entry 4 (epoch 1) to n2; commit point 2
-    n1/0 sends entry 4 (epoch 1) to n3; commit point 2
+    n1/0 sends entry 4 to n2 in epoch 1; commit point 2
+    n1/0 sends entry 4 to n3 in epoch 1; commit point 2
 # n1 appends entry 4, which the state has to include. n3 does not take it, and n2 refuses.
 > deliver n1 n3 Prepare
 > deliver n1 n2 Prepare

@@ -81,8 +81,12 @@ impl World {
             let (members, timing) = (members.clone(), dataplane::Timing::default());
             let (cluster, shard, shards, pid, life) = (CLUSTER, 0, 1, 1, 1);
             let limits = dataplane::Limits::default();
-            let config =
-                Config { cluster, shard, shards, node, members, pid, life, mechanisms, timing, limits };
+            let config = Config {
+                cluster,
+                shard,
+                shards,
+                rules: dataplane::Config { me: node, members, pid, life, mechanisms, timing, limits },
+            };
             engine::format(&device, &config.identity(), Standing::Member, Layout::default())
                 .expect("it is new");
             Node::open(device, config, Tracer::off()).expect("it is formatted").0

@@ -16,27 +16,31 @@ use crate::wire;
 
 /// The part of a replica that outlives its roles.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub(crate) struct Core {
-    pub(crate) config: Config,
+pub struct Core {
+    /// Who this is, and how patient.
+    pub config: Config,
     /// The greatest epoch promised or followed; durable before anybody hears of it (D3).
-    pub(crate) promised: Epoch,
+    pub promised: Epoch,
     /// The greatest epoch heard of from anybody; at least `promised`.
     pub(crate) seen: Epoch,
     /// Who leads in `promised`, once it has spoken.
     pub(crate) following: Option<NodeId>,
-    pub(crate) proven: bool,
-    pub(crate) log: LogShape,
+    /// May it vote?
+    pub proven: bool,
+    /// Which epoch wrote which entries.
+    pub log: LogShape,
     /// Origins of the entries after `applied`.
     pub(crate) unapplied: VecDeque<Origin>,
     /// At most the log's end; never goes back.
-    pub(crate) commit: Seq,
+    pub commit: Seq,
     /// At most `commit` (D5).
-    pub(crate) applied: Seq,
+    pub applied: Seq,
     /// The own log is durable up to here; at most its end.
-    pub(crate) durable: Seq,
+    pub durable: Seq,
     /// An `Effect::Apply` is out: the next one follows its report.
     pub(crate) applying: bool,
-    pub(crate) sessions: Sessions,
+    /// What it remembers of requests.
+    pub sessions: Sessions,
     /// The tail in the last status given.
     pub(crate) reported: Tail,
     /// Where the log ended before it lost entries, to damage or for want of room; what of it was acknowledged may be
@@ -129,11 +133,7 @@ impl Core {
     /// Removes the entries from `from` on.
     pub(crate) fn truncate(&mut self, from: Seq) {
         let (last_before, last) = (self.log.tail().seq, from - 1);
-        assert!(
-            last >= self.commit,
-            "D7: entry {from} is committed (up to {}) and contradicted",
-            self.commit
-        );
+        assert!(last >= self.commit, "D7: entry {from} is committed, and contradicted");
         emit!(self, Kind::LogTruncated { from, last_before, last });
         self.log.truncate(from);
         self.durable = self.durable.min(last);
@@ -203,11 +203,9 @@ impl Core {
             Origin::Request(request) => Some(self.result(request, outcome)),
             Origin::Marker | Origin::Session(_) => None,
         };
-        let told = || match result {
-            Some(WriteResult::Done(outcome)) => outcome.to_string(),
-            _ => outcome.to_string(),
-        };
-        emit!(self, Kind::EntryApplied { seq, outcome: told(), applied_before: self.applied });
+        let applied_before = self.applied;
+        let outcome = if let Some(WriteResult::Done(result)) = result { result } else { outcome };
+        emit!(self, Kind::EntryApplied { seq, outcome: outcome.to_string(), applied_before });
         self.applied = seq;
         self.applying = false;
         (origin, result)
@@ -238,7 +236,7 @@ impl Core {
     }
 
     /// Is this entry in the log already, or in the checkpoint?
-    pub(crate) fn has(&self, entry: &Entry) -> bool {
+    pub fn has(&self, entry: &Entry) -> bool {
         entry.seq <= self.log.base() || self.log.epoch_at(entry.seq) == Some(entry.epoch)
     }
 

@@ -63,10 +63,7 @@ pub fn most_complete_log(on: Mechanisms, own: Tail, theirs: Tail) -> bool {
 /// The primary is always one of the counted: it answers from its own state, so that must not be ahead of its log.
 /// Without the majority the primary counts alone, and its entry dies with it.
 pub fn majority_commit(on: Mechanisms, durable: &[Seq]) -> Seq {
-    let own = durable[0];
-    let mut marks = durable.to_vec();
-    marks.sort_unstable_by(|a, b| b.cmp(a));
-    let counted = marks[majority(marks.len()) - 1];
+    let (own, counted) = (durable[0], majority_mark(durable));
     if on.stops(M::MajorityCommit, own > counted) { counted } else { own }
 }
 
@@ -244,6 +241,13 @@ pub fn frame_identity(
 ) -> bool {
     let foreign = frame.cluster != *cluster || frame.shard != shard || frame.to != me;
     !on.stops(M::FrameIdentity, foreign)
+}
+
+/// What a majority has reached, of the marks of all members.
+pub fn majority_mark(marks: &[u64]) -> u64 {
+    let mut marks = marks.to_vec();
+    marks.sort_unstable_by(|a, b| b.cmp(a));
+    marks[majority(marks.len()) - 1]
 }
 
 /// The smallest number of replicas of which any two sets share one.

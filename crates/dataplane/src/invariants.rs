@@ -44,10 +44,8 @@ impl Replica {
         assert!(core.promised >= before.promised, "D3: a promise went back");
         assert!(core.seen >= core.promised, "D3: the next candidacy would be for a promised epoch");
         assert!(core.owed.epoch <= core.promised, "D3: what is owed was written in a promised epoch");
-        assert!(
-            !core.proven || core.log.tail().epoch <= core.promised,
-            "D2: the log of an epoch that is not promised"
-        );
+        let promised = !core.proven || core.log.tail().epoch <= core.promised;
+        assert!(promised, "D2: the log of an epoch that is not promised");
     }
 
     fn check_log(&self, before: &Before) {
@@ -60,12 +58,8 @@ impl Replica {
         assert!(core.log.base() <= core.applied, "D5: a checkpoint of what is not applied");
         assert_eq!(core.applied + core.unapplied.len() as Seq, tail.seq, "D1: a log has no holes");
         assert!(!core.applying || core.applied < core.commit, "D5: an entry is being applied too early");
-        assert!(
-            core.commit >= before.commit || !before.whole || !self.is_whole(),
-            "D7: the commit point went back from {} to {}",
-            before.commit,
-            core.commit
-        );
+        let forgets = !before.whole || !self.is_whole();
+        assert!(core.commit >= before.commit || forgets, "D7: the commit point went back to {}", core.commit);
         assert!(core.sessions.are_within(core.config.limits), "D6: more is remembered than the limits say");
     }
 
@@ -83,11 +77,8 @@ impl Replica {
                 let Some((_, led)) = before.led.filter(|(epoch, _)| *epoch == primary.epoch) else { return };
                 let same = core.log.epoch_at(led.seq).is_none_or(|epoch| epoch == led.epoch);
                 assert!(same && core.log.tail() >= led, "D8: a primary's log changed before its end");
-                assert!(
-                    core.commit == before.commit || primary.has_majority(core, core.commit),
-                    "D4: entry {} is committed without a majority",
-                    core.commit
-                );
+                let counted = core.commit == before.commit || primary.has_majority(core, core.commit);
+                assert!(counted, "D4: entry {} is committed without a majority", core.commit);
             }
         }
     }

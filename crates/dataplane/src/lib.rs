@@ -62,6 +62,7 @@ mod transitions;
 pub mod types;
 pub mod wire;
 
+pub use crate::core::Core;
 pub use durable::{Appended, Durable, Held, Released};
 pub use host::{Config, Effect, Event, Fits, Restored, Timing};
 pub use log_shape::LogShape;

@@ -20,9 +20,11 @@
 //! | `TraceRequest`, `TraceReply` | gateway ↔ node | the events of followed requests; the hosts answer, the rules never see them |
 //! | `Usage` | node → gateway | what the replica has used, behind each `Status`; from host to host as well |
 
+use std::fmt;
 use std::sync::Arc;
 
 use crate::types::*;
+use crate::wire::Code;
 
 /// A message with its envelope.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -281,6 +283,19 @@ impl Message {
         match self {
             Message::Prepare { entries, .. } if entries.is_empty() => "Prepare(empty)",
             other => other.variant(),
+        }
+    }
+}
+
+impl fmt::Display for ReadResult {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            ReadResult::Value(version, value) => write!(f, "version {version}, {} bytes", value.len()),
+            ReadResult::Long(bytes) => write!(f, "{bytes} bytes, more than asked for"),
+            ReadResult::Missing => f.write_str("no such key"),
+            ReadResult::Keys(keys) => write!(f, "{} keys", keys.len()),
+            ReadResult::Count(n) => write!(f, "{n} keys in all"),
+            ReadResult::Damaged => f.write_str("the value is damaged"),
         }
     }
 }

@@ -38,7 +38,7 @@ impl Core {
     }
 
     /// Does the log lack entries that it had?
-    pub(crate) fn is_short(&self) -> bool {
+    pub fn is_short(&self) -> bool {
         self.log.tail() < self.owed
     }
 

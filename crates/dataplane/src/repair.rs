@@ -14,14 +14,14 @@ use crate::types::*;
 
 impl Core {
     /// What the others are to be asked for, when the value of `key` as of entry `version` is damaged.
-    pub(crate) fn name_of(&self, key: Arc<[u8]>, version: Seq) -> ValueName {
+    pub fn name_of(&self, key: Arc<[u8]>, version: Seq) -> ValueName {
         let epoch = if version <= self.commit { None } else { self.log.epoch_at(version) };
         ValueName { key, version, epoch }
     }
 
     /// Is the entry that `name` means the one of that seq here? Asked by whoever gets the value, whose log may have changed
     /// meanwhile, and of an entry that may not be committed by whoever has it, too.
-    pub(crate) fn means(&self, name: &ValueName) -> bool {
+    pub fn means(&self, name: &ValueName) -> bool {
         match name.epoch {
             None => name.version <= self.commit,
             epoch => self.log.epoch_at(name.version) == epoch,

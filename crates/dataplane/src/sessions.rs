@@ -170,22 +170,16 @@ pub(crate) struct HostState {
     pub sessions: Sessions,
 }
 
+wire::code_struct! {
+    HostState { last_epoch, sessions }
+}
+
 impl HostState {
     /// No bytes: the state before the first checkpoint.
     pub fn decode(bytes: &[u8], limits: Limits) -> Result<HostState, WireError> {
         let state =
             if bytes.is_empty() { HostState::default() } else { wire::decode_all::<HostState>(bytes)? };
         Ok(HostState { sessions: state.sessions.within(limits), ..state })
-    }
-}
-
-impl Code for HostState {
-    fn put(&self, out: &mut Vec<u8>) {
-        self.last_epoch.put(out);
-        self.sessions.put(out);
-    }
-    fn get(bytes: &mut &[u8]) -> Result<Self, WireError> {
-        Ok(HostState { last_epoch: Code::get(bytes)?, sessions: Code::get(bytes)? })
     }
 }
 

@@ -1,11 +1,8 @@
 //! What a replica says of itself: to gateways, to its host, to checkers.
 
-use std::sync::Arc;
-
-use crate::host::Config;
+use crate::core::Core;
 use crate::message::*;
 use crate::replica::{Replica, Role};
-use crate::sessions::Sessions;
 use crate::types::*;
 
 impl Replica {
@@ -36,9 +33,7 @@ impl Replica {
         let (role, serving, cut_off_micros) = match &self.role {
             Role::Backup => (RoleName::Backup, false, 0),
             Role::Candidate(_) => (RoleName::Candidate, false, 0),
-            Role::Primary(primary) => {
-                (RoleName::Primary, primary.serving, primary.cut_off(now, core.config.members.len()))
-            }
+            Role::Primary(primary) => (RoleName::Primary, primary.serving, primary.cut_off(now)),
         };
         NodeStatus {
             pid: core.config.pid,
@@ -81,58 +76,13 @@ impl Replica {
         matches!(self.role, Role::Candidate(_))
     }
 
+    /// What it knows whatever its role, to look at.
+    pub fn core(&self) -> &Core {
+        &self.core
+    }
+
     /// Is its log proven?
     pub fn is_proven(&self) -> bool {
         self.core.proven
-    }
-
-    /// What it remembers of requests.
-    pub fn sessions(&self) -> &Sessions {
-        &self.core.sessions
-    }
-
-    /// Who it is, and how patient.
-    pub fn config(&self) -> &Config {
-        &self.core.config
-    }
-
-    /// The greatest epoch promised or followed.
-    pub fn promised(&self) -> Epoch {
-        self.core.promised
-    }
-
-    /// Where the log ends.
-    pub fn tail(&self) -> Tail {
-        self.core.log.tail()
-    }
-
-    /// The last entry that is durable here.
-    pub fn durable(&self) -> Seq {
-        self.core.durable
-    }
-
-    /// The last entry that was applied.
-    pub fn applied(&self) -> Seq {
-        self.core.applied
-    }
-
-    /// Does the log lack entries that it had?
-    pub fn is_short(&self) -> bool {
-        self.core.is_short()
-    }
-
-    /// Is this entry in the log already, or in the checkpoint?
-    pub fn has(&self, entry: &Entry) -> bool {
-        self.core.has(entry)
-    }
-
-    /// What the others are to be asked for, when the value of `key` as of entry `version` is damaged.
-    pub fn name_of(&self, key: Arc<[u8]>, version: Seq) -> ValueName {
-        self.core.name_of(key, version)
-    }
-
-    /// Is the entry that `name` means the one of that seq here?
-    pub fn means(&self, name: &ValueName) -> bool {
-        self.core.means(name)
     }
 }

@@ -123,6 +123,10 @@ pub trait Code: Sized {
     fn put(&self, out: &mut Vec<u8>);
     /// Takes a value off the front of `bytes`.
     fn get(bytes: &mut &[u8]) -> Result<Self, WireError>;
+    /// The name of its variant, if it is a choice.
+    fn variant(&self) -> &'static str {
+        ""
+    }
 }
 
 fn take<'a>(bytes: &mut &'a [u8], n: usize) -> Result<&'a [u8], WireError> {
@@ -261,9 +265,16 @@ macro_rules! code_enum {
                     other => Err(WireError::UnknownVariant(other)),
                 }
             }
+            fn variant(&self) -> &'static str {
+                match self {
+                    $($name::$variant { .. } => stringify!($variant),)*
+                }
+            }
         }
     )*};
 }
+
+pub(crate) use code_struct;
 
 code_struct! {
     NodeId { 0 }
@@ -283,19 +294,6 @@ code_struct! {
     NodeStatus { pid, role, serving, proof, promised, primary, tail, voted_tail, durable, committed, cut_off_micros, sync_micros }
 }
 
-macro_rules! names {
-    ($name:ident { $($tag:literal $variant:ident $(($($item:ident),*))? $({ $($field:ident),* })?;)* }) => {
-        impl $name {
-            /// The name of its variant.
-            pub fn variant(&self) -> &'static str {
-                match self {
-                    $($name::$variant { .. } => stringify!($variant),)*
-                }
-            }
-        }
-    };
-}
-
 code_enum! {
     Condition { 0 Always; 1 Absent; 2 Present; 3 Version(seq); }
     Op { 1 Put { key, value, condition }; 2 Delete { key, condition }; 3 Nop; }
@@ -310,42 +308,33 @@ code_enum! {
     Refusal { 1 NotPrimary { primary }; 2 NotServing; 3 Busy; 4 Invalid; }
     RoleName { 1 Primary; 2 Backup; 3 Candidate; }
     Proof { 1 Proven; 2 Unproven; 3 Transferring; }
+    Message {
+        1 Prepare { epoch, prev, entries, commit };
+        2 PrepareOk { epoch, matched };
+        3 PrepareRefused { epoch, prev, last, lost };
+        12 Contradicted { epoch, acknowledged };
+        4 PromiseRequest { epoch };
+        5 Promised { epoch, tail };
+        6 Fenced { promised };
+        7 Confirm { epoch, round };
+        8 Confirmed { epoch, round };
+        9 Behind { epoch, retained_from };
+        10 Pull { epoch, transfer, unproven, cursor };
+        11 Chunk { epoch, transfer, cursor, chunk };
+        13 Fetch(name);
+        14 Fetched { name, value };
+        20 Write { request, op };
+        21 OpenSession;
+        22 Read { id, query };
+        23 Answer { request, result };
+        24 SessionOpened { session };
+        25 ReadAnswer { id, result };
+        26 Refused { what, why };
+        27 Probe { attempt };
+        28 Status { attempt, status };
+        29 TakeOver { above, patience };
+        40 TraceRequest;
+        41 TraceReply { lines };
+        42 Usage(usage);
+    }
 }
-
-macro_rules! messages {
-    ($use:ident) => {
-        $use! {
-            Message {
-                1 Prepare { epoch, prev, entries, commit };
-                2 PrepareOk { epoch, matched };
-                3 PrepareRefused { epoch, prev, last, lost };
-                12 Contradicted { epoch, acknowledged };
-                4 PromiseRequest { epoch };
-                5 Promised { epoch, tail };
-                6 Fenced { promised };
-                7 Confirm { epoch, round };
-                8 Confirmed { epoch, round };
-                9 Behind { epoch, retained_from };
-                10 Pull { epoch, transfer, unproven, cursor };
-                11 Chunk { epoch, transfer, cursor, chunk };
-                13 Fetch(name);
-                14 Fetched { name, value };
-                20 Write { request, op };
-                21 OpenSession;
-                22 Read { id, query };
-                23 Answer { request, result };
-                24 SessionOpened { session };
-                25 ReadAnswer { id, result };
-                26 Refused { what, why };
-                27 Probe { attempt };
-                28 Status { attempt, status };
-                29 TakeOver { above, patience };
-                40 TraceRequest;
-                41 TraceReply { lines };
-                42 Usage(usage);
-            }
-        }
-    };
-}
-messages!(code_enum);
-messages!(names);

@@ -76,7 +76,7 @@ fn what_is_contradicted_goes_even_if_there_is_no_room_for_what_comes_in_its_plac
     let mut replica = backup();
     prepare(&mut replica, 1, Tail::default(), &[entry(1, 1), entry(2, 1), entry(3, 1)], None);
     let (prev, others) = (Tail { epoch: Epoch(1), seq: 1 }, [entry(2, 2), entry(3, 2)]);
-    assert!(others.iter().all(|entry| !replica.has(entry)) && replica.has(&entry(2, 1)));
+    assert!(others.iter().all(|entry| !replica.core().has(entry)) && replica.core().has(&entry(2, 1)));
     assert_eq!(prepare(&mut replica, 2, prev, &others, Some(0)), (vec![], Some(2), Some(1)));
     assert_eq!(prepare(&mut replica, 2, prev, &others, None), (vec![2, 3], None, Some(3)));
 }

@@ -58,7 +58,7 @@ impl Backup {
 
     /// What its n-th transfer is called.
     fn transfer(&self, n: u64) -> u64 {
-        self.replica.config().life ^ n
+        self.replica.core().config.life ^ n
     }
 
     fn step(&mut self, event: Event) -> Vec<Message> {

@@ -14,7 +14,7 @@
 
 use dataplane::guard::majority;
 use dataplane::patience::patience;
-use dataplane::{Epoch, Message, Micros, NodeId, NodeStatus, RoleName, Seq, ShardId};
+use dataplane::{Epoch, Message, Micros, NodeId, NodeStatus, RoleName, ShardId};
 use trace::{Kind, emit};
 
 use crate::api::{Config, Failover, ShardView};
@@ -47,7 +47,7 @@ pub(crate) struct Search {
     shard: ShardId,
     state: State,
     epoch: Epoch,
-    nodes: Nodes,
+    pub nodes: Nodes,
     probed_at: Option<Micros>,
     /// When asking around is to be looked at again, beside the probes.
     look_at: Option<Micros>,
@@ -97,11 +97,6 @@ impl Search {
             State::Known { node, .. } => Some(node),
             State::AskingAround { .. } | State::Called { .. } => None,
         }
-    }
-
-    /// The greatest seq that some node said is committed.
-    pub fn committed(&self) -> Seq {
-        self.nodes.committed()
     }
 
     /// When the present primary was learned.

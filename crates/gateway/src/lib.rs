@@ -107,11 +107,7 @@ impl Gateway {
     /// Takes a client's request. The answer comes as an [`Output::Reply`] with the same token, at the latest when the
     /// deadline has passed. With `explain` the request is followed through all processes.
     pub fn submit(&mut self, now: Micros, token: Token, request: Request, explain: bool) {
-        if explain {
-            self.t.begin_root(now)
-        } else {
-            self.t.begin(now, None)
-        }
+        self.t.begin_root(now, explain);
         emit!(self.t, Kind::ClientCalled { call: token, request: describe(&request) });
         let refusal = invalid(&request).map(Reply::Invalid).or_else(|| {
             let full = self.open.len() >= self.config.in_flight_max;
@@ -153,13 +149,8 @@ impl Gateway {
 
     /// The shards that have to be asked.
     fn shards_of(&self, request: &Request) -> Range<ShardId> {
-        match request.key() {
-            Some(key) => {
-                let shard = shard_of(key, self.config.shards);
-                shard..shard + 1
-            }
-            None => 0..self.config.shards,
-        }
+        let one = request.key().map(|key| shard_of(key, self.config.shards));
+        one.map_or(0..self.config.shards, |shard| shard..shard + 1)
     }
 
     /// Handles a frame from a node.
@@ -169,9 +160,8 @@ impl Gateway {
         let Config { mechanisms, cluster, id, shards, .. } = &self.config;
         let (shard, me) = (frame.shard, Address::Gateway(*id));
         if shard >= *shards || !dataplane::guard::frame_identity(*mechanisms, &frame, cluster, shard, me) {
-            let (message, from, why) =
-                (frame.message.name().into(), from.to_string(), "it is for another gateway");
-            emit!(self.t, Kind::FrameRefused { message, from, why: why.into() });
+            let (message, from) = (frame.message.name().into(), from.to_string());
+            emit!(self.t, Kind::FrameRefused { message, from, why: "it is for another gateway".into() });
             return;
         }
         self.with(now, shard, |shard| match frame.message {
@@ -234,7 +224,7 @@ impl Gateway {
 
     /// What it knows of each shard.
     pub fn view(&self) -> Vec<ShardView> {
-        self.shards.iter().map(Shard::view).collect()
+        self.shards.iter().map(|shard| shard.search.view()).collect()
     }
 
     /// How many requests have no answer yet.

@@ -12,7 +12,7 @@ use dataplane::{
 };
 use trace::{Kind, emit};
 
-use crate::api::{Config, Request, ShardView, Token};
+use crate::api::{Config, Request, Token};
 use crate::core::{Core, Ended};
 use crate::failover::Search;
 use crate::guard;
@@ -62,7 +62,7 @@ pub(crate) struct Shard {
     pub core: Core,
     config: Config,
     shard: ShardId,
-    search: Search,
+    pub search: Search,
     session: Option<Seq>,
     /// The last session it had.
     last_session: Seq,
@@ -102,18 +102,13 @@ impl Shard {
     /// What holds of a shard's calls after every step.
     pub fn check(&self) {
         assert!(self.session.is_some() || self.writes.is_empty(), "P2: a write in flight has a session");
-        assert!(
-            self.session.is_none_or(|session| session == self.last_session),
-            "P2: an old session is back"
-        );
+        assert!(self.session.is_none_or(|id| id == self.last_session), "P2: an old session is back");
         let (first, last) = (self.writes.first_key_value(), self.writes.last_key_value());
         assert!(last.is_none_or(|(number, _)| *number < self.next_number), "P2: a number is used twice");
         let span = first.map_or(0, |(number, _)| self.next_number - number);
         assert!(span <= self.config.limits.window, "P3: the replicas may have forgotten a write in flight");
-        assert!(
-            self.reads.keys().next_back().is_none_or(|id| *id < self.next_read),
-            "P2: a read's id is used twice"
-        );
+        let last = self.reads.last_key_value();
+        assert!(last.is_none_or(|(id, _)| *id < self.next_read), "P2: a read's id is used twice");
         self.search.check();
     }
 
@@ -175,7 +170,7 @@ impl Shard {
         let Some(call) = self.writes.get_mut(&number) else { return };
         let Request::Write(op) = call.what.clone() else { return };
         if call.attempts == 0 {
-            call.not_before = self.search.committed() + 1;
+            call.not_before = self.search.nodes.committed() + 1;
         }
         call.sent(&mut self.core, self.config.timing.retry_after, &self.answers);
         self.calls_due = self.calls_due.min(call.due);
@@ -355,9 +350,5 @@ impl Shard {
     pub fn next_deadline(&self) -> Micros {
         let due = self.search.next_deadline();
         if self.search.primary().is_some() { due.min(self.calls_due) } else { due }
-    }
-
-    pub fn view(&self) -> ShardView {
-        self.search.view()
     }
 }

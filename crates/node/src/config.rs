@@ -2,8 +2,7 @@
 
 use std::fmt;
 
-use dataplane::{ClusterId, Limits, NodeId, ShardId, Timing, wire};
-use trace::Mechanisms;
+use dataplane::{ClusterId, ShardId, wire};
 
 /// Who a node is.
 #[derive(Clone, Debug)]
@@ -14,28 +13,16 @@ pub struct Config {
     pub shard: ShardId,
     /// How many shards the cluster has.
     pub shards: u32,
-    /// This node.
-    pub node: NodeId,
-    /// All nodes that hold a replica of the shard, this one included.
-    pub members: Vec<NodeId>,
-    /// The process, shown in status.
-    pub pid: u32,
-    /// A random number, another one in each life of the replica.
-    pub life: u64,
-    /// Which mechanisms are on.
-    pub mechanisms: Mechanisms,
-    /// How long it waits for what.
-    pub timing: Timing,
-    /// How much it remembers of requests.
-    pub limits: Limits,
+    /// Who its replica is, and how patient.
+    pub rules: dataplane::Config,
 }
 
 impl Config {
     /// The device that belongs to it: one that says otherwise is refused, whatever the command line says.
     pub fn identity(&self) -> engine::Identity {
-        let Config { cluster, shard, shards, node, .. } = *self;
-        let members = engine::members(self.members.iter().map(|member| member.0));
-        engine::Identity { cluster, node: node.0, shard, shards, members }
+        let Config { cluster, shard, shards, .. } = *self;
+        let members = engine::members(self.rules.members.iter().map(|member| member.0));
+        engine::Identity { cluster, node: self.rules.me.0, shard, shards, members }
     }
 }
 
@@ -67,36 +54,32 @@ impl fmt::Display for OpenError {
 
 impl std::error::Error for OpenError {}
 
-/// Why a node must stop. The cluster goes on without it; reopened, it recovers from what is durable.
-#[derive(Debug)]
-pub enum StopError {
-    /// The device failed, or refuses after a failure.
-    Write(engine::WriteError),
-    /// The engine did not take an entry that it had room for.
-    Append(engine::AppendError),
-    /// The engine did not apply an entry that is committed.
-    Apply(engine::ApplyError),
-}
-
-impl fmt::Display for StopError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            StopError::Write(e) => e.fmt(f),
-            StopError::Append(e) => e.fmt(f),
-            StopError::Apply(e) => e.fmt(f),
-        }
-    }
-}
-
-impl std::error::Error for StopError {}
-
 macro_rules! stop_error {
-    ($($variant:ident($error:ty)),*) => {$(
-        impl From<$error> for StopError {
+    ($($(#[doc = $doc:literal])* $variant:ident($error:ty);)*) => {
+        /// Why a node must stop. The cluster goes on without it; reopened, it recovers from what is durable.
+        #[derive(Debug)]
+        pub enum StopError { $($(#[doc = $doc])* $variant($error),)* }
+
+        impl fmt::Display for StopError {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                match self { $(StopError::$variant(error) => error.fmt(f),)* }
+            }
+        }
+
+        impl std::error::Error for StopError {}
+
+        $(impl From<$error> for StopError {
             fn from(error: $error) -> StopError {
                 StopError::$variant(error)
             }
-        }
-    )*};
+        })*
+    };
 }
-stop_error!(Write(engine::WriteError), Append(engine::AppendError), Apply(engine::ApplyError));
+stop_error! {
+    /// The device failed, or refuses after a failure.
+    Write(engine::WriteError);
+    /// The engine did not take an entry that it had room for.
+    Append(engine::AppendError);
+    /// The engine did not apply an entry that is committed.
+    Apply(engine::ApplyError);
+}

@@ -120,7 +120,7 @@ impl<D: Device> Node<D> {
 
     /// A frame never takes more than the window that it has to fit into.
     fn frame_payload_max(&self) -> usize {
-        usize::try_from(self.config.timing.window_bytes)
+        usize::try_from(self.config.rules.timing.window_bytes)
             .map_or(PAYLOAD_BYTES_MAX, |w| w.min(PAYLOAD_BYTES_MAX))
     }
 
@@ -174,7 +174,7 @@ impl<D: Device> Node<D> {
     }
 
     pub(crate) fn answer(&mut self, gateway: GatewayId, id: u64, result: ReadResult) {
-        emit!(self.t, Kind::ReadAnswered { gateway: gateway.gateway, id, reply: describe(&result) });
+        emit!(self.t, Kind::ReadAnswered { gateway: gateway.gateway, id, reply: result.to_string() });
         self.post(Address::Gateway(gateway), Message::ReadAnswer { id, result });
     }
 
@@ -202,16 +202,4 @@ impl<D: Device> Node<D> {
 fn frame_bytes(op: &Op) -> usize {
     let Sizes { key_bytes, value_bytes } = op.into();
     64 + key_bytes + value_bytes.unwrap_or(0)
-}
-
-/// A read's result in a few words, for the trace.
-fn describe(result: &ReadResult) -> String {
-    match result {
-        ReadResult::Value(version, value) => format!("version {version}, {} bytes", value.len()),
-        ReadResult::Long(bytes) => format!("{bytes} bytes, more than asked for"),
-        ReadResult::Missing => "no such key".into(),
-        ReadResult::Keys(keys) => format!("{} keys", keys.len()),
-        ReadResult::Count(n) => format!("{n} keys in all"),
-        ReadResult::Damaged => "the value is damaged".into(),
-    }
 }

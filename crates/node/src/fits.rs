@@ -42,7 +42,7 @@ impl<D: Device> Node<D> {
     fn entries_fit(&mut self, entries: &[dataplane::Entry]) -> usize {
         let (replica, engine) = (&self.replica, &mut self.engine);
         let mut fits = |n: usize| {
-            let new = entries[..n].iter().filter(|entry| !replica.has(entry)).map(|entry| &entry.op);
+            let new = entries[..n].iter().filter(|entry| !replica.core().has(entry)).map(|entry| &entry.op);
             engine.has_room_beside(new, TAG_BYTES_MAX, Reserve::Truncations)
         };
         (1..=entries.len()).rev().find(|n| fits(*n)).unwrap_or(0)

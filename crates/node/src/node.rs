@@ -67,8 +67,8 @@ impl<D: Device> Node<D> {
     pub fn handle(&mut self, now: Micros, frame: Frame) -> Result<(), StopError> {
         self.begin(now, frame.cause);
         self.resume()?;
-        let Config { mechanisms, cluster, shard, node, .. } = &self.config;
-        if !guard::frame_identity(*mechanisms, &frame, cluster, *shard, Address::Node(*node)) {
+        let Config { cluster, shard, rules, .. } = &self.config;
+        if !guard::frame_identity(rules.mechanisms, &frame, cluster, *shard, Address::Node(rules.me)) {
             let why = format!("it is for {} of shard {}", frame.to, frame.shard);
             let (message, from) = (frame.message.name().into(), frame.from.to_string());
             emit!(self.t, Kind::FrameRefused { message, from, why });
@@ -88,7 +88,7 @@ impl<D: Device> Node<D> {
     }
 
     fn is_peer(&self, node: NodeId) -> bool {
-        node != self.config.node && self.config.members.contains(&node)
+        node != self.config.rules.me && self.config.rules.members.contains(&node)
     }
 
     /// Lets time pass. Call it at or after [`Node::next_deadline`].
@@ -162,7 +162,7 @@ impl<D: Device> Node<D> {
         if self.engine.checkpoint_running() {
             return Some(0);
         }
-        let repairs = self.repairs.next_deadline(self.config.timing.resend_after);
+        let repairs = self.repairs.next_deadline(self.config.rules.timing.resend_after);
         repairs.into_iter().chain(self.replica.next_deadline()).min()
     }
 
@@ -192,30 +192,23 @@ impl<D: Device> Node<D> {
         self.carry_out()?;
         match self.durable(None) {
             Some(proof) if proof != self.proof => self.prove(proof),
-            _ => {
-                self.release();
-                self.check();
-                Ok(())
-            }
+            _ => self.finish(),
         }
     }
 
     /// What holds of rules and engine together, between two steps. (With a mechanism taken out some of it need not.)
     fn check(&self) {
-        let (replica, engine) = (&self.replica, &self.engine);
-        if self.config.mechanisms != Mechanisms::all() || self.parked() {
+        let (core, engine) = (self.replica.core(), &self.engine);
+        if self.config.rules.mechanisms != Mechanisms::all() || self.parked() {
             return;
         }
         assert!(self.held.iter().all(|held| !held.is_covered(&self.proof)), "D4: what may leave has left");
-        assert!(
-            replica.promised().0 >= engine.promised(),
-            "D3: the device knows a promise that the rules do not"
-        );
-        if replica.is_proven() && engine.damage().is_none() {
-            assert_eq!(replica.tail().seq, engine.last_seq(), "D1: rules and engine have the same log");
-            assert_eq!(replica.applied(), engine.applied_seq(), "D5: rules and engine applied the same");
-            assert!(replica.durable() <= engine.durable_seq(), "D4: the rules count what is not durable");
-            assert!(engine.checkpoint_seq() <= replica.applied(), "D5: a checkpoint of what is not applied");
+        assert!(core.promised.0 >= engine.promised(), "D3: the device knows a promise that the rules do not");
+        if core.proven && engine.damage().is_none() {
+            assert_eq!(core.log.tail().seq, engine.last_seq(), "D1: rules and engine have the same log");
+            assert_eq!(core.applied, engine.applied_seq(), "D5: rules and engine applied the same");
+            assert!(core.durable <= engine.durable_seq(), "D4: the rules count what is not durable");
+            assert!(engine.checkpoint_seq() <= core.applied, "D5: a checkpoint of what is not applied");
         }
     }
 
@@ -228,7 +221,7 @@ impl<D: Device> Node<D> {
     /// What may be spoken of as durable, after a sync or before one.
     pub(crate) fn durable(&self, synced: Option<Synced>) -> Option<Durable> {
         let (position, seq) = (self.engine.appended_lsn().0, self.engine.last_seq());
-        guard::durable_ack(self.config.mechanisms, synced.as_ref(), Appended { position, seq })
+        guard::durable_ack(self.config.rules.mechanisms, synced.as_ref(), Appended { position, seq })
     }
 
     /// More is durable: the rules count it, and what waited for it leaves.
@@ -236,6 +229,11 @@ impl<D: Device> Node<D> {
         self.proof = proof;
         self.rules(Event::Durable(proof));
         self.carry_out()?;
+        self.finish()
+    }
+
+    /// A step ends: what may leave does.
+    fn finish(&mut self) -> Result<(), StopError> {
         self.release();
         self.check();
         Ok(())
@@ -308,9 +306,9 @@ impl<D: Device> Node<D> {
     }
 
     pub(crate) fn post(&mut self, to: Address, message: Message) {
-        let Config { cluster, shard, node, .. } = self.config;
+        let Config { cluster, shard, ref rules, .. } = self.config;
         let cause = self.t.cause();
-        self.outbox.push(Frame { cluster, shard, from: Address::Node(node), to, cause, message });
+        self.outbox.push(Frame { cluster, shard, from: Address::Node(rules.me), to, cause, message });
     }
 }
 

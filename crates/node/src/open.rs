@@ -13,18 +13,10 @@ impl<D: Device> Node<D> {
     pub fn open(device: D, config: Config, mut t: Tracer) -> Result<(Node<D>, RecoveryReport), OpenError> {
         t.begin(0, None);
         let (mut engine, report) =
-            Engine::open(device, &config.identity(), config.mechanisms).map_err(OpenError::Engine)?;
+            Engine::open(device, &config.identity(), config.rules.mechanisms).map_err(OpenError::Engine)?;
         engine.notes().for_each(|(kind, source)| t.record(kind, source));
-        let rules = dataplane::Config {
-            me: config.node,
-            members: config.members.clone(),
-            mechanisms: config.mechanisms,
-            timing: config.timing.clone(),
-            limits: config.limits,
-            pid: config.pid,
-            life: config.life,
-        };
-        let replica = Replica::restore(rules, restored(&engine)?).map_err(OpenError::HostState)?;
+        let replica =
+            Replica::restore(config.rules.clone(), restored(&engine)?).map_err(OpenError::HostState)?;
         // Opening has synced the device (`sync-on-recovery`): what was recovered is durable.
         let mut node = Node::new(config, engine, replica, t);
         node.proof = node.durable(Some(node.engine.receipt())).unwrap_or_default();

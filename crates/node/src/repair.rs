@@ -61,7 +61,7 @@ impl<D: Device> Node<D> {
         if self.repairs.wanted.contains_key(&name) {
             return true;
         }
-        if self.repairs.wanted.len() >= WANTED_MAX || self.config.members.len() < 2 {
+        if self.repairs.wanted.len() >= WANTED_MAX || self.config.rules.members.len() < 2 {
             return false;
         }
         emit!(self.t, Kind::ValueDamaged { version: *version, why: error.to_string() });
@@ -81,7 +81,7 @@ impl<D: Device> Node<D> {
         };
         match self.repairs.wanted.get_mut(&(*version, key.clone())).filter(|_| asked) {
             Some(wanted) if waiting < READS_MAX => wanted.reads.push((gateway, id)),
-            _ if self.config.members.len() < 2 => self.answer(gateway, id, ReadResult::Damaged),
+            _ if self.config.rules.members.len() < 2 => self.answer(gateway, id, ReadResult::Damaged),
             // It had no effect, and is asked again when others are through.
             _ => {
                 let (what, why) = (Refusable::Read(id), Refusal::Busy);
@@ -92,8 +92,9 @@ impl<D: Device> Node<D> {
 
     /// Asks the next peer for a value.
     fn ask(&mut self, name: &Name) {
-        let me = self.config.node;
-        let peers: Vec<NodeId> = self.config.members.iter().copied().filter(|peer| *peer != me).collect();
+        let me = self.config.rules.me;
+        let peers: Vec<NodeId> =
+            self.config.rules.members.iter().copied().filter(|peer| *peer != me).collect();
         let Some(wanted) = self.repairs.wanted.get_mut(name) else { return };
         if wanted.without.len() >= peers.len() {
             return self.missing(name, "no other replica has it");
@@ -104,7 +105,7 @@ impl<D: Device> Node<D> {
         let to = (wanted.asked..).map(|n| peers[n % peers.len()]).find(|peer| !wanted.without.contains(peer));
         wanted.asked += 1;
         wanted.asked_at = self.now;
-        let message = Message::Fetch(self.replica.name_of(name.1.clone(), name.0));
+        let message = Message::Fetch(self.replica.core().name_of(name.1.clone(), name.0));
         to.into_iter().for_each(|to| self.post(Address::Node(to), message.clone()));
     }
 
@@ -122,7 +123,7 @@ impl<D: Device> Node<D> {
 
     /// What was asked long ago is asked again, of the next.
     pub(crate) fn repairs_tick(&mut self) -> Result<(), StopError> {
-        let after = self.config.timing.resend_after;
+        let after = self.config.rules.timing.resend_after;
         let due = self.repairs.wanted.iter().filter(|(_, wanted)| self.now >= wanted.asked_at + after);
         for name in due.map(|(name, _)| name.clone()).collect::<Vec<_>>() {
             if self.engine.is_mendable(&name.1, name.0) {
@@ -145,7 +146,7 @@ impl<D: Device> Node<D> {
     /// have it; (3) a client is told that it is damaged, with every other copy whole.
     pub(crate) fn on_fetch(&mut self, from: NodeId, name: ValueName) {
         let committed = name.epoch.is_none();
-        let value = if committed || self.replica.means(&name) { self.value_of(&name) } else { None };
+        let value = if committed || self.replica.core().means(&name) { self.value_of(&name) } else { None };
         if value.is_none() && committed && name.version > self.engine.applied_seq() {
             return;
         }
@@ -177,7 +178,7 @@ impl<D: Device> Node<D> {
         if !self.repairs.wanted.contains_key(&wanted) {
             return Ok(());
         }
-        if let Some(value) = value.filter(|_| self.replica.means(&name))
+        if let Some(value) = value.filter(|_| self.replica.core().means(&name))
             && self.write(|engine| engine.mend(&name.key, name.version, &value))?
         {
             emit!(self.t, Kind::ValueFetched { from: from.0, version: name.version });

@@ -56,8 +56,12 @@ impl Host {
         let device = Memory { bytes: Rc::new(RefCell::new(vec![0; 256 << 10])), sync_fails: Rc::default() };
         let identity = config(1, members).identity();
         engine::format(&device, &identity, Standing::Member, Layout { wal_bytes: 16 << 10 }).unwrap();
-        let (node, _) =
-            Node::open(device.clone(), Config { timing, ..config(1, members) }, Tracer::off()).unwrap();
+        let (node, _) = Node::open(
+            device.clone(),
+            Config { rules: dataplane::Config { timing, ..config(1, members).rules }, ..config(1, members) },
+            Tracer::off(),
+        )
+        .unwrap();
         Host { node, device, now: 1_000 }
     }
 
@@ -105,7 +109,7 @@ impl Host {
         self.node.flush(self.now).unwrap();
         self.node.background(self.now).unwrap();
         let mut said = self.said();
-        if self.node.replica().is_primary() && self.node.replica().config().members.len() > 1 {
+        if self.node.replica().is_primary() && self.node.replica().core().config.members.len() > 1 {
             let matched = self.node.engine().last_seq();
             self.peer(2, Message::PrepareOk { epoch: self.epoch(), matched });
             said.extend(self.said());
@@ -137,13 +141,15 @@ fn config(node: u32, members: u32) -> Config {
         cluster: CLUSTER,
         shard: 0,
         shards: 1,
-        node: NodeId(node),
-        members: (1..=members).map(NodeId).collect(),
-        pid: 1,
-        life: 1,
-        mechanisms: Mechanisms::all(),
-        timing: Timing::default(),
-        limits: dataplane::Limits::default(),
+        rules: dataplane::Config {
+            me: NodeId(node),
+            members: (1..=members).map(NodeId).collect(),
+            pid: 1,
+            life: 1,
+            mechanisms: Mechanisms::all(),
+            timing: Timing::default(),
+            limits: dataplane::Limits::default(),
+        },
     }
 }
 

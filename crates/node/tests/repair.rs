@@ -98,14 +98,16 @@ impl Cluster {
         let config = Config {
             cluster: CLUSTER,
             shard: 0,
-            node: NodeId(node),
             shards: 1,
-            members: (1..=3).map(NodeId).collect(),
-            pid: 1,
-            life: self.now,
-            mechanisms: Mechanisms::all(),
-            timing: Timing::default(),
-            limits: Default::default(),
+            rules: dataplane::Config {
+                me: NodeId(node),
+                members: (1..=3).map(NodeId).collect(),
+                pid: 1,
+                life: self.now,
+                mechanisms: Mechanisms::all(),
+                timing: Timing::default(),
+                limits: Default::default(),
+            },
         };
         let at = node as usize - 1;
         self.nodes[at] = None;
@@ -264,7 +266,7 @@ impl Cluster {
     fn all_are_well(&self) -> bool {
         let ends = |node: &Node<Memory>| (node.status(self.now).tail, node.status(self.now).committed);
         let up: Vec<_> = self.nodes.iter().flatten().collect();
-        self.all_vote() && up.iter().all(|n| ends(n) == ends(up[0]) && !n.replica().is_short())
+        self.all_vote() && up.iter().all(|n| ends(n) == ends(up[0]) && !n.replica().core().is_short())
     }
 
     fn all_vote(&self) -> bool {
@@ -464,7 +466,7 @@ fn two_nodes_whose_logs_are_damaged_each_elsewhere_vote_for_the_third_and_are_fi
     c.start(2);
     for node in 1..=2 {
         assert!(c.node(node).engine().damage().is_some(), "n{node}");
-        assert!(c.node(node).replica().is_short() && c.node(node).replica().is_proven());
+        assert!(c.node(node).replica().core().is_short() && c.node(node).replica().is_proven());
     }
     c.lead(3);
     c.run(100);

@@ -306,13 +306,15 @@ impl Seat {
             cluster: options.cluster,
             shard,
             shards: options.images.len() as u32,
-            node: options.node,
-            members: options.nodes.keys().copied().collect(),
-            pid: std::process::id(),
-            life: u64::from_le_bytes(crate::manifest::random()),
-            mechanisms: Mechanisms::all(),
-            timing: dataplane::Timing::default(),
-            limits: dataplane::Limits::default(),
+            rules: dataplane::Config {
+                me: options.node,
+                members: options.nodes.keys().copied().collect(),
+                pid: std::process::id(),
+                life: u64::from_le_bytes(crate::manifest::random()),
+                mechanisms: Mechanisms::all(),
+                timing: dataplane::Timing::default(),
+                limits: dataplane::Limits::default(),
+            },
         };
         let ring = Ring::default();
         let life = u32::from_le_bytes(crate::manifest::random());

@@ -100,7 +100,7 @@ impl World<'_> {
     fn replica_that_is_not_well(&self) -> Option<String> {
         for seat in &self.seats {
             let Some(node) = &seat.running else { return Some(format!("{} is not up", seat.node)) };
-            if !node.replica().is_proven() || node.replica().is_short() {
+            if !node.replica().is_proven() || node.replica().core().is_short() {
                 return Some(format!("{} of shard {} has no proven log", seat.node, seat.shard));
             }
         }

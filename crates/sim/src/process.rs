@@ -40,7 +40,7 @@ impl Seat {
 /// Does a replica vote as one that has all it ever had? A log that lacks what it had is neither what it was nor what it
 /// will be.
 fn is_complete(node: &Node<Disk>) -> bool {
-    node.replica().is_proven() && !node.replica().is_short()
+    node.replica().is_proven() && !node.replica().core().is_short()
 }
 
 /// Would it still, were it to crash now? Entries that are not durable pay no debt.
@@ -50,7 +50,7 @@ pub(crate) fn is_complete_for_good(node: &Node<Disk>) -> bool {
 
 /// Looks at a replica.
 fn sight<'a>(seat: &Seat, place: usize, node: &'a Node<Disk>) -> Sight<'a> {
-    let (status, applied) = (node.status(0), node.replica().applied());
+    let (status, applied) = (node.status(0), node.replica().core().applied);
     Sight {
         seat: place,
         node: seat.node,
@@ -59,7 +59,7 @@ fn sight<'a>(seat: &Seat, place: usize, node: &'a Node<Disk>) -> Sight<'a> {
         commit: status.committed,
         applied: (seat.applied, applied),
         proven: is_complete(node),
-        sessions: node.replica().sessions(),
+        sessions: &node.replica().core().sessions,
         engine: node.engine(),
     }
 }
@@ -349,13 +349,15 @@ impl World<'_> {
             cluster: CLUSTER,
             shard,
             shards: self.options.shards,
-            node: node_id,
-            members: (1..=self.options.nodes).map(NodeId).collect(),
-            pid: life,
-            life: Rng::stream(self.schedule.seed, "life", u64::from(life) << 32 | seat as u64).bits(),
-            mechanisms: self.mechanisms,
-            timing: node_timing(&self.schedule.bounds),
-            limits: self.schedule.bounds.limits,
+            rules: dataplane::Config {
+                me: node_id,
+                members: (1..=self.options.nodes).map(NodeId).collect(),
+                pid: life,
+                life: Rng::stream(self.schedule.seed, "life", u64::from(life) << 32 | seat as u64).bits(),
+                mechanisms: self.mechanisms,
+                timing: node_timing(&self.schedule.bounds),
+                limits: self.schedule.bounds.limits,
+            },
         };
         self.tell(Kind::Restarted {});
         let disk = self.seats[seat].disk.share();

@@ -212,6 +212,17 @@ pub fn entries(from: u64, upto: u64) -> String {
     if from == upto { format!("entry {from}") } else { format!("entries {from}–{upto}") }
 }
 
+/// Why a request is refused, in words.
+fn refusal(why: &str) -> &str {
+    match why {
+        "NotPrimary" => "it is not the primary",
+        "NotServing" => "its epoch marker is not committed yet",
+        "Busy" => "too much waits already, or for room",
+        "Invalid" => "key or value is out of bounds",
+        other => other,
+    }
+}
+
 kinds! {
     // Client and gateway.
     ClientCalled { call: u64, request: String } "requests {request}";
@@ -229,14 +240,14 @@ kinds! {
 
     // Replica: replication.
     RequestReceived { session: u64, number: u64, op: String } "receives request {session}.{number}: {op}";
-    RequestRefused { session: u64, number: u64, why: String } "refuses request {session}.{number}: {why}" (says);
+    RequestRefused { session: u64, number: u64, why: String } "refuses request {session}.{number}: {}" [refusal(why)] (says);
     EntryAppended { epoch: u64, seq: u64, last_before: u64 } "appends entry {seq} (epoch {epoch})" (aside) changes "last" last_before seq;
-    EntriesSent { to: u32, epoch: u64, from: u64, upto: u64, commit: u64 } "sends {} (epoch {epoch}) to n{to}; commit point {commit}" [entries(*from, *upto)] (says);
-    HeartbeatSent { to: u32, epoch: u64, prev: u64, commit: u64 } "sends a heartbeat (epoch {epoch}, after entry {prev}) to n{to}; commit point {commit}" (says);
-    EntriesRefused { from: u32, epoch: u64, prev: u64, last: u64 } "refuses entries from n{from} (epoch {epoch}): its own log does not match at entry {prev}" by LogMatching;
+    EntriesSent { to: u32, epoch: u64, from: u64, upto: u64, commit: u64 } "sends {} to n{to} in epoch {epoch}; commit point {commit}" [entries(*from, *upto)] (says);
+    HeartbeatSent { to: u32, epoch: u64, prev: u64, commit: u64 } "sends a heartbeat to n{to} in epoch {epoch}, after entry {prev}; commit point {commit}" (says);
+    EntriesRefused { from: u32, epoch: u64, prev: u64, last: u64 } "refuses entries from n{from} in epoch {epoch}: its own log does not match at entry {prev}" by LogMatching;
     EntriesRepeated { from: u32, upto: u64 } "keeps its entries up to {upto}, which n{from} sends again" by TruncateOnlyOnConflict;
     LogTruncated { from: u64, last_before: u64, last: u64 } "truncates {}, in conflict with the primary's log" [entries(*from, *last_before)] by TruncateOnConflict changes "last" last_before last;
-    MatchAcknowledged { to: u32, epoch: u64, upto: u64 } "acknowledges to n{to} that it has entries up to {upto} durable (epoch {epoch})" (says) by DurableAck;
+    MatchAcknowledged { to: u32, epoch: u64, upto: u64 } "acknowledges to n{to} in epoch {epoch} that it has entries up to {upto} durable" (says) by DurableAck;
     AckCounted { from: u32, upto: u64 } "counts n{from} as having entries up to {upto} durable";
     AckIgnored { from: u32, epoch: u64, current: u64 } "ignores an acknowledgement from n{from} (epoch {epoch}): the current epoch is {current}" (aside) by AckBoundToEpoch;
     CommitAdvanced { from: u64, to: u64, epoch: u64 } "commits {}" [entries(*from + 1, *to)] by MajorityCommit changes "commit" from to;

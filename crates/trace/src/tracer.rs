@@ -206,10 +206,12 @@ impl Tracer {
         self.on |= self.sink.is_some() && !self.given.is_empty();
     }
 
-    /// Starts a causal root: its first event is recorded although nothing caused it (a client asks for an explanation).
-    pub fn begin_root(&mut self, now: u64) {
+    /// Starts a step that nothing caused. If it is `followed`, its first event is recorded all the same: a client asks for an
+    /// explanation.
+    pub fn begin_root(&mut self, now: u64, followed: bool) {
         self.begin(now, None);
-        (self.on, self.root) = (self.sink.is_some(), true);
+        self.root = followed;
+        self.on |= followed && self.sink.is_some();
     }
 
     /// Is this step recorded?
@@ -288,4 +290,106 @@ macro_rules! emit {
             $tracer.record($kind, source);
         }
     };
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::Mutex;
+
+    type Told = Arc<Mutex<Vec<Event>>>;
+
+    const ME: Actor = Actor::Node { node: 1, shard: 0 };
+
+    fn sink(told: &Told) -> Box<Sink> {
+        let told = told.clone();
+        Box::new(move |event| told.lock().unwrap().push(event))
+    }
+
+    fn cause(n: u64) -> Option<EventId> {
+        Some(EventId { actor: Actor::Gateway(1), life: 1, n })
+    }
+
+    fn append(t: &mut Tracer, seq: u64) {
+        emit!(t, Kind::EntryAppended { epoch: 1, seq, last_before: seq - 1 });
+    }
+
+    fn send(t: &mut Tracer, to: u32, from: u64, upto: u64) -> Option<EventId> {
+        emit!(t, Kind::EntriesSent { to, epoch: 1, from, upto, commit: 0 });
+        t.cause()
+    }
+
+    #[test]
+    fn each_frame_follows_from_its_own_sending_and_that_from_the_entries_in_it() {
+        let told = Told::default();
+        let mut t = Tracer::always(ME, 1, sink(&told));
+        for seq in 1..=2 {
+            t.begin(0, cause(seq));
+            append(&mut t, seq);
+        }
+        t.begin_batch(1);
+        let frames = [send(&mut t, 2, 1, 2), send(&mut t, 3, 2, 2)];
+        // Nothing tells of this one: it follows from what the step does.
+        assert_eq!(t.cause(), Some(told.lock().unwrap()[0].id));
+        let told = told.lock().unwrap();
+        let appended = [told[0].id, told[1].id];
+        assert_eq!([&told[0].parents[..], &told[1].parents], [[cause(1).unwrap()], [cause(2).unwrap()]]);
+        assert_eq!(frames, [Some(told[2].id), Some(told[3].id)]);
+        assert_eq!((&told[2].parents[..], &told[3].parents[..]), (&appended[..], &appended[1..]));
+    }
+
+    #[test]
+    fn what_waited_for_a_sync_follows_from_it_and_from_why_it_waited() {
+        let told = Told::default();
+        let mut t = Tracer::always(ME, 1, sink(&told));
+        t.begin(0, cause(1));
+        append(&mut t, 1);
+        let held = t.cause_of_held();
+        t.begin_batch(1);
+        let sync =
+            Kind::DeviceSynced { batch: 1, durable_before: 0, durable: 9, writes: 1, bytes: 9, micros: 0 };
+        emit!(t, sync);
+        t.resume(held);
+        emit!(t, Kind::MatchAcknowledged { to: 2, epoch: 1, upto: 1 });
+        let told = told.lock().unwrap();
+        assert_eq!(told[1].parents, [told[0].id], "the batch is what was appended");
+        assert_eq!(told[2].parents, [told[0].id, told[1].id]);
+    }
+
+    #[test]
+    fn a_live_process_tells_only_of_what_somebody_follows() {
+        let told = Told::default();
+        let mut t = Tracer::followed(ME, 1, || 7, sink(&told));
+        t.begin(0, None);
+        append(&mut t, 1);
+        assert!(!t.is_on());
+        t.begin(0, cause(2));
+        append(&mut t, 2);
+        t.begin_batch(1);
+        assert_eq!(send(&mut t, 2, 1, 1), None, "nobody follows entry 1");
+        assert!(send(&mut t, 2, 1, 2).is_some());
+        t.begin(2, cause(3));
+        emit!(t, Kind::CommitAdvanced { from: 0, to: 2, epoch: 1 });
+        for seq in 1..=2 {
+            emit!(t, Kind::EntryApplied { seq, outcome: String::new(), applied_before: seq - 1 });
+            let (gateway, session, reply) = (1, 9, String::new());
+            emit!(t, Kind::ReplyReleased { gateway, session, number: seq, reply });
+            assert_eq!(t.cause().is_some(), seq == 2, "the answer to request {seq}");
+        }
+        let names: Vec<_> = told.lock().unwrap().iter().map(|event| event.kind.name()).collect();
+        assert_eq!(
+            names,
+            ["EntryAppended", "EntriesSent", "CommitAdvanced", "EntryApplied", "ReplyReleased"]
+        );
+        t.begin(3, None);
+        assert!(!t.is_on(), "a step that nobody caused is dark");
+        t.begin_root(4, true);
+        emit!(t, Kind::ClientCalled { call: 5, request: String::new() });
+        t.begin(5, None);
+        t.record(
+            Kind::ReadRouted { call: 5, id: 1, shard: 0, node: 1, attempt: 1 },
+            Source { file: "".into(), symbol: "".into() },
+        );
+        assert!(t.cause().is_some(), "a call is followed into whatever step sends it");
+    }
 }

@@ -84,10 +84,7 @@ impl Peer {
         assert!(self.matched <= core.log.tail().seq, "D4: a backup has more than the primary");
         assert!(self.next <= core.log.tail().seq + 1, "D8: a backup is to be sent more than there is");
         assert!(self.next > 0, "there is no entry 0");
-        assert!(
-            !self.probing || self.in_flight.len() <= 1,
-            "a backup whose log may not match gets one frame"
-        );
+        assert!(!self.probing || self.in_flight.len() <= 1, "one frame at a time, until the logs match");
         let sent = self.in_flight.back().map(|frame| frame.upto + 1);
         assert!(sent.is_none_or(|next| next == self.next), "frames in flight end before the next one");
         let front = self.in_flight.front();

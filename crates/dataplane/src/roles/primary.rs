@@ -17,6 +17,7 @@ use crate::roles::reads::Reads;
 use crate::roles::sender::{Pull, Senders};
 use crate::sessions::Verdict;
 use crate::types::*;
+use crate::wire::Code;
 
 /// A primary's knowledge.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -54,13 +55,13 @@ impl Primary {
     }
 
     /// For how long no majority has been heard.
-    pub fn cut_off(&self, now: Micros, members: usize) -> Micros {
-        let mut heard: Vec<Micros> = self.peers.values().map(|peer| peer.heard_at).collect();
-        heard.sort_unstable_by(|a, b| b.cmp(a));
-        match guard::majority(members) - 1 {
-            0 => 0,
-            need => now.saturating_sub(heard[need - 1]),
-        }
+    pub fn cut_off(&self, now: Micros) -> Micros {
+        now.saturating_sub(guard::majority_mark(&self.marks(Micros::MAX, |peer| peer.heard_at)))
+    }
+
+    /// The primary's own mark, and that of each peer.
+    fn marks(&self, own: u64, of: impl Fn(&Peer) -> u64) -> Vec<u64> {
+        std::iter::once(own).chain(self.peers.values().map(of)).collect()
     }
 
     pub fn next_deadline(&self, timing: &Timing) -> Option<Micros> {
@@ -218,8 +219,7 @@ impl Primary {
     /// Commits what a majority has durable.
     pub fn advance_commit(&mut self, core: &mut Core) {
         let on = core.config.mechanisms;
-        let marks: Vec<Seq> =
-            std::iter::once(core.durable).chain(self.peers.values().map(|peer| peer.matched)).collect();
+        let marks = self.marks(core.durable, |peer| peer.matched);
         let counted = guard::majority_commit(on, &marks).min(core.log.tail().seq);
         if counted > core.commit && guard::own_epoch_commit(on, core.log.epoch_at(counted), self.epoch) {
             core.commit_upto(counted);
@@ -240,8 +240,7 @@ impl Primary {
 
     /// Does a majority have this entry durable, the primary included?
     pub fn has_majority(&self, core: &Core, seq: Seq) -> bool {
-        let others = self.peers.values().filter(|peer| peer.matched >= seq).count();
-        core.durable >= seq && others + 1 >= guard::majority(core.config.members.len())
+        core.durable >= seq && guard::majority_mark(&self.marks(seq, |peer| peer.matched)) >= seq
     }
 
     /// Tells the gateway that owns the session what became of a request.
@@ -249,7 +248,10 @@ impl Primary {
         self.pending.remove(&request);
         if let Some(GatewayId { gateway, life }) = core.sessions.gateway(request.session) {
             let RequestId { session, number } = request;
-            let reply = || format!("{result:?}");
+            let reply = || match result {
+                WriteResult::Done(outcome) => outcome.to_string(),
+                WriteResult::SessionUnknown(_) => "its session is not known".into(),
+            };
             emit!(core, Kind::ReplyReleased { gateway, session, number, reply: reply() });
             core.send(Address::Gateway(GatewayId { gateway, life }), Message::Answer { request, result });
         }
@@ -259,7 +261,7 @@ impl Primary {
 /// Tells a gateway that a request is not taken. It leaves no trace here.
 pub(crate) fn refuse(core: &mut Core, gateway: GatewayId, what: Refusable, why: Refusal) {
     if let Refusable::Write(RequestId { session, number }) = what {
-        emit!(core, Kind::RequestRefused { session, number, why: format!("{why:?}") });
+        emit!(core, Kind::RequestRefused { session, number, why: why.variant().into() });
     }
     core.send(Address::Gateway(gateway), Message::Refused { what, why });
 }

@@ -44,21 +44,15 @@ impl Reads {
         let (first, last) = (first.map(|read| read.round), last.map(|read| read.round));
         assert!(first <= last, "P2: reads wait in the order of their arrival");
         assert!(last <= Some(self.next_round()), "P2: a read waits for a round after the next");
-        assert!(
-            self.confirmed.values().all(|round| *round <= self.begun),
-            "P2: a round was confirmed unasked"
-        );
+        let asked = self.confirmed.values().all(|round| *round <= self.begun);
+        assert!(asked, "P2: a round was confirmed that never began");
     }
 
     /// The last round that a majority confirmed; the primary counts itself.
-    fn confirmed_round(&self, members: usize) -> u64 {
-        let need = guard::majority(members) - 1;
-        let mut rounds: Vec<u64> = self.confirmed.values().copied().collect();
-        rounds.sort_unstable_by(|a, b| b.cmp(a));
-        match need {
-            0 => self.begun,
-            _ => rounds.get(need - 1).copied().unwrap_or(0),
-        }
+    fn confirmed_round(&self, core: &Core) -> u64 {
+        let of = |peer| self.confirmed.get(&peer).copied().unwrap_or(0);
+        let marks: Vec<u64> = std::iter::once(self.begun).chain(core.peers().map(of)).collect();
+        guard::majority_mark(&marks)
     }
 
     /// Who is to be told that no answer comes.
@@ -129,7 +123,7 @@ impl Reads {
     /// Answers the reads whose round is confirmed. The primary has applied everything it committed, and it committed
     /// everything that was ever acknowledged in its epoch or before: its marker is committed.
     pub fn answer(&mut self, core: &mut Core, epoch: Epoch) {
-        let confirmed = self.confirmed_round(core.config.members.len());
+        let confirmed = self.confirmed_round(core);
         if core.applied < core.commit || self.waiting.front().is_none_or(|read| read.round > confirmed) {
             return;
         }

@@ -15,7 +15,7 @@ impl World {
         for at in 0..self.seats.len() {
             let seat = &self.seats[at];
             let node = NodeId(at as u32 + 1);
-            let (status, applied) = (seat.replica.status(0), seat.replica.applied());
+            let (status, applied) = (seat.replica.status(0), seat.replica.core().applied);
             let (role, epoch, commit) = (status.role, status.promised, status.committed);
             if applied > commit {
                 self.break_promise("D5", format!("{node} applied entry {applied}, which is not committed"));

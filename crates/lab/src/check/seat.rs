@@ -145,7 +145,7 @@ impl Seat {
     }
 
     pub fn on(&self) -> trace::Mechanisms {
-        self.replica.config().mechanisms
+        self.replica.core().config.mechanisms
     }
 
     pub fn crash(&mut self, keep: usize) {
@@ -168,7 +168,7 @@ impl Seat {
         let owed = self.disk.owed.max(had.unwrap_or_default());
         log.truncate(keep);
         let disk = Disk { owed, synced: log.clone(), log, unsynced: Vec::new(), ..self.disk.clone() };
-        *self = Seat::open(self.replica.config().clone(), disk);
+        *self = Seat::open(self.replica.core().config.clone(), disk);
     }
 
     pub fn wipe(&mut self) {
@@ -178,7 +178,7 @@ impl Seat {
 
     /// What names the attempts of one life differs in the next.
     fn next_life(&self) -> Config {
-        let config = self.replica.config().clone();
+        let config = self.replica.core().config.clone();
         Config { life: config.life + (1 << 32), ..config }
     }
 
@@ -254,7 +254,7 @@ impl Seat {
 
     /// A checkpoint as of what is applied, in one durable step. The applied entries are durable already.
     pub fn checkpoint(&mut self, now: u64) {
-        let applied = self.replica.applied();
+        let applied = self.replica.core().applied;
         let gone = (applied - self.disk.base) as usize;
         self.disk.host_state = self.replica.host_state();
         self.disk.base = applied;

@@ -487,7 +487,7 @@ impl World {
                 }
             }
             (_, Message::ReadAnswer { id, .. }) => {
-                let applied = self.seats[from.0 as usize - 1].replica.applied();
+                let applied = self.seats[from.0 as usize - 1].replica.core().applied;
                 self.show(from, applied, Shown::Read);
                 let reading = &mut self.history.change().reading;
                 let asked = reading.extract_if(.., |(asked, _)| *asked == id).next();
