@@ -33,7 +33,7 @@ use crate::log::{Log, Recent};
 use crate::notes::Notes;
 use crate::space::Space;
 use crate::state::{Cache, Index, Install, Run};
-use crate::types::{Identity, Lsn, Seq, Standing};
+use crate::types::{Identity, Lsn, Seq, Standing, Synced};
 
 /// One device, open.
 #[derive(Clone, Debug)]
@@ -86,6 +86,11 @@ impl<D: Device> Engine<D> {
     /// Everything that ends at or before this position is durable.
     pub fn durable_lsn(&self) -> Lsn {
         self.log.durable
+    }
+
+    /// The receipt of the last sync, or of what opening or an installation made durable.
+    pub fn synced(&self) -> Synced {
+        Synced { durable_lsn: self.log.durable, durable_seq: self.durable }
     }
 
     /// Is anything appended that is not durable, in a batch or waiting for one?
@@ -175,6 +180,7 @@ impl<D: Device> Engine<D> {
             self.notes,
             Kind::PromiseStored { before, epoch, generation: self.space.superblock.generation }
         );
+        self.check();
         Ok(())
     }
 
@@ -186,6 +192,7 @@ impl<D: Device> Engine<D> {
         self.store(next)?;
         let name = |standing: Standing| format!("{standing:?}").to_lowercase();
         emit!(self.notes, Kind::StandingStored { before: name(before), standing: name(standing) });
+        self.check();
         Ok(())
     }
 

@@ -17,7 +17,7 @@ pub enum Zone {
     Wal,
     /// A checkpoint chunk.
     Checkpoint,
-    /// A data record.
+    /// A value in the data region.
     Data,
 }
 

@@ -3,11 +3,16 @@
 //! Whether an entry is taken must not depend on what only this device knows. Else:
 //!
 //! 1. The primary takes a put for which its own free extents just suffice.
-//! 2. Both backups have their free space in smaller pieces, or more values that wait for a checkpoint, and no room.
+//! 2. Both backups have their free units scattered, or more values that wait for a checkpoint, and no room.
 //! 3. The put is never committed, and the deletes that would give room queue behind it, for ever.
 //!
-//! So an entry is taken if it fits at worst: every value in pieces of one unit, every key in two checkpoints. Together with
-//! what is taken already, that is a sum over the state of the last checkpoint and the puts behind it, whether they are
+//! So an entry is taken if it fits at worst, and a value fits into any units that are free, however they are scattered: then
+//! it has an extent for each, and whoever points at it a longer list. The units of a value follow from its length alone. What
+//! the lists may take is counted with an extent for each unit, in two checkpoints and in the log; at most 16 KiB for the
+//! longest value, and on most devices 8 bytes. There is no bound on the number of extents below that: which value meets it
+//! would be a matter of where one device has its free units, and the others would take the entry that this one never can.
+//!
+//! Together with what is taken already, that is a sum over the state of the last checkpoint and the puts behind it, whether they are
 //! applied or not: what a put replaces and a delete removes gives its room back by the next checkpoint. So the sum is the
 //! same on every device of one size, and a later checkpoint only makes it smaller.
 //!
@@ -16,6 +21,10 @@
 //! The same holds of a replica that leads after a restart and does not know any more how much is committed: it took the
 //! entries of its log on top of the very checkpoint that it still has.
 //!
+//! The log of a backup may need more bytes for the same entries: its lists may be longer, for the entries of a whole tail
+//! that can only be committed together, with the marker of a new epoch. So who decides what is taken leaves room in the log
+//! for the longest lists of all entries that are not applied ([`Reserve::Progress`]).
+//!
 //! Who decides what is taken may be more careful than that, and is: [`Engine::admits`] keeps a share of the device for
 //! overwrites. Without it: (1) new keys take all the room there is; (2) a key is overwritten, and its new value needs room
 //! beside the old one, until a checkpoint; (3) there is none, and never will be: nothing can be changed any more.
@@ -23,7 +32,8 @@
 use super::Engine;
 use crate::device::Device;
 use crate::error::AppendError;
-use crate::format::wal_record::record_bytes;
+use crate::format::value_ref::PackedExtent;
+use crate::format::wal_record::record_bytes_max;
 use crate::space::Claim;
 use crate::types::{Extent, Reserve, Sizes, UNIT, Usage};
 
@@ -55,9 +65,9 @@ impl<D: Device> Engine<D> {
         let (mut log_bytes, mut more) = (0, Claim::default());
         for sizes in ops.map(Into::into) {
             more += sizes.value_bytes.map_or(Claim::default(), |bytes| Claim::of(sizes.key_bytes, bytes));
-            log_bytes += record_bytes(sizes.key_bytes, tag_bytes);
+            log_bytes += record_bytes_max(sizes, tag_bytes);
         }
-        let log_fits = self.log.room(log_bytes, reserve).is_ok();
+        let log_fits = self.log_has_room(log_bytes, reserve);
         self.starved |= !log_fits;
         log_fits && self.room(more).is_ok()
     }
@@ -80,9 +90,17 @@ impl<D: Device> Engine<D> {
         }
         let now = fits(claimed)
             && more.units <= self.space.free_units()
-            && self.log.room(record_bytes(sizes.key_bytes, tag_bytes), Reserve::Progress).is_ok();
+            && self.log_has_room(record_bytes_max(sizes, tag_bytes), Reserve::Progress);
         self.starved |= !now;
         if now { Room::Now } else { Room::Later }
+    }
+
+    fn log_has_room(&self, bytes: u32, reserve: Reserve) -> bool {
+        let lists = match reserve {
+            Reserve::Progress => self.space.tentative().units * PackedExtent::BYTES as u64,
+            Reserve::Nothing | Reserve::Truncations => 0,
+        };
+        self.log.room(u64::from(bytes) + lists, reserve).is_ok()
     }
 
     /// So many units of replaced values are reason enough for a checkpoint: half of what the live ones take, and of what

@@ -40,6 +40,7 @@ impl<D: Device> Engine<D> {
         let (seq, keys) = (self.applied, self.index.len());
         emit!(self.notes, Kind::CheckpointBegun { seq, keys });
         self.run = Some(Run::new(seq, &self.index, host_state));
+        self.check();
     }
 
     /// One bounded step: a chunk is written, or the superblock flipped, or a share of what became reusable given back.
@@ -61,11 +62,10 @@ impl<D: Device> Engine<D> {
             Stage::Releasing(_) => Ok(self.release_some()),
         };
         match done {
-            Ok(false) => Ok(CheckpointProgress::Working),
-            Ok(true) => {
-                self.run = None;
+            Ok(done) => {
+                self.run.take_if(|_| done);
                 self.check();
-                Ok(CheckpointProgress::Done { seq })
+                Ok(if done { CheckpointProgress::Done { seq } } else { CheckpointProgress::Working })
             }
             Err(error) => {
                 self.run.take().into_iter().for_each(|run| run.free_chunks(&mut self.space));

@@ -10,8 +10,9 @@ use trace::{Kind, emit};
 use super::Engine;
 use crate::device::Device;
 use crate::error::WriteError;
+use crate::format::value_ref::ValueRef;
 use crate::log::next_sector;
-use crate::space::{Claim, value};
+use crate::space::Claim;
 use crate::state::{Checkpoint, Index, Install, Run};
 use crate::types::{Seq, Standing};
 
@@ -22,6 +23,7 @@ impl<D: Device> Engine<D> {
         self.writable()?;
         self.install_abort();
         self.install = Some(Install::default());
+        self.check();
         Ok(())
     }
 
@@ -36,6 +38,7 @@ impl<D: Device> Engine<D> {
         if put.is_err() {
             self.install_abort();
         }
+        self.check();
         put
     }
 
@@ -52,10 +55,9 @@ impl<D: Device> Engine<D> {
         let Some(extents) = room.then(|| self.space.place(&key, value.len())).flatten() else {
             return Err(WriteError::NoSpace { needed: units });
         };
-        let (stored, records) = value::records(&self.space.superblock, version, &value, &extents);
+        let stored = ValueRef::of(version, &value, &extents);
+        let written = self.space.write(&stored, &value);
         install.push(key, stored);
-        let written =
-            records.into_iter().try_for_each(|(offset, bytes)| self.space.device.write_at(offset, &bytes));
         written.map_err(|error| self.failed(error.into()))
     }
 
@@ -92,7 +94,6 @@ impl<D: Device> Engine<D> {
         self.store(next)?;
         self.start_over(Checkpoint {
             index: install.index,
-            split: Vec::new(),
             chunks: run.take_chunks(),
             host_state: run.host_state,
         });

@@ -29,7 +29,7 @@ use crate::guard;
 use crate::log::{Log, Recent, Scan};
 use crate::notes::Notes;
 use crate::prepare;
-use crate::space::{Allocator, Claim, Space, slots, value};
+use crate::space::{Allocator, Claim, Space, slots};
 use crate::state::{Cache, Checkpoint, load};
 use crate::types::{Extent, Identity, Layout, Lsn, Seq, Standing};
 
@@ -79,6 +79,7 @@ impl<D: Device> Engine<D> {
             starved: false,
             notes,
         };
+        engine.check();
         Ok((engine, report))
     }
 }
@@ -129,10 +130,10 @@ fn recover(device: &impl Device, identity: &Identity, on: Mechanisms) -> Result<
         return Err(OpenError::Truncated { bytes: device.size(), formatted });
     }
 
-    let (mut checkpoint, checkpoint_damage) = or_damage(load(device, &found))?;
+    let (checkpoint, checkpoint_damage) = or_damage(load(device, &found))?;
     let mut scan = Scan::new(device, found, on);
     let log_damage = scan.run()?;
-    let owned = own_extents(device, &found, &mut checkpoint, &mut scan.tentative, on);
+    let owned = own_extents(&found, &checkpoint, &scan.tentative, on);
     let (allocator, overlap) = or_damage(owned)?;
     let allocator = allocator.unwrap_or_else(Allocator::nothing_free);
     let had = scan.last_entry(log_damage.is_some())?;
@@ -149,7 +150,7 @@ fn recover(device: &impl Device, identity: &Identity, on: Mechanisms) -> Result<
         (found, slot)
     };
 
-    let log = scan.take_log(superblock.life);
+    let log = scan.take_log(&superblock);
     let report = RecoveryReport {
         superblocks,
         slot,
@@ -210,27 +211,14 @@ fn or_damage<T: Default>(read: Result<T, ReadError>) -> io::Result<(T, Option<Da
     }
 }
 
-/// What is free is what nobody owns: no key, no entry of the log, no checkpoint chunk. Two owners are damage (E3). Where the
-/// pieces of a value are, they say themselves; one that is not whole could own anything, and is damage as well.
+/// What is free is what nobody owns: no key, no entry of the log, no checkpoint chunk. Two owners are damage (E3). No
+/// value is read for it: what points at a value says where it is.
 fn own_extents(
-    device: &impl Device,
     superblock: &Superblock,
-    checkpoint: &mut Checkpoint,
-    tentative: &mut VecDeque<WalRecord>,
+    checkpoint: &Checkpoint,
+    tentative: &VecDeque<WalRecord>,
     on: Mechanisms,
 ) -> Result<Option<Allocator>, ReadError> {
-    let chain = |value: &ValueRef, pieces| -> Result<ValueRef, ReadError> {
-        let extents = value::extents(device, superblock, value, pieces)?;
-        Ok(ValueRef::new(value.version, value.value_bytes(), value.crc(), &extents))
-    };
-    for record in tentative.iter_mut().filter(|record| record.header.pieces > 1) {
-        let pieces = record.header.pieces;
-        record.value = record.value.as_ref().map(|value| chain(value, pieces)).transpose()?;
-    }
-    for (key, pieces) in &checkpoint.split {
-        let value = checkpoint.index.get(key).map(|value| chain(value, *pieces)).transpose()?;
-        value.into_iter().for_each(|value| _ = checkpoint.index.insert(key, value));
-    }
     let mut used = super::start_over::used(&checkpoint.index, &checkpoint.chunks);
     used.extend(tentative.iter().filter_map(|record| record.value.as_ref()).flat_map(ValueRef::extents));
     used.sort_unstable();

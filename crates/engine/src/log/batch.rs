@@ -5,8 +5,7 @@ use std::ops::Range;
 
 use super::ring::Ring;
 use crate::device::Device;
-use crate::format::data_record::{self, DataHeader};
-use crate::types::Lsn;
+use crate::types::{Lsn, UNIT};
 
 /// The values of a batch, as they are written: those that lie one behind the other go out in one write.
 #[derive(Clone, Debug, Default)]
@@ -17,9 +16,11 @@ pub(crate) struct Values {
 }
 
 impl Values {
-    pub(super) fn push(&mut self, offset: u64, header: &DataHeader, value: &[u8]) {
+    /// Adds bytes for an extent, and zeros up to its end.
+    pub(super) fn push(&mut self, offset: u64, units: u64, part: &[u8]) {
         let before = self.bytes.len();
-        data_record::encode(header, value, &mut self.bytes);
+        self.bytes.extend_from_slice(part);
+        self.bytes.resize(before + (units * UNIT) as usize, 0);
         let added = self.bytes.len() - before;
         match self.writes.last_mut() {
             Some((at, length)) if *at + *length as u64 == offset => *length += added,

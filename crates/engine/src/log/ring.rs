@@ -4,6 +4,7 @@ use std::io;
 use std::ops::Range;
 
 use crate::device::Device;
+use crate::format::superblock::Superblock;
 use crate::types::{Lsn, UNIT};
 
 /// The next sector boundary.
@@ -19,6 +20,10 @@ pub(crate) struct Ring {
 }
 
 impl Ring {
+    pub(crate) fn of(superblock: &Superblock) -> Ring {
+        Ring { offset: superblock.wal_offset, bytes: superblock.wal_bytes }
+    }
+
     /// The pieces of the device that hold `len` bytes from `at` on: two if they cross the end of the ring.
     pub(crate) fn pieces(&self, at: Lsn, len: usize) -> [(u64, Range<usize>); 2] {
         let from = at.0 % self.bytes;

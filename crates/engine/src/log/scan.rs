@@ -131,9 +131,12 @@ impl<'a, D: Device> Scan<'a, D> {
                 self.live.truncate(kept);
                 self.tentative.truncate(kept);
             } else if seq == first + self.live.len() as u64 {
-                let (lsn, bytes, batch, batch_lsn) =
-                    (record.lsn(), record.header.length, read.number, read.lsn);
-                self.live.push_back(Logged { lsn, bytes, batch, batch_lsn });
+                self.live.push_back(Logged {
+                    lsn: record.lsn(),
+                    bytes: record.header.length,
+                    batch: read.number,
+                    batch_lsn: read.lsn,
+                });
                 self.tentative.push_back(record);
             }
         }
@@ -156,20 +159,16 @@ impl<'a, D: Device> Scan<'a, D> {
         let mut extents = Vec::new();
         for record in counting {
             let Some(value) = &record.value else { continue };
-            let mut found = value.extents().collect();
             let fits = guard::data_checksum_in_log(self.reader.on, || {
-                let (device, superblock) = (self.reader.device, &self.reader.superblock);
-                match value::extents(device, superblock, value, record.header.pieces) {
-                    Err(ReadError::Io(error)) => return Err(error),
-                    Err(_) => return Ok(false),
-                    Ok(extents) => found = extents,
+                match value::read(self.reader.device, &self.reader.superblock, value, true) {
+                    Err(ReadError::Io(error)) => Err(error),
+                    read => Ok(read.is_ok()),
                 }
-                Ok(true)
             })?;
             if !fits {
                 return Ok(Err((value.version, self.reader.superblock.offset_of(value.first_unit()))));
             }
-            extents.append(&mut found);
+            extents.extend(value.extents());
         }
         Ok(Ok(extents))
     }
@@ -195,12 +194,11 @@ impl<'a, D: Device> Scan<'a, D> {
         Ok(self.tentative.back().map(|record| (record.header.seq, record.tag.clone())))
     }
 
-    /// Hands over the entries, in a log that goes on where this one ends, in this life.
-    pub(crate) fn take_log(&mut self, life: u64) -> Log {
-        let Superblock { replay_lsn, checkpoint_seq, .. } = self.reader.superblock;
-        let mut log =
-            Log::new(self.reader.ring, life, Lsn(replay_lsn), self.end, self.batch, checkpoint_seq + 1);
-        (log.entries, log.tentative) = (take(&mut self.live), take(&mut self.tentative));
+    /// Hands over the entries, in a log that goes on where this one ends, with this superblock.
+    pub(crate) fn take_log(&mut self, superblock: &Superblock) -> Log {
+        let mut log = Log::new(superblock, self.end, self.batch);
+        log.entries = take(&mut self.live);
+        log.tentative = take(&mut self.tentative);
         log
     }
 }

@@ -5,7 +5,6 @@
 //! yet free: see `quarantine.rs`.
 
 use super::free_map::FreeMap;
-use crate::format::data_record;
 use crate::types::Extent;
 
 /// Where the values of a batch are meant to lie one behind the other, a run of this many units is looked for.
@@ -47,7 +46,7 @@ impl Allocator {
         self.map.free_units()
     }
 
-    /// Takes `units` in one piece: behind the last allocation if there is room, else where the first long run begins,
+    /// Takes `units` in one extent: behind the last allocation if there is room, else where the first long run begins,
     /// else from the longest. The smallest hole that fits would waste the least, and turn a batch into as many writes as
     /// it has values.
     pub(crate) fn alloc(&mut self, units: u64) -> Option<Extent> {
@@ -65,24 +64,24 @@ impl Allocator {
     }
 
     /// Takes room for a value: in one extent if there is one that is long enough, else in as few as possible. Fails only if
-    /// there may be too few free units.
-    pub(crate) fn alloc_value(&mut self, value_bytes: usize) -> Option<Vec<Extent>> {
-        if let Some(whole) = self.alloc(data_record::units(value_bytes)) {
+    /// fewer units are free.
+    pub(crate) fn alloc_value(&mut self, units: u64) -> Option<Vec<Extent>> {
+        if let Some(whole) = self.alloc(units) {
             return Some(vec![whole]);
         }
-        if self.free_units() < data_record::units_max(value_bytes) {
+        if self.free_units() < units {
             return None;
         }
-        let (mut extents, mut left) = (Vec::new(), value_bytes);
+        let (mut extents, mut left) = (Vec::new(), units);
         while left > 0 {
-            let extent = self.alloc_up_to(data_record::units(left))?;
-            left = left.saturating_sub(data_record::capacity(&extent));
+            let extent = self.alloc_up_to(left)?;
+            left -= extent.units;
             extents.push(extent);
         }
         Some(extents)
     }
 
-    /// Takes one piece of at most `units`, and of at least one.
+    /// Takes one extent of at most `units`, and of at least one.
     pub(crate) fn alloc_up_to(&mut self, units: u64) -> Option<Extent> {
         self.alloc(units).or_else(|| {
             let longest = self.map.find(units).units;
@@ -157,14 +156,13 @@ mod tests {
     }
 
     #[test]
-    fn a_value_goes_into_as_few_pieces_as_possible_or_takes_nothing() {
+    fn a_value_goes_into_as_few_extents_as_possible_or_takes_nothing() {
         let mut a = Allocator::new(20, vec![e(4, 2), e(9, 1), e(12, 8)]).unwrap();
         assert_eq!(a.free_units(), 4 + 3 + 2);
-        let bytes = |units: usize| units * (512 - 36);
-        assert_eq!((a.alloc_value(bytes(10)), a.free_units()), (None, 9), "not even in pieces of one unit");
-        assert!(a.clone().alloc_value(bytes(9)).is_some(), "all there is");
-        assert_eq!(a.alloc_value(bytes(6)).unwrap(), [e(0, 4), e(6, 2)]);
-        assert_eq!(a.alloc_value(bytes(1)).unwrap(), [e(8, 1)]);
+        assert_eq!((a.alloc_value(10), a.free_units()), (None, 9), "not even in extents of one unit");
+        assert!(a.clone().alloc_value(9).is_some(), "all there is");
+        assert_eq!(a.alloc_value(6).unwrap(), [e(0, 4), e(6, 2)]);
+        assert_eq!(a.alloc_value(1).unwrap(), [e(8, 1)]);
         assert_eq!(a.free_units(), 2);
     }
 

@@ -15,7 +15,7 @@ use crate::device::Device;
 use crate::error::ReadError;
 use crate::format::checkpoint_chunk::{ChunkHeader, StreamHead};
 use crate::format::superblock::Superblock;
-use crate::format::value_ref::ValueRef;
+use crate::format::value_ref::{self, ValueRef};
 use crate::guard;
 use crate::types::{Extent, Lsn, Seq, UNIT};
 
@@ -27,8 +27,10 @@ pub(crate) use quarantine::Until;
 /// Of a large device, so many bytes are kept free for the owner's state in a checkpoint; of a small one, a sixteenth. The
 /// same on every device of a size, whatever the owner's state is now.
 const HOST_BYTES: u64 = 2 << 20;
-/// One part in so many of a device only overwrites may use.
-const OVERWRITES_PART: u64 = 16;
+/// One part in so many of a device only overwrites may use, and of a small one twice that, up to so many units: enough for
+/// some of the longest values, and for an owner's state that grows.
+const OVERWRITES_PART: u64 = 32;
+const OVERWRITES_UNITS: u64 = (4 << 20) / UNIT;
 
 /// The only owner of the device, of its superblock, and of every unit of its data region.
 #[derive(Clone, Debug)]
@@ -92,9 +94,18 @@ impl<D: Device> Space<D> {
         guard::verify_on_read(self.mechanisms, read(true), || read(false))
     }
 
+    /// Writes a value, with zeros up to the end of its last unit.
+    pub(crate) fn write(&self, value: &ValueRef, bytes: &[u8]) -> io::Result<()> {
+        value.parts(bytes).try_for_each(|(extent, part)| {
+            let mut padded = part.to_vec();
+            padded.resize((extent.units * UNIT) as usize, 0);
+            self.device.write_at(self.superblock.offset_of(extent.unit), &padded)
+        })
+    }
+
     /// Takes room for a value, and claims it for its key as well.
     pub(crate) fn place(&mut self, key: &[u8], value_bytes: usize) -> Option<Vec<Extent>> {
-        let extents = self.allocator.alloc_value(value_bytes)?;
+        let extents = self.allocator.alloc_value(value_ref::units(value_bytes))?;
         self.claimed += Claim::of(key.len(), value_bytes);
         Some(extents)
     }
@@ -106,8 +117,8 @@ impl<D: Device> Space<D> {
         value_bytes: usize,
         live: Option<&ValueRef>,
     ) -> Option<Vec<Extent>> {
-        let units = crate::format::data_record::units(value_bytes);
-        let old = || live?.extents().next().filter(|_| live.is_some_and(|live| live.extents().count() == 1));
+        let units = value_ref::units(value_bytes);
+        let old = || live.filter(|live| live.extent_count() == 1)?.extents().next();
         let in_place = guard::never_overwrite_live(self.mechanisms, old, units)?;
         self.claimed += Claim::of(key.len(), value_bytes);
         Some(vec![in_place])
@@ -197,7 +208,8 @@ impl<D: Device> Space<D> {
 
     /// What only overwrites may use.
     pub(crate) fn kept_for_overwrites(&self) -> u64 {
-        self.superblock.data_units / OVERWRITES_PART
+        let part = self.superblock.data_units / OVERWRITES_PART;
+        part.max((2 * part).min(OVERWRITES_UNITS))
     }
 
     /// Units that are left beside these claims, and beside two checkpoints of them and of so many more bytes: the next

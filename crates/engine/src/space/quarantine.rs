@@ -18,7 +18,6 @@
 use std::collections::VecDeque;
 
 use super::claim::Claim;
-use crate::format::data_record;
 use crate::format::value_ref::ValueRef;
 use crate::types::{Lsn, Seq};
 
@@ -43,7 +42,7 @@ pub(crate) struct Quarantine {
 }
 
 impl Quarantine {
-    /// Units of all that waits, but for what being in several extents costs.
+    /// Units of all that waits.
     pub(crate) fn units(&self) -> u64 {
         self.units
     }
@@ -55,7 +54,7 @@ impl Quarantine {
 
     pub(crate) fn add(&mut self, key_bytes: usize, value: ValueRef, until: Until) {
         self.claim += Claim::of(key_bytes, value.value_bytes() as usize);
-        self.units += data_record::units(value.value_bytes() as usize);
+        self.units += value.units();
         match until {
             Until::Checkpoint(seq) => self.freed.push_back((seq, key_bytes, value)),
             Until::Durable(lsn) => self.truncated.push_back((lsn, key_bytes, value)),
@@ -78,7 +77,7 @@ impl Quarantine {
 
     fn removed(&mut self, key_bytes: usize, value: ValueRef) -> (usize, ValueRef) {
         self.claim -= Claim::of(key_bytes, value.value_bytes() as usize);
-        self.units -= data_record::units(value.value_bytes() as usize);
+        self.units -= value.units();
         (key_bytes, value)
     }
 }
