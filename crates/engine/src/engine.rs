@@ -32,7 +32,7 @@ use crate::guard;
 use crate::log::{Log, Recent};
 use crate::notes::Notes;
 use crate::space::Space;
-use crate::state::{Cache, Index, Install, Run};
+use crate::state::{Cache, Index, Install, NewCheckpoint};
 use crate::types::{Identity, Lsn, Seq, Standing, Synced};
 
 /// One device, open.
@@ -55,7 +55,7 @@ pub struct Engine<D> {
     /// Of the checkpoint in force.
     host_state: Vec<u8>,
     chunks: Vec<ChunkRef>,
-    run: Option<Run>,
+    new_checkpoint: Option<NewCheckpoint>,
     install: Option<Install>,
     /// Something was refused for want of space that a checkpoint might give back.
     starved: bool,

@@ -68,9 +68,9 @@ pub fn reformat(
     let zeros = vec![0; wal_bytes.min(1 << 20) as usize];
     let mut at = WAL_OFFSET;
     while at < data_offset {
-        let piece = zeros.len().min((data_offset - at) as usize);
-        device.write_at(at, &zeros[..piece])?;
-        at += piece as u64;
+        let length = zeros.len().min((data_offset - at) as usize);
+        device.write_at(at, &zeros[..length])?;
+        at += length as u64;
     }
     device.sync()?;
     let mut first = Superblock {

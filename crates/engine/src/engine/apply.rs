@@ -73,8 +73,8 @@ impl<D: Device> Engine<D> {
     }
 
     fn save(&mut self, key: &[u8], before: Option<&ValueRef>) {
-        if let Some(run) = &mut self.run {
-            run.save(key, before);
+        if let Some(new) = &mut self.new_checkpoint {
+            new.save(key, before);
         }
     }
 

@@ -13,7 +13,7 @@ use crate::error::WriteError;
 use crate::format::value_ref::ValueRef;
 use crate::log::next_sector;
 use crate::space::Claim;
-use crate::state::{Checkpoint, Index, Install, Run};
+use crate::state::{Checkpoint, Index, Install, NewCheckpoint};
 use crate::types::{Seq, Standing};
 
 impl<D: Device> Engine<D> {
@@ -76,33 +76,33 @@ impl<D: Device> Engine<D> {
             self.install = Some(install);
             return Err(WriteError::BadItem);
         }
-        let mut run = Run::new(seq, &install.index, host_state);
-        let written = self.write_all(&mut run, &install.index);
+        let mut new = NewCheckpoint::new(seq, &install.index, host_state);
+        let written = self.write_all(&mut new, &install.index);
         // Values and chunks were written to free space in any order; all of it is durable before the flip.
         if let Err(error) = written.and_then(|()| Ok(self.space.sync_chunks()?)) {
-            run.free_chunks(&mut self.space);
+            new.free_chunks(&mut self.space);
             self.install = Some(install);
             self.install_abort();
             return Err(self.failed(error));
         }
         let before = self.checkpoint_seq();
         let mut next = self.space.superblock;
-        next.set_checkpoint(seq, run.head());
+        next.set_checkpoint(seq, new.head());
         next.set_standing(Standing::Member);
         next.promise = next.promise.max(epoch);
         next.begin_log(next_sector(self.log.end), self.log.batch);
         self.store(next)?;
         self.start_over(Checkpoint {
             index: install.index,
-            chunks: run.take_chunks(),
-            host_state: run.host_state,
+            chunks: new.take_chunks(),
+            host_state: new.host_state,
         });
         emit!(self.notes, Kind::StateInstalled { before, seq, epoch: self.promised() });
         Ok(())
     }
 
-    fn write_all(&mut self, run: &mut Run, index: &Index) -> Result<(), WriteError> {
-        while run.write_some(&mut self.space, index)? {}
+    fn write_all(&mut self, new: &mut NewCheckpoint, index: &Index) -> Result<(), WriteError> {
+        while new.write_some(&mut self.space, index)? {}
         Ok(())
     }
 

@@ -74,7 +74,7 @@ impl<D: Device> Engine<D> {
             cache: Cache::new(0),
             host_state: checkpoint.host_state,
             chunks: checkpoint.chunks,
-            run: None,
+            new_checkpoint: None,
             install: None,
             starved: false,
             notes,
@@ -132,7 +132,7 @@ fn recover(device: &impl Device, identity: &Identity, on: Mechanisms) -> Result<
 
     let (checkpoint, checkpoint_damage) = or_damage(load(device, &found))?;
     let mut scan = Scan::new(device, found, on);
-    let log_damage = scan.run()?;
+    let log_damage = scan.read()?;
     let owned = own_extents(&found, &checkpoint, &scan.tentative, on);
     let (allocator, overlap) = or_damage(owned)?;
     let allocator = allocator.unwrap_or_else(Allocator::nothing_free);

@@ -120,7 +120,7 @@ impl<D: Device> Engine<D> {
         self.log.ring.read(&self.space.device, logged.lsn, &mut bytes)?;
         let corrupt = |found: String| {
             let (offset, expected) =
-                (self.log.ring.pieces(logged.lsn, 0)[0].0, format!("the record of entry {seq}"));
+                (self.log.ring.parts(logged.lsn, 0)[0].0, format!("the record of entry {seq}"));
             ReadError::Corrupt(Damage { zone: Zone::Wal, offset, expected, found, value: None })
         };
         let record = WalRecord::decode(&bytes, true).map_err(|error| corrupt(error.to_string()))?;

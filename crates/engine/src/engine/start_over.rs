@@ -76,7 +76,7 @@ impl<D: Device> Engine<D> {
         self.log = Log::new(superblock, Lsn(superblock.replay_lsn), superblock.replay_batch);
         (self.applied, self.durable) = (seq, seq);
         self.recent = Recent::default();
-        self.run = None;
+        self.new_checkpoint = None;
         self.install = None;
         self.starved = false;
         self.index = index;

@@ -59,8 +59,8 @@ impl Batch {
     /// records carry the checksums of the values; so there is no sync between them.
     pub fn write(&self, device: &impl Device) -> io::Result<()> {
         self.values.write(device)?;
-        for (offset, piece) in self.record_pieces() {
-            device.write_at(offset, &self.records[piece])?;
+        for (offset, part) in self.record_parts() {
+            device.write_at(offset, &self.records[part])?;
         }
         if self.sync { device.sync() } else { Ok(()) }
     }
@@ -73,11 +73,11 @@ impl Batch {
 
     /// How many writes the batch takes, and of how many bytes in all.
     pub fn size(&self) -> (u64, u64) {
-        let writes = self.values.writes.len() + self.record_pieces().count();
+        let writes = self.values.writes.len() + self.record_parts().count();
         (writes as u64, (self.values.bytes.len() + self.records.len()) as u64)
     }
 
-    fn record_pieces(&self) -> impl Iterator<Item = (u64, Range<usize>)> {
-        self.ring.pieces(self.lsn, self.records.len()).into_iter().filter(|(_, piece)| !piece.is_empty())
+    fn record_parts(&self) -> impl Iterator<Item = (u64, Range<usize>)> {
+        self.ring.parts(self.lsn, self.records.len()).into_iter().filter(|(_, part)| !part.is_empty())
     }
 }

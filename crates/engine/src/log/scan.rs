@@ -38,7 +38,7 @@ pub(crate) struct Scan<'a, D> {
     pub(crate) stop_offset: u64,
     pub(crate) discarded_records: u64,
     pub(crate) discarded_bytes: u64,
-    /// The pieces of the device that hold the last batch, if no recovery has read it before.
+    /// The parts of the device that hold the last batch, if no recovery has read it before.
     last_batch: Vec<(u64, usize)>,
 }
 
@@ -61,7 +61,7 @@ impl<'a, D: Device> Scan<'a, D> {
     }
 
     /// Reads to the end of the log, and says if that end is damage.
-    pub(crate) fn run(&mut self) -> io::Result<Option<Damage>> {
+    pub(crate) fn read(&mut self) -> io::Result<Option<Damage>> {
         let (on, life_start) = (self.reader.on, Lsn(self.reader.superblock.life_start));
         let mut last: Option<BatchRead> = None;
         let broken = loop {
@@ -76,7 +76,7 @@ impl<'a, D: Device> Scan<'a, D> {
             }
         };
         let latest = self.reader.latest_batch_behind(self.end)?;
-        self.stop_offset = self.reader.ring.pieces(broken.lsn, 0)[0].0;
+        self.stop_offset = self.reader.ring.parts(broken.lsn, 0)[0].0;
         (self.discarded_records, self.discarded_bytes) = (broken.whole_records, broken.lsn.0 - self.end.0);
         self.stop = broken.stop;
         let mut damage = None;
@@ -101,7 +101,7 @@ impl<'a, D: Device> Scan<'a, D> {
     fn unless_torn(&mut self, read: BatchRead, latest: u64) -> io::Result<Option<BatchRead>> {
         match self.values(&read)? {
             Ok(extents) => {
-                let records = self.reader.ring.pieces(read.lsn, (self.end.0 - read.lsn.0) as usize);
+                let records = self.reader.ring.parts(read.lsn, (self.end.0 - read.lsn.0) as usize);
                 self.last_batch = records.map(|(offset, range)| (offset, range.len())).to_vec();
                 let offset_of = |e: &Extent| self.reader.superblock.offset_of(e.unit);
                 let values = extents.iter().map(|e| (offset_of(e), (e.units * UNIT) as usize));

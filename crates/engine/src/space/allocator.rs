@@ -8,7 +8,7 @@ use super::free_map::FreeMap;
 use crate::types::Extent;
 
 /// Where the values of a batch are meant to lie one behind the other, a run of this many units is looked for.
-const RUN_UNITS: u64 = 2048;
+const LONG_UNITS: u64 = 2048;
 
 /// Gives units out, and takes them back.
 #[derive(Clone, Debug)]
@@ -16,19 +16,19 @@ pub(crate) struct Allocator {
     map: FreeMap,
     /// The free units behind the last allocation, where the next one goes on if it can: so that one write takes several
     /// values. There may be more behind them.
-    run: Extent,
+    next: Extent,
 }
 
 impl Allocator {
     /// Nothing is free: for a device that is only read.
     pub(crate) fn nothing_free() -> Allocator {
-        Allocator { map: FreeMap::new(0), run: Extent { unit: 0, units: 0 } }
+        Allocator { map: FreeMap::new(0), next: Extent { unit: 0, units: 0 } }
     }
 
     /// All `units` of the region are free, except the `used` extents. Fails with two extents that overlap, or with one
     /// twice if it leaves the region; all of it comes from the disk, so this is not for an assertion.
     pub(crate) fn new(units: u64, mut used: Vec<Extent>) -> Result<Allocator, (Extent, Extent)> {
-        let mut a = Allocator { map: FreeMap::new(units), run: Extent { unit: 0, units: 0 } };
+        let mut a = Allocator { map: FreeMap::new(units), next: Extent { unit: 0, units: 0 } };
         used.sort_unstable();
         let mut before = Extent { unit: 0, units: 0 };
         for e in used {
@@ -50,15 +50,15 @@ impl Allocator {
     /// else from the longest. The smallest hole that fits would waste the least, and turn a batch into as many writes as
     /// it has values.
     pub(crate) fn alloc(&mut self, units: u64) -> Option<Extent> {
-        let wanted = units.max(RUN_UNITS);
-        if self.run.units < units {
-            self.run.units = self.map.free_from(self.run.unit, wanted);
+        let wanted = units.max(LONG_UNITS);
+        if self.next.units < units {
+            self.next.units = self.map.free_from(self.next.unit, wanted);
         }
-        if self.run.units < units {
-            self.run = Some(self.map.find(wanted)).filter(|run| run.units >= units)?;
+        if self.next.units < units {
+            self.next = Some(self.map.find(wanted)).filter(|found| found.units >= units)?;
         }
-        let taken = Extent { unit: self.run.unit, units };
-        self.run = Extent { unit: taken.unit + units, units: self.run.units - units };
+        let taken = Extent { unit: self.next.unit, units };
+        self.next = Extent { unit: taken.unit + units, units: self.next.units - units };
         self.map.take(taken);
         Some(taken)
     }

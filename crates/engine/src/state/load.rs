@@ -52,7 +52,7 @@ pub(crate) fn read_chunk(
 /// Loads the checkpoint that the superblock points at, from its last chunk back to the first.
 pub(crate) fn load(device: &impl Device, superblock: &Superblock) -> Result<Checkpoint, ReadError> {
     let head = superblock.checkpoint_head();
-    let (mut chunks, mut pieces, mut at, mut number) = (Vec::new(), Vec::new(), head, None);
+    let (mut chunks, mut bodies, mut at, mut number) = (Vec::new(), Vec::new(), head, None);
     while at.bytes > 0 {
         let (h, bytes) = read_chunk(device, superblock, &at)?;
         let before = ChunkRef { unit: h.before_unit, bytes: h.before_bytes, crc: h.before_crc };
@@ -65,7 +65,7 @@ pub(crate) fn load(device: &impl Device, superblock: &Superblock) -> Result<Chec
         }
         number = Some(h.number);
         chunks.push(at);
-        pieces.push(bytes);
+        bodies.push(bytes);
         at = before;
     }
     if chunks.is_empty() {
@@ -73,7 +73,7 @@ pub(crate) fn load(device: &impl Device, superblock: &Superblock) -> Result<Chec
     }
     chunks.reverse();
     let mut stream = Vec::with_capacity(chunks.iter().map(|chunk| chunk.piece_bytes() as usize).sum());
-    while let Some(bytes) = pieces.pop() {
+    while let Some(bytes) = bodies.pop() {
         stream.extend_from_slice(&bytes[ChunkHeader::BYTES..]);
     }
     let (items, host_state) = parse(&stream, superblock).map_err(|found| {
