@@ -157,7 +157,7 @@ impl<D: Device> Engine<D> {
 
     /// Takes out what happened since the last time, in order: the events of the trace, each with the line behind it.
     pub fn notes(&mut self) -> impl Iterator<Item = (Kind, Source)> + '_ {
-        self.notes.take()
+        self.notes.noted.drain(..)
     }
 
     /// The device.

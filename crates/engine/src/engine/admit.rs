@@ -64,7 +64,8 @@ impl<D: Device> Engine<D> {
     ) -> bool {
         let (mut log_bytes, mut more) = (0, Claim::default());
         for sizes in ops.map(Into::into) {
-            more += sizes.value_bytes.map_or(Claim::default(), |bytes| Claim::of(sizes.key_bytes, bytes));
+            more =
+                more + sizes.value_bytes.map_or(Claim::default(), |bytes| Claim::of(sizes.key_bytes, bytes));
             log_bytes += record_bytes_max(sizes, tag_bytes);
         }
         let log_fits = self.log_has_room(log_bytes, reserve);
@@ -80,16 +81,16 @@ impl<D: Device> Engine<D> {
         let more = sizes.value_bytes.map_or(Claim::default(), |bytes| Claim::of(sizes.key_bytes, bytes));
         let has = self.index.get(key).map_or(0, |value| Claim::of_value(key, value).units);
         let kept = if more.units > has { self.space.kept_for_overwrites() } else { 0 };
-        let (claimed, quarantined) = (self.space.claimed(), self.space.quarantined());
+        let (claimed, quarantined) = (self.space.claimed, self.space.quarantine.claim);
         let fits =
             |claimed| more.units == 0 || more.units + kept <= self.space.unclaimed(claimed, more.item_bytes);
         // What is on its way makes keys larger, for all that is known; but if this does not, it only has to wait its turn.
-        let on_its_way = if kept == 0 { self.space.tentative() } else { Claim::default() };
+        let on_its_way = if kept == 0 { self.space.tentative } else { Claim::default() };
         if !fits(claimed - quarantined - on_its_way) {
             return Room::Never;
         }
         let now = fits(claimed)
-            && more.units <= self.space.free_units()
+            && more.units <= self.space.allocator.free_units()
             && self.log_has_room(record_bytes_max(sizes, tag_bytes), Reserve::Progress);
         self.starved |= !now;
         if now { Room::Now } else { Room::Later }
@@ -97,7 +98,7 @@ impl<D: Device> Engine<D> {
 
     fn log_has_room(&self, bytes: u32, reserve: Reserve) -> bool {
         let lists = match reserve {
-            Reserve::Progress => self.space.tentative().units * PackedExtent::BYTES as u64,
+            Reserve::Progress => self.space.tentative.units * PackedExtent::BYTES as u64,
             Reserve::Nothing | Reserve::Truncations => 0,
         };
         self.log.room(u64::from(bytes) + lists, reserve).is_ok()
@@ -106,31 +107,29 @@ impl<D: Device> Engine<D> {
     /// So many units of replaced values are reason enough for a checkpoint: half of what the live ones take, and of what
     /// the log does; but where little room is left, half of that, so that nobody has to wait for it.
     pub(super) fn much_replaced(&self) -> u64 {
-        let left = self.space.unclaimed(self.space.claimed() - self.space.quarantined(), 0);
+        let left = self.space.unclaimed(self.space.claimed - self.space.quarantine.claim, 0);
         let usual = (self.applied_claim().units / 2).max(self.log.ring.bytes / UNIT / 2);
         usual.min(left.max(self.space.kept_for_overwrites()) / 2)
     }
 
     /// Is so little room left that a checkpoint under way must not take its time?
     pub fn short_of_room(&self) -> bool {
-        self.starved || self.space.unclaimed(self.space.claimed(), 0) < self.space.kept_for_overwrites() / 2
+        self.starved || self.space.unclaimed(self.space.claimed, 0) < self.space.kept_for_overwrites() / 2
     }
 
     /// Finds room for a value.
     pub(super) fn place(&mut self, key: &[u8], value_bytes: usize) -> Result<Vec<Extent>, AppendError> {
-        if let Some(in_place) = self.space.place_in_live(key, value_bytes, self.index.get(key)) {
-            return Ok(in_place);
-        }
         let more = Claim::of(key.len(), value_bytes);
-        let free = self.room(more).map_or_else(|free| free, |()| self.space.free_units());
-        let place = if more.units <= free { self.space.place(key, value_bytes) } else { None };
+        let free = self.room(more).map_or_else(|free| free, |()| self.space.allocator.free_units());
+        let place =
+            if more.units <= free { self.space.place(key, value_bytes, self.index.get(key)) } else { None };
         place.ok_or(AppendError::NoSpace { needed: more.units, free })
     }
 
     /// Is there room for this as well, at worst? Else the units that are free.
     fn room(&mut self, more: Claim) -> Result<(), u64> {
-        let (claimed, quarantined) = (self.space.claimed(), self.space.quarantined());
-        let free = self.space.unclaimed(claimed, more.item_bytes).min(self.space.free_units());
+        let (claimed, quarantined) = (self.space.claimed, self.space.quarantine.claim);
+        let free = self.space.unclaimed(claimed, more.item_bytes).min(self.space.allocator.free_units());
         if more.units <= free {
             return Ok(());
         }
@@ -142,20 +141,23 @@ impl<D: Device> Engine<D> {
     /// What the keys and values of the state claim.
     fn applied_claim(&self) -> Claim {
         let receiving = self.install.as_ref().map(|install| install.claim).unwrap_or_default();
-        self.space.claimed() - self.space.quarantined() - self.space.tentative() - receiving
+        self.space.claimed - self.space.quarantine.claim - self.space.tentative - receiving
     }
 
     /// How the device is used.
     pub fn space(&self) -> Usage {
-        let (units, free, quarantined) =
-            (self.space.superblock.data_units, self.space.free_units(), self.space.quarantined_units());
+        let (units, free, quarantined) = (
+            self.space.superblock.data_units,
+            self.space.allocator.free_units(),
+            self.space.quarantine.claim.units,
+        );
         Usage {
             units,
             live: units - free - quarantined,
             quarantined,
             free,
-            reserve: free.saturating_sub(self.space.unclaimed(self.space.claimed(), 0)),
-            claimed: units - self.space.unclaimed(self.space.claimed() - self.space.quarantined(), 0),
+            reserve: free.saturating_sub(self.space.unclaimed(self.space.claimed, 0)),
+            claimed: units - self.space.unclaimed(self.space.claimed - self.space.quarantine.claim, 0),
             claimable: units - self.space.kept_for_overwrites(),
             wal_used: self.log.used(),
             wal_bytes: self.log.ring.bytes,

@@ -13,7 +13,7 @@ use crate::format::wal_record::{
     DELETE, NOP, PUT, TRUNCATE, WalHeader, condition_code, record_bytes, record_bytes_max,
 };
 use crate::log::Batch;
-use crate::space::Until;
+use crate::space::{Claim, Until};
 use crate::types::{
     Condition, Entry, KEY_BYTES_MAX, Op, Reserve, Seq, Sizes, Synced, TAG_BYTES_MAX, VALUE_BYTES_MAX,
 };
@@ -50,7 +50,8 @@ impl<D: Device> Engine<D> {
         let extent = stored.as_ref().map_or(0, ValueRef::first_unit);
         let bytes = stored.as_ref().map_or(0, |value| value.value_bytes().into());
         let tag: Arc<[u8]> = if tag.is_empty() { Arc::default() } else { tag.into() };
-        stored.iter().for_each(|value| self.space.begin_tentative(&key, value));
+        let claim = stored.as_ref().map_or(Claim::default(), |value| Claim::of_value(&key, value));
+        self.space.tentative = self.space.tentative + claim;
         self.log.push_entry(header, key, tag.clone(), stored);
         self.recent.push(Entry { seq, tag, op }, self.durable);
         emit!(self.notes, Kind::RecordWritten { seq, lsn, extent, bytes });
@@ -80,7 +81,7 @@ impl<D: Device> Engine<D> {
         self.log.entries.truncate((from - self.log.first) as usize);
         for record in self.log.tentative.split_off((from - self.applied - 1) as usize) {
             if let Some(value) = record.value {
-                self.space.end_tentative(&record.key, &value);
+                self.space.tentative = self.space.tentative - Claim::of_value(&record.key, &value);
                 let live = self.index.get(&record.key);
                 self.space.retire(&record.key, value, live, Until::Durable(end));
             }
@@ -112,7 +113,7 @@ impl<D: Device> Engine<D> {
         }
         let durable_before = std::mem::replace(&mut self.log.durable, batch.end).0;
         self.durable = self.log.durable_seq();
-        self.space.release_durable(batch.end);
+        self.space.release(Until::Durable(batch.end), usize::MAX);
         if self.notes.is_on() {
             let (writes, bytes) = batch.size();
             let (number, durable, micros) = (batch.number, batch.end.0, batch.micros);

@@ -3,9 +3,8 @@
 use super::Engine;
 use crate::device::Device;
 use crate::error::ApplyError;
-use crate::format::value_ref::ValueRef;
 use crate::format::wal_record::{NOP, PUT, WalRecord};
-use crate::space::Until;
+use crate::space::{Claim, Until};
 use crate::types::{Condition, Op, Outcome, Seq};
 
 impl<D: Device> Engine<D> {
@@ -23,7 +22,8 @@ impl<D: Device> Engine<D> {
         }
         let record = self.log.tentative.pop_front();
         let record = record.expect("E2: an entry that is not applied still has its record");
-        record.value.iter().for_each(|value| self.space.end_tentative(&record.key, value));
+        let claim = record.value.as_ref().map_or(Claim::default(), |v| Claim::of_value(&record.key, v));
+        self.space.tentative = self.space.tentative - claim;
         self.applied = seq;
         let mut outcome = self.decide(&record, skip);
         let WalRecord { key, value, .. } = record;
@@ -35,18 +35,23 @@ impl<D: Device> Engine<D> {
                     Some(Op::Put { value, .. }) => self.cache.update(&key, seq, value),
                     _ => self.cache.remove(&key),
                 }
-                self.save(&key, before.as_ref());
                 before
             }
             Outcome::Deleted { existed } => {
                 let before = self.index.remove(&key);
                 self.cache.remove(&key);
-                self.save(&key, before.as_ref());
                 *existed = before.is_some();
                 before
             }
             _ => value,
         };
+        if let Some(new) = self
+            .new_checkpoint
+            .as_mut()
+            .filter(|_| matches!(outcome, Outcome::Written(_) | Outcome::Deleted { .. }))
+        {
+            new.save(&key, retired.as_ref());
+        }
         if let Some(retired) = retired {
             self.space.retire(&key, retired, self.index.get(&key), Until::Checkpoint(seq));
         }
@@ -69,12 +74,6 @@ impl<D: Device> Engine<D> {
         match record.header.kind {
             PUT => Outcome::Written(record.header.seq),
             _ => Outcome::Deleted { existed: false },
-        }
-    }
-
-    fn save(&mut self, key: &[u8], before: Option<&ValueRef>) {
-        if let Some(new) = &mut self.new_checkpoint {
-            new.save(key, before);
         }
     }
 

@@ -9,6 +9,7 @@ use trace::{Kind, emit};
 use super::Engine;
 use crate::device::Device;
 use crate::error::WriteError;
+use crate::space::Until;
 use crate::state::{NewCheckpoint, STEP_ITEMS, Stage};
 use crate::types::CheckpointProgress;
 
@@ -20,7 +21,7 @@ impl<D: Device> Engine<D> {
             return false;
         }
         let frees_log = self.log.replay_point(self.applied).0 > self.log.start;
-        let quarantined = self.space.quarantined_units();
+        let quarantined = self.space.quarantine.claim.units;
         let frees_values = quarantined > 0 && self.applied > self.checkpoint_seq();
         frees_log && (self.log.used() * 2 > self.log.ring.bytes || self.starved)
             || frees_values && (quarantined > self.much_replaced() || self.starved)
@@ -113,8 +114,8 @@ impl<D: Device> Engine<D> {
         };
         let chunks = old.drain(old.len().saturating_sub(STEP_ITEMS)..);
         let mut left = STEP_ITEMS - chunks.len();
-        chunks.for_each(|chunk| self.space.free(chunk.extent()));
-        left -= self.space.release_checkpointed(*seq, left);
+        chunks.for_each(|chunk| self.space.allocator.free(chunk.extent()));
+        left -= self.space.release(Until::Checkpoint(*seq), left);
         left -= self.log.forget(*seq, left);
         self.starved &= left == 0;
         left > 0

@@ -13,7 +13,7 @@ use crate::error::WriteError;
 use crate::format::value_ref::ValueRef;
 use crate::log::next_sector;
 use crate::space::Claim;
-use crate::state::{Checkpoint, Index, Install, NewCheckpoint};
+use crate::state::{Checkpoint, Install, NewCheckpoint};
 use crate::types::{Seq, Standing};
 
 impl<D: Device> Engine<D> {
@@ -51,8 +51,8 @@ impl<D: Device> Engine<D> {
         let Claim { units, item_bytes } = Claim::of(key.len(), value.len());
         // As much is left as the checkpoint of it can take.
         let reserve = self.space.checkpoint_units(install.claim.item_bytes + item_bytes);
-        let room = self.space.free_units() >= units + reserve;
-        let Some(extents) = room.then(|| self.space.place(&key, value.len())).flatten() else {
+        let room = self.space.allocator.free_units() >= units + reserve;
+        let Some(extents) = room.then(|| self.space.place(&key, value.len(), None)).flatten() else {
             return Err(WriteError::NoSpace { needed: units });
         };
         let stored = ValueRef::of(version, &value, &extents);
@@ -77,9 +77,12 @@ impl<D: Device> Engine<D> {
             return Err(WriteError::BadItem);
         }
         let mut new = NewCheckpoint::new(seq, &install.index, host_state);
-        let written = self.write_all(&mut new, &install.index);
+        let mut written = Ok(true);
+        while let Ok(true) = written {
+            written = new.write_some(&mut self.space, &install.index);
+        }
         // Values and chunks were written to free space in any order; all of it is durable before the flip.
-        if let Err(error) = written.and_then(|()| Ok(self.space.sync_chunks()?)) {
+        if let Err(error) = written.and_then(|_| Ok(self.space.sync_chunks()?)) {
             new.free_chunks(&mut self.space);
             self.install = Some(install);
             self.install_abort();
@@ -98,11 +101,6 @@ impl<D: Device> Engine<D> {
             host_state: new.host_state,
         });
         emit!(self.notes, Kind::StateInstalled { before, seq, epoch: self.promised() });
-        Ok(())
-    }
-
-    fn write_all(&mut self, new: &mut NewCheckpoint, index: &Index) -> Result<(), WriteError> {
-        while new.write_some(&mut self.space, index)? {}
         Ok(())
     }
 

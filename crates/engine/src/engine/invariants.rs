@@ -28,7 +28,7 @@ impl<D: Device> Engine<D> {
         let records = log.tentative.len() as u64;
         assert_eq!(records, last - self.applied, "E2: an entry that is not applied has no record");
         assert!(self.checkpoint_seq() <= self.applied, "E2: a checkpoint of what is not applied");
-        let taken = self.space.claimed().units + self.space.free_units();
+        let taken = self.space.claimed.units + self.space.allocator.free_units();
         assert!(taken <= self.space.superblock.data_units, "E3: more is claimed or free than there is");
     }
 }

@@ -14,6 +14,7 @@
 
 use std::collections::VecDeque;
 use std::io;
+use std::ops::Add;
 use std::sync::Arc;
 
 use trace::{Kind, Mechanisms, emit};
@@ -54,10 +55,11 @@ impl<D: Device> Engine<D> {
         };
         let Recovered { superblock, newest, checkpoint, log, allocator, had, report } = recovered;
         let claim = |(key, value): (&[u8], &ValueRef)| Claim::of_value(key, value);
-        let applied = checkpoint.index.iter().map(|(key, value)| claim((key, value))).sum();
+        let applied =
+            checkpoint.index.iter().map(|(key, value)| claim((key, value))).fold(Claim::default(), Add::add);
         let puts = log.tentative.iter().filter_map(|record| Some((&*record.key, record.value.as_ref()?)));
         let mut space = Space::new(device, superblock, newest, mechanisms);
-        space.own(allocator, applied, puts.map(claim).sum());
+        space.own(allocator, applied, puts.map(claim).fold(Claim::default(), Add::add));
         space.host_bytes = checkpoint.host_state.len() as u64;
         let notes = tell(&superblock, &report);
         let engine = Engine {
@@ -86,8 +88,7 @@ impl<D: Device> Engine<D> {
 
 /// Who opens a device cannot say before whether somebody listens.
 fn tell(superblock: &Superblock, report: &RecoveryReport) -> Notes {
-    let mut notes = Notes::default();
-    notes.on = true;
+    let mut notes = Notes { on: true, ..Notes::default() };
     emit!(
         notes,
         Kind::DeviceOpened {

@@ -1,5 +1,7 @@
 //! Giving up what a device held: because it is damaged, or to make room, or for a state that was received whole.
 
+use std::ops::Add;
+
 use trace::{Kind, emit};
 
 use super::Engine;
@@ -68,7 +70,8 @@ impl<D: Device> Engine<D> {
     pub(super) fn start_over(&mut self, checkpoint: Checkpoint) {
         let Checkpoint { index, host_state, chunks } = checkpoint;
         let allocator = Allocator::new(self.space.superblock.data_units, used(&index, &chunks));
-        let claimed = index.iter().map(|(key, value)| Claim::of_value(key, value)).sum();
+        let claimed =
+            index.iter().map(|(key, value)| Claim::of_value(key, value)).fold(Claim::default(), Add::add);
         self.space.own(allocator.expect("E3: one owner per extent"), claimed, Claim::default());
         self.space.host_bytes = host_state.len() as u64;
         let superblock = &self.space.superblock;

@@ -1,7 +1,7 @@
 //! How much room keys and values claim, by their sizes alone: the units of the values, which are as many wherever they lie,
 //! and the keys as items of a checkpoint, at worst: with an extent for each unit. `engine/admit.rs` says why sizes alone decide.
 
-use std::ops::{Add, AddAssign, Sub, SubAssign};
+use std::ops::{Add, Sub};
 
 use crate::format::checkpoint_chunk::item_bytes;
 use crate::format::value_ref::{self, ValueRef};
@@ -38,23 +38,5 @@ impl Sub for Claim {
     type Output = Claim;
     fn sub(self, other: Claim) -> Claim {
         Claim { units: self.units - other.units, item_bytes: self.item_bytes - other.item_bytes }
-    }
-}
-
-impl AddAssign for Claim {
-    fn add_assign(&mut self, other: Claim) {
-        *self = *self + other;
-    }
-}
-
-impl SubAssign for Claim {
-    fn sub_assign(&mut self, other: Claim) {
-        *self = *self - other;
-    }
-}
-
-impl std::iter::Sum for Claim {
-    fn sum<I: Iterator<Item = Claim>>(claims: I) -> Claim {
-        claims.fold(Claim::default(), Add::add)
     }
 }

@@ -46,7 +46,7 @@ impl ChunkWriter {
             return Ok(false);
         }
         let wanted = ((ChunkHeader::BYTES + self.unwritten()) as u64).div_ceil(UNIT).min(CHUNK_UNITS_MAX);
-        let Some(extent) = space.alloc_up_to(wanted) else {
+        let Some(extent) = space.allocator.alloc_up_to(wanted) else {
             return Err(WriteError::NoSpace { needed: wanted });
         };
         let fits = (extent.units * UNIT) as usize - ChunkHeader::BYTES;
@@ -117,7 +117,7 @@ impl NewCheckpoint {
 
     /// Gives up: nothing points at the chunks, and nothing was promised about them.
     pub(crate) fn free_chunks(self, space: &mut Space<impl Device>) {
-        self.writer.chunks.iter().for_each(|chunk| space.free(chunk.extent()));
+        self.writer.chunks.iter().for_each(|chunk| space.allocator.free(chunk.extent()));
     }
 
     /// `key` is about to change: saves what it was, if that is still to be written.
