@@ -24,7 +24,7 @@ use std::sync::Arc;
 use trace::{Kind, Mechanisms, Source, emit};
 
 use crate::device::Device;
-use crate::error::{Blocked, Damage, ReadError, WriteError, Zone};
+use crate::error::{Damage, ReadError, WriteError, Zone};
 use crate::format::checkpoint_chunk::ChunkRef;
 use crate::format::superblock::Superblock;
 use crate::format::wal_record::WalRecord;
@@ -212,14 +212,14 @@ impl<D: Device> Engine<D> {
         error
     }
 
-    fn not_poisoned(&self) -> Result<(), Blocked> {
-        if self.poisoned { Err(Blocked::Poisoned) } else { Ok(()) }
+    fn not_poisoned(&self) -> Result<(), WriteError> {
+        if self.poisoned { Err(WriteError::Poisoned) } else { Ok(()) }
     }
 
-    fn writable(&self) -> Result<(), Blocked> {
+    fn writable(&self) -> Result<(), WriteError> {
         match &self.damage {
-            _ if self.poisoned => Err(Blocked::Poisoned),
-            Some(_) => Err(Blocked::Damaged),
+            _ if self.poisoned => Err(WriteError::Poisoned),
+            Some(_) => Err(WriteError::Damaged),
             None => Ok(()),
         }
     }

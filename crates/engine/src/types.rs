@@ -74,11 +74,11 @@ impl std::fmt::Display for Identity {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Standing {
     /// Formatted for a cluster that does not exist yet: an empty log is the whole truth.
-    Founding,
+    Founding = 1,
     /// Unproven: this log may have forgotten something that was acknowledged.
-    Joining,
+    Joining = 2,
     /// Everything this device ever acknowledged is here.
-    Member,
+    Member = 3,
 }
 
 /// How `format` divides a device.

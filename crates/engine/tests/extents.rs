@@ -6,8 +6,8 @@ use common::*;
 use engine::format::value_ref::{PackedExtent, units};
 use engine::format::wal_record::{WalHeader, WalRecord};
 use engine::{
-    AppendError, Condition, DecodeError, Device, Engine, Extent, Layout, Op, Owner, ReadError, Standing,
-    UNIT, VALUE_BYTES_MAX, Zone,
+    Condition, DecodeError, Device, Engine, Extent, Layout, Op, Owner, ReadError, Standing, UNIT,
+    VALUE_BYTES_MAX, WriteError, Zone,
 };
 use trace::Mechanisms;
 
@@ -147,7 +147,7 @@ fn free_units_alone_decide_whether_a_value_fits() {
             let roomy = e.has_room(std::iter::once(&op), 3);
             match e.append(op.clone(), b"tag") {
                 Ok(_) => assert!(roomy, "seed {seed}: has_room says no to what is taken"),
-                Err(AppendError::NoSpace { needed, .. }) => {
+                Err(WriteError::NoSpace { needed, .. }) => {
                     // A key more may cost a unit more of each of two checkpoints.
                     assert!(!roomy && needed + 2 > free, "seed {seed}: {needed} of {free} units are refused");
                     refused += 1;

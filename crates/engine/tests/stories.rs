@@ -5,8 +5,8 @@ mod common;
 use common::*;
 use engine::format::superblock::{SLOTS, Superblock, WAL_OFFSET};
 use engine::{
-    AppendError, ApplyError, CheckpointProgress, Condition, Engine, FormatError, Identity, Layout, Op,
-    OpenError, Owner, ReadError, Standing, WriteError, Zone,
+    CheckpointProgress, Condition, Engine, FormatError, Identity, Layout, Op, OpenError, Owner, ReadError,
+    Standing, WriteError, Zone,
 };
 
 use trace::{Kind, Mechanisms};
@@ -105,9 +105,9 @@ fn a_failed_sync_refuses_everything_until_reopened() {
     disk.fail_next_sync();
     assert!(matches!(e.sync_now(), Err(WriteError::Io(_))));
     assert!(e.is_poisoned());
-    assert!(matches!(e.append(put("b", "3"), b""), Err(AppendError::Poisoned)));
+    assert!(matches!(e.append(put("b", "3"), b""), Err(WriteError::Poisoned)));
     assert!(matches!(e.sync_now(), Err(WriteError::Poisoned)));
-    assert!(matches!(e.apply(false), Err(ApplyError::Poisoned)));
+    assert!(matches!(e.apply(false), Err(WriteError::Poisoned)));
     assert!(matches!(e.promise(9), Err(WriteError::Poisoned)));
     assert!(matches!(e.get(b"a"), Err(ReadError::Poisoned)));
     assert!(matches!(e.entry(1), Err(ReadError::Poisoned)));
@@ -266,7 +266,7 @@ fn a_bit_flip_in_the_middle_of_the_log_is_damage_and_the_engine_only_reads() {
     assert!(damage.to_string().starts_with(&format!("Wal damaged at byte {third}: expected ")), "{damage}");
     assert_eq!(disk.image(), before, "the evidence is left as it is");
     assert_eq!((e.value("a").as_deref(), e.last_seq()), (Some("1"), 2));
-    assert!(matches!(e.append(put("b", "2"), b""), Err(AppendError::Damaged)));
+    assert!(matches!(e.append(put("b", "2"), b""), Err(WriteError::Damaged)));
     assert_eq!(e.transfer_read(None, 100).unwrap().items.len(), 1);
     assert!(!e.checkpoint_due());
     // It can promise, and knows what it had.
@@ -403,7 +403,7 @@ fn a_full_device_refuses_puts_changes_nothing_and_still_deletes() {
     }
     let (last, lsn, space) = (e.last_seq(), e.appended_lsn(), e.space());
     let refused = e.append(put("one more", &value), b"tag");
-    assert!(matches!(refused, Err(AppendError::NoSpace { .. })), "{refused:?}");
+    assert!(matches!(refused, Err(WriteError::NoSpace { .. })), "{refused:?}");
     assert_eq!((e.last_seq(), e.appended_lsn(), e.space()), (last, lsn, space), "nothing has changed");
     // Deletes go on, through as many checkpoints as the small log needs.
     for k in 0..n {
@@ -429,7 +429,7 @@ fn a_log_full_of_tentative_entries_can_still_be_truncated() {
             Err(refused) => break refused,
         }
     };
-    assert!(matches!(refused, AppendError::WalFull { .. }), "{refused}");
+    assert!(matches!(refused, WriteError::WalFull { .. }), "{refused}");
     assert!(!e.checkpoint_due(), "nothing is applied: a checkpoint would free nothing");
     e.undo(e.last_seq());
     e.sync_now().unwrap();
@@ -602,10 +602,10 @@ fn sizes_out_of_bounds_are_refused_and_the_bounds_themselves_are_not() {
         let op = Op::Put { key: key.into(), value: vec![0; value].into(), condition: Condition::Always };
         e.append(op, &vec![0; tag]).unwrap_err()
     };
-    assert!(matches!(refuse(&mut e, b"", 1, 1), AppendError::KeyEmpty));
-    assert!(matches!(refuse(&mut e, &long, 1, 1), AppendError::KeyTooLong { bytes: 1025 }));
-    assert!(matches!(refuse(&mut e, b"k", engine::VALUE_BYTES_MAX + 1, 1), AppendError::ValueTooLong { .. }));
-    assert!(matches!(refuse(&mut e, b"k", 1, 65), AppendError::TagTooLong { bytes: 65 }));
+    assert!(matches!(refuse(&mut e, b"", 1, 1), WriteError::KeyEmpty));
+    assert!(matches!(refuse(&mut e, &long, 1, 1), WriteError::KeyTooLong { bytes: 1025 }));
+    assert!(matches!(refuse(&mut e, b"k", engine::VALUE_BYTES_MAX + 1, 1), WriteError::ValueTooLong { .. }));
+    assert!(matches!(refuse(&mut e, b"k", 1, 65), WriteError::TagTooLong { bytes: 65 }));
     assert_eq!(e.last_seq(), 0);
     let big: std::sync::Arc<[u8]> =
         (0..engine::VALUE_BYTES_MAX).map(|n| (n / 7) as u8).collect::<Vec<u8>>().into();
@@ -624,12 +624,12 @@ fn an_entry_becomes_visible_only_when_durable_and_applied() {
     let disk = Disk::tiny();
     let (mut e, _) = open(&disk);
     e.add(put("a", "1"));
-    assert!(matches!(e.apply(false), Err(ApplyError::NotDurable { seq: 1, durable: 0 })));
+    assert!(matches!(e.apply(false), Err(WriteError::NotDurable { seq: 1, durable: 0 })));
     e.sync_now().unwrap();
     assert_eq!(e.value("a"), None);
     e.commit_all();
     assert_eq!(e.value("a").as_deref(), Some("1"));
-    assert!(matches!(e.apply(false), Err(ApplyError::Missing { seq: 2, last: 1 })));
+    assert!(matches!(e.apply(false), Err(WriteError::Missing { seq: 2, last: 1 })));
 }
 
 #[test]
@@ -876,7 +876,7 @@ fn an_eighth_of_a_small_log_and_four_kib_of_a_larger_one_are_kept_for_truncation
                 Err(error) => break error,
             }
         };
-        assert!(matches!(refused, AppendError::WalFull { needed: 512, free: 0 }), "{refused}");
+        assert!(matches!(refused, WriteError::WalFull { needed: 512, free: 0 }), "{refused}");
         assert_eq!((e.space().wal_used, e.space().wal_bytes), (wal_bytes - kept, wal_bytes));
     }
 }

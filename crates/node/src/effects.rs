@@ -14,8 +14,8 @@ impl<D: Device> Node<D> {
         match effect {
             Effect::Append(entry) => {
                 tag::tag_to_bytes(entry.epoch, entry.origin, &mut self.tag);
-                let seq = told(&mut self.engine, t, |e| e.append(entry.op, &self.tag))
-                    .map_err(StopError::Append)?;
+                let seq =
+                    told(&mut self.engine, t, |e| e.append(entry.op, &self.tag)).map_err(StopError::Write)?;
                 assert_eq!(seq, entry.seq, "D1: rules and engine count the same log");
             }
             Effect::Truncate(from) => {
@@ -25,7 +25,7 @@ impl<D: Device> Node<D> {
                 told(&mut self.engine, t, |e| e.promise(epoch.0)).map_err(StopError::Write)?
             }
             Effect::Apply { seq, skip } => {
-                let outcome = self.engine.apply(skip).map_err(StopError::Apply)?;
+                let outcome = self.engine.apply(skip).map_err(StopError::Write)?;
                 self.replica.step(now, Event::Applied(seq, outcome), t);
             }
             Effect::Send(to, message) => self.post(to, message, t),

@@ -115,20 +115,14 @@ impl std::error::Error for OpenError {}
 /// Why a node must stop. The cluster goes on without it; reopened, it recovers from what is durable.
 #[derive(Debug)]
 pub enum StopError {
-    /// The device failed, or refuses after a failure.
+    /// The device failed, or refuses after a failure; or the engine did not take what it had room for.
     Write(engine::WriteError),
-    /// The engine did not take an entry that it had room for.
-    Append(engine::AppendError),
-    /// The engine did not apply an entry that is committed.
-    Apply(engine::ApplyError),
 }
 
 impl fmt::Display for StopError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             StopError::Write(e) => e.fmt(f),
-            StopError::Append(e) => e.fmt(f),
-            StopError::Apply(e) => e.fmt(f),
         }
     }
 }

@@ -31,7 +31,7 @@
 
 use super::Engine;
 use crate::device::Device;
-use crate::error::AppendError;
+use crate::error::WriteError;
 use crate::format::value_ref::PackedExtent;
 use crate::format::wal_record::record_bytes_max;
 use crate::space::Claim;
@@ -49,13 +49,8 @@ pub enum Room {
 }
 
 impl<D: Device> Engine<D> {
-    /// Would all of these be appended, with tags of this length? For an owner that has to know before it decides. Never
-    /// says yes and then refuses.
-    pub fn has_room(&mut self, ops: impl Iterator<Item: Into<Sizes>>, tag_bytes: usize) -> bool {
-        self.has_room_beside(ops, tag_bytes, Reserve::Truncations)
-    }
-
-    /// The same, with more or less of the log kept for others.
+    /// Would all of these be appended, with tags of this length, and would so much of the log be left for others? For an owner
+    /// that has to know before it decides. Never says yes and then refuses.
     pub fn has_room_beside(
         &mut self,
         ops: impl Iterator<Item: Into<Sizes>>,
@@ -73,10 +68,10 @@ impl<D: Device> Engine<D> {
         log_fits && self.room(more).is_ok()
     }
 
-    /// Should an owner that decides what is taken take this? More careful than [`has_room`], which those ask who follow it:
+    /// Should an owner that decides what is taken take this? More careful than [`has_room_beside`], which those ask who follow it:
     /// what takes more room than its key has already leaves the last part to what does not.
     ///
-    /// [`has_room`]: Engine::has_room
+    /// [`has_room_beside`]: Engine::has_room_beside
     pub fn admits(&mut self, key: &[u8], sizes: Sizes, tag_bytes: usize) -> Room {
         let more = sizes.value_bytes.map_or(Claim::default(), |bytes| Claim::of(sizes.key_bytes, bytes));
         let has = self.index.get(key).map_or(0, |value| Claim::of_value(key, value).units);
@@ -97,10 +92,8 @@ impl<D: Device> Engine<D> {
     }
 
     fn log_has_room(&self, bytes: u32, reserve: Reserve) -> bool {
-        let lists = match reserve {
-            Reserve::Progress => self.space.tentative.units * PackedExtent::BYTES as u64,
-            Reserve::Nothing | Reserve::Truncations => 0,
-        };
+        let longest = self.space.tentative.units * PackedExtent::BYTES as u64;
+        let lists = if reserve == Reserve::Progress { longest } else { 0 };
         self.log.room(u64::from(bytes) + lists, reserve).is_ok()
     }
 
@@ -118,12 +111,12 @@ impl<D: Device> Engine<D> {
     }
 
     /// Finds room for a value.
-    pub(super) fn place(&mut self, key: &[u8], value_bytes: usize) -> Result<Vec<Extent>, AppendError> {
+    pub(super) fn place(&mut self, key: &[u8], value_bytes: usize) -> Result<Vec<Extent>, WriteError> {
         let more = Claim::of(key.len(), value_bytes);
         let free = self.room(more).map_or_else(|free| free, |()| self.space.allocator.free_units());
         let place =
             if more.units <= free { self.space.place(key, value_bytes, self.index.get(key)) } else { None };
-        place.ok_or(AppendError::NoSpace { needed: more.units, free })
+        place.ok_or(WriteError::NoSpace { needed: more.units, free })
     }
 
     /// Is there room for this as well, at worst? Else the units that are free.

@@ -7,7 +7,7 @@ use trace::{Kind, emit};
 
 use super::Engine;
 use crate::device::Device;
-use crate::error::{AppendError, WriteError};
+use crate::error::WriteError;
 use crate::format::value_ref::ValueRef;
 use crate::format::wal_record::{
     DELETE, NOP, PUT, TRUNCATE, WalHeader, condition_code, record_bytes, record_bytes_max,
@@ -20,7 +20,7 @@ use crate::types::{
 
 impl<D: Device> Engine<D> {
     /// Appends an entry behind the last one. It is in memory until the next sync, and nothing is written before.
-    pub fn append(&mut self, op: Op, tag: &[u8]) -> Result<Seq, AppendError> {
+    pub fn append(&mut self, op: Op, tag: &[u8]) -> Result<Seq, WriteError> {
         self.writable()?;
         let (kind, condition) = match &op {
             Op::Put { condition, .. } => (PUT, *condition),
@@ -33,7 +33,7 @@ impl<D: Device> Engine<D> {
             self.log.room(record_bytes_max(Sizes::from(&op), tag.len()).into(), Reserve::Truncations)
         {
             self.starved = true;
-            return Err(AppendError::WalFull { needed, free });
+            return Err(WriteError::WalFull { needed, free });
         }
         let seq = self.last_seq() + 1;
         let (condition, version) = condition_code(condition);
@@ -42,7 +42,7 @@ impl<D: Device> Engine<D> {
         if let Op::Put { value, .. } = &op {
             let placed = ValueRef::of(seq, value, &self.place(&key, value.len())?);
             for (extent, part) in placed.parts(value) {
-                self.log.push_value(self.space.superblock.offset_of(extent.unit), extent.units, part);
+                self.log.values.push(self.space.superblock.offset_of(extent.unit), extent.units, part);
             }
             stored = Some(placed);
         }
@@ -139,13 +139,13 @@ impl<D: Device> Engine<D> {
     }
 }
 
-fn check_sizes(op: &Op, key: &[u8], tag: &[u8]) -> Result<(), AppendError> {
+fn check_sizes(op: &Op, key: &[u8], tag: &[u8]) -> Result<(), WriteError> {
     match op {
-        Op::Put { .. } | Op::Delete { .. } if key.is_empty() => Err(AppendError::KeyEmpty),
-        _ if key.len() > KEY_BYTES_MAX => Err(AppendError::KeyTooLong { bytes: key.len() }),
-        _ if tag.len() > TAG_BYTES_MAX => Err(AppendError::TagTooLong { bytes: tag.len() }),
+        Op::Put { .. } | Op::Delete { .. } if key.is_empty() => Err(WriteError::KeyEmpty),
+        _ if key.len() > KEY_BYTES_MAX => Err(WriteError::KeyTooLong { bytes: key.len() }),
+        _ if tag.len() > TAG_BYTES_MAX => Err(WriteError::TagTooLong { bytes: tag.len() }),
         Op::Put { value, .. } if value.len() > VALUE_BYTES_MAX => {
-            Err(AppendError::ValueTooLong { bytes: value.len() })
+            Err(WriteError::ValueTooLong { bytes: value.len() })
         }
         _ => Ok(()),
     }

@@ -2,7 +2,7 @@
 
 use super::Engine;
 use crate::device::Device;
-use crate::error::ApplyError;
+use crate::error::WriteError;
 use crate::format::wal_record::{NOP, PUT, WalRecord};
 use crate::space::{Claim, Until};
 use crate::types::{Condition, Op, Outcome, Seq};
@@ -11,14 +11,14 @@ impl<D: Device> Engine<D> {
     /// Applies entry `applied_seq + 1`, which must be durable here; with `skip`, advances without its effect (the
     /// owner knows that the request took effect before). Its condition is decided now: success and refusal are both
     /// results of the log.
-    pub fn apply(&mut self, skip: bool) -> Result<Outcome, ApplyError> {
+    pub fn apply(&mut self, skip: bool) -> Result<Outcome, WriteError> {
         self.writable()?;
         let (seq, last, durable) = (self.applied + 1, self.last_seq(), self.durable);
         if seq > last {
-            return Err(ApplyError::Missing { seq, last });
+            return Err(WriteError::Missing { seq, last });
         }
         if seq > durable {
-            return Err(ApplyError::NotDurable { seq, durable });
+            return Err(WriteError::NotDurable { seq, durable });
         }
         let record = self.log.tentative.pop_front();
         let record = record.expect("E2: an entry that is not applied still has its record");
@@ -78,7 +78,7 @@ impl<D: Device> Engine<D> {
     }
 
     /// Applies all entries up to `upto`, for an owner that skips none.
-    pub fn commit(&mut self, upto: Seq) -> Result<Vec<(Seq, Outcome)>, ApplyError> {
+    pub fn commit(&mut self, upto: Seq) -> Result<Vec<(Seq, Outcome)>, WriteError> {
         let mut outcomes = Vec::new();
         while self.applied < upto {
             let outcome = self.apply(false)?;

@@ -53,7 +53,8 @@ impl<D: Device> Engine<D> {
         let reserve = self.space.checkpoint_units(install.claim.item_bytes + item_bytes);
         let room = self.space.allocator.free_units() >= units + reserve;
         let Some(extents) = room.then(|| self.space.place(&key, value.len(), None)).flatten() else {
-            return Err(WriteError::NoSpace { needed: units });
+            let free = self.space.allocator.free_units();
+            return Err(WriteError::NoSpace { needed: units + reserve, free });
         };
         let stored = ValueRef::of(version, &value, &extents);
         let written = self.space.write(&stored, &value);

@@ -30,7 +30,7 @@ use crate::guard;
 use crate::log::{Log, Recent, Scan};
 use crate::notes::Notes;
 use crate::prepare;
-use crate::space::{Allocator, Claim, Space, slots};
+use crate::space::{Allocator, Claim, Quarantine, Space, slots};
 use crate::state::{Cache, Checkpoint, load};
 use crate::types::{Extent, Identity, Layout, Lsn, Seq, Standing};
 
@@ -55,12 +55,20 @@ impl<D: Device> Engine<D> {
         };
         let Recovered { superblock, newest, checkpoint, log, allocator, had, report } = recovered;
         let claim = |(key, value): (&[u8], &ValueRef)| Claim::of_value(key, value);
-        let applied =
-            checkpoint.index.iter().map(|(key, value)| claim((key, value))).fold(Claim::default(), Add::add);
+        let applied = checkpoint.index.iter().map(|(key, value)| claim((key, value)));
         let puts = log.tentative.iter().filter_map(|record| Some((&*record.key, record.value.as_ref()?)));
-        let mut space = Space::new(device, superblock, newest, mechanisms);
-        space.own(allocator, applied, puts.map(claim).fold(Claim::default(), Add::add));
-        space.host_bytes = checkpoint.host_state.len() as u64;
+        let tentative = puts.map(claim).fold(Claim::default(), Add::add);
+        let space = Space {
+            device,
+            superblock,
+            newest,
+            mechanisms,
+            allocator,
+            quarantine: Quarantine::default(),
+            claimed: applied.fold(tentative, Add::add),
+            tentative,
+            host_bytes: checkpoint.host_state.len() as u64,
+        };
         let notes = tell(&superblock, &report);
         let engine = Engine {
             space,

@@ -72,7 +72,7 @@ impl<D: Device> Engine<D> {
         let allocator = Allocator::new(self.space.superblock.data_units, used(&index, &chunks));
         let claimed =
             index.iter().map(|(key, value)| Claim::of_value(key, value)).fold(Claim::default(), Add::add);
-        self.space.own(allocator.expect("E3: one owner per extent"), claimed, Claim::default());
+        self.space.start_over(allocator.expect("E3: one owner per extent"), claimed);
         self.space.host_bytes = host_state.len() as u64;
         let superblock = &self.space.superblock;
         let seq = superblock.checkpoint_seq;

@@ -53,6 +53,11 @@ table! {
     }
 }
 
+/// Far from where counting would go round.
+fn check_counter(name: &'static str, counter: u64) -> Result<(), DecodeError> {
+    check_field(counter < 1 << 62, name, counter)
+}
+
 impl Superblock {
     /// Decodes one slot. Everything that a slot says about itself is checked; whether the device is as long as it
     /// says is for `open` to check.
@@ -77,14 +82,12 @@ impl Superblock {
         for (name, lsn) in [("replay_lsn", s.replay_lsn), ("life_start", s.life_start)] {
             check_field(lsn.is_multiple_of(UNIT) && lsn < 1 << 62, name, lsn)?;
         }
-        let counters = [("generation", s.generation), ("life", s.life), ("replay_batch", s.replay_batch)];
-        for (name, counter) in counters.into_iter().chain([
-            ("checkpoint_seq", s.checkpoint_seq),
-            ("promise", s.promise),
-            ("owed_seq", s.owed_seq),
-        ]) {
-            check_field(counter < 1 << 62, name, counter)?;
-        }
+        check_counter("generation", s.generation)?;
+        check_counter("life", s.life)?;
+        check_counter("replay_batch", s.replay_batch)?;
+        check_counter("checkpoint_seq", s.checkpoint_seq)?;
+        check_counter("promise", s.promise)?;
+        check_counter("owed_seq", s.owed_seq)?;
         check_field(s.identity().is_possible(), "members", s.members)?;
         Ok(s)
     }
@@ -143,11 +146,7 @@ impl Superblock {
 
     /// Sets the standing.
     pub(crate) fn set_standing(&mut self, standing: Standing) {
-        self.standing = match standing {
-            Standing::Founding => 1,
-            Standing::Joining => 2,
-            Standing::Member => 3,
-        };
+        self.standing = standing as u16;
     }
 
     /// Makes the log an empty one that starts at `at`, in a new life: whatever lies in the ring is of an earlier

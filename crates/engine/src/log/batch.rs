@@ -17,7 +17,7 @@ pub(crate) struct Values {
 
 impl Values {
     /// Adds bytes for an extent, and zeros up to its end.
-    pub(super) fn push(&mut self, offset: u64, units: u64, part: &[u8]) {
+    pub(crate) fn push(&mut self, offset: u64, units: u64, part: &[u8]) {
         let before = self.bytes.len();
         self.bytes.extend_from_slice(part);
         self.bytes.resize(before + (units * UNIT) as usize, 0);

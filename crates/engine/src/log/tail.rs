@@ -61,7 +61,8 @@ pub(crate) struct Log {
     records: Vec<u8>,
     /// Where in `records` the last one begins.
     last_record: usize,
-    values: Values,
+    /// The values of the entries in it.
+    pub(crate) values: Values,
     /// Memory of the last batch.
     spare: (Vec<u8>, Values),
     pub(crate) out: Option<u64>,
@@ -154,11 +155,6 @@ impl Log {
         let (lsn, bytes) = (record.lsn(), record.header.length);
         self.entries.push_back(Logged { lsn, bytes, batch, batch_lsn });
         self.tentative.push_back(record);
-    }
-
-    /// Adds a part of the value of that entry, for an extent of so many units.
-    pub(crate) fn push_value(&mut self, offset: u64, units: u64, part: &[u8]) {
-        self.values.push(offset, units, part);
     }
 
     /// Takes the batch being filled, unless it is empty or another one is out.

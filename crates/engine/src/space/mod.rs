@@ -21,8 +21,7 @@ use crate::types::{Extent, UNIT};
 
 pub(crate) use allocator::Allocator;
 pub(crate) use claim::Claim;
-use quarantine::Quarantine;
-pub(crate) use quarantine::Until;
+pub(crate) use quarantine::{Quarantine, Until};
 
 /// Of a large device, so many bytes are kept free for the owner's state in a checkpoint; of a small one, a sixteenth. The
 /// same on every device of a size, whatever the owner's state is now.
@@ -39,8 +38,8 @@ pub(crate) struct Space<D> {
     /// As stored in both slots, but for the generation of the older one.
     pub(crate) superblock: Superblock,
     /// The slot with the greater generation.
-    newest: usize,
-    mechanisms: Mechanisms,
+    pub(crate) newest: usize,
+    pub(crate) mechanisms: Mechanisms,
     pub(crate) allocator: Allocator,
     pub(crate) quarantine: Quarantine,
     /// Of everything that has room here, whether it is in use or in quarantine.
@@ -52,28 +51,12 @@ pub(crate) struct Space<D> {
 }
 
 impl<D: Device> Space<D> {
-    /// A device of which nothing is known to be free.
-    pub(crate) fn new(device: D, superblock: Superblock, newest: usize, mechanisms: Mechanisms) -> Space<D> {
-        Space {
-            device,
-            superblock,
-            newest,
-            mechanisms,
-            allocator: Allocator::nothing_free(),
-            quarantine: Quarantine::default(),
-            claimed: Claim::default(),
-            tentative: Claim::default(),
-            host_bytes: 0,
-        }
-    }
-
-    /// All is free but these extents: of chunks, and of the values that claim so much, of which the last part is that of
-    /// puts that are not applied.
-    pub(crate) fn own(&mut self, allocator: Allocator, applied: Claim, tentative: Claim) {
+    /// All is free but the extents of chunks, and of the values that claim so much.
+    pub(crate) fn start_over(&mut self, allocator: Allocator, claimed: Claim) {
         self.allocator = allocator;
         self.quarantine = Quarantine::default();
-        self.claimed = applied + tentative;
-        self.tentative = tentative;
+        self.claimed = claimed;
+        self.tentative = Claim::default();
     }
 
     /// Makes `next` durable in both slots.

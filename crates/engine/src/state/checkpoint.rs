@@ -47,7 +47,7 @@ impl ChunkWriter {
         }
         let wanted = ((ChunkHeader::BYTES + self.unwritten()) as u64).div_ceil(UNIT).min(CHUNK_UNITS_MAX);
         let Some(extent) = space.allocator.alloc_up_to(wanted) else {
-            return Err(WriteError::NoSpace { needed: wanted });
+            return Err(WriteError::NoSpace { needed: wanted, free: 0 });
         };
         let fits = (extent.units * UNIT) as usize - ChunkHeader::BYTES;
         let piece = &self.stream[self.done..self.done + self.unwritten().min(fits)];
