@@ -58,7 +58,7 @@ types:
         doc: 'CRC-32C of bytes 8 to 511'
       - id: version
         type: u2
-        doc: 'format version, 3'
+        doc: 'format version, 4'
       - id: standing
         type: u2
         enum: standing
@@ -151,7 +151,7 @@ types:
         pos: index * 512
         type: wal_record
         repeat: until
-        repeat-until: not _.is_one or not _.body.whole or _.body.last == 1 or _io.size - _io.pos < 80
+        repeat-until: not _.is_one or not _.body.whole or _.body.last == 1 or _io.size - _io.pos < 72
   wal_record:
     seq:
       - id: magic
@@ -207,15 +207,17 @@ types:
       - id: version
         type: u8
         doc: 'the version that the condition asks for'
-      - id: unit
-        type: u8
-        doc: 'first unit of the (first) data record'
       - id: value_crc
         type: u4
-        doc: 'CRC of the data record'
-      - id: pieces
+        doc: 'CRC-32C of the value'
+      - id: extents
         type: u4
-        doc: 'data records that the value lies in; 0 if there is no value'
+        doc: 'how many extents the value lies in; 0 if there is no value'
+      - id: where
+        type: extent
+        repeat: expr
+        repeat-expr: extents
+        if: whole
       - id: key
         size: key_bytes
         if: whole
@@ -225,46 +227,28 @@ types:
     instances:
       whole:
         doc: False for the record that goes on at the beginning of the ring, and for what is not a record after all.
-        value: length == 80 + key_bytes + tag_bytes and _io.size - _io.pos >= key_bytes + tag_bytes
-      data:
-        doc: The value of a put, as far as nothing else has been written there since.
+        value: length == 72 + extents * 8 + key_bytes + tag_bytes and _io.size - _io.pos >= extents * 8 + key_bytes + tag_bytes
+  extent:
+    doc: |
+      Where a part of a value lies, as its bare bytes. The last part is followed by zeros up to the end of its unit. In a
+      record of the log: as far as nothing else has been written there since.
+    seq:
+      - id: unit_low
+        type: u4
+        doc: 'first unit, lower 32 bits'
+      - id: unit_high
+        type: u2
+        doc: 'first unit, upper 16 bits'
+      - id: units
+        type: u2
+        doc: 'how many units'
+    instances:
+      unit:
+        value: unit_low + (unit_high << 32)
+      part:
         io: _root._io
         pos: _root.newest.data_offset + unit * 512
-        type: data_record
-        if: kind == kind::put
-  data_record:
-    seq:
-      - id: magic
-        type: u4
-        doc: '"CDAT"'
-      - id: crc
-        type: u4
-        doc: 'CRC-32C of bytes 8 to the end of the piece'
-      - id: piece_bytes
-        type: u4
-        doc: 'length of the piece: of the whole value, if it is in one'
-      - id: next_bytes
-        type: u4
-        doc: 'length of the next piece; 0 in the last one'
-      - id: seq
-        type: u8
-        doc: 'the entry that wrote the value'
-      - id: next_unit
-        type: u8
-        doc: 'first unit of the next piece'
-      - id: next_crc
-        type: u4
-        doc: 'CRC of the next piece'
-      - id: piece
-        size: piece_bytes
-        if: magic == 0x54414443 and _io.size - _io.pos >= piece_bytes
-    instances:
-      next:
-        doc: The next piece of the value.
-        io: _root._io
-        pos: _root.newest.data_offset + next_unit * 512
-        type: data_record
-        if: magic == 0x54414443 and next_bytes > 0
+        size: units * 512
   chunk:
     seq:
       - id: magic
@@ -334,25 +318,21 @@ types:
       - id: version
         type: u8
         doc: 'the entry that wrote the value'
-      - id: unit
-        type: u8
-        doc: 'first unit of the (first) data record'
       - id: value_bytes
         type: u4
         doc: 'length of the value'
       - id: value_crc
         type: u4
-        doc: 'CRC of the data record'
+        doc: 'CRC-32C of the value'
       - id: key_bytes
         type: u2
         doc: 'length of the key'
-      - id: pieces
+      - id: extents
         type: u2
-        doc: 'data records that the value lies in'
+        doc: 'how many extents the value lies in'
+      - id: where
+        type: extent
+        repeat: expr
+        repeat-expr: extents
       - id: key
         size: key_bytes
-    instances:
-      value:
-        io: _root._io
-        pos: _root.newest.data_offset + unit * 512
-        type: data_record

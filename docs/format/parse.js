@@ -18,6 +18,8 @@ async function main(image) {
   const parsed = new Cutaway(new KaitaiStream(bytes.buffer.slice(bytes.byteOffset, bytes.byteOffset + bytes.length)));
   const plain = (value) => typeof value === 'bigint' ? Number(value) : value;
   const utf8 = (value) => value ? Buffer.from(value).toString() : '';
+  const valueOf = (named) =>
+    utf8(Buffer.concat(named.where.map((extent) => Buffer.from(extent.part))).subarray(0, named.valueBytes));
   const slot = (s) => ({ is_one: s.isOne, generation: plain(s.generation), life: plain(s.life), standing: s.standing });
   const records = [];
   if (parsed.wal) {
@@ -26,7 +28,7 @@ async function main(image) {
         const put = r.body.kind === 1;
         records.push({
           lsn: plain(r.body.lsn), kind: r.body.kind, seq: plain(r.body.seq), key: utf8(r.body.key),
-          value: put ? utf8(r.body.data.value) : null,
+          value: put ? valueOf(r.body) : null,
         });
       }
     }
@@ -34,7 +36,7 @@ async function main(image) {
   const c = parsed.checkpoint;
   const checkpoint = c && c.piece && {
     seq: plain(c.seq), host_state: utf8(c.piece.hostState),
-    items: c.piece.items.map((item) => ({ key: utf8(item.key), version: plain(item.version), value: utf8(item.value.value) })),
+    items: c.piece.items.map((item) => ({ key: utf8(item.key), version: plain(item.version), value: valueOf(item) })),
   };
   console.log(JSON.stringify({ slots: [slot(parsed.slotA), slot(parsed.slotB)], records, checkpoint }));
 }

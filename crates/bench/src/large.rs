@@ -1,12 +1,13 @@
 //! A store with a million keys: opening it from its checkpoint, its memory, and the steps of a checkpoint beside
-//! traffic.
+//! traffic. And how many keys a device takes.
 
 use std::io;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
 use engine::{
-    CheckpointProgress, Condition, Device, Engine, Identity, Layout, Op, Standing, UNIT, WriteError, format,
+    CheckpointProgress, Condition, Device, Engine, Identity, Layout, Op, Room, Standing, UNIT, WriteError,
+    format,
 };
 use rustix::time::{ClockId, clock_gettime};
 use serde::Serialize;
@@ -54,6 +55,53 @@ pub struct Steps {
     pub flip_micros: f64,
     /// Syncs of that step.
     pub flip_syncs: u64,
+}
+
+/// How full a device can be.
+#[derive(Clone, Copy, Debug, Serialize)]
+pub struct Fits {
+    /// Bytes of each value.
+    pub value_bytes: usize,
+    /// How many keys of [`FITS_KEY_BYTES`] with such values are taken, until no checkpoint gives room for one more.
+    pub keys: u64,
+    /// Units of these values, of a hundred units of the data region.
+    pub percent: f64,
+}
+
+/// Bytes of the keys that fill a device, as those of the load have.
+pub const FITS_KEY_BYTES: usize = 16;
+/// Bytes of the tag that a node gives each entry.
+const TAG_BYTES: usize = 25;
+
+/// Fills a new device of that size, as the decider of a cluster would, until it refuses.
+pub fn fits(path: &Path, image_bytes: u64, value_bytes: usize) -> io::Result<Fits> {
+    let device = FileDevice::create(path, image_bytes).map_err(io::Error::other)?;
+    format(&device, &IDENTITY, Standing::Member, Layout::default()).map_err(io::Error::other)?;
+    let mut engine = open_engine(device)?;
+    let value: std::sync::Arc<[u8]> = vec![7; value_bytes].into();
+    let mut keys = 0;
+    loop {
+        let key: std::sync::Arc<[u8]> = key(keys, FITS_KEY_BYTES).into();
+        let op = Op::Put { key: key.clone(), value: value.clone(), condition: Condition::Always };
+        match engine.admits(&key, (&op).into(), TAG_BYTES) {
+            Room::Never => break,
+            Room::Now => {
+                engine.append(op, &[0; TAG_BYTES]).map_err(io::Error::other)?;
+                keys += 1;
+                if keys % FILL > 0 {
+                    continue;
+                }
+            }
+            Room::Later => {}
+        }
+        let synced = engine.sync().map_err(io::Error::other)?;
+        engine.commit(synced.durable_seq()).map_err(io::Error::other)?;
+        if engine.checkpoint_due() {
+            engine.checkpoint(Vec::new()).map_err(io::Error::other)?;
+        }
+    }
+    let units = keys * engine::format::value_ref::units(value_bytes);
+    Ok(Fits { value_bytes, keys, percent: units as f64 * 100.0 / engine.space().units as f64 })
 }
 
 /// Fills a new store with `keys` keys of `key_bytes`, values of 100 bytes, and a checkpoint of them all.

@@ -11,7 +11,6 @@ use std::io::{self, Seek, SeekFrom};
 use std::os::unix::fs::FileExt;
 use std::path::Path;
 
-use engine::format::data_record::{self, DataHeader};
 use engine::format::superblock::{SLOT_BYTES, SLOTS, Superblock, WAL_OFFSET};
 use engine::format::wal_record::{MAGIC, RECORD_BYTES_MAX, TRUNCATE, WalRecord};
 use engine::format::{Field, checkpoint_chunk};
@@ -284,33 +283,17 @@ pub fn numbers(fields: &'static [Field], raw: &[u8]) -> impl Iterator<Item = (&'
     })
 }
 
-/// Data records and checkpoint chunks, wherever they are.
+/// Checkpoint chunks, wherever they are.
 fn strays(image: &Image) -> io::Result<Vec<(u64, String)>> {
     const LONGEST: usize = 64 << 10;
     let mut found = Vec::new();
     for sector in 0..image.bytes / UNIT {
         let at = sector * UNIT;
         let head = image.raw(at, 4)?;
-        let whole = |len| image.raw(at, len);
-        if head == data_record::MAGIC.to_le_bytes() {
-            let header = image.raw(at, DataHeader::BYTES)?;
-            let bytes = numbers(DataHeader::FIELDS, &header).find(|(field, _)| field.name == "piece_bytes");
-            let bytes = bytes.and_then(|(_, number)| number).unwrap_or(0) as usize;
-            let len = DataHeader::BYTES + bytes.min(engine::VALUE_BYTES_MAX);
+        if head == checkpoint_chunk::MAGIC.to_le_bytes() {
             found.push((
                 at,
-                match data_record::decode(&whole(len)?) {
-                    Ok(h) if h.next_bytes > 0 => {
-                        format!("data record of entry {}, {} bytes, a piece of more", h.seq, h.piece_bytes)
-                    }
-                    Ok(h) => format!("data record of entry {}, {} bytes", h.seq, h.piece_bytes),
-                    Err(error) => format!("data record, broken: {error}"),
-                },
-            ));
-        } else if head == checkpoint_chunk::MAGIC.to_le_bytes() {
-            found.push((
-                at,
-                match checkpoint_chunk::decode(&whole(LONGEST)?) {
+                match checkpoint_chunk::decode(&image.raw(at, LONGEST)?) {
                     Ok(h) => format!("chunk {} of a checkpoint at {}", h.number, h.seq),
                     Err(error) => format!("checkpoint chunk, broken: {error}"),
                 },

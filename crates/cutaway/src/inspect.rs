@@ -8,7 +8,6 @@ use std::path::PathBuf;
 use clap::Args;
 use engine::format::Field;
 use engine::format::checkpoint_chunk::{self, ChunkHeader};
-use engine::format::data_record::DataHeader;
 use engine::format::superblock::Superblock;
 use engine::format::value_ref::ValueRef;
 use engine::format::wal_record::{DELETE, NOP, PUT, WalHeader};
@@ -182,7 +181,7 @@ impl Inspect {
             );
             if self.hex && !matches!(owner, Owner::Chunk(_)) {
                 let raw = read(engine.device(), offset, (extent.units * UNIT) as usize);
-                self.dump(DataHeader::FIELDS, &raw, DataHeader::BYTES);
+                self.dump(&[], &raw, 0);
             }
         }
     }
@@ -273,8 +272,13 @@ fn about(seen: &RecordSeen) -> String {
     let Some(record) = &seen.decoded else { return seen.fate.to_string() };
     let h = &record.header;
     let key = if record.key.is_empty() { String::new() } else { format!(" {}", key_text(&record.key)) };
-    let value =
-        if h.kind == PUT { format!(" = {} bytes at unit {}", h.value_bytes, h.unit) } else { String::new() };
+    let value = record.value.as_ref().map_or(String::new(), |value| {
+        let extents = match value.extent_count() {
+            1 => String::new(),
+            n => format!("in {n} extents, the first "),
+        };
+        format!(" = {} bytes {extents}at unit {}", value.value_bytes(), value.first_unit())
+    });
     let end = if h.last == 1 { ", ends its batch" } else { "" };
     format!(
         "lsn {} life {} batch {}: {} {}{key}{value}{end}: {}",
@@ -288,18 +292,18 @@ fn about(seen: &RecordSeen) -> String {
 }
 
 fn owned_by(extent: &Extent, owner: &Owner) -> String {
-    let piece = |value: &ValueRef| match extent {
-        _ if value.extents().count() == 1 => "",
-        first if first.unit == value.first_unit() => ", its first piece",
-        _ => ", a further piece",
+    let part = |value: &ValueRef| match extent {
+        _ if value.extent_count() == 1 => "",
+        first if first.unit == value.first_unit() => ", its first extent",
+        _ => ", a further extent",
     };
     match owner {
         Owner::Key(key, value) => {
             let (bytes, version) = (value.value_bytes(), value.version);
-            format!("key {}, {bytes} bytes of entry {version}{}", key_text(key), piece(value))
+            format!("key {}, {bytes} bytes of entry {version}{}", key_text(key), part(value))
         }
         Owner::Entry(seq, value) => {
-            format!("entry {seq}, behind the checkpoint, {} bytes{}", value.value_bytes(), piece(value))
+            format!("entry {seq}, behind the checkpoint, {} bytes{}", value.value_bytes(), part(value))
         }
         Owner::Chunk(chunk) => format!("checkpoint chunk, {} bytes", chunk.bytes),
     }

@@ -94,7 +94,7 @@ fn check(seen: &Seen) -> Result<Checked, OpenError> {
             "the last batch is torn: it was never acknowledged, and is discarded with {records} whole records: {stop}"
         ));
     }
-    // A value in several pieces is read as one.
+    // A value in several extents is read as one.
     for (_, owner) in engine.owners().into_iter().filter(|(extent, owner)| extent.unit == owner.first_unit())
     {
         let read = match &owner {

@@ -8,8 +8,8 @@ use std::path::{Path, PathBuf};
 use engine::FORMAT_VERSION;
 use engine::format::Field;
 use engine::format::checkpoint_chunk::{CHUNK_UNITS_MAX, ChunkHeader, ItemHeader, StreamHead};
-use engine::format::data_record::DataHeader;
 use engine::format::superblock::{SLOTS, Superblock, WAL_OFFSET};
+use engine::format::value_ref::PackedExtent;
 use engine::format::wal_record::WalHeader;
 use engine::{KEY_BYTES_MAX, TAG_BYTES_MAX, UNIT, VALUE_BYTES_MAX};
 
@@ -41,10 +41,10 @@ bytes, values 0 to {VALUE_BYTES_MAX}, tags 0 to {TAG_BYTES_MAX}.
 byte {a}       superblock slot A, one sector
 byte {b}    superblock slot B, one sector
 byte {WAL_OFFSET}    WAL ring, `wal_bytes` long
-then         data region: `data_units` units of data records and checkpoint chunks
+then         data region: `data_units` units of values and checkpoint chunks
 ```
 
-Every structure but the two within a checkpoint's stream begins with a magic number and a CRC-32C (Castagnoli) of all its
+Every structure but those within a checkpoint's stream, and the extents of a value, begins with a magic number and a CRC-32C (Castagnoli) of all its
 bytes behind the CRC. What a power cut tore, or what was never written, does not decode; whether that is the end of the log
 or damage is for recovery to say (`crates/engine/src/log/scan.rs`).
 "
@@ -60,7 +60,7 @@ or damage is for recovery to say (`crates/engine/src/log/scan.rs`).
     table(
         &mut page,
         "WAL record",
-        "The fixed part; key and tag follow. It lies at `wal_offset + lsn % wal_bytes`, and goes on at the beginning of the \
+        "The fixed part; the extents of the value, the key and the tag follow. It lies at `wal_offset + lsn % wal_bytes`, and goes on at the beginning of the \
          ring if the ring ends. Records of a batch follow each other without a gap; a batch begins on a sector, ends with a \
          record that has `last` set, and is padded with zeros. A batch counts as a whole or not at all. The fixed part has",
         WalHeader::BYTES,
@@ -68,12 +68,12 @@ or damage is for recovery to say (`crates/engine/src/log/scan.rs`).
     );
     table(
         &mut page,
-        "Data record",
-        "The fixed part of a value; the value follows, then zeros to the end of the unit. The WAL record and the checkpoint's \
-         item that point to it carry its CRC. A value for which no free extent is long enough lies in several such records: \
-         each holds a piece and names the next, and all but the last fill their units. The fixed part has",
-        DataHeader::BYTES,
-        DataHeader::FIELDS,
+        "Extent of a value",
+        "In a WAL record and in an item of a checkpoint, one for each extent of the value, in the order of its bytes. The value \
+         lies there as its bare bytes, with zeros up to the end of the last unit; the record and the item have its length and \
+         its CRC-32C. The extents together have as many units as the value needs, at least one. An extent has",
+        PackedExtent::BYTES,
+        PackedExtent::FIELDS,
     );
     table(
         &mut page,
@@ -95,7 +95,7 @@ or damage is for recovery to say (`crates/engine/src/log/scan.rs`).
     table(
         &mut page,
         "Item of the stream",
-        "One per key, ascending; an item may go on in the next chunk. The key follows the fixed part, which has",
+        "One per key, ascending; an item may go on in the next chunk. The extents of the value and the key follow the fixed part, which has",
         ItemHeader::BYTES,
         ItemHeader::FIELDS,
     );
@@ -144,7 +144,7 @@ fn the_kaitai_description_has_the_fields_of_the_tables() {
     let types: [(&str, &[Field]); 6] = [
         ("superblock", Superblock::FIELDS),
         ("wal_body", &WalHeader::FIELDS[1..]),
-        ("data_record", DataHeader::FIELDS),
+        ("extent", PackedExtent::FIELDS),
         ("chunk", ChunkHeader::FIELDS),
         ("stream_head", StreamHead::FIELDS),
         ("item", ItemHeader::FIELDS),

@@ -36,7 +36,7 @@ fn past_in_use() -> (Past, FileDevice) {
     let dir = TempDir::new().unwrap();
     let path = dir.path().join("shard-0.img");
     let device = FileDevice::create(&path, 256 << 10).unwrap();
-    let wal_bytes = 16 * UNIT;
+    let wal_bytes = 32 * UNIT;
     engine::format(&device, &ME, Standing::Member, Layout { wal_bytes }).unwrap();
     let (mut e, _) = Engine::open(&device, &ME, Mechanisms::all()).unwrap();
     let write = |e: &mut Engine<&FileDevice>, op| {
@@ -164,7 +164,8 @@ fn damage_is_told_with_zone_and_offset_and_exit_code_4() {
     for (zone, place) in cases {
         let past = past();
         let offset = place(&past);
-        past.flip(offset + 30);
+        // Within the shortest value.
+        past.flip(offset + 8);
         let (verified, code) = json("verify", &past.path);
         assert_eq!(code, Some(4), "{zone} at {offset}: {verified}");
         let damage = &verified["damage"][0];
@@ -204,10 +205,7 @@ fn without_a_superblock_everything_that_can_be_recognised_is_shown() {
     let (seen, _) = json("inspect", &past.path);
     assert_eq!((fates(&seen).len(), seen["counts"].is_null()), (7, true));
     let strays = seen["strays"].to_string();
-    assert!(
-        strays.contains("data record of entry 1") && strays.contains("chunk 0 of a checkpoint at 2"),
-        "{strays}"
-    );
+    assert!(strays.contains("chunk 0 of a checkpoint at 2"), "{strays}");
 }
 
 #[test]
@@ -279,7 +277,7 @@ fn the_kaitai_description_parses_an_image() {
 }
 
 #[test]
-fn a_value_in_pieces_is_shown_piece_by_piece_and_verified_as_one() {
+fn a_value_in_several_extents_is_shown_with_each_and_verified_as_one() {
     let dir = TempDir::new().unwrap();
     let path = dir.path().join("shard-0.img");
     let device = FileDevice::create(&path, 256 << 10).unwrap();
@@ -313,7 +311,7 @@ fn a_value_in_pieces_is_shown_piece_by_piece_and_verified_as_one() {
             (shown["unit"].as_u64(), shown["units"].as_u64()),
             (Some(extent.unit), Some(extent.units))
         );
-        let what = if extent.unit == owner.first_unit() { "its first piece" } else { "a further piece" };
+        let what = if extent.unit == owner.first_unit() { "its first extent" } else { "a further extent" };
         assert!(shown["owner"].as_str().unwrap().ends_with(what), "{shown}");
     }
     let (verified, code) = json("verify", &path);

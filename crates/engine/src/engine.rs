@@ -24,7 +24,7 @@ use std::sync::Arc;
 use trace::{Kind, Mechanisms, Source, emit};
 
 use crate::device::Device;
-use crate::error::{Blocked, Damage, ReadError, WriteError, Zone};
+use crate::error::{Damage, ReadError, WriteError, Zone};
 use crate::format::checkpoint_chunk::ChunkRef;
 use crate::format::superblock::Superblock;
 use crate::format::wal_record::WalRecord;
@@ -32,8 +32,8 @@ use crate::guard;
 use crate::log::{Log, Recent};
 use crate::notes::Notes;
 use crate::space::Space;
-use crate::state::{Index, Install, Run};
-use crate::types::{Identity, Lsn, Seq, Standing};
+use crate::state::{Index, Install, NewCheckpoint};
+use crate::types::{Identity, Lsn, Seq, Standing, Synced};
 
 /// One device, open.
 #[derive(Clone, Debug)]
@@ -54,7 +54,7 @@ pub struct Engine<D> {
     /// Of the checkpoint in force.
     host_state: Vec<u8>,
     chunks: Vec<ChunkRef>,
-    run: Option<Run>,
+    new_checkpoint: Option<NewCheckpoint>,
     install: Option<Install>,
     /// Something was refused for want of space that a checkpoint might give back.
     starved: bool,
@@ -85,6 +85,11 @@ impl<D: Device> Engine<D> {
     /// Everything that ends at or before this position is durable.
     pub fn durable_lsn(&self) -> Lsn {
         self.log.durable
+    }
+
+    /// The receipt of the last sync, or of what opening or an installation made durable.
+    pub fn synced(&self) -> Synced {
+        Synced { durable_lsn: self.log.durable, durable_seq: self.durable }
     }
 
     /// Is anything appended that is not durable, in a batch or waiting for one?
@@ -151,7 +156,7 @@ impl<D: Device> Engine<D> {
 
     /// Takes out what happened since the last time, in order: the events of the trace, each with the line behind it.
     pub fn notes(&mut self) -> impl Iterator<Item = (Kind, Source)> + '_ {
-        self.notes.take()
+        self.notes.noted.drain(..)
     }
 
     /// The device.
@@ -174,6 +179,7 @@ impl<D: Device> Engine<D> {
             self.notes,
             Kind::PromiseStored { before, epoch, generation: self.space.superblock.generation }
         );
+        self.check();
         Ok(())
     }
 
@@ -185,6 +191,7 @@ impl<D: Device> Engine<D> {
         self.store(next)?;
         let name = |standing: Standing| format!("{standing:?}").to_lowercase();
         emit!(self.notes, Kind::StandingStored { before: name(before), standing: name(standing) });
+        self.check();
         Ok(())
     }
 
@@ -204,14 +211,14 @@ impl<D: Device> Engine<D> {
         error
     }
 
-    fn not_poisoned(&self) -> Result<(), Blocked> {
-        if self.poisoned { Err(Blocked::Poisoned) } else { Ok(()) }
+    fn not_poisoned(&self) -> Result<(), WriteError> {
+        if self.poisoned { Err(WriteError::Poisoned) } else { Ok(()) }
     }
 
-    fn writable(&self) -> Result<(), Blocked> {
+    fn writable(&self) -> Result<(), WriteError> {
         match &self.damage {
-            _ if self.poisoned => Err(Blocked::Poisoned),
-            Some(_) => Err(Blocked::Damaged),
+            _ if self.poisoned => Err(WriteError::Poisoned),
+            Some(_) => Err(WriteError::Damaged),
             None => Ok(()),
         }
     }

@@ -17,7 +17,7 @@ pub enum Zone {
     Wal,
     /// A checkpoint chunk.
     Checkpoint,
-    /// A data record.
+    /// A value in the data region.
     Data,
 }
 
@@ -123,27 +123,8 @@ errors! {
         Io(error: io::Error) "cannot open the device: {error}";
     }
 
-    /// Why an entry was not appended. Nothing has changed.
-    AppendError {
-        /// A write or sync failed earlier: reopen.
-        Poisoned "the engine stopped after an I/O error; reopen it";
-        /// The device is damaged: read, or `give_up_damaged`.
-        Damaged "the log is damaged; the engine only reads";
-        /// Keys have at least one byte.
-        KeyEmpty "the key is empty";
-        /// Use a shorter key.
-        KeyTooLong { bytes: usize } "the key has {bytes} bytes; {KEY_BYTES_MAX} are the most";
-        /// Use a smaller value.
-        ValueTooLong { bytes: usize } "the value has {bytes} bytes; {VALUE_BYTES_MAX} are the most";
-        /// Use a shorter tag.
-        TagTooLong { bytes: usize } "the tag has {bytes} bytes; {TAG_BYTES_MAX} are the most";
-        /// Checkpoint if one is due, else delete something.
-        NoSpace { needed: u64, free: u64 } "no space: {needed} units are needed, {free} are free beyond the reserve";
-        /// Checkpoint; entries that are not applied yet cannot be dropped from the log.
-        WalFull { needed: u64, free: u64 } "the log is full: {needed} bytes are needed, {free} are free";
-    }
-
-    /// Why something was not made durable.
+    /// Why an entry was not appended, made durable, truncated or applied, or something else not written. What is not `Io` is a
+    /// refusal: nothing has changed.
     WriteError {
         /// A write or sync failed earlier: reopen.
         Poisoned "the engine stopped after an I/O error; reopen it";
@@ -155,26 +136,26 @@ errors! {
         BatchOut "a batch is being written";
         /// An epoch is promised at most once.
         StalePromise { asked: u64, promised: u64 } "epoch {asked} is not greater than the promised epoch {promised}";
-        /// The log has not even room for a truncation: checkpoint.
+        /// Of `append`: keys have at least one byte.
+        KeyEmpty "the key is empty";
+        /// Of `append`: use a shorter key.
+        KeyTooLong { bytes: usize } "the key has {bytes} bytes; {KEY_BYTES_MAX} are the most";
+        /// Of `append`: use a smaller value.
+        ValueTooLong { bytes: usize } "the value has {bytes} bytes; {VALUE_BYTES_MAX} are the most";
+        /// Of `append`: use a shorter tag.
+        TagTooLong { bytes: usize } "the tag has {bytes} bytes; {TAG_BYTES_MAX} are the most";
+        /// Checkpoint; entries that are not applied yet cannot be dropped from the log.
         WalFull { needed: u64, free: u64 } "the log is full: {needed} bytes are needed, {free} are free";
-        /// No room for the checkpoint or the installed state.
-        NoSpace { needed: u64 } "no space: {needed} more units are needed";
+        /// No room for the value, the checkpoint, or the installed state: checkpoint if one is due, else delete something.
+        NoSpace { needed: u64, free: u64 } "no space: {needed} units are needed, {free} are free beyond the reserve";
+        /// Of `apply`: the log does not reach that far.
+        Missing { seq: Seq, last: Seq } "entry {seq} is not in the log, which ends at {last}";
+        /// Of `apply`: sync first: only durable entries become visible.
+        NotDurable { seq: Seq, durable: Seq } "entry {seq} is not durable yet; entries up to {durable} are";
         /// `install_begin` comes first, and comes again after an item was refused.
         NotInstalling "no transferred state is being installed";
         /// Items arrive in ascending key order, with sizes and versions that an engine can have written.
         BadItem "the transferred item is not in order or not possible";
-    }
-
-    /// Why an entry was not applied.
-    ApplyError {
-        /// A write or sync failed earlier: reopen.
-        Poisoned "the engine stopped after an I/O error; reopen it";
-        /// The device is damaged: read, or `give_up_damaged`.
-        Damaged "the log is damaged; the engine only reads";
-        /// The log does not reach that far.
-        Missing { seq: Seq, last: Seq } "entry {seq} is not in the log, which ends at {last}";
-        /// Sync first: only durable entries become visible.
-        NotDurable { seq: Seq, durable: Seq } "entry {seq} is not durable yet; entries up to {durable} are";
     }
 
     /// Why something was not read.
@@ -201,24 +182,3 @@ macro_rules! from_io {
 }
 
 from_io!(FormatError, OpenError, WriteError, ReadError);
-
-/// Why the engine does not write at all.
-pub(crate) enum Blocked {
-    Poisoned,
-    Damaged,
-}
-
-macro_rules! from_blocked {
-    ($($name:ident),*) => {$(
-        impl From<Blocked> for $name {
-            fn from(blocked: Blocked) -> $name {
-                match blocked {
-                    Blocked::Poisoned => $name::Poisoned,
-                    Blocked::Damaged => $name::Damaged,
-                }
-            }
-        }
-    )*};
-}
-
-from_blocked!(AppendError, WriteError, ApplyError);

@@ -10,12 +10,13 @@
 //! 0        4096     8192                      data offset
 //! +--------+--------+-------------------------+-----------------------------------------------+
 //! | super- | super- | WAL ring                | data region, in units of 512 bytes:           |
-//! | block A| block B| batches of records      | data records (values) and checkpoint chunks   |
+//! | block A| block B| batches of records      | values and checkpoint chunks                  |
 //! +--------+--------+-------------------------+-----------------------------------------------+
 //! ```
 //!
 //! The superblock leads to the checkpoint (index and the owner's state as of one entry) and to the place in the ring
-//! where replay starts. A WAL record leads to its value, and carries its checksum: one sync makes a batch durable.
+//! where replay starts. A WAL record says where its value is, as a
+//! list of extents, and carries its checksum: one sync makes a batch durable.
 //!
 //! # Invariants
 //!
@@ -33,11 +34,11 @@
 //! | file | idea |
 //! |---|---|
 //! | `types`, `error`, `device` | the vocabulary, what can go wrong, what is asked of a disk |
-//! | `format/` | the bytes: superblock, WAL record, data record, checkpoint chunk |
+//! | `format/` | the bytes: superblock, WAL record, checkpoint chunk, and what points at a value (`value_ref`) |
 //! | `guard` | the mechanisms, each with the failure it prevents |
-//! | `space/` | the data region: which units are free (`free_map`, `allocator`), which are not free yet (`quarantine`), what fits (`claim`), the values (`value`) |
+//! | `space/` | the data region: which units are free (`free_map`, `allocator`), which are not free yet (`quarantine`), what fits (`claim`), reading a value (`value`), the superblock `slots`; and `Space`, the one owner of all of it |
 //! | `log/` | the ring, its `tail` in memory, each `batch` on its way out, `recent` entries; and the log read back: `reader`, `scan`, `beyond` its end |
-//! | `state/` | keys and where their values are (`index`, `short_key`), a `checkpoint` written and read (`load`), the superblock `slots` |
+//! | `state/` | keys and where their values are (`index`, `short_key`), a `checkpoint` written and read (`load`), a state being received (`install`) |
 //! | `notes`, `prepare` | what happened, for the trace; formatting |
 //! | `engine` | all parts of one open device; its promise and standing |
 //! | `engine/` | its operations: `open`; `admit`, `append`, `apply`; `read`; `checkpoint`; `transfer`, `install`, `start_over`; `mend`; `invariants`, checked after each; and for people, `report` and `owners` |

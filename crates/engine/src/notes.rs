@@ -9,7 +9,7 @@ use trace::{Kind, Source};
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Notes {
     pub(crate) on: bool,
-    noted: Vec<(Kind, Source)>,
+    pub(crate) noted: Vec<(Kind, Source)>,
 }
 
 impl Notes {
@@ -21,9 +21,5 @@ impl Notes {
     /// Notes an event. Call it through [`trace::emit!`], which builds `kind` only when somebody listens.
     pub(crate) fn record(&mut self, kind: Kind, source: Source) {
         self.noted.push((kind, source));
-    }
-
-    pub(crate) fn take(&mut self) -> std::vec::Drain<'_, (Kind, Source)> {
-        self.noted.drain(..)
     }
 }

@@ -5,11 +5,13 @@ use trace::Mechanisms;
 use crate::device::Device;
 use crate::error::{DecodeError, FormatError};
 use crate::format::superblock::{MAGIC, SLOT_BYTES, SLOTS, Superblock, WAL_OFFSET};
+use crate::format::value_ref::{EXTENTS_MAX, UNITS_MAX};
+use crate::format::wal_record::record_bytes;
 use crate::guard;
 use crate::space::slots;
-use crate::types::{FORMAT_VERSION, Identity, Layout, Lsn, Standing, UNIT};
+use crate::types::{FORMAT_VERSION, Identity, KEY_BYTES_MAX, Layout, Lsn, Standing, TAG_BYTES_MAX, UNIT};
 
-/// The smallest ring: the longest record and a few truncations.
+/// The smallest ring, if the longest record finds room in it.
 const WAL_BYTES_MIN: u64 = 16 * UNIT;
 /// The smallest data region.
 const DATA_BYTES_MIN: u64 = 64 * UNIT;
@@ -32,6 +34,14 @@ pub fn format(
     reformat(device, identity, standing, layout, Mechanisms::all())
 }
 
+/// The longest record of a device of that size has an extent for each unit of a value, or for each that there is. At most a
+/// quarter of the ring is kept for truncations and for progress ([`crate::Reserve`]).
+fn wal_bytes_min(device_bytes: u64) -> u64 {
+    let extents = EXTENTS_MAX.min((device_bytes / UNIT) as usize);
+    let longest = record_bytes(KEY_BYTES_MAX, TAG_BYTES_MAX, extents);
+    WAL_BYTES_MIN.max((u64::from(longest) * 4 / 3 + 1).next_multiple_of(UNIT))
+}
+
 /// Formats a device, destroying what it holds, promise included.
 ///
 /// 1. Both superblocks are erased and that synced: from here on a crash leaves an unformatted device, not an old
@@ -51,7 +61,7 @@ pub fn reformat(
     if bytes < needed {
         return Err(FormatError::TooSmall { bytes, needed });
     }
-    let wal_bytes = (layout.wal_bytes.min(bytes / 4) / UNIT * UNIT).max(WAL_BYTES_MIN);
+    let wal_bytes = (layout.wal_bytes.min(bytes / 4) / UNIT * UNIT).max(wal_bytes_min(bytes));
     let data_offset = WAL_OFFSET + wal_bytes;
     for offset in SLOTS {
         device.write_at(offset, &[0; SLOT_BYTES])?;
@@ -60,9 +70,9 @@ pub fn reformat(
     let zeros = vec![0; wal_bytes.min(1 << 20) as usize];
     let mut at = WAL_OFFSET;
     while at < data_offset {
-        let piece = zeros.len().min((data_offset - at) as usize);
-        device.write_at(at, &zeros[..piece])?;
-        at += piece as u64;
+        let length = zeros.len().min((data_offset - at) as usize);
+        device.write_at(at, &zeros[..length])?;
+        at += length as u64;
     }
     guard::erase_before_format(on, || device.sync())?;
     let mut first = Superblock {
@@ -77,7 +87,7 @@ pub fn reformat(
         wal_offset: WAL_OFFSET,
         wal_bytes,
         data_offset,
-        data_units: (bytes - data_offset) / UNIT,
+        data_units: ((bytes - data_offset) / UNIT).min(UNITS_MAX - 1),
         ..Superblock::default()
     };
     first.set_standing(standing);

@@ -18,7 +18,7 @@ impl std::fmt::Display for Lsn {
 pub const UNIT: u64 = 512;
 /// The version of the format on the device. Raised when the meaning of any byte changes; other versions are refused. Magic
 /// number, CRC and version of a superblock stay where they are, so that each version can say which other one it met.
-pub const FORMAT_VERSION: u16 = 3;
+pub const FORMAT_VERSION: u16 = 4;
 /// Longest tag, in bytes.
 pub const TAG_BYTES_MAX: usize = 64;
 
@@ -74,11 +74,11 @@ impl std::fmt::Display for Identity {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Standing {
     /// Formatted for a cluster that does not exist yet: an empty log is the whole truth.
-    Founding,
+    Founding = 1,
     /// Unproven: this log may have forgotten something that was acknowledged.
-    Joining,
+    Joining = 2,
     /// Everything this device ever acknowledged is here.
-    Member,
+    Member = 3,
 }
 
 /// How `format` divides a device.
@@ -123,7 +123,7 @@ pub struct Extent {
     pub units: u64,
 }
 
-/// Proof that a sync has returned. Only a sync makes one, so what must wait for durability can ask for it in its
+/// Proof that a sync has returned. Only the engine has one, from a sync, from opening or from an installation, so what must wait for durability can ask for it in its
 /// signature (`ack-after-sync`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Synced {

@@ -203,12 +203,12 @@ fn values_that_wait_for_a_truncation_to_be_durable_are_no_reason_for_a_checkpoin
 
 #[test]
 fn what_was_refused_for_want_of_space_makes_a_checkpoint_due_if_that_gives_enough_back() {
-    // Values that take so many units in pieces of one.
-    let value = |units: u64| put("b", &"v".repeat(units as usize * (512 - 36)));
+    // Values that take so many units.
+    let value = |units: u64| put("b", &"v".repeat(units as usize * 512));
     for appended in [false, true] {
         let disk = Disk::tiny();
         let (mut e, _) = open(&disk);
-        e.write(put("a", &"1".repeat(10 * 476)));
+        e.write(put("a", &"1".repeat(10 * 512)));
         e.write(put("a", "2"));
         let most = (1..).find(|units| !e.clone().has_room([&value(units + 1)].into_iter(), 3)).unwrap();
         assert!(e.has_room([&value(most)].into_iter(), 3) && !e.checkpoint_due());
@@ -216,7 +216,7 @@ fn what_was_refused_for_want_of_space_makes_a_checkpoint_due_if_that_gives_enoug
             true => e.append(value(units), b"tag").is_ok(),
             false => e.has_room([&value(units)].into_iter(), 3),
         };
-        assert!(!asked(most + 11));
+        assert!(!asked(most + 12));
         assert!(!e.checkpoint_due(), "ten units wait, and more is wanted");
         let mut asked = |units| match appended {
             true => e.append(value(units), b"tag").is_ok(),

@@ -6,8 +6,8 @@ use std::fmt::Write;
 
 use common::*;
 use engine::format::checkpoint_chunk::{self, ChunkHeader, ItemHeader, StreamHead};
-use engine::format::data_record::{self, DataHeader};
 use engine::format::superblock::{SLOTS, Superblock, WAL_OFFSET};
+use engine::format::value_ref::PackedExtent;
 use engine::format::wal_record::{WalHeader, WalRecord};
 use engine::format::{Field, superblock};
 use engine::{DecodeError, Engine, UNIT};
@@ -66,12 +66,12 @@ fn the_bytes_are_the_ones_in_the_annotated_dump() {
     for n in 0..3 {
         let offset = at(WAL_OFFSET + n * UNIT);
         let record = WalRecord::decode(&image[offset..], true).unwrap();
-        let rest = [("key", record.key.len()), ("tag", record.tag.len())];
+        let extents = record.header.extents as usize * PackedExtent::BYTES;
+        let rest = [("extents", extents), ("key", record.key.len()), ("tag", record.tag.len())];
         annotate(&mut out, "WAL record", offset, &image, WalHeader::FIELDS, &rest);
     }
     let data = at(sb.data_offset);
-    let value = data_record::decode(&image[data..]).unwrap().piece_bytes as usize;
-    annotate(&mut out, "data record", data, &image, DataHeader::FIELDS, &[("value", value)]);
+    annotate(&mut out, "value", data, &image, &[], &[("value", "the value".len()), ("padding", 8)]);
     let head = sb.checkpoint_head();
     let chunk = at(sb.data_offset + head.unit * UNIT);
     let header = checkpoint_chunk::decode(&image[chunk..]).unwrap();
@@ -80,7 +80,14 @@ fn the_bytes_are_the_ones_in_the_annotated_dump() {
     let stream = chunk + ChunkHeader::BYTES;
     annotate(&mut out, "stream head", stream, &image, StreamHead::FIELDS, &[("host state", 4)]);
     let item = stream + StreamHead::BYTES + 4;
-    annotate(&mut out, "item", item, &image, ItemHeader::FIELDS, &[("key", 3)]);
+    annotate(
+        &mut out,
+        "item",
+        item,
+        &image,
+        ItemHeader::FIELDS,
+        &[("extents", PackedExtent::BYTES), ("key", 3)],
+    );
 
     let path = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/golden/format.txt");
     if std::env::var_os("BLESS").is_some() {
@@ -116,7 +123,6 @@ fn no_bytes_make_a_decoder_panic() {
         }
         let _ = Superblock::decode(&bytes);
         let _ = WalRecord::decode(&bytes, round % 3 > 0);
-        let _ = data_record::decode(&bytes);
         let _ = checkpoint_chunk::decode(&bytes);
         let _ = checkpoint_chunk::decode_item(&bytes);
     }
@@ -128,7 +134,6 @@ fn reseal(image: &mut [u8], at: usize) {
     let length = match word(at) as u32 {
         superblock::MAGIC => 512,
         engine::format::wal_record::MAGIC => word(at + 8),
-        data_record::MAGIC => DataHeader::BYTES + word(at + 8),
         checkpoint_chunk::MAGIC => 40 + word(at + 8),
         _ => return,
     };

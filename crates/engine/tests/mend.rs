@@ -64,7 +64,7 @@ fn an_entry_that_is_not_applied_is_mended_by_its_seq() {
     let of_entry = |owner: &Owner| matches!(owner, Owner::Entry(2, _));
     let (mut e, _) = open(&disk);
     let (extent, _) = e.owners().into_iter().find(|(_, owner)| of_entry(owner)).unwrap();
-    disk.flip_bit((8 << 10) + (16 << 10) + extent.unit * 512 + 37);
+    disk.flip_bit((8 << 10) + (16 << 10) + extent.unit * 512 + 1);
     let Err(ReadError::Corrupt(damage)) = e.entry(2) else { panic!("a bit of it has turned") };
     assert_eq!(damage.value, Some((bytes("a"), 2)));
     assert!(!e.mend(b"a", 2, b"old").unwrap());

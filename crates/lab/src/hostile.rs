@@ -11,8 +11,8 @@ use dataplane::{
     Address, Condition, Entry, Epoch, Frame, GatewayId, Message, NodeId, Op, Origin, RequestId, Tail,
 };
 use engine::format::checkpoint_chunk::{self, ChunkHeader, ItemHeader, StreamHead};
-use engine::format::data_record::{self, DataHeader};
 use engine::format::superblock::{self, SLOT_BYTES, Superblock};
+use engine::format::value_ref::{EXTENTS_MAX, PackedExtent};
 use engine::format::wal_record::{self, RECORD_BYTES_MAX, WalHeader, WalRecord};
 use engine::{Device, Engine};
 use trace::Mechanisms;
@@ -23,10 +23,9 @@ use crate::device::{IDENTITY, image_with_a_past, opened_image};
 pub type Target = fn(&[u8]);
 
 /// The targets, by name.
-pub const TARGETS: [(&str, Target); 6] = [
+pub const TARGETS: [(&str, Target); 5] = [
     ("superblock", superblock),
     ("wal_record", wal_record),
-    ("data_record", data_record),
     ("checkpoint_chunk", checkpoint_chunk),
     ("frame", frame),
     ("image", image),
@@ -77,7 +76,8 @@ pub fn wal_record(bytes: &[u8]) {
     let mut fitting = bytes.to_vec();
     if fitting.len() >= WalHeader::BYTES {
         let lengths = [14, 16].map(|at| usize::from(fitting[at]) | usize::from(fitting[at + 1]) << 8);
-        let length = WalHeader::BYTES + lengths[0] + lengths[1];
+        let extents = word(&fitting, 68).min(EXTENTS_MAX);
+        let length = WalHeader::BYTES + extents * PackedExtent::BYTES + lengths[0] + lengths[1];
         fitting[8..12].copy_from_slice(&(length as u32).to_le_bytes());
     }
     let sealed = sealed(&fitting, wal_record::MAGIC, word(&fitting, 8));
@@ -86,18 +86,8 @@ pub fn wal_record(bytes: &[u8]) {
             let mut encoded = Vec::new();
             decoded.encode(&mut encoded);
             let again = WalRecord::decode(&encoded, true).expect("what was encoded is decoded");
-            assert_eq!((again.key, again.tag), (decoded.key, decoded.tag));
+            assert_eq!((again.key, again.tag, again.value), (decoded.key, decoded.tag, decoded.value));
             assert!(encoded.len() <= RECORD_BYTES_MAX && encoded.len() <= bytes.len());
-        }
-    }
-}
-
-/// A value.
-pub fn data_record(bytes: &[u8]) {
-    let len = DataHeader::BYTES.saturating_add(word(bytes, 8));
-    for bytes in [bytes, &sealed(bytes, data_record::MAGIC, len)] {
-        if let Ok(header) = data_record::decode(bytes) {
-            assert!(DataHeader::BYTES + header.piece_bytes as usize <= bytes.len());
         }
     }
 }
@@ -112,8 +102,9 @@ pub fn checkpoint_chunk(bytes: &[u8]) {
     }
     for from in [0, ChunkHeader::BYTES, ChunkHeader::BYTES + StreamHead::BYTES] {
         let mut rest = bytes.get(from..).unwrap_or_default();
-        while let Ok((key, _, _, len)) = checkpoint_chunk::decode_item(rest) {
-            assert!(len == ItemHeader::BYTES + key.len() && len <= rest.len());
+        while let Ok((key, value, len)) = checkpoint_chunk::decode_item(rest) {
+            let list = value.extent_count() * PackedExtent::BYTES;
+            assert!(len == ItemHeader::BYTES + list + key.len() && len <= rest.len());
             rest = &rest[len..];
         }
     }
@@ -167,7 +158,6 @@ fn reseal(image: &mut [u8], at: usize) {
     let len = match magic {
         superblock::MAGIC => SLOT_BYTES,
         wal_record::MAGIC => word(image, at + 8),
-        data_record::MAGIC => DataHeader::BYTES + word(image, at + 8),
         checkpoint_chunk::MAGIC => ChunkHeader::BYTES + word(image, at + 8),
         _ => return,
     };

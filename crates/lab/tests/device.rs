@@ -63,33 +63,34 @@ fn a_state_that_is_installed_or_given_up_is_there_as_a_whole_or_not_at_all() {
     holds_in(explore_device(&bounds, |_| {}), 40_000);
 }
 
-/// With one mechanism taken out some schedule breaks a promise, and it is a short one. Not here: `one-log`, which is the
+/// With one mechanism taken out some schedule breaks a promise, and it is a short one; which one is found first may depend on
+/// the threads. Not here: `one-log`, which is the
 /// shape of the engine and has no switch, and `device-lock`, for which it takes two processes.
 #[test]
 fn without_one_mechanism_a_short_schedule_breaks_a_promise() {
     use Mechanism::*;
     let broken_by = [
-        (AckAfterSync, CRASHES, "E1"),
-        (RecordCrc, CRASHES, "E2"),
-        (StaleLogRejection, CRASHES, "E2"),
-        (SyncOnRecovery, CRASHES, "a crash is reported as damage"),
-        (PoisonOnIoError, FAULTS_TOO, "a crash is reported as damage"),
-        (CorruptionIsNotATornTail, FAULTS_TOO, "E1"),
-        (DataChecksumInLog, CRASHES, "E4"),
-        (NeverOverwriteLive, CRASHES, "E4"),
-        (ExtentQuarantine, CRASHES, "E4"),
-        (AbSuperblock, CRASHES, "E1"),
-        (NoSilentFormat, FAULTS_TOO, "a device without a superblock"),
-        (AtomicCheckpoint, CRASHES, "a crash is reported as damage"),
-        (VerifyOnRead, FAULTS_TOO, "E2"),
+        (AckAfterSync, CRASHES, &["E1"][..]),
+        (RecordCrc, CRASHES, &["E2"][..]),
+        (StaleLogRejection, CRASHES, &["E2"][..]),
+        (SyncOnRecovery, CRASHES, &["a crash is reported as damage"][..]),
+        (PoisonOnIoError, FAULTS_TOO, &["a crash is reported as damage", "E4"]),
+        (CorruptionIsNotATornTail, FAULTS_TOO, &["E1"][..]),
+        (DataChecksumInLog, CRASHES, &["E4"][..]),
+        (NeverOverwriteLive, CRASHES, &["E4"][..]),
+        (ExtentQuarantine, CRASHES, &["E4"][..]),
+        (AbSuperblock, CRASHES, &["E1"][..]),
+        (NoSilentFormat, FAULTS_TOO, &["a device without a superblock"][..]),
+        (AtomicCheckpoint, CRASHES, &["a crash is reported as damage"][..]),
+        (VerifyOnRead, FAULTS_TOO, &["E2"][..]),
     ];
     let mut wrong = Vec::new();
-    for (off, faults, promise) in broken_by {
+    for (off, faults, promises) in broken_by {
         let outcome = explore((2, 2, CutOffOnce), faults, 2_000_000, Mechanisms::all().without(off));
         match outcome.found {
             Some(found) => {
                 println!("{off}: {}\n   {}", found.broken, found.steps.join("\n   "));
-                if !found.broken.starts_with(promise) {
+                if !promises.iter().any(|promise| found.broken.starts_with(promise)) {
                     wrong.push(format!("{off}: {}", found.broken));
                 }
             }

@@ -54,32 +54,21 @@ impl fmt::Display for OpenError {
 
 impl std::error::Error for OpenError {}
 
-macro_rules! stop_error {
-    ($($(#[doc = $doc:literal])* $variant:ident($error:ty);)*) => {
-        /// Why a node must stop. The cluster goes on without it; reopened, it recovers from what is durable.
-        #[derive(Debug)]
-        pub enum StopError { $($(#[doc = $doc])* $variant($error),)* }
+/// Why a node must stop: the device failed, or refuses after a failure; or the engine did not take what it had room for. The
+/// cluster goes on without it; reopened, it recovers from what is durable.
+#[derive(Debug)]
+pub struct StopError(engine::WriteError);
 
-        impl fmt::Display for StopError {
-            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                match self { $(StopError::$variant(error) => error.fmt(f),)* }
-            }
-        }
-
-        impl std::error::Error for StopError {}
-
-        $(impl From<$error> for StopError {
-            fn from(error: $error) -> StopError {
-                StopError::$variant(error)
-            }
-        })*
-    };
+impl fmt::Display for StopError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
 }
-stop_error! {
-    /// The device failed, or refuses after a failure.
-    Write(engine::WriteError);
-    /// The engine did not take an entry that it had room for.
-    Append(engine::AppendError);
-    /// The engine did not apply an entry that is committed.
-    Apply(engine::ApplyError);
+
+impl std::error::Error for StopError {}
+
+impl From<engine::WriteError> for StopError {
+    fn from(error: engine::WriteError) -> StopError {
+        StopError(error)
+    }
 }

@@ -103,7 +103,7 @@ impl<D: Device> Node<D> {
     /// there may never be one. (1) A replica gives up its state; (2) it promises, and with nothing to sync, the promise
     /// never leaves; (3) the only candidate with a complete log never leads.
     fn log_begins_anew(&mut self) {
-        self.proof = self.durable(Some(self.engine.receipt())).unwrap_or(self.proof);
+        self.proof = self.durable(Some(self.engine.synced())).unwrap_or(self.proof);
     }
 
     /// Goes on after a step of a transfer, or gives the transfer up: a state that does not fit is no reason to stop.

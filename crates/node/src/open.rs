@@ -19,7 +19,7 @@ impl<D: Device> Node<D> {
             Replica::restore(config.rules.clone(), restored(&engine)?).map_err(OpenError::HostState)?;
         // Opening has synced the device (`sync-on-recovery`): what was recovered is durable.
         let mut node = Node::new(config, engine, replica, t);
-        node.proof = node.durable(Some(node.engine.receipt())).unwrap_or_default();
+        node.proof = node.durable(Some(node.engine.synced())).unwrap_or_default();
         Ok((node, report))
     }
 }

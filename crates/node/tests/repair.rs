@@ -223,7 +223,7 @@ impl Cluster {
         let owners = self.node(node).engine().owners();
         let of_key = |owner: &Owner| matches!(owner, Owner::Key(k, _) if **k == *key.as_bytes());
         let (extent, _) = owners.iter().find(|(_, owner)| of_key(owner)).expect("it has a value");
-        let at = (8 << 10) + WAL_BYTES + extent.unit * 512 + 40;
+        let at = (8 << 10) + WAL_BYTES + extent.unit * 512 + 4;
         self.devices[node as usize - 1].0.borrow_mut()[at as usize] ^= 1;
     }
 

@@ -334,27 +334,28 @@ impl World<'_> {
         let replica = &self.seats[seat];
         let Some(engine) = replica.running.as_ref().map(|node| node.engine()) else { return false };
         let owners = engine.owners();
-        let in_one_piece = |key: &Arc<[u8]>| {
-            owners.iter().filter(|(_, owner)| matches!(owner, Owner::Key(k, _) if k == key)).count() == 1
-        };
         let values: Vec<_> = owners
             .iter()
             .filter_map(|(extent, owner)| match owner {
-                Owner::Key(key, slot) if in_one_piece(key) => Some((*extent, key.clone(), slot.clone())),
+                Owner::Key(key, value) => Some((*extent, key.clone(), value.clone())),
                 _ => None,
             })
             .collect();
-        let Some((extent, key, slot)) = values.get(rng.below(values.len().max(1) as u64) as usize) else {
+        let Some((extent, key, value)) = values.get(rng.below(values.len().max(1) as u64) as usize) else {
             return false;
         };
-        if self.schedule.load.floods || !self.is_whole_elsewhere(&[seat], key, slot.version) {
+        if self.schedule.load.floods || !self.is_whole_elsewhere(&[seat], key, value.version) {
             return false;
         }
         let start = replica.disk.data_offset() + extent.unit * engine::UNIT;
-        let bytes = start..start + 36 + u64::from(slot.value_bytes());
+        // Of the last extent, what is behind the end of the value does not matter.
+        let before =
+            value.extents().take_while(|other| other != extent).map(|other| other.units).sum::<u64>();
+        let rest = u64::from(value.value_bytes()).saturating_sub(before * engine::UNIT);
+        let bytes = start..start + rest.min(extent.units * engine::UNIT);
         let Some(at) = replica.disk.rot_in(bytes, rng) else { return false };
         let what = format!("a bit of byte {at} of {}'s disk turns, in a value", replica.node);
-        self.rotten.push((seat, key.clone(), slot.version));
+        self.rotten.push((seat, key.clone(), value.version));
         self.tell(Kind::Crashed { what });
         true
     }

@@ -12,8 +12,8 @@ use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use engine::{
-    AppendError, CheckpointProgress, Condition, Device, Engine, FormatError, Found, Identity, Layout, Op,
-    OpenError, Outcome, ReadError, RecoveryReport, Seq, Standing, Synced, Usage, WriteError, format,
+    CheckpointProgress, Condition, Device, Engine, FormatError, Found, Identity, Layout, Op, OpenError,
+    Outcome, ReadError, RecoveryReport, Seq, Standing, Synced, Usage, WriteError, format,
 };
 use trace::Mechanisms;
 
@@ -29,7 +29,7 @@ const IDENTITY: Identity = Identity { cluster: [0; 16], node: 1, shard: 0, shard
 #[derive(Debug)]
 pub enum StoreError {
     /// It was refused, and nothing has changed.
-    Refused(AppendError),
+    Refused(WriteError),
     /// The store has stopped, and whether this write is durable is not known until it is opened again.
     Unknown(WriteError),
 }
@@ -138,7 +138,7 @@ impl<D: Device> Store<D> {
         let mut state = self.lock();
         let seq = match state.engine.append(op.clone(), &[]) {
             // What was replaced waits for a checkpoint; a write that would be refused for it takes the time for one.
-            Err(AppendError::NoSpace { .. } | AppendError::WalFull { .. }) => {
+            Err(WriteError::NoSpace { .. } | WriteError::WalFull { .. }) => {
                 state = self.make_room(state)?;
                 state.engine.append(op, &[])
             }

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use engine::{AppendError, Condition, Device, Outcome};
+use engine::{Condition, Device, Outcome, WriteError};
 use store::{FileDevice, FileError, Store, StoreError};
 
 /// A directory that goes away with the test, however it ends.
@@ -137,7 +137,7 @@ fn a_full_store_refuses_puts_takes_deletes_and_has_room_again() {
             Err(refused) => break refused,
         }
     };
-    assert!(matches!(refused, StoreError::Refused(AppendError::NoSpace { .. })), "{refused}");
+    assert!(matches!(refused, StoreError::Refused(WriteError::NoSpace { .. })), "{refused}");
     assert!(written > 80, "{written}");
     assert!(store.get(format!("{written:04}").as_bytes()).unwrap().is_none());
     for n in 0..written {
@@ -173,7 +173,7 @@ fn a_failed_sync_is_an_unknown_outcome_and_stops_the_store() {
         }
     }
     assert!(matches!(failure, Some(StoreError::Unknown(_))), "{failure:?}");
-    assert!(matches!(store.put(b"k", b"v"), Err(StoreError::Refused(AppendError::Poisoned))));
+    assert!(matches!(store.put(b"k", b"v"), Err(StoreError::Refused(WriteError::Poisoned))));
     assert!(store.get(b"k").is_err());
 }
 

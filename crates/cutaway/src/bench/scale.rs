@@ -1,10 +1,13 @@
-//! `bench scale`: how the cost of a put, the time to come back and the memory grow with shards and with keys.
+//! `bench scale`: how the cost of a put, the time to come back and the memory grow with shards and with keys; and how a
+//! device that fills up keeps its speed.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, Instant};
 
 use ::bench::cluster::drive::Load;
+use ::bench::cluster::peers::Peer;
+use ::bench::large::{Fits, fits};
 use clap::Args;
 use indicatif::ProgressBar;
 use serde_json::{Value, json};
@@ -12,10 +15,11 @@ use serde_json::{Value, json};
 use super::cluster::{Measured, fill, folder, ours};
 use crate::failure::{Failure, Result, say};
 
-/// A cluster at several sizes: 1, 2 and 4 shards, and 10,000, 100,000 and 1,000,000 keys
+/// A cluster at several sizes: 1, 2 and 4 shards, and 10,000, 100,000 and 1,000,000 keys; and on devices that fill up
 ///
 /// Each size is a new cluster, first filled with all keys, then under durable puts of 64 clients; then one node is
-/// killed and restarted.
+/// killed and restarted. Then: how many keys a device of 512 MiB takes, with values of 100 B and of 4 KiB, and durable
+/// overwrites of 4 KiB by 64 clients at several shares of that.
 #[derive(Debug, Args)]
 pub struct Scale {
     /// Seconds of load per size
@@ -32,17 +36,29 @@ pub struct Scale {
 /// Shards and keys.
 const SIZES: [(u32, u64); 5] = [(1, 10_000), (2, 10_000), (4, 10_000), (1, 100_000), (1, 1_000_000)];
 
+/// Shares of the keys that fit, in percent, and the image that they are put into.
+const LEVELS: [u64; 5] = [10, 50, 70, 85, 95];
+const IMAGE_BYTES: u64 = 512 << 20;
+
 impl Scale {
     pub fn run(self) -> Result<()> {
-        let bar = ProgressBar::new(SIZES.len() as u64);
+        let bar = ProgressBar::new((SIZES.len() + LEVELS.len()) as u64);
         let mut rows = Vec::new();
         for (shards, keys) in SIZES {
             rows.push(self.size(shards, keys)?);
             bar.inc(1);
         }
+        let fits = [100, 4096].map(|value_bytes| self.fits(value_bytes));
+        let [small, large] = fits;
+        let (small, large) = (small?, large?);
+        let mut levels = Vec::new();
+        for level in LEVELS {
+            levels.push(self.level(level, large.keys)?);
+            bar.inc(1);
+        }
         bar.finish_and_clear();
         if self.json {
-            say(json!({ "sizes": rows }));
+            say(json!({ "sizes": rows, "fits": [small, large], "levels": levels }));
             return Ok(());
         }
         let names = ["shards", "keys", "puts/s", "p99 ms", "CPU µs/put", "MiB per node", "restart ms"];
@@ -64,7 +80,43 @@ impl Scale {
             .concat();
         }
         say(text);
+        for Fits { value_bytes, keys, percent } in [small, large] {
+            say(format!(
+                "values of {value_bytes} B: {keys} fit, in {percent:.1} % of the units of the data region"
+            ));
+        }
+        say(format!("{:>14}{:>14}{:>14}{:>14}", "% full", "keys", "puts/s", "p99 ms"));
+        for row in levels {
+            say(format!(
+                "{:>14}{:>14}{:>14.0}{:>14.2}",
+                row["percent"],
+                row["keys"],
+                row["puts_per_second"].as_f64().unwrap_or_default(),
+                row["p99_millis"].as_f64().unwrap_or_default()
+            ));
+        }
         Ok(())
+    }
+
+    fn fits(&self, value_bytes: usize) -> Result<Fits> {
+        let home = folder(&self.dir)?;
+        fits(&home.path().join("full.img"), IMAGE_BYTES, value_bytes).map_err(Failure::error)
+    }
+
+    /// Durable overwrites with so many percent of these keys on each device.
+    fn level(&self, percent: u64, keys: u64) -> Result<Value> {
+        let home = folder(&self.dir)?;
+        let program = std::env::current_exe().map_err(Failure::error)?;
+        let dir = home.path().canonicalize().map_err(Failure::error)?;
+        let load = Load::puts(64, 4096, keys * percent / 100);
+        let peer = Peer::cutaway(&program, &dir, 1, IMAGE_BYTES).map_err(Failure::error)?;
+        fill(&peer, &load)?;
+        let mut measured = Measured::new("cutaway");
+        measured.turn(&peer, &load, Duration::from_secs(self.seconds), 2)?;
+        Ok(json!({
+            "percent": percent, "keys": load.keys, "puts_per_second": measured.per_second(),
+            "p99_millis": measured.micros(0.99) as f64 / 1e3,
+        }))
     }
 
     fn size(&self, shards: u32, keys: u64) -> Result<Value> {

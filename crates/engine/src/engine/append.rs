@@ -7,19 +7,20 @@ use trace::{Kind, emit};
 
 use super::Engine;
 use crate::device::Device;
-use crate::error::{AppendError, WriteError};
-use crate::format::data_record;
+use crate::error::WriteError;
 use crate::format::value_ref::ValueRef;
-use crate::format::wal_record::{DELETE, NOP, PUT, TRUNCATE, WalHeader, condition_code, record_bytes};
+use crate::format::wal_record::{
+    DELETE, NOP, PUT, TRUNCATE, WalHeader, condition_code, record_bytes, record_bytes_max,
+};
 use crate::log::Batch;
-use crate::space::Until;
+use crate::space::{Claim, Until};
 use crate::types::{
-    Condition, Entry, KEY_BYTES_MAX, Op, Reserve, Seq, Synced, TAG_BYTES_MAX, VALUE_BYTES_MAX,
+    Condition, Entry, KEY_BYTES_MAX, Op, Reserve, Seq, Sizes, Synced, TAG_BYTES_MAX, VALUE_BYTES_MAX,
 };
 
 impl<D: Device> Engine<D> {
     /// Appends an entry behind the last one. It is in memory until the next sync, and nothing is written before.
-    pub fn append(&mut self, op: Op, tag: &[u8]) -> Result<Seq, AppendError> {
+    pub fn append(&mut self, op: Op, tag: &[u8]) -> Result<Seq, WriteError> {
         self.writable()?;
         let (kind, condition) = match &op {
             Op::Put { condition, .. } => (PUT, *condition),
@@ -28,33 +29,29 @@ impl<D: Device> Engine<D> {
         };
         let key = op.key().cloned().unwrap_or_default();
         check_sizes(&op, &key, tag)?;
-        if let Err((needed, free)) = self.log.room(record_bytes(key.len(), tag.len()), Reserve::Truncations) {
+        if let Err((needed, free)) =
+            self.log.room(record_bytes_max(Sizes::from(&op), tag.len()).into(), Reserve::Truncations)
+        {
             self.starved = true;
-            return Err(AppendError::WalFull { needed, free });
+            return Err(WriteError::WalFull { needed, free });
         }
         let seq = self.last_seq() + 1;
         let (condition, version) = condition_code(condition);
         let mut stored = None;
-        let mut header = WalHeader { kind, seq, condition, version, ..WalHeader::default() };
+        let header = WalHeader { kind, seq, condition, version, ..WalHeader::default() };
         if let Op::Put { value, .. } = &op {
-            let extents = self.place(&key, value.len())?;
-            let superblock = &self.space.superblock;
-            let first = data_record::lay_out(seq, value, &extents, |at, header, piece| {
-                self.log.push_value(superblock.offset_of(at.unit), &header, piece)
-            });
-            let value_bytes = value.len() as u32;
-            header = WalHeader {
-                unit: extents[0].unit,
-                value_bytes,
-                value_crc: first.crc,
-                pieces: extents.len() as u32,
-                ..header
-            };
-            stored = Some(ValueRef::new(seq, value_bytes, first.crc, &extents));
+            let placed = ValueRef::of(seq, value, &self.place(&key, value.len())?);
+            for (extent, part) in placed.parts(value) {
+                self.log.values.push(self.space.superblock.offset_of(extent.unit), extent.units, part);
+            }
+            stored = Some(placed);
         }
-        let (lsn, extent, bytes) = (self.log.end.0, header.unit, u64::from(header.value_bytes));
+        let lsn = self.log.end.0;
+        let extent = stored.as_ref().map_or(0, ValueRef::first_unit);
+        let bytes = stored.as_ref().map_or(0, |value| value.value_bytes().into());
         let tag: Arc<[u8]> = if tag.is_empty() { Arc::default() } else { tag.into() };
-        stored.iter().for_each(|value| self.space.begin_tentative(&key, value));
+        let claim = stored.as_ref().map_or(Claim::default(), |value| Claim::of_value(&key, value));
+        self.space.tentative = self.space.tentative + claim;
         self.log.push_entry(header, key, tag.clone(), stored);
         self.recent.push(Entry { seq, tag, op }, self.durable);
         emit!(self.notes, Kind::RecordWritten { seq, lsn, extent, bytes });
@@ -74,7 +71,7 @@ impl<D: Device> Engine<D> {
         if from > self.last_seq() {
             return Ok(());
         }
-        if let Err((needed, free)) = self.log.room(record_bytes(0, 0), Reserve::Nothing) {
+        if let Err((needed, free)) = self.log.room(record_bytes(0, 0, 0).into(), Reserve::Nothing) {
             self.starved = true;
             return Err(WriteError::WalFull { needed, free });
         }
@@ -84,7 +81,7 @@ impl<D: Device> Engine<D> {
         self.log.entries.truncate((from - self.log.first) as usize);
         for record in self.log.tentative.split_off((from - self.applied - 1) as usize) {
             if let Some(value) = record.value {
-                self.space.end_tentative(&record.key, &value);
+                self.space.tentative = self.space.tentative - Claim::of_value(&record.key, &value);
                 let live = self.index.get(&record.key);
                 self.space.retire(&record.key, value, live, Until::Durable(end));
             }
@@ -116,7 +113,7 @@ impl<D: Device> Engine<D> {
         }
         let durable_before = std::mem::replace(&mut self.log.durable, batch.end).0;
         self.durable = self.log.durable_seq();
-        self.space.release_durable(batch.end);
+        self.space.release(Until::Durable(batch.end), usize::MAX);
         if self.notes.is_on() {
             let (writes, bytes) = batch.size();
             let (number, durable, micros) = (batch.number, batch.end.0, batch.micros);
@@ -127,7 +124,7 @@ impl<D: Device> Engine<D> {
         }
         self.log.reuse(batch);
         self.check();
-        Ok(self.receipt())
+        Ok(self.synced())
     }
 
     /// Makes everything appended so far durable.
@@ -136,24 +133,19 @@ impl<D: Device> Engine<D> {
         if self.log.out.is_some() {
             return Err(WriteError::BatchOut);
         }
-        let Some(batch) = self.begin_sync() else { return Ok(self.receipt()) };
+        let Some(batch) = self.begin_sync() else { return Ok(self.synced()) };
         let result = batch.write(&self.space.device);
         self.end_sync(batch, result)
     }
-
-    /// For what is durable by now: by the sync of the last batch, of recovery, or of the install that replaced the log.
-    pub fn receipt(&self) -> Synced {
-        Synced { durable_lsn: self.log.durable, durable_seq: self.durable }
-    }
 }
 
-fn check_sizes(op: &Op, key: &[u8], tag: &[u8]) -> Result<(), AppendError> {
+fn check_sizes(op: &Op, key: &[u8], tag: &[u8]) -> Result<(), WriteError> {
     match op {
-        Op::Put { .. } | Op::Delete { .. } if key.is_empty() => Err(AppendError::KeyEmpty),
-        _ if key.len() > KEY_BYTES_MAX => Err(AppendError::KeyTooLong { bytes: key.len() }),
-        _ if tag.len() > TAG_BYTES_MAX => Err(AppendError::TagTooLong { bytes: tag.len() }),
+        Op::Put { .. } | Op::Delete { .. } if key.is_empty() => Err(WriteError::KeyEmpty),
+        _ if key.len() > KEY_BYTES_MAX => Err(WriteError::KeyTooLong { bytes: key.len() }),
+        _ if tag.len() > TAG_BYTES_MAX => Err(WriteError::TagTooLong { bytes: tag.len() }),
         Op::Put { value, .. } if value.len() > VALUE_BYTES_MAX => {
-            Err(AppendError::ValueTooLong { bytes: value.len() })
+            Err(WriteError::ValueTooLong { bytes: value.len() })
         }
         _ => Ok(()),
     }

@@ -2,28 +2,28 @@
 
 use super::Engine;
 use crate::device::Device;
-use crate::error::ApplyError;
-use crate::format::value_ref::ValueRef;
+use crate::error::WriteError;
 use crate::format::wal_record::{NOP, PUT, WalRecord};
-use crate::space::Until;
+use crate::space::{Claim, Until};
 use crate::types::{Condition, Outcome, Seq};
 
 impl<D: Device> Engine<D> {
     /// Applies entry `applied_seq + 1`, which must be durable here; with `skip`, advances without its effect (the
     /// owner knows that the request took effect before). Its condition is decided now: success and refusal are both
     /// results of the log.
-    pub fn apply(&mut self, skip: bool) -> Result<Outcome, ApplyError> {
+    pub fn apply(&mut self, skip: bool) -> Result<Outcome, WriteError> {
         self.writable()?;
         let (seq, last, durable) = (self.applied + 1, self.last_seq(), self.durable);
         if seq > last {
-            return Err(ApplyError::Missing { seq, last });
+            return Err(WriteError::Missing { seq, last });
         }
         if seq > durable {
-            return Err(ApplyError::NotDurable { seq, durable });
+            return Err(WriteError::NotDurable { seq, durable });
         }
         let record = self.log.tentative.pop_front();
         let record = record.expect("E2: an entry that is not applied still has its record");
-        record.value.iter().for_each(|value| self.space.end_tentative(&record.key, value));
+        let claim = record.value.as_ref().map_or(Claim::default(), |v| Claim::of_value(&record.key, v));
+        self.space.tentative = self.space.tentative - claim;
         self.applied = seq;
         let mut outcome = self.decide(&record, skip);
         let WalRecord { key, value, .. } = record;
@@ -31,17 +31,22 @@ impl<D: Device> Engine<D> {
         let retired = match &mut outcome {
             Outcome::Written(_) => {
                 let before = self.index.insert(&key, value.expect("E4: only a put is written"));
-                self.save(&key, before.as_ref());
                 before
             }
             Outcome::Deleted { existed } => {
                 let before = self.index.remove(&key);
-                self.save(&key, before.as_ref());
                 *existed = before.is_some();
                 before
             }
             _ => value,
         };
+        if let Some(new) = self
+            .new_checkpoint
+            .as_mut()
+            .filter(|_| matches!(outcome, Outcome::Written(_) | Outcome::Deleted { .. }))
+        {
+            new.save(&key, retired.as_ref());
+        }
         if let Some(retired) = retired {
             self.space.retire(&key, retired, self.index.get(&key), Until::Checkpoint(seq));
         }
@@ -67,14 +72,8 @@ impl<D: Device> Engine<D> {
         }
     }
 
-    fn save(&mut self, key: &[u8], before: Option<&ValueRef>) {
-        if let Some(run) = &mut self.run {
-            run.save(key, before);
-        }
-    }
-
     /// Applies all entries up to `upto`, for an owner that skips none.
-    pub fn commit(&mut self, upto: Seq) -> Result<Vec<(Seq, Outcome)>, ApplyError> {
+    pub fn commit(&mut self, upto: Seq) -> Result<Vec<(Seq, Outcome)>, WriteError> {
         let mut outcomes = Vec::new();
         while self.applied < upto {
             let outcome = self.apply(false)?;

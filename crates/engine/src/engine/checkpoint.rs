@@ -9,18 +9,19 @@ use trace::{Kind, emit};
 use super::Engine;
 use crate::device::Device;
 use crate::error::WriteError;
-use crate::state::{Run, STEP_ITEMS, Stage};
+use crate::space::Until;
+use crate::state::{NewCheckpoint, STEP_ITEMS, Stage};
 use crate::types::CheckpointProgress;
 
 impl<D: Device> Engine<D> {
     /// Is it time for a checkpoint, and would one help? When the log is half full; when values that were replaced hold
     /// much; or when something was refused for want of space.
     pub fn checkpoint_due(&self) -> bool {
-        if self.run.is_some() || self.install.is_some() || self.writable().is_err() {
+        if self.new_checkpoint.is_some() || self.install.is_some() || self.writable().is_err() {
             return false;
         }
         let frees_log = self.log.replay_point(self.applied).0 > self.log.start;
-        let quarantined = self.space.quarantined_units();
+        let quarantined = self.space.quarantine.claim.units;
         let frees_values = quarantined > 0 && self.applied > self.checkpoint_seq();
         frees_log && (self.log.used() * 2 > self.log.ring.bytes || self.starved)
             || frees_values && (quarantined > self.much_replaced() || self.starved)
@@ -28,18 +29,19 @@ impl<D: Device> Engine<D> {
 
     /// Is one under way?
     pub fn checkpoint_running(&self) -> bool {
-        self.run.is_some()
+        self.new_checkpoint.is_some()
     }
 
     /// Begins a checkpoint as of `applied_seq`, with the owner's state as of the same entry. Does nothing if one is
     /// under way, or if the engine does not write.
     pub fn checkpoint_begin(&mut self, host_state: Vec<u8>) {
-        if self.run.is_some() || self.writable().is_err() {
+        if self.new_checkpoint.is_some() || self.writable().is_err() {
             return;
         }
         let (seq, keys) = (self.applied, self.index.len());
         emit!(self.notes, Kind::CheckpointBegun { seq, keys });
-        self.run = Some(Run::new(seq, &self.index, host_state));
+        self.new_checkpoint = Some(NewCheckpoint::new(seq, &self.index, host_state));
+        self.check();
     }
 
     /// One bounded step: a chunk is written, or the superblock flipped, or a share of what became reusable given back.
@@ -48,12 +50,12 @@ impl<D: Device> Engine<D> {
     /// `NoSpace` gives the checkpoint up: the old one stays, nothing is lost.
     pub fn checkpoint_step(&mut self) -> Result<CheckpointProgress, WriteError> {
         self.writable()?;
-        let Some(run) = &mut self.run else { return Ok(CheckpointProgress::Idle) };
-        let seq = run.seq;
-        let done = match run.stage {
-            Stage::Writing => run.write_some(&mut self.space, &self.index).map(|more| {
+        let Some(new) = &mut self.new_checkpoint else { return Ok(CheckpointProgress::Idle) };
+        let seq = new.seq;
+        let done = match new.stage {
+            Stage::Writing => new.write_some(&mut self.space, &self.index).map(|more| {
                 if !more {
-                    run.stage = Stage::Flipping;
+                    new.stage = Stage::Flipping;
                 }
                 false
             }),
@@ -61,14 +63,13 @@ impl<D: Device> Engine<D> {
             Stage::Releasing(_) => Ok(self.release_some()),
         };
         match done {
-            Ok(false) => Ok(CheckpointProgress::Working),
-            Ok(true) => {
-                self.run = None;
+            Ok(done) => {
+                self.new_checkpoint.take_if(|_| done);
                 self.check();
-                Ok(CheckpointProgress::Done { seq })
+                Ok(if done { CheckpointProgress::Done { seq } } else { CheckpointProgress::Working })
             }
             Err(error) => {
-                self.run.take().into_iter().for_each(|run| run.free_chunks(&mut self.space));
+                self.new_checkpoint.take().into_iter().for_each(|new| new.free_chunks(&mut self.space));
                 self.starved = false;
                 Err(self.failed(error))
             }
@@ -77,7 +78,7 @@ impl<D: Device> Engine<D> {
 
     /// A whole checkpoint at once.
     pub fn checkpoint(&mut self, host_state: Vec<u8>) -> Result<(), WriteError> {
-        while self.run.is_some() {
+        while self.new_checkpoint.is_some() {
             self.checkpoint_step()?;
         }
         self.checkpoint_begin(host_state);
@@ -87,32 +88,34 @@ impl<D: Device> Engine<D> {
 
     /// The checkpoint takes effect: log and values before it are not needed any more.
     fn flip(&mut self) -> Result<(), WriteError> {
-        let Some(run) = &mut self.run else { return Ok(()) };
+        let Some(new) = &mut self.new_checkpoint else { return Ok(()) };
         self.space.sync_chunks()?;
         let before = self.space.superblock.checkpoint_seq;
         let mut next = self.space.superblock;
-        next.set_checkpoint(run.seq, run.head());
-        let (start, batch) = self.log.replay_point(run.seq);
+        next.set_checkpoint(new.seq, new.head());
+        let (start, batch) = self.log.replay_point(new.seq);
         (next.replay_lsn, next.replay_batch) = (start.0, batch);
         self.space.store(next)?;
         self.log.start = start;
-        let old = std::mem::replace(&mut self.chunks, run.take_chunks());
-        run.stage = Stage::Releasing(old);
-        self.host_state = std::mem::take(&mut run.host_state);
+        let old = std::mem::replace(&mut self.chunks, new.take_chunks());
+        new.stage = Stage::Releasing(old);
+        self.host_state = std::mem::take(&mut new.host_state);
         self.space.host_bytes = self.host_state.len() as u64;
         let generation = self.space.superblock.generation;
-        emit!(self.notes, Kind::CheckpointDone { before, seq: run.seq, generation });
+        emit!(self.notes, Kind::CheckpointDone { before, seq: new.seq, generation });
         Ok(())
     }
 
     /// Gives back some of what only the checkpoint before needed: its chunks, values that were replaced since, entries of
     /// the log. True when nothing is left to give.
     fn release_some(&mut self) -> bool {
-        let Some(Run { seq, stage: Stage::Releasing(old), .. }) = &mut self.run else { return true };
+        let Some(NewCheckpoint { seq, stage: Stage::Releasing(old), .. }) = &mut self.new_checkpoint else {
+            return true;
+        };
         let chunks = old.drain(old.len().saturating_sub(STEP_ITEMS)..);
         let mut left = STEP_ITEMS - chunks.len();
-        chunks.for_each(|chunk| self.space.free(chunk.extent()));
-        left -= self.space.release_checkpointed(*seq, left);
+        chunks.for_each(|chunk| self.space.allocator.free(chunk.extent()));
+        left -= self.space.release(Until::Checkpoint(*seq), left);
         left -= self.log.forget(*seq, left);
         self.starved &= left == 0;
         left > 0

@@ -10,9 +10,10 @@ use trace::{Kind, emit};
 use super::Engine;
 use crate::device::Device;
 use crate::error::WriteError;
+use crate::format::value_ref::ValueRef;
 use crate::log::next_sector;
-use crate::space::{Claim, value};
-use crate::state::{Checkpoint, Index, Install, Run};
+use crate::space::Claim;
+use crate::state::{Checkpoint, Install, NewCheckpoint};
 use crate::types::{Seq, Standing};
 
 impl<D: Device> Engine<D> {
@@ -22,6 +23,7 @@ impl<D: Device> Engine<D> {
         self.writable()?;
         self.install_abort();
         self.install = Some(Install::default());
+        self.check();
         Ok(())
     }
 
@@ -36,6 +38,7 @@ impl<D: Device> Engine<D> {
         if put.is_err() {
             self.install_abort();
         }
+        self.check();
         put
     }
 
@@ -48,14 +51,14 @@ impl<D: Device> Engine<D> {
         let Claim { units, item_bytes } = Claim::of(key.len(), value.len());
         // As much is left as the checkpoint of it can take.
         let reserve = self.space.checkpoint_units(install.claim.item_bytes + item_bytes);
-        let room = self.space.free_units() >= units + reserve;
-        let Some(extents) = room.then(|| self.space.place(&key, value.len())).flatten() else {
-            return Err(WriteError::NoSpace { needed: units });
+        let room = self.space.allocator.free_units() >= units + reserve;
+        let Some(extents) = room.then(|| self.space.place(&key, value.len(), None)).flatten() else {
+            let free = self.space.allocator.free_units();
+            return Err(WriteError::NoSpace { needed: units + reserve, free });
         };
-        let (stored, records) = value::records(&self.space.superblock, version, &value, &extents);
+        let stored = ValueRef::of(version, &value, &extents);
+        let written = self.space.write(&stored, &value);
         install.push(key, stored);
-        let written =
-            records.into_iter().try_for_each(|(offset, bytes)| self.space.device.write_at(offset, &bytes));
         written.map_err(|error| self.failed(error.into()))
     }
 
@@ -74,34 +77,31 @@ impl<D: Device> Engine<D> {
             self.install = Some(install);
             return Err(WriteError::BadItem);
         }
-        let mut run = Run::new(seq, &install.index, host_state);
-        let written = self.write_all(&mut run, &install.index);
+        let mut new = NewCheckpoint::new(seq, &install.index, host_state);
+        let mut written = Ok(true);
+        while let Ok(true) = written {
+            written = new.write_some(&mut self.space, &install.index);
+        }
         // Values and chunks were written to free space in any order; all of it is durable before the flip.
-        if let Err(error) = written.and_then(|()| Ok(self.space.sync_chunks()?)) {
-            run.free_chunks(&mut self.space);
+        if let Err(error) = written.and_then(|_| Ok(self.space.sync_chunks()?)) {
+            new.free_chunks(&mut self.space);
             self.install = Some(install);
             self.install_abort();
             return Err(self.failed(error));
         }
         let before = self.checkpoint_seq();
         let mut next = self.space.superblock;
-        next.set_checkpoint(seq, run.head());
+        next.set_checkpoint(seq, new.head());
         next.set_standing(Standing::Member);
         next.promise = next.promise.max(epoch);
         next.begin_log(next_sector(self.log.end), self.log.batch);
         self.store(next)?;
         self.start_over(Checkpoint {
             index: install.index,
-            split: Vec::new(),
-            chunks: run.take_chunks(),
-            host_state: run.host_state,
+            chunks: new.take_chunks(),
+            host_state: new.host_state,
         });
         emit!(self.notes, Kind::StateInstalled { before, seq, epoch: self.promised() });
-        Ok(())
-    }
-
-    fn write_all(&mut self, run: &mut Run, index: &Index) -> Result<(), WriteError> {
-        while run.write_some(&mut self.space, index)? {}
         Ok(())
     }
 

@@ -28,7 +28,7 @@ impl<D: Device> Engine<D> {
         let records = log.tentative.len() as u64;
         assert_eq!(records, last - self.applied, "E2: an entry that is not applied has no record");
         assert!(self.checkpoint_seq() <= self.applied, "E2: a checkpoint of what is not applied");
-        let unused = self.space.free_units() + self.space.quarantined_units();
-        assert!(unused <= self.space.superblock.data_units, "E3: more is free than there is");
+        let taken = self.space.claimed.units + self.space.allocator.free_units();
+        assert!(taken <= self.space.superblock.data_units, "E3: more is claimed or free than there is");
     }
 }

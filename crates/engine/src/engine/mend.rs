@@ -1,8 +1,7 @@
 //! Repairing a damaged value, in place, with bytes that come from elsewhere.
 //!
-//! What names a value fits exactly one sequence of bytes: it has the checksum of the value's record, and that the checksum of the next
-//! piece's. So bytes from anywhere are laid out as the damaged value was; if that gives the same checksum, they are the
-//! very bytes that were written, and go where those were.
+//! What points at a value has the checksum of its bytes. So bytes from anywhere, if they have that checksum, are the very
+//! bytes that were written, and go where those were.
 //!
 //! In place, although nothing else is ever overwritten (`never-overwrite-live`): what is overwritten can be read no more,
 //! and sectors of it that are whole get the bytes that they have. So a crash in the middle leaves the value as damaged as
@@ -14,7 +13,6 @@ use super::Engine;
 use crate::device::Device;
 use crate::error::WriteError;
 use crate::format::value_ref::ValueRef;
-use crate::space::value;
 use crate::types::Seq;
 
 impl<D: Device> Engine<D> {
@@ -30,19 +28,14 @@ impl<D: Device> Engine<D> {
         self.writable()?;
         let same_length = |found: &&ValueRef| found.value_bytes() as usize == value.len();
         let Some(stored) = self.value_ref(key, version).filter(same_length) else { return Ok(false) };
-        let extents: Vec<_> = stored.extents().collect();
-        let (same, records) = value::records(&self.space.superblock, version, value, &extents);
-        if same != *stored {
+        if crc32c::crc32c(value) != stored.crc() {
             return Ok(false);
         }
-        let device = &self.space.device;
-        let mut written = records.iter().try_for_each(|(offset, bytes)| device.write_at(*offset, bytes));
-        written = written.and_then(|()| device.sync());
+        let extent = stored.first_unit();
+        let written = self.space.write(stored, value).and_then(|()| self.space.device.sync());
         written.map_err(|error| self.failed(error.into()))?;
-        emit!(
-            self.notes,
-            Kind::ValueMended { version, extent: same.first_unit(), bytes: value.len() as u64 }
-        );
+        emit!(self.notes, Kind::ValueMended { version, extent, bytes: value.len() as u64 });
+        self.check();
         Ok(true)
     }
 

@@ -14,6 +14,7 @@
 
 use std::collections::VecDeque;
 use std::io;
+use std::ops::Add;
 use std::sync::Arc;
 
 use trace::{Kind, Mechanisms, emit};
@@ -29,7 +30,7 @@ use crate::guard;
 use crate::log::{Log, Recent, Scan};
 use crate::notes::Notes;
 use crate::prepare;
-use crate::space::{Allocator, Claim, Space, slots, value};
+use crate::space::{Allocator, Claim, Quarantine, Space, slots};
 use crate::state::{Checkpoint, load};
 use crate::types::{Extent, Identity, Layout, Lsn, Seq, Standing};
 
@@ -54,11 +55,20 @@ impl<D: Device> Engine<D> {
         };
         let Recovered { superblock, newest, checkpoint, log, allocator, had, report } = recovered;
         let claim = |(key, value): (&[u8], &ValueRef)| Claim::of_value(key, value);
-        let applied = checkpoint.index.iter().map(|(key, value)| claim((key, value))).sum();
+        let applied = checkpoint.index.iter().map(|(key, value)| claim((key, value)));
         let puts = log.tentative.iter().filter_map(|record| Some((&*record.key, record.value.as_ref()?)));
-        let mut space = Space::new(device, superblock, newest, mechanisms);
-        space.own(allocator, applied, puts.map(claim).sum());
-        space.host_bytes = checkpoint.host_state.len() as u64;
+        let tentative = puts.map(claim).fold(Claim::default(), Add::add);
+        let space = Space {
+            device,
+            superblock,
+            newest,
+            mechanisms,
+            allocator,
+            quarantine: Quarantine::default(),
+            claimed: applied.fold(tentative, Add::add),
+            tentative,
+            host_bytes: checkpoint.host_state.len() as u64,
+        };
         let notes = tell(&superblock, &report);
         let engine = Engine {
             space,
@@ -73,19 +83,19 @@ impl<D: Device> Engine<D> {
             recent: Recent::default(),
             host_state: checkpoint.host_state,
             chunks: checkpoint.chunks,
-            run: None,
+            new_checkpoint: None,
             install: None,
             starved: false,
             notes,
         };
+        engine.check();
         Ok((engine, report))
     }
 }
 
 /// Who opens a device cannot say before whether somebody listens.
 fn tell(superblock: &Superblock, report: &RecoveryReport) -> Notes {
-    let mut notes = Notes::default();
-    notes.on = true;
+    let mut notes = Notes { on: true, ..Notes::default() };
     emit!(
         notes,
         Kind::DeviceOpened {
@@ -128,10 +138,10 @@ fn recover(device: &impl Device, identity: &Identity, on: Mechanisms) -> Result<
         return Err(OpenError::Truncated { bytes: device.size(), formatted });
     }
 
-    let (mut checkpoint, checkpoint_damage) = or_damage(load(device, &found))?;
+    let (checkpoint, checkpoint_damage) = or_damage(load(device, &found))?;
     let mut scan = Scan::new(device, found, on);
-    let log_damage = scan.run()?;
-    let owned = own_extents(device, &found, &mut checkpoint, &mut scan.tentative, on);
+    let log_damage = scan.read()?;
+    let owned = own_extents(&found, &checkpoint, &scan.tentative, on);
     let (allocator, overlap) = or_damage(owned)?;
     let allocator = allocator.unwrap_or_else(Allocator::nothing_free);
     let had = scan.last_entry(log_damage.is_some())?;
@@ -148,7 +158,7 @@ fn recover(device: &impl Device, identity: &Identity, on: Mechanisms) -> Result<
         (found, slot)
     };
 
-    let log = scan.take_log(superblock.life);
+    let log = scan.take_log(&superblock);
     let report = RecoveryReport {
         superblocks,
         slot,
@@ -209,27 +219,14 @@ fn or_damage<T: Default>(read: Result<T, ReadError>) -> io::Result<(T, Option<Da
     }
 }
 
-/// What is free is what nobody owns: no key, no entry of the log, no checkpoint chunk. Two owners are damage (E3). Where the
-/// pieces of a value are, they say themselves; one that is not whole could own anything, and is damage as well.
+/// What is free is what nobody owns: no key, no entry of the log, no checkpoint chunk. Two owners are damage (E3). No
+/// value is read for it: what points at a value says where it is.
 fn own_extents(
-    device: &impl Device,
     superblock: &Superblock,
-    checkpoint: &mut Checkpoint,
-    tentative: &mut VecDeque<WalRecord>,
+    checkpoint: &Checkpoint,
+    tentative: &VecDeque<WalRecord>,
     on: Mechanisms,
 ) -> Result<Option<Allocator>, ReadError> {
-    let chain = |value: &ValueRef, pieces| -> Result<ValueRef, ReadError> {
-        let extents = value::extents(device, superblock, value, pieces)?;
-        Ok(ValueRef::new(value.version, value.value_bytes(), value.crc(), &extents))
-    };
-    for record in tentative.iter_mut().filter(|record| record.header.pieces > 1) {
-        let pieces = record.header.pieces;
-        record.value = record.value.as_ref().map(|value| chain(value, pieces)).transpose()?;
-    }
-    for (key, pieces) in &checkpoint.split {
-        let value = checkpoint.index.get(key).map(|value| chain(value, *pieces)).transpose()?;
-        value.into_iter().for_each(|value| _ = checkpoint.index.insert(key, value));
-    }
     let mut used = super::start_over::used(&checkpoint.index, &checkpoint.chunks);
     used.extend(tentative.iter().filter_map(|record| record.value.as_ref()).flat_map(ValueRef::extents));
     used.sort_unstable();

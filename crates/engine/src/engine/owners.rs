@@ -22,10 +22,7 @@ pub enum Owner {
 impl Owner {
     /// The first unit of all that it owns.
     pub fn first_unit(&self) -> u64 {
-        match self {
-            Owner::Key(_, value) | Owner::Entry(_, value) => value.first_unit(),
-            Owner::Chunk(chunk) => chunk.unit,
-        }
+        self.extents()[0].unit
     }
 
     /// All that it owns.

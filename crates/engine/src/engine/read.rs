@@ -20,8 +20,8 @@ impl<D: Device> Engine<D> {
     /// The value of `key` as of `applied_seq`, from the device, checked against its checksum.
     pub fn get(&self, key: &[u8]) -> Result<Option<Found>, ReadError> {
         self.readable()?;
-        let Some(stored) = self.index.get(key) else { return Ok(None) };
-        Ok(Some(Found { version: stored.version, value: self.read_value(key, stored)? }))
+        let found = |v: &ValueRef| Ok(Found { version: v.version, value: self.read_value(key, v)? });
+        self.index.get(key).map(found).transpose()
     }
 
     /// The value of `key`, which is `stored` there. A sector that cannot be read is damage like one that reads wrong: what others have
@@ -95,7 +95,7 @@ impl<D: Device> Engine<D> {
         self.log.ring.read(&self.space.device, logged.lsn, &mut bytes)?;
         let corrupt = |found: String| {
             let (offset, expected) =
-                (self.log.ring.pieces(logged.lsn, 0)[0].0, format!("the record of entry {seq}"));
+                (self.log.ring.parts(logged.lsn, 0)[0].0, format!("the record of entry {seq}"));
             ReadError::Corrupt(Damage { zone: Zone::Wal, offset, expected, found, value: None })
         };
         let record = WalRecord::decode(&bytes, true).map_err(|error| corrupt(error.to_string()))?;

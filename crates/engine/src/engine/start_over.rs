@@ -1,5 +1,7 @@
 //! Giving up what a device held: because it is damaged, or to make room, or for a state that was received whole.
 
+use std::ops::Add;
+
 use trace::{Kind, emit};
 
 use super::Engine;
@@ -38,6 +40,7 @@ impl<D: Device> Engine<D> {
             self.notes,
             Kind::DamageGivenUp { last: self.last_seq(), owed_epoch: owed.0, owed_seq: owed.1 }
         );
+        self.check();
         Ok(())
     }
 
@@ -65,23 +68,18 @@ impl<D: Device> Engine<D> {
 
     /// The superblock has been flipped to `checkpoint` and an empty log: everything in memory follows.
     pub(super) fn start_over(&mut self, checkpoint: Checkpoint) {
-        let Checkpoint { index, host_state, chunks, .. } = checkpoint;
+        let Checkpoint { index, host_state, chunks } = checkpoint;
         let allocator = Allocator::new(self.space.superblock.data_units, used(&index, &chunks));
-        let claimed = index.iter().map(|(key, value)| Claim::of_value(key, value)).sum();
-        self.space.own(allocator.expect("E3: one owner per extent"), claimed, Claim::default());
+        let claimed =
+            index.iter().map(|(key, value)| Claim::of_value(key, value)).fold(Claim::default(), Add::add);
+        self.space.start_over(allocator.expect("E3: one owner per extent"), claimed);
         self.space.host_bytes = host_state.len() as u64;
-        let (seq, start) = (self.space.superblock.checkpoint_seq, Lsn(self.space.superblock.replay_lsn));
-        self.log = Log::new(
-            self.log.ring,
-            self.space.superblock.life,
-            start,
-            start,
-            self.space.superblock.replay_batch,
-            seq + 1,
-        );
+        let superblock = &self.space.superblock;
+        let seq = superblock.checkpoint_seq;
+        self.log = Log::new(superblock, Lsn(superblock.replay_lsn), superblock.replay_batch);
         (self.applied, self.durable) = (seq, seq);
         self.recent = Recent::default();
-        self.run = None;
+        self.new_checkpoint = None;
         self.install = None;
         self.starved = false;
         self.index = index;

@@ -32,7 +32,7 @@ impl<D: Device> Engine<D> {
         let window = self.stream_window(at)?;
         let (mut items, mut rest, mut bytes) = (Vec::new(), window.as_slice(), 0);
         // The window may end within an item; whatever it is, it comes first in the next piece.
-        while let Ok((key, value, _, item)) = decode_item(rest) {
+        while let Ok((key, value, item)) = decode_item(rest) {
             bytes += item + value.value_bytes() as usize;
             if bytes > bytes_max && !items.is_empty() {
                 break;

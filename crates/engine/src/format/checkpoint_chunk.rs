@@ -5,8 +5,7 @@
 //! fragmented the free space is. Each chunk names the one before it, with its CRC, and the superblock names the last:
 //! the chain hangs from the superblock, and no chunk of another checkpoint can slip in.
 
-use super::data_record::{PIECES_MAX, units};
-use super::value_ref::ValueRef;
+use super::value_ref::{PackedExtent, ValueRef};
 use super::{check_crc, check_field, check_magic, long_enough, seal, table};
 use crate::error::DecodeError;
 use crate::types::{Extent, KEY_BYTES_MAX, Seq, UNIT, VALUE_BYTES_MAX};
@@ -42,14 +41,13 @@ table! {
 }
 
 table! {
-    /// The fixed part of an item; the key follows.
-    ItemHeader 28 {
+    /// The fixed part of an item; the extents of the value and the key follow.
+    ItemHeader 20 {
         0 version: u64, "the entry that wrote the value";
-        8 unit: u64, "first unit of the (first) data record";
-        16 value_bytes: u32, "length of the value";
-        20 value_crc: u32, "CRC of the data record";
-        24 key_bytes: u16, "length of the key";
-        26 pieces: u16, "data records that the value lies in";
+        8 value_bytes: u32, "length of the value";
+        12 value_crc: u32, "CRC-32C of the value";
+        16 key_bytes: u16, "length of the key";
+        18 extents: u16, "how many extents the value lies in";
     }
 }
 
@@ -121,25 +119,30 @@ pub(crate) fn encode_item(key: &[u8], value: &ValueRef, out: &mut Vec<u8>) {
     out.resize(at + ItemHeader::BYTES, 0);
     let header = ItemHeader {
         version: value.version,
-        unit: value.first_unit(),
         value_bytes: value.value_bytes(),
         value_crc: value.crc(),
         key_bytes: key.len() as u16,
-        pieces: value.extents().count() as u16,
+        extents: value.extent_count() as u16,
     };
     header.put(&mut out[at..]);
+    value.encode_extents(out);
     out.extend_from_slice(key);
 }
 
-/// Decodes the item at the beginning of `bytes`: key, value, pieces of the value; also says how long it is.
-pub fn decode_item(bytes: &[u8]) -> Result<(&[u8], ValueRef, u32, usize), DecodeError> {
+/// Bytes of an item with a key of this length, and a value in so many extents.
+pub(crate) fn item_bytes(key_bytes: usize, extents: usize) -> usize {
+    ItemHeader::BYTES + extents * PackedExtent::BYTES + key_bytes
+}
+
+/// Decodes the item at the beginning of `bytes`: key and value; also says how long it is.
+pub fn decode_item(bytes: &[u8]) -> Result<(&[u8], ValueRef, usize), DecodeError> {
     let h = ItemHeader::get(bytes)?;
-    let end = ItemHeader::BYTES + usize::from(h.key_bytes);
-    check_field((1..=KEY_BYTES_MAX).contains(&usize::from(h.key_bytes)), "key_bytes", h.key_bytes.into())?;
+    let (key_bytes, extents) = (usize::from(h.key_bytes), usize::from(h.extents));
+    check_field((1..=KEY_BYTES_MAX).contains(&key_bytes), "key_bytes", h.key_bytes.into())?;
     check_field(h.value_bytes as usize <= VALUE_BYTES_MAX, "value_bytes", h.value_bytes.into())?;
-    check_field((1..=PIECES_MAX).contains(&h.pieces.into()), "pieces", h.pieces.into())?;
+    let end = item_bytes(key_bytes, extents);
     long_enough(bytes, end)?;
-    let extent = Extent { unit: h.unit, units: units(h.value_bytes as usize) };
-    let value = ValueRef::new(h.version, h.value_bytes, h.value_crc, &[extent]);
-    Ok((&bytes[ItemHeader::BYTES..end], value, h.pieces.into(), end))
+    let list = &bytes[ItemHeader::BYTES..];
+    let value = ValueRef::decode_extents(h.version, h.value_bytes, h.value_crc, extents, list)?;
+    Ok((&bytes[end - key_bytes..end], value, end))
 }

@@ -1,11 +1,10 @@
 //! How bytes on the device are described: one table per structure drives encoder, decoder, `inspect` and the docs.
 //!
-//! All numbers are little-endian. Every structure but the two inside a checkpoint's stream begins with a magic number
+//! All numbers are little-endian. Every structure but those inside a checkpoint's stream, and the extents of a value, begins with a magic number
 //! and a CRC-32C; the CRC covers all bytes after itself. A structure that was torn by a power cut, or that was never
 //! written, therefore does not decode; whether that is expected (the end of the log) or damage is for recovery to say.
 
 pub mod checkpoint_chunk;
-pub mod data_record;
 pub mod superblock;
 pub mod value_ref;
 pub mod wal_record;

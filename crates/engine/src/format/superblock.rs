@@ -5,6 +5,7 @@
 //! neither a torn physical sector nor a torn page takes both. `space/slots.rs` reads and writes them.
 
 use super::checkpoint_chunk::ChunkRef;
+use super::value_ref::UNITS_MAX;
 use super::{check_crc, check_field, check_magic, long_enough, seal, table};
 use crate::error::DecodeError;
 use crate::types::{Extent, FORMAT_VERSION, Identity, Lsn, Seq, Standing, UNIT};
@@ -25,7 +26,7 @@ table! {
     Superblock 172 {
         0 magic: u32, "\"CUTA\"";
         4 crc: u32, "CRC-32C of bytes 8 to 511";
-        8 version: u16, "format version, 3";
+        8 version: u16, "format version, 4";
         10 standing: u16, "1 founding, 2 joining, 3 member";
         12 unit: u32, "allocation unit in bytes, 512";
         16 generation: u64, "the valid slot with the greater generation counts";
@@ -52,6 +53,11 @@ table! {
     }
 }
 
+/// Far from where counting would go round.
+fn check_counter(name: &'static str, counter: u64) -> Result<(), DecodeError> {
+    check_field(counter < 1 << 62, name, counter)
+}
+
 impl Superblock {
     /// Decodes one slot. Everything that a slot says about itself is checked; whether the device is as long as it
     /// says is for `open` to check.
@@ -72,18 +78,16 @@ impl Superblock {
             "data_offset",
             s.data_offset,
         )?;
-        check_field(s.device_bytes().is_some(), "data_units", s.data_units)?;
+        check_field(s.device_bytes().is_some() && s.data_units < UNITS_MAX, "data_units", s.data_units)?;
         for (name, lsn) in [("replay_lsn", s.replay_lsn), ("life_start", s.life_start)] {
             check_field(lsn.is_multiple_of(UNIT) && lsn < 1 << 62, name, lsn)?;
         }
-        let counters = [("generation", s.generation), ("life", s.life), ("replay_batch", s.replay_batch)];
-        for (name, counter) in counters.into_iter().chain([
-            ("checkpoint_seq", s.checkpoint_seq),
-            ("promise", s.promise),
-            ("owed_seq", s.owed_seq),
-        ]) {
-            check_field(counter < 1 << 62, name, counter)?;
-        }
+        check_counter("generation", s.generation)?;
+        check_counter("life", s.life)?;
+        check_counter("replay_batch", s.replay_batch)?;
+        check_counter("checkpoint_seq", s.checkpoint_seq)?;
+        check_counter("promise", s.promise)?;
+        check_counter("owed_seq", s.owed_seq)?;
         check_field(s.identity().is_possible(), "members", s.members)?;
         Ok(s)
     }
@@ -126,8 +130,9 @@ impl Superblock {
     /// Points at another checkpoint.
     pub(crate) fn set_checkpoint(&mut self, seq: Seq, head: ChunkRef) {
         self.checkpoint_seq = seq;
-        (self.checkpoint_unit, self.checkpoint_bytes, self.checkpoint_crc) =
-            (head.unit, head.bytes, head.crc);
+        self.checkpoint_unit = head.unit;
+        self.checkpoint_bytes = head.bytes;
+        self.checkpoint_crc = head.crc;
     }
 
     /// What its owner may conclude from it.
@@ -141,17 +146,15 @@ impl Superblock {
 
     /// Sets the standing.
     pub(crate) fn set_standing(&mut self, standing: Standing) {
-        self.standing = match standing {
-            Standing::Founding => 1,
-            Standing::Joining => 2,
-            Standing::Member => 3,
-        };
+        self.standing = standing as u16;
     }
 
     /// Makes the log an empty one that starts at `at`, in a new life: whatever lies in the ring is of an earlier
     /// life, and so can never be replayed.
     pub(crate) fn begin_log(&mut self, at: Lsn, batch: u64) {
         self.life += 1;
-        (self.life_start, self.replay_lsn, self.replay_batch) = (at.0, at.0, batch);
+        self.life_start = at.0;
+        self.replay_lsn = at.0;
+        self.replay_batch = batch;
     }
 }

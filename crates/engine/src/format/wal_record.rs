@@ -8,16 +8,16 @@
 
 use std::sync::Arc;
 
-use super::data_record::{self, PIECES_MAX};
-use super::value_ref::ValueRef;
+use super::value_ref::{EXTENTS_MAX, PackedExtent, ValueRef, units};
 use super::{check_crc, check_field, check_magic, long_enough, seal, table};
 use crate::error::DecodeError;
-use crate::types::{Condition, Extent, KEY_BYTES_MAX, Lsn, TAG_BYTES_MAX, VALUE_BYTES_MAX};
+use crate::types::{Condition, KEY_BYTES_MAX, Lsn, Sizes, TAG_BYTES_MAX, VALUE_BYTES_MAX};
 
 /// "CWAL", read as a little-endian number.
 pub const MAGIC: u32 = u32::from_le_bytes(*b"CWAL");
 /// The longest record.
-pub const RECORD_BYTES_MAX: usize = WalHeader::BYTES + KEY_BYTES_MAX + TAG_BYTES_MAX;
+pub const RECORD_BYTES_MAX: usize =
+    WalHeader::BYTES + EXTENTS_MAX * PackedExtent::BYTES + KEY_BYTES_MAX + TAG_BYTES_MAX;
 /// Record kinds.
 pub const PUT: u8 = 1;
 /// Removes a key.
@@ -28,8 +28,8 @@ pub const NOP: u8 = 3;
 pub const TRUNCATE: u8 = 4;
 
 table! {
-    /// The fixed part of a WAL record; key and tag follow.
-    WalHeader 80 {
+    /// The fixed part of a WAL record; the extents of the value, key and tag follow.
+    WalHeader 72 {
         0 magic: u32, "\"CWAL\"";
         4 crc: u32, "CRC-32C of bytes 8 to the end of the record";
         8 length: u32, "bytes of the whole record";
@@ -44,9 +44,8 @@ table! {
         40 batch: u64, "batch it was written with";
         48 seq: u64, "the entry, or the first entry undone";
         56 version: u64, "the version that the condition asks for";
-        64 unit: u64, "first unit of the (first) data record";
-        72 value_crc: u32, "CRC of the data record";
-        76 pieces: u32, "data records that the value lies in; 0 if there is no value";
+        64 value_crc: u32, "CRC-32C of the value";
+        68 extents: u32, "how many extents the value lies in; 0 if there is no value";
     }
 }
 
@@ -71,7 +70,12 @@ impl WalRecord {
 
     /// Where it ends.
     pub fn end(&self) -> Lsn {
-        Lsn(self.header.lsn + u64::from(self.header.length))
+        Lsn(self.header.lsn + u64::from(self.bytes()))
+    }
+
+    /// How long it is.
+    pub fn bytes(&self) -> u32 {
+        record_bytes(self.key.len(), self.tag.len(), self.value.as_ref().map_or(0, ValueRef::extent_count))
     }
 
     /// The condition of a put or delete.
@@ -89,13 +93,17 @@ impl WalRecord {
         let at = out.len();
         let header = WalHeader {
             magic: MAGIC,
-            length: record_bytes(self.key.len(), self.tag.len()),
+            length: self.bytes(),
+            value_bytes: self.value.as_ref().map_or(0, ValueRef::value_bytes),
+            value_crc: self.value.as_ref().map_or(0, ValueRef::crc),
+            extents: self.value.as_ref().map_or(0, ValueRef::extent_count) as u32,
             key_bytes: self.key.len() as u16,
             tag_bytes: self.tag.len() as u16,
             ..self.header
         };
         out.resize(at + WalHeader::BYTES, 0);
         header.put(&mut out[at..]);
+        self.value.iter().for_each(|value| value.encode_extents(out));
         out.extend_from_slice(&self.key);
         out.extend_from_slice(&self.tag);
         seal(&mut out[at..]);
@@ -113,8 +121,10 @@ impl WalRecord {
         check_magic(bytes, MAGIC)?;
         let h = WalHeader::get(bytes)?;
         let (key_bytes, tag_bytes) = (usize::from(h.key_bytes), usize::from(h.tag_bytes));
-        check_field(h.length == record_bytes(key_bytes, tag_bytes), "length", h.length.into())?;
-        check_field(h.length as usize <= RECORD_BYTES_MAX, "length", h.length.into())?;
+        check_field((h.kind == PUT) == (h.extents > 0), "extents", h.extents.into())?;
+        check_field(h.extents as usize <= EXTENTS_MAX, "extents", h.extents.into())?;
+        let length = record_bytes(key_bytes, tag_bytes, h.extents as usize);
+        check_field(h.length == length && length as usize <= RECORD_BYTES_MAX, "length", h.length.into())?;
         long_enough(bytes, h.length as usize)?;
         let (fixed, end) = (WalHeader::BYTES, h.length as usize);
         if crc_counts {
@@ -130,19 +140,26 @@ impl WalRecord {
         check_field(h.last <= 1, "last", h.last.into())?;
         check_field(h.condition <= 3, "condition", h.condition.into())?;
         check_field(h.value_bytes as usize <= VALUE_BYTES_MAX, "value_bytes", h.value_bytes.into())?;
-        check_field((h.kind == PUT) == (1..=PIECES_MAX).contains(&h.pieces), "pieces", h.pieces.into())?;
         check_field((1..1 << 62).contains(&h.seq), "seq", h.seq)?;
         check_field(h.lsn < 1 << 62, "lsn", h.lsn)?;
-        let (key, tag) = bytes[fixed..end].split_at(key_bytes);
-        let extent = Extent { unit: h.unit, units: data_record::units(h.value_bytes as usize) };
-        let value = (h.kind == PUT).then(|| ValueRef::new(h.seq, h.value_bytes, h.value_crc, &[extent]));
+        let (extents, named) = bytes[fixed..end].split_at(h.extents as usize * PackedExtent::BYTES);
+        let (key, tag) = named.split_at(key_bytes);
+        let decode =
+            || ValueRef::decode_extents(h.seq, h.value_bytes, h.value_crc, h.extents as usize, extents);
+        let value = if h.kind == PUT { Some(decode()?) } else { None };
         Ok(WalRecord { header: h, key: key.into(), tag: tag.into(), value })
     }
 }
 
-/// Bytes of a record with a key and a tag of these lengths.
-pub fn record_bytes(key_bytes: usize, tag_bytes: usize) -> u32 {
-    (WalHeader::BYTES + key_bytes + tag_bytes) as u32
+/// Bytes of a record with a key and a tag of these lengths, and a value in so many extents.
+pub fn record_bytes(key_bytes: usize, tag_bytes: usize, extents: usize) -> u32 {
+    (WalHeader::BYTES + extents * PackedExtent::BYTES + key_bytes + tag_bytes) as u32
+}
+
+/// The most bytes of a record for this operation, with an extent for each unit of the value.
+pub(crate) fn record_bytes_max(op: Sizes, tag_bytes: usize) -> u32 {
+    let extents = op.value_bytes.map_or(0, units);
+    record_bytes(op.key_bytes, tag_bytes, extents as usize)
 }
 
 /// How a condition is stored.

@@ -5,8 +5,7 @@ use std::ops::Range;
 
 use super::ring::Ring;
 use crate::device::Device;
-use crate::format::data_record::{self, DataHeader};
-use crate::types::Lsn;
+use crate::types::{Lsn, UNIT};
 
 /// The values of a batch, as they are written: those that lie one behind the other go out in one write.
 #[derive(Clone, Debug, Default)]
@@ -17,9 +16,11 @@ pub(crate) struct Values {
 }
 
 impl Values {
-    pub(super) fn push(&mut self, offset: u64, header: &DataHeader, value: &[u8]) {
+    /// Adds bytes for an extent, and zeros up to its end.
+    pub(crate) fn push(&mut self, offset: u64, units: u64, part: &[u8]) {
         let before = self.bytes.len();
-        data_record::encode(header, value, &mut self.bytes);
+        self.bytes.extend_from_slice(part);
+        self.bytes.resize(before + (units * UNIT) as usize, 0);
         let added = self.bytes.len() - before;
         match self.writes.last_mut() {
             Some((at, length)) if *at + *length as u64 == offset => *length += added,
@@ -58,8 +59,8 @@ impl Batch {
     /// records carry the checksums of the values; so there is no sync between them.
     pub fn write(&self, device: &impl Device) -> io::Result<()> {
         self.values.write(device)?;
-        for (offset, piece) in self.record_pieces() {
-            device.write_at(offset, &self.records[piece])?;
+        for (offset, part) in self.record_parts() {
+            device.write_at(offset, &self.records[part])?;
         }
         if self.sync { device.sync() } else { Ok(()) }
     }
@@ -72,11 +73,11 @@ impl Batch {
 
     /// How many writes the batch takes, and of how many bytes in all.
     pub fn size(&self) -> (u64, u64) {
-        let writes = self.values.writes.len() + self.record_pieces().count();
+        let writes = self.values.writes.len() + self.record_parts().count();
         (writes as u64, (self.values.bytes.len() + self.records.len()) as u64)
     }
 
-    fn record_pieces(&self) -> impl Iterator<Item = (u64, Range<usize>)> {
-        self.ring.pieces(self.lsn, self.records.len()).into_iter().filter(|(_, piece)| !piece.is_empty())
+    fn record_parts(&self) -> impl Iterator<Item = (u64, Range<usize>)> {
+        self.ring.parts(self.lsn, self.records.len()).into_iter().filter(|(_, part)| !part.is_empty())
     }
 }

@@ -47,7 +47,7 @@ pub(super) struct Reader<'a, D> {
 
 impl<'a, D: Device> Reader<'a, D> {
     pub(super) fn new(device: &'a D, superblock: Superblock, on: Mechanisms) -> Reader<'a, D> {
-        let ring = Ring { offset: superblock.wal_offset, bytes: superblock.wal_bytes };
+        let ring = Ring::of(&superblock);
         let limit = Lsn(superblock.replay_lsn.saturating_add(ring.bytes));
         Reader { device, superblock, on, ring, limit, window: Vec::new(), window_lsn: Lsn(0) }
     }
@@ -119,8 +119,8 @@ impl<'a, D: Device> Reader<'a, D> {
             return Ok(Err(Stop::OtherSeq { expected, found: seq }));
         }
         let outside = |value: &ValueRef| value.extents().any(|extent| !sb.has(extent));
-        if record.header.pieces == 1 && record.value.as_ref().is_some_and(outside) {
-            let (name, value) = ("unit", record.header.unit);
+        if let Some(value) = record.value.as_ref().filter(|value| outside(value)) {
+            let (name, value) = ("unit", value.first_unit());
             return Ok(Err(Stop::NotARecord(DecodeError::Field { name, value })));
         }
         Ok(Ok(record))

@@ -6,7 +6,7 @@
 
 use std::collections::VecDeque;
 
-use crate::types::{Entry, Op, Seq};
+use crate::types::{Entry, Seq, Sizes};
 
 /// Bytes kept.
 const RECENT_BYTES: usize = 512 << 10;
@@ -19,12 +19,8 @@ pub(crate) struct Recent {
 }
 
 fn bytes(entry: &Entry) -> usize {
-    let content = match &entry.op {
-        Op::Put { key, value, .. } => key.len() + value.len(),
-        Op::Delete { key, .. } => key.len(),
-        Op::Nop => 0,
-    };
-    size_of::<Entry>() + entry.tag.len() + content
+    let Sizes { key_bytes, value_bytes } = Sizes::from(&entry.op);
+    size_of::<Entry>() + entry.tag.len() + key_bytes + value_bytes.unwrap_or(0)
 }
 
 impl Recent {
@@ -56,7 +52,7 @@ impl Recent {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::types::Condition;
+    use crate::types::{Condition, Op};
 
     fn put(seq: Seq, value: usize) -> Entry {
         let op = Op::Put { key: [1; 3].into(), value: vec![0; value].into(), condition: Condition::Always };

@@ -38,7 +38,7 @@ pub(crate) struct Scan<'a, D> {
     pub(crate) stop_offset: u64,
     pub(crate) discarded_records: u64,
     pub(crate) discarded_bytes: u64,
-    /// The pieces of the device that hold the last batch, if no recovery has read it before.
+    /// The parts of the device that hold the last batch, if no recovery has read it before.
     last_batch: Vec<(u64, usize)>,
 }
 
@@ -61,7 +61,7 @@ impl<'a, D: Device> Scan<'a, D> {
     }
 
     /// Reads to the end of the log, and says if that end is damage.
-    pub(crate) fn run(&mut self) -> io::Result<Option<Damage>> {
+    pub(crate) fn read(&mut self) -> io::Result<Option<Damage>> {
         let (on, life_start) = (self.reader.on, Lsn(self.reader.superblock.life_start));
         let mut last: Option<BatchRead> = None;
         let broken = loop {
@@ -76,7 +76,7 @@ impl<'a, D: Device> Scan<'a, D> {
             }
         };
         let latest = self.reader.latest_batch_behind(self.end)?;
-        self.stop_offset = self.reader.ring.pieces(broken.lsn, 0)[0].0;
+        self.stop_offset = self.reader.ring.parts(broken.lsn, 0)[0].0;
         (self.discarded_records, self.discarded_bytes) = (broken.whole_records, broken.lsn.0 - self.end.0);
         self.stop = broken.stop;
         let mut damage = None;
@@ -101,7 +101,7 @@ impl<'a, D: Device> Scan<'a, D> {
     fn unless_torn(&mut self, read: BatchRead, latest: u64) -> io::Result<Option<BatchRead>> {
         match self.values(&read)? {
             Ok(extents) => {
-                let records = self.reader.ring.pieces(read.lsn, (self.end.0 - read.lsn.0) as usize);
+                let records = self.reader.ring.parts(read.lsn, (self.end.0 - read.lsn.0) as usize);
                 self.last_batch = records.map(|(offset, range)| (offset, range.len())).to_vec();
                 let offset_of = |e: &Extent| self.reader.superblock.offset_of(e.unit);
                 let values = extents.iter().map(|e| (offset_of(e), (e.units * UNIT) as usize));
@@ -131,9 +131,12 @@ impl<'a, D: Device> Scan<'a, D> {
                 self.live.truncate(kept);
                 self.tentative.truncate(kept);
             } else if seq == first + self.live.len() as u64 {
-                let (lsn, bytes, batch, batch_lsn) =
-                    (record.lsn(), record.header.length, read.number, read.lsn);
-                self.live.push_back(Logged { lsn, bytes, batch, batch_lsn });
+                self.live.push_back(Logged {
+                    lsn: record.lsn(),
+                    bytes: record.header.length,
+                    batch: read.number,
+                    batch_lsn: read.lsn,
+                });
                 self.tentative.push_back(record);
             }
         }
@@ -156,20 +159,16 @@ impl<'a, D: Device> Scan<'a, D> {
         let mut extents = Vec::new();
         for record in counting {
             let Some(value) = &record.value else { continue };
-            let mut found = value.extents().collect();
             let fits = guard::data_checksum_in_log(self.reader.on, || {
-                let (device, superblock) = (self.reader.device, &self.reader.superblock);
-                match value::extents(device, superblock, value, record.header.pieces) {
-                    Err(ReadError::Io(error)) => return Err(error),
-                    Err(_) => return Ok(false),
-                    Ok(extents) => found = extents,
+                match value::read(self.reader.device, &self.reader.superblock, value, true) {
+                    Err(ReadError::Io(error)) => Err(error),
+                    read => Ok(read.is_ok()),
                 }
-                Ok(true)
             })?;
             if !fits {
                 return Ok(Err((value.version, self.reader.superblock.offset_of(value.first_unit()))));
             }
-            extents.append(&mut found);
+            extents.extend(value.extents());
         }
         Ok(Ok(extents))
     }
@@ -195,12 +194,11 @@ impl<'a, D: Device> Scan<'a, D> {
         Ok(self.tentative.back().map(|record| (record.header.seq, record.tag.clone())))
     }
 
-    /// Hands over the entries, in a log that goes on where this one ends, in this life.
-    pub(crate) fn take_log(&mut self, life: u64) -> Log {
-        let Superblock { replay_lsn, checkpoint_seq, .. } = self.reader.superblock;
-        let mut log =
-            Log::new(self.reader.ring, life, Lsn(replay_lsn), self.end, self.batch, checkpoint_seq + 1);
-        (log.entries, log.tentative) = (take(&mut self.live), take(&mut self.tentative));
+    /// Hands over the entries, in a log that goes on where this one ends, with this superblock.
+    pub(crate) fn take_log(&mut self, superblock: &Superblock) -> Log {
+        let mut log = Log::new(superblock, self.end, self.batch);
+        log.entries = take(&mut self.live);
+        log.tentative = take(&mut self.tentative);
         log
     }
 }

@@ -17,9 +17,9 @@ use trace::Mechanisms;
 
 use super::batch::{Batch, Values};
 use super::ring::{Ring, next_sector};
-use crate::format::data_record::DataHeader;
+use crate::format::superblock::Superblock;
 use crate::format::value_ref::ValueRef;
-use crate::format::wal_record::{WalHeader, WalRecord, record_bytes};
+use crate::format::wal_record::{WalHeader, WalRecord};
 use crate::guard;
 use crate::types::{Lsn, Reserve, Seq, UNIT};
 
@@ -61,7 +61,8 @@ pub(crate) struct Log {
     records: Vec<u8>,
     /// Where in `records` the last one begins.
     last_record: usize,
-    values: Values,
+    /// The values of the entries in it.
+    pub(crate) values: Values,
     /// Memory of the last batch.
     spare: (Vec<u8>, Values),
     pub(crate) out: Option<u64>,
@@ -73,27 +74,25 @@ pub(crate) struct Log {
 }
 
 impl Log {
-    /// A log whose next record goes to `end`.
-    pub(crate) fn new(ring: Ring, life: u64, start: Lsn, end: Lsn, batch: u64, first: Seq) -> Log {
-        let (records, values) = (Vec::new(), Values::default());
-        let (entries, tentative) = (VecDeque::new(), VecDeque::new());
-        let (durable, batch_lsn, last_record, out) = (end, end, 0, None);
+    /// The log of this superblock, whose next batch has this number and goes to `end`. All before that is durable, and
+    /// nothing of it is in memory.
+    pub(crate) fn new(superblock: &Superblock, end: Lsn, batch: u64) -> Log {
         Log {
-            ring,
-            life,
-            start,
-            durable,
+            ring: Ring::of(superblock),
+            life: superblock.life,
+            start: Lsn(superblock.replay_lsn),
+            durable: end,
             end,
             batch,
-            batch_lsn,
-            records,
-            last_record,
-            values,
+            batch_lsn: end,
+            records: Vec::new(),
+            last_record: 0,
+            values: Values::default(),
             spare: Default::default(),
-            out,
-            first,
-            entries,
-            tentative,
+            out: None,
+            first: superblock.checkpoint_seq + 1,
+            entries: VecDeque::new(),
+            tentative: VecDeque::new(),
         }
     }
 
@@ -112,7 +111,7 @@ impl Log {
     }
 
     /// Is there room for a record beside the reserve? Else the bytes needed and free.
-    pub(crate) fn room(&self, bytes: u32, reserve: Reserve) -> Result<(), (u64, u64)> {
+    pub(crate) fn room(&self, bytes: u64, reserve: Reserve) -> Result<(), (u64, u64)> {
         let (truncations, entries) =
             (TRUNCATION_BYTES_MAX.min(self.ring.bytes / 8), ENTRIES_BYTES.min(self.ring.bytes / 8));
         let kept = match reserve {
@@ -121,7 +120,7 @@ impl Log {
             Reserve::Progress => truncations + entries,
         };
         let free = (self.ring.bytes - self.used()).saturating_sub(kept);
-        let needed = next_sector(Lsn(self.end.0 + u64::from(bytes))).0 - next_sector(self.end).0;
+        let needed = next_sector(Lsn(self.end.0 + bytes)).0 - next_sector(self.end).0;
         if needed <= free { Ok(()) } else { Err((needed, free)) }
     }
 
@@ -133,9 +132,9 @@ impl Log {
         tag: Arc<[u8]>,
         value: Option<ValueRef>,
     ) -> WalRecord {
-        let (lsn, life, batch) = (self.end.0, self.life, self.batch);
-        let length = record_bytes(key.len(), tag.len());
-        let record = WalRecord { header: WalHeader { length, lsn, life, batch, ..header }, key, tag, value };
+        let header = WalHeader { lsn: self.end.0, life: self.life, batch: self.batch, ..header };
+        let mut record = WalRecord { header, key, tag, value };
+        record.header.length = record.bytes();
         self.last_record = self.records.len();
         record.encode(&mut self.records);
         self.end = record.end();
@@ -156,11 +155,6 @@ impl Log {
         let (lsn, bytes) = (record.lsn(), record.header.length);
         self.entries.push_back(Logged { lsn, bytes, batch, batch_lsn });
         self.tentative.push_back(record);
-    }
-
-    /// Adds the value of that entry, or a piece of it.
-    pub(crate) fn push_value(&mut self, offset: u64, header: &DataHeader, piece: &[u8]) {
-        self.values.push(offset, header, piece);
     }
 
     /// Takes the batch being filled, unless it is empty or another one is out.

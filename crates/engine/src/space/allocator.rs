@@ -5,11 +5,10 @@
 //! yet free: see `quarantine.rs`.
 
 use super::free_map::FreeMap;
-use crate::format::data_record;
 use crate::types::Extent;
 
 /// Where the values of a batch are meant to lie one behind the other, a run of this many units is looked for.
-const RUN_UNITS: u64 = 2048;
+const LONG_UNITS: u64 = 2048;
 
 /// Gives units out, and takes them back.
 #[derive(Clone, Debug)]
@@ -17,19 +16,19 @@ pub(crate) struct Allocator {
     map: FreeMap,
     /// The free units behind the last allocation, where the next one goes on if it can: so that one write takes several
     /// values. There may be more behind them.
-    run: Extent,
+    next: Extent,
 }
 
 impl Allocator {
     /// Nothing is free: for a device that is only read.
     pub(crate) fn nothing_free() -> Allocator {
-        Allocator { map: FreeMap::new(0), run: Extent { unit: 0, units: 0 } }
+        Allocator { map: FreeMap::new(0), next: Extent { unit: 0, units: 0 } }
     }
 
     /// All `units` of the region are free, except the `used` extents. Fails with two extents that overlap, or with one
     /// twice if it leaves the region; all of it comes from the disk, so this is not for an assertion.
     pub(crate) fn new(units: u64, mut used: Vec<Extent>) -> Result<Allocator, (Extent, Extent)> {
-        let mut a = Allocator { map: FreeMap::new(units), run: Extent { unit: 0, units: 0 } };
+        let mut a = Allocator { map: FreeMap::new(units), next: Extent { unit: 0, units: 0 } };
         used.sort_unstable();
         let mut before = Extent { unit: 0, units: 0 };
         for e in used {
@@ -47,42 +46,42 @@ impl Allocator {
         self.map.free_units()
     }
 
-    /// Takes `units` in one piece: behind the last allocation if there is room, else where the first long run begins,
+    /// Takes `units` in one extent: behind the last allocation if there is room, else where the first long run begins,
     /// else from the longest. The smallest hole that fits would waste the least, and turn a batch into as many writes as
     /// it has values.
     pub(crate) fn alloc(&mut self, units: u64) -> Option<Extent> {
-        let wanted = units.max(RUN_UNITS);
-        if self.run.units < units {
-            self.run.units = self.map.free_from(self.run.unit, wanted);
+        let wanted = units.max(LONG_UNITS);
+        if self.next.units < units {
+            self.next.units = self.map.free_from(self.next.unit, wanted);
         }
-        if self.run.units < units {
-            self.run = Some(self.map.find(wanted)).filter(|run| run.units >= units)?;
+        if self.next.units < units {
+            self.next = Some(self.map.find(wanted)).filter(|found| found.units >= units)?;
         }
-        let taken = Extent { unit: self.run.unit, units };
-        self.run = Extent { unit: taken.unit + units, units: self.run.units - units };
+        let taken = Extent { unit: self.next.unit, units };
+        self.next = Extent { unit: taken.unit + units, units: self.next.units - units };
         self.map.take(taken);
         Some(taken)
     }
 
     /// Takes room for a value: in one extent if there is one that is long enough, else in as few as possible. Fails only if
-    /// there may be too few free units.
-    pub(crate) fn alloc_value(&mut self, value_bytes: usize) -> Option<Vec<Extent>> {
-        if let Some(whole) = self.alloc(data_record::units(value_bytes)) {
+    /// fewer units are free.
+    pub(crate) fn alloc_value(&mut self, units: u64) -> Option<Vec<Extent>> {
+        if let Some(whole) = self.alloc(units) {
             return Some(vec![whole]);
         }
-        if self.free_units() < data_record::units_max(value_bytes) {
+        if self.free_units() < units {
             return None;
         }
-        let (mut extents, mut left) = (Vec::new(), value_bytes);
+        let (mut extents, mut left) = (Vec::new(), units);
         while left > 0 {
-            let extent = self.alloc_up_to(data_record::units(left))?;
-            left = left.saturating_sub(data_record::capacity(&extent));
+            let extent = self.alloc_up_to(left)?;
+            left -= extent.units;
             extents.push(extent);
         }
         Some(extents)
     }
 
-    /// Takes one piece of at most `units`, and of at least one.
+    /// Takes one extent of at most `units`, and of at least one.
     pub(crate) fn alloc_up_to(&mut self, units: u64) -> Option<Extent> {
         self.alloc(units).or_else(|| {
             let longest = self.map.find(units).units;
@@ -157,14 +156,13 @@ mod tests {
     }
 
     #[test]
-    fn a_value_goes_into_as_few_pieces_as_possible_or_takes_nothing() {
+    fn a_value_goes_into_as_few_extents_as_possible_or_takes_nothing() {
         let mut a = Allocator::new(20, vec![e(4, 2), e(9, 1), e(12, 8)]).unwrap();
         assert_eq!(a.free_units(), 4 + 3 + 2);
-        let bytes = |units: usize| units * (512 - 36);
-        assert_eq!((a.alloc_value(bytes(10)), a.free_units()), (None, 9), "not even in pieces of one unit");
-        assert!(a.clone().alloc_value(bytes(9)).is_some(), "all there is");
-        assert_eq!(a.alloc_value(bytes(6)).unwrap(), [e(0, 4), e(6, 2)]);
-        assert_eq!(a.alloc_value(bytes(1)).unwrap(), [e(8, 1)]);
+        assert_eq!((a.alloc_value(10), a.free_units()), (None, 9), "not even in extents of one unit");
+        assert!(a.clone().alloc_value(9).is_some(), "all there is");
+        assert_eq!(a.alloc_value(6).unwrap(), [e(0, 4), e(6, 2)]);
+        assert_eq!(a.alloc_value(1).unwrap(), [e(8, 1)]);
         assert_eq!(a.free_units(), 2);
     }
 

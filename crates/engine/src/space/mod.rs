@@ -15,20 +15,21 @@ use crate::device::Device;
 use crate::error::ReadError;
 use crate::format::checkpoint_chunk::{ChunkHeader, StreamHead};
 use crate::format::superblock::Superblock;
-use crate::format::value_ref::ValueRef;
+use crate::format::value_ref::{self, ValueRef};
 use crate::guard;
-use crate::types::{Extent, Lsn, Seq, UNIT};
+use crate::types::{Extent, UNIT};
 
 pub(crate) use allocator::Allocator;
 pub(crate) use claim::Claim;
-use quarantine::Quarantine;
-pub(crate) use quarantine::Until;
+pub(crate) use quarantine::{Quarantine, Until};
 
 /// Of a large device, so many bytes are kept free for the owner's state in a checkpoint; of a small one, a sixteenth. The
 /// same on every device of a size, whatever the owner's state is now.
 const HOST_BYTES: u64 = 2 << 20;
-/// One part in so many of a device only overwrites may use.
-const OVERWRITES_PART: u64 = 16;
+/// One part in so many of a device only overwrites may use, and of a small one twice that, up to so many units: enough for
+/// some of the longest values, and for an owner's state that grows.
+const OVERWRITES_PART: u64 = 32;
+const OVERWRITES_UNITS: u64 = (4 << 20) / UNIT;
 
 /// The only owner of the device, of its superblock, and of every unit of its data region.
 #[derive(Clone, Debug)]
@@ -37,41 +38,25 @@ pub(crate) struct Space<D> {
     /// As stored in both slots, but for the generation of the older one.
     pub(crate) superblock: Superblock,
     /// The slot with the greater generation.
-    newest: usize,
-    mechanisms: Mechanisms,
-    allocator: Allocator,
-    quarantine: Quarantine,
+    pub(crate) newest: usize,
+    pub(crate) mechanisms: Mechanisms,
+    pub(crate) allocator: Allocator,
+    pub(crate) quarantine: Quarantine,
     /// Of everything that has room here, whether it is in use or in quarantine.
-    claimed: Claim,
+    pub(crate) claimed: Claim,
     /// Of that, what the puts claim that are not applied.
-    tentative: Claim,
+    pub(crate) tentative: Claim,
     /// Bytes of the owner's state of the checkpoint in force.
     pub(crate) host_bytes: u64,
 }
 
 impl<D: Device> Space<D> {
-    /// A device of which nothing is known to be free.
-    pub(crate) fn new(device: D, superblock: Superblock, newest: usize, mechanisms: Mechanisms) -> Space<D> {
-        Space {
-            device,
-            superblock,
-            newest,
-            mechanisms,
-            allocator: Allocator::nothing_free(),
-            quarantine: Quarantine::default(),
-            claimed: Claim::default(),
-            tentative: Claim::default(),
-            host_bytes: 0,
-        }
-    }
-
-    /// All is free but these extents: of chunks, and of the values that claim so much, of which the last part is that of
-    /// puts that are not applied.
-    pub(crate) fn own(&mut self, allocator: Allocator, applied: Claim, tentative: Claim) {
+    /// All is free but the extents of chunks, and of the values that claim so much.
+    pub(crate) fn start_over(&mut self, allocator: Allocator, claimed: Claim) {
         self.allocator = allocator;
         self.quarantine = Quarantine::default();
-        self.claimed = applied + tentative;
-        self.tentative = tentative;
+        self.claimed = claimed;
+        self.tentative = Claim::default();
     }
 
     /// Makes `next` durable in both slots.
@@ -92,42 +77,38 @@ impl<D: Device> Space<D> {
         guard::verify_on_read(self.mechanisms, read(true), || read(false))
     }
 
-    /// Takes room for a value, and claims it for its key as well.
-    pub(crate) fn place(&mut self, key: &[u8], value_bytes: usize) -> Option<Vec<Extent>> {
-        let extents = self.allocator.alloc_value(value_bytes)?;
-        self.claimed += Claim::of(key.len(), value_bytes);
-        Some(extents)
+    /// Writes a value, with zeros up to the end of its last unit.
+    pub(crate) fn write(&self, value: &ValueRef, bytes: &[u8]) -> io::Result<()> {
+        value.parts(bytes).try_for_each(|(extent, part)| {
+            let mut padded = part.to_vec();
+            padded.resize((extent.units * UNIT) as usize, 0);
+            self.device.write_at(self.superblock.offset_of(extent.unit), &padded)
+        })
     }
 
-    /// The same, where the `live` value of the key is, if it may be overwritten and is as long.
-    pub(crate) fn place_in_live(
+    /// Takes room for a value, and claims it for its key as well. The `live` value of the key must not be overwritten
+    /// (`never-overwrite-live`).
+    pub(crate) fn place(
         &mut self,
         key: &[u8],
         value_bytes: usize,
         live: Option<&ValueRef>,
     ) -> Option<Vec<Extent>> {
-        let units = crate::format::data_record::units(value_bytes);
-        let old = || live?.extents().next().filter(|_| live.is_some_and(|live| live.extents().count() == 1));
-        let in_place = guard::never_overwrite_live(self.mechanisms, old, units)?;
-        self.claimed += Claim::of(key.len(), value_bytes);
-        Some(vec![in_place])
-    }
-
-    /// An entry with this value is not applied yet.
-    pub(crate) fn begin_tentative(&mut self, key: &[u8], value: &ValueRef) {
-        self.tentative += Claim::of_value(key, value);
-    }
-
-    /// It is applied, or truncated.
-    pub(crate) fn end_tentative(&mut self, key: &[u8], value: &ValueRef) {
-        self.tentative -= Claim::of_value(key, value);
+        let units = value_ref::units(value_bytes);
+        let old = || live.filter(|live| live.extent_count() == 1)?.extents().next();
+        let extents = match guard::never_overwrite_live(self.mechanisms, old, units) {
+            Some(in_place) => vec![in_place],
+            None => self.allocator.alloc_value(units)?,
+        };
+        self.claimed = self.claimed + Claim::of(key.len(), value_bytes);
+        Some(extents)
     }
 
     /// A value is not used any more: its extents are free when nothing can need them (`extent-quarantine`). If they are those
     /// of the `live` one, which was written over it in place, that one goes on using them.
     pub(crate) fn retire(&mut self, key: &[u8], value: ValueRef, live: Option<&ValueRef>, until: Until) {
         if live.is_some_and(|live| live.first_unit() == value.first_unit()) {
-            self.claimed -= Claim::of_value(key, &value);
+            self.claimed = self.claimed - Claim::of_value(key, &value);
         } else if guard::extent_quarantine(self.mechanisms) {
             self.quarantine.add(key.len(), value, until);
         } else {
@@ -138,14 +119,14 @@ impl<D: Device> Space<D> {
     /// Gives back the room of a value that nothing can need, and its claim.
     pub(crate) fn free_value(&mut self, key_bytes: usize, value: &ValueRef) {
         value.extents().for_each(|extent| self.allocator.free(extent));
-        self.claimed -= Claim::of(key_bytes, value.value_bytes() as usize);
+        self.claimed = self.claimed - Claim::of(key_bytes, value.value_bytes() as usize);
     }
 
-    /// A checkpoint at `seq` is durable: gives back at most `limit` values, and says how many.
-    pub(crate) fn release_checkpointed(&mut self, seq: Seq, limit: usize) -> usize {
+    /// Gives back at most `limit` values that need not wait any more, now that this is durable, and says how many.
+    pub(crate) fn release(&mut self, durable: Until, limit: usize) -> usize {
         let mut released = 0;
         while released < limit
-            && let Some((key_bytes, value)) = self.quarantine.checkpointed(seq)
+            && let Some((key_bytes, value)) = self.quarantine.next(durable)
         {
             self.free_value(key_bytes, &value);
             released += 1;
@@ -153,51 +134,10 @@ impl<D: Device> Space<D> {
         released
     }
 
-    /// The log is durable up to `durable`.
-    pub(crate) fn release_durable(&mut self, durable: Lsn) {
-        while let Some((key_bytes, value)) = self.quarantine.durable(durable) {
-            self.free_value(key_bytes, &value);
-        }
-    }
-
-    /// Takes an extent of at most `units`, for a chunk.
-    pub(crate) fn alloc_up_to(&mut self, units: u64) -> Option<Extent> {
-        self.allocator.alloc_up_to(units)
-    }
-
-    /// Gives a chunk's extent back.
-    pub(crate) fn free(&mut self, extent: Extent) {
-        self.allocator.free(extent);
-    }
-
-    /// Units that nothing uses or may need.
-    pub(crate) fn free_units(&self) -> u64 {
-        self.allocator.free_units()
-    }
-
-    /// Units in quarantine.
-    pub(crate) fn quarantined_units(&self) -> u64 {
-        self.quarantine.units()
-    }
-
-    /// All claims.
-    pub(crate) fn claimed(&self) -> Claim {
-        self.claimed
-    }
-
-    /// Of them, those that the next checkpoint gives back, at the latest.
-    pub(crate) fn quarantined(&self) -> Claim {
-        self.quarantine.claim()
-    }
-
-    /// Of them, those of puts that are not applied.
-    pub(crate) fn tentative(&self) -> Claim {
-        self.tentative
-    }
-
     /// What only overwrites may use.
     pub(crate) fn kept_for_overwrites(&self) -> u64 {
-        self.superblock.data_units / OVERWRITES_PART
+        let part = self.superblock.data_units / OVERWRITES_PART;
+        part.max((2 * part).min(OVERWRITES_UNITS))
     }
 
     /// Units that are left beside these claims, and beside two checkpoints of them and of so many more bytes: the next

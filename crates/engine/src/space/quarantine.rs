@@ -18,7 +18,6 @@
 use std::collections::VecDeque;
 
 use super::claim::Claim;
-use crate::format::data_record;
 use crate::format::value_ref::ValueRef;
 use crate::types::{Lsn, Seq};
 
@@ -38,47 +37,32 @@ pub(crate) struct Quarantine {
     freed: VecDeque<(Seq, usize, ValueRef)>,
     /// With the end of the truncation's record, ascending.
     truncated: VecDeque<(Lsn, usize, ValueRef)>,
-    claim: Claim,
-    units: u64,
+    /// Of all that waits.
+    pub(crate) claim: Claim,
 }
 
 impl Quarantine {
-    /// Units of all that waits, but for what being in several extents costs.
-    pub(crate) fn units(&self) -> u64 {
-        self.units
-    }
-
-    /// The room of all that waits.
-    pub(crate) fn claim(&self) -> Claim {
-        self.claim
-    }
-
     pub(crate) fn add(&mut self, key_bytes: usize, value: ValueRef, until: Until) {
-        self.claim += Claim::of(key_bytes, value.value_bytes() as usize);
-        self.units += data_record::units(value.value_bytes() as usize);
+        self.claim = self.claim + Claim::of(key_bytes, value.value_bytes() as usize);
         match until {
             Until::Checkpoint(seq) => self.freed.push_back((seq, key_bytes, value)),
             Until::Durable(lsn) => self.truncated.push_back((lsn, key_bytes, value)),
         }
     }
 
-    /// The next value that need not wait any more, because a checkpoint at `seq` is durable.
-    pub(crate) fn checkpointed(&mut self, seq: Seq) -> Option<(usize, ValueRef)> {
-        self.freed.front().filter(|(by, ..)| *by <= seq)?;
-        let (_, key_bytes, value) = self.freed.pop_front()?;
-        Some(self.removed(key_bytes, value))
-    }
-
-    /// The next one that need not, because the log is durable up to `durable`.
-    pub(crate) fn durable(&mut self, durable: Lsn) -> Option<(usize, ValueRef)> {
-        self.truncated.front().filter(|(end, ..)| *end <= durable)?;
-        let (_, key_bytes, value) = self.truncated.pop_front()?;
-        Some(self.removed(key_bytes, value))
-    }
-
-    fn removed(&mut self, key_bytes: usize, value: ValueRef) -> (usize, ValueRef) {
-        self.claim -= Claim::of(key_bytes, value.value_bytes() as usize);
-        self.units -= data_record::units(value.value_bytes() as usize);
-        (key_bytes, value)
+    /// The next value that need not wait any more, now that this is durable.
+    pub(crate) fn next(&mut self, durable: Until) -> Option<(usize, ValueRef)> {
+        let next = match durable {
+            Until::Checkpoint(seq) if self.freed.front()?.0 <= seq => {
+                self.freed.pop_front().map(|f| (f.1, f.2))
+            }
+            Until::Durable(lsn) if self.truncated.front()?.0 <= lsn => {
+                self.truncated.pop_front().map(|t| (t.1, t.2))
+            }
+            _ => None,
+        };
+        let (key_bytes, value) = next?;
+        self.claim = self.claim - Claim::of(key_bytes, value.value_bytes() as usize);
+        Some((key_bytes, value))
     }
 }

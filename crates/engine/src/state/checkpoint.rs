@@ -36,28 +36,28 @@ impl ChunkWriter {
         ChunkWriter { seq, stream, ..ChunkWriter::default() }
     }
 
-    fn waiting(&self) -> usize {
+    fn unwritten(&self) -> usize {
         self.stream.len() - self.done
     }
 
-    /// Writes one chunk to free space, if what waits fills one or must go (`all`).
+    /// Writes one chunk to free space, if what is not written fills one or must go (`all`).
     fn write_one(&mut self, space: &mut Space<impl Device>, all: bool) -> Result<bool, WriteError> {
-        if self.waiting() == 0 || self.waiting() < PIECE_BYTES_MAX && !all {
+        if self.unwritten() == 0 || self.unwritten() < PIECE_BYTES_MAX && !all {
             return Ok(false);
         }
-        let wanted = ((ChunkHeader::BYTES + self.waiting()) as u64).div_ceil(UNIT).min(CHUNK_UNITS_MAX);
-        let Some(extent) = space.alloc_up_to(wanted) else {
-            return Err(WriteError::NoSpace { needed: wanted });
+        let wanted = ((ChunkHeader::BYTES + self.unwritten()) as u64).div_ceil(UNIT).min(CHUNK_UNITS_MAX);
+        let Some(extent) = space.allocator.alloc_up_to(wanted) else {
+            return Err(WriteError::NoSpace { needed: wanted, free: 0 });
         };
-        let room = (extent.units * UNIT) as usize - ChunkHeader::BYTES;
-        let piece = &self.stream[self.done..self.done + self.waiting().min(room)];
+        let fits = (extent.units * UNIT) as usize - ChunkHeader::BYTES;
+        let piece = &self.stream[self.done..self.done + self.unwritten().min(fits)];
         let (number, before) = (self.chunks.len() as u32, self.chunks.last().copied().unwrap_or_default());
         let (bytes, chunk) = encode(self.seq, number, before, extent.unit, piece);
         // The extent is owned before it is written, so that a failure cannot lose it.
         self.done += piece.len();
         self.chunks.push(chunk);
         let written = space.device.write_at(space.superblock.offset_of(extent.unit), &bytes);
-        if self.waiting() < PIECE_BYTES_MAX {
+        if self.unwritten() < PIECE_BYTES_MAX {
             self.stream.drain(..self.done);
             self.done = 0;
         }
@@ -67,7 +67,7 @@ impl ChunkWriter {
 
 /// A checkpoint under way.
 #[derive(Clone, Debug)]
-pub(crate) struct Run {
+pub(crate) struct NewCheckpoint {
     pub(crate) seq: Seq,
     pub(crate) host_state: Vec<u8>,
     /// The last key that is in the stream.
@@ -89,10 +89,10 @@ pub(crate) enum Stage {
     Releasing(Vec<ChunkRef>),
 }
 
-impl Run {
-    pub(crate) fn new(seq: Seq, index: &Index, host_state: Vec<u8>) -> Run {
+impl NewCheckpoint {
+    pub(crate) fn new(seq: Seq, index: &Index, host_state: Vec<u8>) -> NewCheckpoint {
         let writer = ChunkWriter::new(seq, stream_head(index.len(), &host_state));
-        Run { seq, host_state, cursor: None, saved: BTreeMap::new(), writer, stage: Stage::Writing }
+        NewCheckpoint { seq, host_state, cursor: None, saved: BTreeMap::new(), writer, stage: Stage::Writing }
     }
 
     /// Writes some of what is missing. False when all is written.
@@ -117,7 +117,7 @@ impl Run {
 
     /// Gives up: nothing points at the chunks, and nothing was promised about them.
     pub(crate) fn free_chunks(self, space: &mut Space<impl Device>) {
-        self.writer.chunks.iter().for_each(|chunk| space.free(chunk.extent()));
+        self.writer.chunks.iter().for_each(|chunk| space.allocator.free(chunk.extent()));
     }
 
     /// `key` is about to change: saves what it was, if that is still to be written.
@@ -133,7 +133,7 @@ impl Run {
         let cursor = self.cursor.clone();
         let mut live = index.range(cursor.as_deref().map_or(Bound::Unbounded, Bound::Excluded)).peekable();
         for _ in 0..STEP_ITEMS {
-            if self.writer.waiting() >= PIECE_BYTES_MAX {
+            if self.writer.unwritten() >= PIECE_BYTES_MAX {
                 return false;
             }
             let saved_first = match (self.saved.first_key_value(), live.peek()) {

@@ -28,7 +28,7 @@ impl Install {
     /// The item has room on the device.
     pub(crate) fn push(&mut self, key: Arc<[u8]>, value: ValueRef) {
         self.version_max = self.version_max.max(value.version);
-        self.claim += Claim::of_value(&key, &value);
+        self.claim = self.claim + Claim::of_value(&key, &value);
         self.index.insert(&key, value);
         self.last = Some(key);
     }

@@ -15,8 +15,6 @@ use super::short_key::Key;
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Checkpoint {
     pub(crate) index: Index,
-    /// Of the index, the keys whose values are in several pieces, and in how many.
-    pub(crate) split: Vec<(Key, u32)>,
     pub(crate) host_state: Vec<u8>,
     pub(crate) chunks: Vec<ChunkRef>,
 }
@@ -54,7 +52,7 @@ pub(crate) fn read_chunk(
 /// Loads the checkpoint that the superblock points at, from its last chunk back to the first.
 pub(crate) fn load(device: &impl Device, superblock: &Superblock) -> Result<Checkpoint, ReadError> {
     let head = superblock.checkpoint_head();
-    let (mut chunks, mut pieces, mut at, mut number) = (Vec::new(), Vec::new(), head, None);
+    let (mut chunks, mut bodies, mut at, mut number) = (Vec::new(), Vec::new(), head, None);
     while at.bytes > 0 {
         let (h, bytes) = read_chunk(device, superblock, &at)?;
         let before = ChunkRef { unit: h.before_unit, bytes: h.before_bytes, crc: h.before_crc };
@@ -67,7 +65,7 @@ pub(crate) fn load(device: &impl Device, superblock: &Superblock) -> Result<Chec
         }
         number = Some(h.number);
         chunks.push(at);
-        pieces.push(bytes);
+        bodies.push(bytes);
         at = before;
     }
     if chunks.is_empty() {
@@ -75,40 +73,37 @@ pub(crate) fn load(device: &impl Device, superblock: &Superblock) -> Result<Chec
     }
     chunks.reverse();
     let mut stream = Vec::with_capacity(chunks.iter().map(|chunk| chunk.piece_bytes() as usize).sum());
-    while let Some(bytes) = pieces.pop() {
+    while let Some(bytes) = bodies.pop() {
         stream.extend_from_slice(&bytes[ChunkHeader::BYTES..]);
     }
-    let (items, split, host_state) = parse(&stream, superblock).map_err(|found| {
+    let (items, host_state) = parse(&stream, superblock).map_err(|found| {
         damage(superblock, &head, "a checkpoint's stream of ascending keys".into(), found)
     })?;
-    Ok(Checkpoint { index: Index::from_sorted(items), split, host_state, chunks })
+    Ok(Checkpoint { index: Index::from_sorted(items), host_state, chunks })
 }
 
 type Items = Vec<(Key, ValueRef)>;
-type Split = Vec<(Key, u32)>;
 
-fn parse(stream: &[u8], superblock: &Superblock) -> Result<(Items, Split, Vec<u8>), String> {
+fn parse(stream: &[u8], superblock: &Superblock) -> Result<(Items, Vec<u8>), String> {
     let head = StreamHead::get(stream).map_err(|e| e.to_string())?;
     let rest = &stream[StreamHead::BYTES..];
     let host_bytes = usize::try_from(head.host_bytes).ok().filter(|&n| n <= rest.len());
     let (host_state, mut rest) = rest.split_at(host_bytes.ok_or("a host state longer than the stream")?);
-    let (mut items, mut split) = (Items::new(), Split::new());
+    let mut items = Items::new();
     while !rest.is_empty() {
-        let (key, value, pieces, bytes) =
-            decode_item(rest).map_err(|e| format!("item {}: {e}", items.len()))?;
+        let (key, value, bytes) = decode_item(rest).map_err(|e| format!("item {}: {e}", items.len()))?;
         let in_order = items.last().is_none_or(|(before, _)| **before < *key);
-        if !in_order || pieces == 1 && !value.extents().all(|extent| superblock.has(extent)) {
+        if !in_order || !value.extents().all(|extent| superblock.has(extent)) {
             return Err(format!(
                 "item {}: out of order, or with a value outside the data region",
                 items.len()
             ));
         }
         items.push((key.into(), value));
-        split.extend((pieces > 1).then_some((key.into(), pieces)));
         rest = &rest[bytes..];
     }
     if items.len() as u64 == head.keys {
-        Ok((items, split, host_state.to_vec()))
+        Ok((items, host_state.to_vec()))
     } else {
         Err(format!("{} keys where {} are stated", items.len(), head.keys))
     }
@@ -118,11 +113,11 @@ fn parse(stream: &[u8], superblock: &Superblock) -> Result<(Items, Split, Vec<u8
 mod tests {
     use super::*;
     use crate::format::checkpoint_chunk::{encode_item, stream_head};
-    use crate::format::data_record;
+    use crate::format::value_ref;
     use crate::types::Extent;
 
     fn value(unit: u64, value_bytes: u32) -> ValueRef {
-        let units = data_record::units(value_bytes as usize);
+        let units = value_ref::units(value_bytes as usize);
         ValueRef::new(1, value_bytes, 0, &[Extent { unit, units }])
     }
 
@@ -139,7 +134,7 @@ mod tests {
     fn a_stream_is_one_of_ascending_keys_whose_values_are_in_the_data_region() {
         let region = Superblock { data_units: 10, ..Superblock::default() };
         let parsed =
-            |stream: &[u8]| parse(stream, &region).map(|(items, _, host_state)| (items.len(), host_state));
+            |stream: &[u8]| parse(stream, &region).map(|(items, host_state)| (items.len(), host_state));
         let host = b"host".to_vec();
         assert_eq!(parsed(&stream(0, &[])), Ok((0, host.clone())));
         assert_eq!(parsed(&stream(2, &[("a", 0), ("b", 9)])), Ok((2, host)));
@@ -155,7 +150,7 @@ mod tests {
             assert!(parsed(&stream(keys, items)).is_err(), "{why}");
         }
         let fits = |value_bytes| value(8, value_bytes).extents().all(|extent| region.has(extent));
-        assert!(fits(900) && !fits(1000), "two units, and three");
+        assert!(fits(1000) && !fits(1100), "two units, and three");
         let cut_off = &stream(0, &[])[..StreamHead::BYTES + 3];
         assert!(parsed(cut_off).is_err(), "a host state longer than the stream");
     }

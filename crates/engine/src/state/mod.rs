@@ -6,7 +6,7 @@ mod install;
 mod load;
 mod short_key;
 
-pub(crate) use checkpoint::{Run, STEP_ITEMS, Stage};
+pub(crate) use checkpoint::{NewCheckpoint, STEP_ITEMS, Stage};
 pub(crate) use index::Index;
 pub(crate) use install::Install;
 pub(crate) use load::{Checkpoint, load, read_chunk};

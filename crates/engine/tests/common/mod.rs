@@ -12,7 +12,9 @@ use std::io;
 use std::rc::Rc;
 use std::sync::Arc;
 
-use engine::{Condition, Device, Engine, Identity, Layout, Op, RecoveryReport, Seq, Standing, WriteError};
+use engine::{
+    Condition, Device, Engine, Identity, Layout, Op, RecoveryReport, Reserve, Seq, Standing, WriteError,
+};
 use trace::Mechanisms;
 
 pub const SECTOR: usize = 512;
@@ -261,6 +263,8 @@ pub trait Short {
     fn value(&self, key: &str) -> Option<String>;
     fn undo(&mut self, from: Seq);
     fn checkpoint_now(&mut self);
+    /// Would these be appended, with tags of this length?
+    fn has_room<'a>(&mut self, ops: impl Iterator<Item = &'a Op>, tag_bytes: usize) -> bool;
 }
 
 impl<D: Device> Short for Engine<D> {
@@ -293,5 +297,9 @@ impl<D: Device> Short for Engine<D> {
 
     fn checkpoint_now(&mut self) {
         self.checkpoint(b"host".to_vec()).unwrap();
+    }
+
+    fn has_room<'a>(&mut self, ops: impl Iterator<Item = &'a Op>, tag_bytes: usize) -> bool {
+        self.has_room_beside(ops, tag_bytes, Reserve::Truncations)
     }
 }

@@ -10,9 +10,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::*;
-use engine::{
-    AppendError, Batch, CheckpointProgress, Condition, Engine, Entry, Op, Outcome, Seq, WriteError,
-};
+use engine::{Batch, CheckpointProgress, Condition, Engine, Entry, Op, Outcome, Seq, WriteError};
 use trace::Mechanisms;
 
 /// What a run knows beyond the device.
@@ -185,7 +183,7 @@ pub fn step(e: &mut Engine<Disk>, m: &mut Model, out: &mut Out, rng: &mut Rng) -
                     assert_eq!(seq, next);
                     m.entries.push(Entry { seq, tag: tag.into(), op });
                 }
-                Err(AppendError::NoSpace { .. } | AppendError::WalFull { .. }) => {
+                Err(WriteError::NoSpace { .. } | WriteError::WalFull { .. }) => {
                     assert!(!roomy, "has_room said yes");
                     powered(checkpoint_step(e, m, rng))?;
                 }

@@ -22,7 +22,7 @@ pub(crate) const SECTOR: usize = 512;
 pub(crate) const SLOTS: [usize; 2] =
     [superblock::SLOTS[0] as usize / SECTOR, superblock::SLOTS[1] as usize / SECTOR];
 /// Up to so many ways in which sectors can survive, all of them are tried; beyond, see [`State::power_cuts`].
-pub(crate) const WAYS_MAX: usize = 256;
+pub(crate) const WAYS_MAX: usize = 1_024;
 /// Where in a sector a bit is turned: in the magic number, the CRC, a length, and further on.
 const ROTTEN_BYTES: [usize; 5] = [0, 5, 9, 100, 300];
 /// Combinations drawn where there are too many.

@@ -8,7 +8,7 @@ use std::fmt;
 use std::sync::{Arc, OnceLock};
 
 use engine::{CheckpointProgress, Condition, Engine, Entry, Identity, Layout, RecoveryReport, Seq, Standing};
-use engine::{Op as EngineOp, ReadError, WriteError};
+use engine::{Extent, Op as EngineOp, Owner, ReadError, WriteError};
 use trace::Mechanisms;
 
 use super::disk::{Disk, SECTOR, State};
@@ -19,23 +19,32 @@ pub(crate) const LAYOUT: Layout = Layout { wal_bytes: WAL_BYTES };
 /// The smallest ring there is, so that it wraps soon.
 const WAL_BYTES: u64 = 16 * SECTOR as u64;
 /// The smallest device with that ring, and a little.
-const DEVICE_BYTES: usize = 8192 + WAL_BYTES as usize + 80 * SECTOR;
-/// With its header, a value takes two sectors, so that it can be torn.
+const DEVICE_BYTES: usize = 8192 + WAL_BYTES as usize + 96 * SECTOR;
+/// A value takes two sectors, so that it can be torn, and can lie in two extents.
 const VALUE_BYTES: usize = 600;
 /// With its header, a record of a new key takes more than one sector.
 const NEW_KEY_BYTES: usize = 450;
+/// And that of a long one three, as those of values in many extents do: a power cut can leave its header and its end without
+/// what is between them.
+const LONG_KEY_BYTES: usize = 1_000;
 
 /// A change to the map, or the undoing of one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Change {
     /// Gives a key that did not exist a value; again with the same seq, it is the same key and value.
     PutNew,
+    /// The same with a long key.
+    PutLong,
     /// Gives a key another value of the same length, never the same one again.
     Overwrite,
     /// Removes a key.
     Delete,
     /// Undoes the last entry, if that is not committed.
     Truncate,
+    /// Gives another key a value of one unit: only to prepare a device.
+    PutSmall(u8),
+    /// Removes that key.
+    DeleteSmall(u8),
 }
 
 /// One step of the host.
@@ -75,6 +84,7 @@ impl Op {
         let mut all: Vec<Op> = CHANGES.map(Op::Append).into();
         all.extend(CHANGES.map(Op::Write));
         all.extend([Op::Commit, Op::CheckpointStep, Op::Checkpoint, Op::Promise, Op::Mend]);
+        all.push(Op::Write(Change::PutLong));
         all.push(Op::WriteAroundPromise(Change::PutNew));
         if failing_syncs {
             all.push(Op::WriteFails(Change::PutNew));
@@ -90,9 +100,11 @@ impl fmt::Display for Op {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let change = |change: &Change| match change {
             Change::PutNew => "put a new key",
+            Change::PutLong => "put a long key",
             Change::Overwrite => "overwrite a key",
             Change::Delete => "delete a key",
             Change::Truncate => "truncate the last entry",
+            Change::PutSmall(_) | Change::DeleteSmall(_) => "prepare the device",
         };
         match self {
             Op::Append(c) => write!(f, "{}, without a sync", change(c)),
@@ -166,7 +178,7 @@ impl Known {
         for (n, &made) in log.iter().take(seq as usize).enumerate() {
             let (seq, key) = (n as Seq + 1, key(n as Seq + 1, made));
             match made.change {
-                Change::Delete => map.remove(&key),
+                Change::Delete | Change::DeleteSmall(_) => map.remove(&key),
                 _ => map.insert(key, (seq, made)),
             };
         }
@@ -192,26 +204,34 @@ impl Known {
 
 fn key(seq: Seq, made: Made) -> Vec<u8> {
     match made.change {
-        Change::PutNew => {
-            let mut key = vec![b'n'; NEW_KEY_BYTES];
+        Change::PutNew | Change::PutLong => {
+            let long = made.change == Change::PutLong;
+            let mut key = vec![b'n'; if long { LONG_KEY_BYTES } else { NEW_KEY_BYTES }];
             key[0] = b'0' + seq as u8;
             key
         }
         Change::Overwrite => b"a".to_vec(),
+        Change::PutSmall(n) | Change::DeleteSmall(n) => vec![b's', n],
         _ => b"b".to_vec(),
     }
 }
 
 fn value(seq: Seq, made: Made) -> Vec<u8> {
-    let salt = if made.change == Change::PutNew { seq as u8 } else { made.id };
-    (0..VALUE_BYTES).map(|n| (n as u8).wrapping_mul(31) ^ salt.wrapping_mul(7) ^ made.change as u8).collect()
+    let kind = match made.change {
+        Change::PutNew | Change::PutLong => 0,
+        Change::Overwrite => 1,
+        Change::PutSmall(n) => return vec![n],
+        change => unreachable!("{change:?} has no value"),
+    };
+    let salt = if kind == 0 { seq as u8 } else { made.id };
+    (0..VALUE_BYTES).map(|n| (n as u8).wrapping_mul(31) ^ salt.wrapping_mul(7) ^ kind).collect()
 }
 
 fn entry(seq: Seq, made: Made) -> Entry {
     let key: Arc<[u8]> = key(seq, made).into();
     let condition = Condition::Always;
     let op = match made.change {
-        Change::Delete => EngineOp::Delete { key, condition },
+        Change::Delete | Change::DeleteSmall(_) => EngineOp::Delete { key, condition },
         _ => EngineOp::Put { key, value: value(seq, made).into(), condition },
     };
     Entry { seq, tag: [b't', made.id][..].into(), op }
@@ -555,7 +575,41 @@ pub(crate) fn starts() -> Vec<Start> {
         };
         starts.push(start(name, &near_the_end, sectors_left));
     }
+    starts.push(scattered());
     starts
+}
+
+/// Is the value of an entry that is not applied in several extents?
+fn is_split(e: &Engine<Disk>) -> bool {
+    let tentative = |(_, owner): &(Extent, Owner)| matches!(owner, Owner::Entry(..));
+    e.owners().into_iter().filter(tentative).count() > 1
+}
+
+/// A device whose free units are so scattered that each value lies in two extents.
+fn scattered() -> Start {
+    let Start { disk, mut known, .. } = start("", &[], 0);
+    let mut e = Engine::open(Disk::of(disk), &IDENTITY, Mechanisms::all()).expect("it is formatted").0;
+    let mut write = |e: &mut Engine<Disk>, change| {
+        [Op::Write(change), Op::Commit, Op::Checkpoint].iter().all(|&op| {
+            let done = take(op, e, &known);
+            done.map(|done| known = done.after).is_some()
+        })
+    };
+    let last = (0..).find(|&n| !write(&mut e, Change::PutSmall(n))).expect("it is full some time");
+    for n in (0..last).step_by(2) {
+        write(&mut e, Change::DeleteSmall(n));
+    }
+    // What checkpoints have left in longer extents goes first.
+    for n in last.. {
+        let mut trial = e.clone();
+        let put = entry(trial.last_seq() + 1, Made { change: Change::Overwrite, id: 0 }).op;
+        trial.append(put, b"t").expect("half of the keys are gone");
+        if is_split(&trial) {
+            break;
+        }
+        assert!(write(&mut e, Change::PutSmall(n)), "half of the keys are gone");
+    }
+    Start { name: "a device whose free units are scattered", disk: e.device().state(), known }
 }
 
 /// `ops`, then overwriting and checkpoints until so many sectors of the ring are left (0: none of that). Afterwards
