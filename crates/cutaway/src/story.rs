@@ -89,8 +89,8 @@ mod tests {
             .collect();
         let expected = [
             " step       µs  who   what",
-            "    1        0  g1    calls put a",
-            "    2       10  g1    has session 2 on shard 0",
+            "    1        0  g1    requests put a",
+            "    2       10  g1    has session 2 (shard 0)",
             "    3      100  n1/0  applies entry 3: x   [apply-only-committed]   (because of 1)",
             " reply: written",
             "",
