@@ -44,7 +44,7 @@
 > deliver n2 n1
     n1/0 steps down as primary of epoch 1: epoch 2 exists
     n1/0 follows n2 in epoch 2
-    n1/0 truncates entry 3, which conflict with the primary's log [truncate-on-conflict]
+    n1/0 truncates entry 3, in conflict with the primary's log [truncate-on-conflict]
     n1/0 appends entry 3 (epoch 2)
     n1/0 commits entry 3 [majority-commit]
 > state

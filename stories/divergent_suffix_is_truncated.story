@@ -56,7 +56,7 @@
 > calm
     n1/0 steps down as primary of epoch 1: epoch 2 exists
     n1/0 follows n3 in epoch 2
-    n1/0 truncates entries 3–4, which conflict with the primary's log [truncate-on-conflict]
+    n1/0 truncates entries 3–4, in conflict with the primary's log [truncate-on-conflict]
     n1/0 appends entry 3 (epoch 2)
     n1/0 appends entry 4 (epoch 2)
     n1/0 commits entries 3–4 [majority-commit]
