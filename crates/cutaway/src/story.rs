@@ -2,7 +2,7 @@
 //!
 //! ```text
 //!  step     µs  who   what
-//!     1      0  g1    calls put greeting
+//!     1      0  g1    requests put greeting
 //!     2     18  g1    sends put greeting to n1 as request 2.1 of shard 0
 //!     3    112  n1/0  receives request 2.1: put greeting                    because of 2
 //! ```
