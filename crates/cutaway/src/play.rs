@@ -4,7 +4,7 @@ use std::path::Path;
 
 use clap::Args;
 use lab::why::{self, Schedule, registry};
-use trace::{Mechanism, Mechanisms};
+use trace::Mechanism;
 
 use crate::failure::{Failure, me, say};
 
@@ -24,12 +24,10 @@ pub struct Play {
 
 impl Play {
     pub fn run(self) -> Result<(), Failure> {
-        let mut on = Mechanisms::all();
-        for id in &self.without {
-            on = on.without(mechanism(id)?);
-        }
+        let off: Vec<Mechanism> = self.without.iter().map(|id| mechanism(id)).collect::<Result<_, _>>()?;
         let schedule = self.schedule()?;
-        let play = schedule.play(on).map_err(|why| Failure::usage(format!("{}: {why}", self.what)))?;
+        let play =
+            schedule.play_without(&off).map_err(|why| Failure::usage(format!("{}: {why}", self.what)))?;
         why::tell(&schedule, &play).iter().for_each(say);
         Ok(())
     }

@@ -6,7 +6,7 @@ use std::time::Instant;
 use clap::Args;
 use lab::why::{self, Case, Pair, Schedule, Verdict, registry};
 use serde_json::json;
-use trace::{Mechanism, Mechanisms};
+use trace::Mechanism;
 
 use crate::failure::{Failure, me, note, say};
 use crate::play::{mechanism, read};
@@ -94,14 +94,14 @@ impl Why {
 fn own(mechanism: Mechanism, file: &std::path::Path) -> Result<Option<Verdict>, Failure> {
     let (name, schedule) = (file.display(), read(file)?);
     let wrong = |why| Failure::usage(format!("{name}: {why}"));
-    let on = Mechanisms::all().without(mechanism);
-    let play = schedule.play(on).map_err(wrong)?;
+    let play = schedule.play_without(&[mechanism]).map_err(wrong)?;
     if play.broken.is_none() {
         why::tell(&schedule, &play).iter().for_each(say);
         say(format!("Without {mechanism} this schedule breaks nothing."));
         let stored: Option<Schedule> =
             registry::entry(mechanism).counterexample.and_then(|text| text.parse().ok());
-        let departs = stored.and_then(|stored| why::departure(&stored.play(on).ok()?, &play));
+        let departs =
+            stored.and_then(|stored| why::departure(&stored.play_without(&[mechanism]).ok()?, &play));
         departs.iter().for_each(|how| say(format!("It departs from the stored one: {how}.")));
         return Ok(None);
     }

@@ -47,7 +47,7 @@ fn the_core_depends_on_nothing_but_itself_and_a_checksum() {
 }
 
 /// Commands that may pass on what to leave out.
-const EXPERIMENTS: [&str; 3] = ["check.rs", "sim.rs", "why.rs"];
+const EXPERIMENTS: [&str; 4] = ["check.rs", "sim.rs", "play.rs", "why.rs"];
 
 /// All Rust files below `dir`.
 fn sources(dir: &Path, found: &mut Vec<PathBuf>) {

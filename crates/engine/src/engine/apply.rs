@@ -29,10 +29,7 @@ impl<D: Device> Engine<D> {
         let WalRecord { key, value, .. } = record;
         // What the entry leaves without an owner: the value that it replaced, or its own if it has no effect.
         let retired = match &mut outcome {
-            Outcome::Written(_) => {
-                let before = self.index.insert(&key, value.expect("E4: only a put is written"));
-                before
-            }
+            Outcome::Written(_) => self.index.insert(&key, value.expect("E4: only a put is written")),
             Outcome::Deleted { existed } => {
                 let before = self.index.remove(&key);
                 *existed = before.is_some();

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use trace::{Actor, Event, Mechanisms};
+use trace::{Actor, Event, Mechanism, Mechanisms};
 
 use crate::cluster::{self, Setting};
 use crate::device;
@@ -103,7 +103,12 @@ impl Schedule {
         self.then(on, false)
     }
 
-    /// The same, and then lets everything that is still on its way arrive: a promise holds only if it also holds then.
+    /// The same with all mechanisms on but these.
+    pub fn play_without(&self, off: &[Mechanism]) -> Result<Play, String> {
+        self.play(off.iter().fold(Mechanisms::all(), |on, mechanism| on.without(*mechanism)))
+    }
+
+    /// The same as [`Schedule::play`], and then lets everything that is still on its way arrive: a promise holds only if it also holds then.
     pub fn play_to_the_end(&self, on: Mechanisms) -> Result<Play, String> {
         self.then(on, true)
     }
