@@ -18,9 +18,11 @@ const TIED: [(&str, &str); 2] = [
     ("lab", "why/mod.rs examines a mechanism and writes its chapter, which looks at what was examined"),
 ];
 /// Lines of code of the core: as many as there are, rounded up. It only goes down.
-const BUDGET: usize = 8400;
+const BUDGET: usize = 8300;
 /// Lines of code of one file of the core.
-const FILE_LINES_MAX: usize = 480;
+const FILE_LINES_MAX: usize = 350;
+/// Lines of code of one of its functions, and of nine in ten of them.
+const FUNCTION_LINES_MAX: [usize; 2] = [50, 25];
 
 fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().parent().unwrap().to_owned()
@@ -120,6 +122,8 @@ struct Import {
 struct File {
     place: PathBuf,
     lines: usize,
+    /// Each function's name and lines.
+    functions: Vec<(String, usize)>,
     children: BTreeSet<String>,
     imports: Vec<Import>,
     /// Paths in the code.
@@ -138,6 +142,7 @@ fn read(place: PathBuf) -> File {
     let mut file = File {
         place,
         lines,
+        functions: functions(&code),
         children: BTreeSet::new(),
         imports: Vec::new(),
         paths: Vec::new(),
@@ -173,6 +178,26 @@ fn read(place: PathBuf) -> File {
     }
     file.is_door = others == 0;
     file
+}
+
+/// The functions in formatted code: each ends with the first brace that stands under its first word.
+fn functions(code: &str) -> Vec<(String, usize)> {
+    let lines: Vec<&str> = code.lines().filter(|line| !line.trim().is_empty()).collect();
+    let indent = |line: &str| line.len() - line.trim_start().len();
+    let named = |line: &str| {
+        let words = tokens(line);
+        let at = words.iter().position(|word| *word == "fn")?;
+        let only_before = ["pub", "(", "crate", "super", ")", "const"];
+        words[..at].iter().all(|word| only_before.contains(word)).then(|| words[at + 1].to_owned())
+    };
+    let function = |(at, line): (usize, &&str)| {
+        let name = named(line)?;
+        let ends = |other: &&&str| indent(other) == indent(line) && other.trim_start().starts_with('}');
+        let one_line = line.ends_with(['}', ';']);
+        let more = if one_line { 0 } else { lines[at..].iter().take_while(|other| !ends(other)).count() };
+        Some((name, more + 1))
+    };
+    lines.iter().enumerate().filter_map(function).collect()
 }
 
 const DEFINES: [&str; 9] = ["fn", "struct", "enum", "trait", "type", "const", "static", "mod", "macro_rules"];
@@ -364,9 +389,12 @@ fn no_file_uses_one_that_uses_it() {
 
 #[test]
 fn the_core_stays_small() {
-    let mut total = 0;
+    let (mut total, mut all) = (0, Vec::new());
     for name in CORE {
         let files = Crate::read(name).files;
+        all.extend(
+            files.values().flat_map(|file| file.functions.iter().map(|(name, lines)| (*lines, name.clone()))),
+        );
         let lines: usize = files.values().map(|file| file.lines).sum();
         println!("{name:10} {lines:5} lines of code in {} files", files.len());
         total += lines;
@@ -379,6 +407,15 @@ fn the_core_stays_small() {
         }
     }
     println!("{:10} {total:5}", "all");
+    all.sort();
+    let (longest, most) = (all.last().expect("there are some"), &all[all.len() * 9 / 10]);
+    println!(
+        "{} functions; the longest is {longest:?}, nine in ten have at most {} lines",
+        all.len(),
+        most.0
+    );
+    assert!(all.len() > 500, "the functions are found");
+    assert!(longest.0 <= FUNCTION_LINES_MAX[0] && most.0 <= FUNCTION_LINES_MAX[1], "{longest:?}, {most:?}");
     assert!(total <= BUDGET, "the core has {total} lines of code; {BUDGET} are the most");
 
     let architecture = std::fs::read_to_string(root().join("ARCHITECTURE.md")).unwrap();

@@ -69,7 +69,6 @@ impl<D: Device> Engine<D> {
             tentative,
             host_bytes: checkpoint.host_state.len() as u64,
         };
-        let notes = tell(&superblock, &report);
         let engine = Engine {
             space,
             mechanisms,
@@ -86,7 +85,7 @@ impl<D: Device> Engine<D> {
             new_checkpoint: None,
             install: None,
             starved: false,
-            notes,
+            notes: tell(&superblock, &report),
         };
         engine.check();
         Ok((engine, report))
