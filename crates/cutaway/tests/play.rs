@@ -38,7 +38,7 @@ fn the_crime_is_told_without_the_mechanism_and_the_refusal_with_it() {
     let without = told(&["play", "epoch-fence", "--without", "epoch-fence"]);
     // The decisive event: the backup acknowledges to the old primary.
     assert!(
-        without.contains("n3 acknowledges to n1 that it has entries up to 3 durable (epoch 1)"),
+        without.contains("n3 acknowledges to n1 in epoch 1 that it has entries up to 3 durable"),
         "{without}"
     );
     assert!(without.contains("BROKEN  P1: n2 serves without entry 3, which was acknowledged"), "{without}");

@@ -96,7 +96,7 @@ pub const ENTRIES: &[Entry] = &[
         scope: Some("device"),
         counterexample: Some(include_str!("../../counterexamples/whole-batch.schedule")),
         story: None,
-        others: "Each record that survived is whole, in its place and of this life. Only the missing end of the batch tells that its sync never returned.",
+        others: "Each record that survived is whole, in its place and of this life. Only the missing end of the batch tells that its sync never returned. Nobody was told of these entries, so no client is betrayed yet; but if the lost part undoes an entry of the part that is left, that entry is back.",
         variation: "Count the prefix, since nobody was told of it: what if the lost part undoes an entry of the part that is left?",
         published: "Hagmann, Reimplementing the Cedar File System Using Logging and Group Commit, SOSP 1987 (a log write with a begin and an end page)",
         choice: Some(
