@@ -78,10 +78,11 @@ impl Ord for Key {
     }
 }
 
-/// The bytes as three numbers, of which the last repeats two bytes of the second.
+/// The bytes as three numbers, of which the last repeats two bytes of the second. Written out: `map` over the array may stay a
+/// call in an optimized build too, which cost a fifth of a node's time.
 fn words(bytes: &[u8; SHORT_BYTES_MAX]) -> [u64; 3] {
-    [0, 8, SHORT_BYTES_MAX - 8]
-        .map(|at| u64::from_be_bytes(bytes[at..at + 8].try_into().expect("a slice of eight bytes")))
+    let word = |at: usize| u64::from_be_bytes(bytes[at..at + 8].try_into().expect("a slice of eight bytes"));
+    [word(0), word(8), word(SHORT_BYTES_MAX - 8)]
 }
 
 impl fmt::Debug for Key {
