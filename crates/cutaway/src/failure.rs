@@ -9,7 +9,7 @@
 //! | 4 | damaged data |
 
 use std::fmt::Display;
-use std::io::{self, ErrorKind, Write};
+use std::io::{self, ErrorKind, IsTerminal, Write};
 use std::process::ExitCode;
 use std::sync::Mutex;
 
@@ -116,6 +116,20 @@ static UNWRITTEN: Mutex<Option<io::Error>> = Mutex::new(None);
 /// command's own, once it has done what it does.
 pub fn say(text: impl Display) {
     written(writeln!(io::stdout().lock(), "{text}"));
+}
+
+/// Prints a line. On a terminal it is broken between words, and goes on a little further in; into a file or a pipe it goes as
+/// it is.
+pub fn say_wrapped(line: impl AsRef<str>) {
+    let line = line.as_ref();
+    if !io::stdout().is_terminal() {
+        return say(line);
+    }
+    let indent = " ".repeat(line.len() - line.trim_start().len() + 2);
+    let options = textwrap::Options::with_termwidth()
+        .subsequent_indent(&indent)
+        .word_splitter(textwrap::WordSplitter::NoHyphenation);
+    textwrap::wrap(line, options).iter().for_each(say);
 }
 
 /// The same with bytes, as they are; false if nothing more need be printed.

@@ -6,12 +6,11 @@ use clap::Args;
 use lab::why::{self, Schedule, registry};
 use trace::Mechanism;
 
-use crate::failure::{Failure, me, say};
+use crate::failure::{Failure, me, say_wrapped};
 
 /// Play a schedule, a story or a mechanism's counterexample, and tell every step with all that came of it
 ///
-/// The replicas, gateways' messages and devices are those of the lab: the real rules and the real engine. Change a step,
-/// and see what comes of it.
+/// The replicas run the real rules, and the devices the real engine. Change a step, and see what comes of it.
 #[derive(Debug, Args)]
 pub struct Play {
     /// A file with a schedule or a story, or the id of a mechanism: then its counterexample
@@ -28,7 +27,7 @@ impl Play {
         let schedule = self.schedule()?;
         let play =
             schedule.play_without(&off).map_err(|why| Failure::usage(format!("{}: {why}", self.what)))?;
-        why::tell(&schedule, &play).iter().for_each(say);
+        why::tell(&schedule, &play).iter().for_each(say_wrapped);
         Ok(())
     }
 

@@ -8,7 +8,7 @@ use lab::why::{self, Case, Pair, Schedule, Verdict, registry};
 use serde_json::json;
 use trace::Mechanism;
 
-use crate::failure::{Failure, me, note, say};
+use crate::failure::{Failure, me, note, say, say_wrapped};
 use crate::play::{mechanism, read};
 
 /// States that `--search` visits at most: some minutes.
@@ -96,13 +96,13 @@ fn own(mechanism: Mechanism, file: &std::path::Path) -> Result<Option<Verdict>, 
     let wrong = |why| Failure::usage(format!("{name}: {why}"));
     let play = schedule.play_without(&[mechanism]).map_err(wrong)?;
     if play.broken.is_none() {
-        why::tell(&schedule, &play).iter().for_each(say);
+        why::tell(&schedule, &play).iter().for_each(say_wrapped);
         say(format!("Without {mechanism} this schedule breaks nothing."));
         let stored: Option<Schedule> =
             registry::entry(mechanism).counterexample.and_then(|text| text.parse().ok());
         let departs =
             stored.and_then(|stored| why::departure(&stored.play_without(&[mechanism]).ok()?, &play));
-        departs.iter().for_each(|how| say(format!("It departs from the stored one: {how}.")));
+        departs.iter().for_each(|how| say_wrapped(format!("It departs from the stored one: {how}.")));
         return Ok(None);
     }
     let whole = schedule.steps.len();

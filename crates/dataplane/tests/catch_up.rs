@@ -1,23 +1,14 @@
 //! What a backup says to whoever leads, driven without a device: every effect succeeds at once.
 
+mod common;
+
 use dataplane::{
     Address, Appended, Chunk, Config, Effect, Entry, Epoch, Event, Fits, GatewayId, Held, Message, Micros,
-    NodeId, Op, Origin, Outcome, Proof, Receipt, Released, Replica, Restored, Tail, Timing, guard, wire,
+    NodeId, Op, Origin, Outcome, Proof, Released, Replica, Restored, Tail, Timing, guard, wire,
 };
 use trace::Mechanisms;
 
-/// What the device of these tests gives for a sync.
-struct Synced(Appended);
-
-impl Receipt for Synced {
-    fn position(&self) -> u64 {
-        self.0.position
-    }
-
-    fn seq(&self) -> u64 {
-        self.0.seq
-    }
-}
+use common::Synced;
 
 struct Backup {
     replica: Replica,

@@ -1,26 +1,17 @@
 //! What a primary says to those who ask it, driven without a device: every effect succeeds at once.
 
+mod common;
+
 use dataplane::{
     Address, Appended, Condition, Config, Effect, Epoch, Event, Fits, GatewayId, Message, Micros, NodeId, Op,
-    Origin, Outcome, Query, ReadResult, Receipt, Refusable, Refusal, Replica, RequestId, Restored, RoleName,
-    Tail, Timing, VALUE_BYTES_MAX, guard,
+    Origin, Outcome, Query, ReadResult, Refusable, Refusal, Replica, RequestId, Restored, RoleName, Tail,
+    Timing, VALUE_BYTES_MAX, guard,
 };
 use trace::Mechanisms;
 
+use common::Synced;
+
 const GATEWAY: GatewayId = GatewayId { gateway: 1, life: 1 };
-
-/// What the device of these tests gives for a sync.
-struct Synced(Appended);
-
-impl Receipt for Synced {
-    fn position(&self) -> u64 {
-        self.0.position
-    }
-
-    fn seq(&self) -> u64 {
-        self.0.seq
-    }
-}
 
 struct Host {
     replica: Replica,

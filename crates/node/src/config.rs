@@ -57,7 +57,7 @@ impl std::error::Error for OpenError {}
 /// Why a node must stop: the device failed, or refuses after a failure; or the engine did not take what it had room for. The
 /// cluster goes on without it; reopened, it recovers from what is durable.
 #[derive(Debug)]
-pub struct StopError(engine::WriteError);
+pub struct StopError(pub(crate) engine::WriteError);
 
 impl fmt::Display for StopError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -66,9 +66,3 @@ impl fmt::Display for StopError {
 }
 
 impl std::error::Error for StopError {}
-
-impl From<engine::WriteError> for StopError {
-    fn from(error: engine::WriteError) -> StopError {
-        StopError(error)
-    }
-}

@@ -4,7 +4,7 @@ use dataplane::{
     Address, Appended, Durable, Effect, Epoch, Event, Frame, Held, Message, Micros, NodeId, NodeStatus,
     Released, Replica, guard,
 };
-use engine::{Device, Engine, Synced};
+use engine::{Device, Engine, Synced, WriteError};
 use trace::{EventId, Kind, Mechanisms, Tracer, emit};
 
 use crate::config::{Config, StopError};
@@ -269,18 +269,18 @@ impl<D: Device> Node<D> {
     }
 
     /// Runs an operation of the engine that must not fail.
-    pub(crate) fn write<T, E: Into<StopError>>(
+    pub(crate) fn write<T>(
         &mut self,
-        operation: impl FnOnce(&mut Engine<D>) -> Result<T, E>,
+        operation: impl FnOnce(&mut Engine<D>) -> Result<T, WriteError>,
     ) -> Result<T, StopError> {
         self.told(operation).or_else(|error| self.stop(error))
     }
 
     /// After a failed write nobody knows what the device holds, and the rules have gone on already: only reopening makes the
     /// two agree again.
-    pub(crate) fn stop<T>(&mut self, error: impl Into<StopError>) -> Result<T, StopError> {
+    pub(crate) fn stop<T>(&mut self, error: WriteError) -> Result<T, StopError> {
         self.stopped = true;
-        Err(error.into())
+        Err(StopError(error))
     }
 
     /// What waited for a sync that has returned leaves.

@@ -10,7 +10,7 @@ use crate::device::Device;
 use crate::error::WriteError;
 use crate::format::value_ref::ValueRef;
 use crate::format::wal_record::{
-    DELETE, NOP, PUT, TRUNCATE, WalHeader, condition_code, record_bytes, record_bytes_max,
+    DELETE, NOP, PUT, TRUNCATE, WalHeader, WalRecord, condition_code, record_bytes, record_bytes_max,
 };
 use crate::log::Batch;
 use crate::space::{Claim, Until};
@@ -50,9 +50,9 @@ impl<D: Device> Engine<D> {
         let extent = stored.as_ref().map_or(0, ValueRef::first_unit);
         let bytes = stored.as_ref().map_or(0, |value| value.value_bytes().into());
         let tag: Arc<[u8]> = if tag.is_empty() { Arc::default() } else { tag.into() };
-        let claim = stored.as_ref().map_or(Claim::default(), |value| Claim::of_value(&key, value));
-        self.space.tentative = self.space.tentative + claim;
-        self.log.push_entry(header, key, tag.clone(), stored);
+        let record = WalRecord { header, key, tag: tag.clone(), value: stored };
+        self.space.tentative = self.space.tentative + Claim::of_entry(&record);
+        self.log.push_entry(record);
         self.recent.push(Entry { seq, tag, op }, self.durable);
         emit!(self.notes, Kind::RecordWritten { seq, lsn, extent, bytes });
         self.check();
@@ -77,11 +77,12 @@ impl<D: Device> Engine<D> {
         }
         let lsn = self.log.end.0;
         let header = WalHeader { kind: TRUNCATE, seq: from, ..WalHeader::default() };
-        let end = self.log.push(header, Arc::default(), Arc::default(), None).end();
+        let record = WalRecord { header, key: Arc::default(), tag: Arc::default(), value: None };
+        let end = self.log.push(record).end();
         self.log.entries.truncate((from - self.log.first) as usize);
         for record in self.log.tentative.split_off((from - self.applied - 1) as usize) {
+            self.space.tentative = self.space.tentative - Claim::of_entry(&record);
             if let Some(value) = record.value {
-                self.space.tentative = self.space.tentative - Claim::of_value(&record.key, &value);
                 let live = self.index.get(&record.key);
                 self.space.retire(&record.key, value, live, Until::Durable(end));
             }

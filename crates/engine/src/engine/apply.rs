@@ -22,8 +22,7 @@ impl<D: Device> Engine<D> {
         }
         let record = self.log.tentative.pop_front();
         let record = record.expect("E2: an entry that is not applied still has its record");
-        let claim = record.value.as_ref().map_or(Claim::default(), |v| Claim::of_value(&record.key, v));
-        self.space.tentative = self.space.tentative - claim;
+        self.space.tentative = self.space.tentative - Claim::of_entry(&record);
         self.applied = seq;
         let mut outcome = self.decide(&record, skip);
         let WalRecord { key, value, .. } = record;

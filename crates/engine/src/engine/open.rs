@@ -54,10 +54,8 @@ impl<D: Device> Engine<D> {
             result => result?,
         };
         let Recovered { superblock, newest, checkpoint, log, allocator, had, report } = recovered;
-        let claim = |(key, value): (&[u8], &ValueRef)| Claim::of_value(key, value);
-        let applied = checkpoint.index.iter().map(|(key, value)| claim((key, value)));
-        let puts = log.tentative.iter().filter_map(|record| Some((&*record.key, record.value.as_ref()?)));
-        let tentative = puts.map(claim).fold(Claim::default(), Add::add);
+        let applied = checkpoint.index.iter().map(|(key, value)| Claim::of_value(key, value));
+        let tentative = log.tentative.iter().map(Claim::of_entry).fold(Claim::default(), Add::add);
         let space = Space {
             device,
             superblock,

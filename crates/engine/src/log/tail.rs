@@ -11,14 +11,12 @@
 //! recovery tells a torn tail from damage by this rule.
 
 use std::collections::VecDeque;
-use std::sync::Arc;
 
 use trace::Mechanisms;
 
 use super::batch::{Batch, Values};
 use super::ring::{Ring, next_sector};
 use crate::format::superblock::Superblock;
-use crate::format::value_ref::ValueRef;
 use crate::format::wal_record::{WalHeader, WalRecord};
 use crate::guard;
 use crate::types::{Lsn, Reserve, Seq, UNIT};
@@ -125,16 +123,10 @@ impl Log {
     }
 
     /// Adds a record to the batch being filled. There is room for it.
-    pub(crate) fn push(
-        &mut self,
-        header: WalHeader,
-        key: Arc<[u8]>,
-        tag: Arc<[u8]>,
-        value: Option<ValueRef>,
-    ) -> WalRecord {
-        let header = WalHeader { lsn: self.end.0, life: self.life, batch: self.batch, ..header };
-        let mut record = WalRecord { header, key, tag, value };
-        record.header.length = record.bytes();
+    pub(crate) fn push(&mut self, mut record: WalRecord) -> WalRecord {
+        let length = record.bytes();
+        record.header =
+            WalHeader { lsn: self.end.0, life: self.life, batch: self.batch, length, ..record.header };
         self.last_record = self.records.len();
         record.encode(&mut self.records);
         self.end = record.end();
@@ -143,14 +135,8 @@ impl Log {
     }
 
     /// Adds the record of entry `last + 1`.
-    pub(crate) fn push_entry(
-        &mut self,
-        header: WalHeader,
-        key: Arc<[u8]>,
-        tag: Arc<[u8]>,
-        value: Option<ValueRef>,
-    ) {
-        let record = self.push(header, key, tag, value);
+    pub(crate) fn push_entry(&mut self, record: WalRecord) {
+        let record = self.push(record);
         let (batch, batch_lsn) = (self.batch, self.batch_lsn);
         let (lsn, bytes) = (record.lsn(), record.header.length);
         self.entries.push_back(Logged { lsn, bytes, batch, batch_lsn });

@@ -5,6 +5,7 @@ use std::ops::{Add, Sub};
 
 use crate::format::checkpoint_chunk::item_bytes;
 use crate::format::value_ref::{self, ValueRef};
+use crate::format::wal_record::WalRecord;
 
 /// Room for some keys and their values.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -24,6 +25,11 @@ impl Claim {
     /// That of a key with this value.
     pub(crate) fn of_value(key: &[u8], value: &ValueRef) -> Claim {
         Claim::of(key.len(), value.value_bytes() as usize)
+    }
+
+    /// That of an entry in the log: only a put claims anything.
+    pub(crate) fn of_entry(record: &WalRecord) -> Claim {
+        record.value.as_ref().map_or(Claim::default(), |value| Claim::of_value(&record.key, value))
     }
 }
 

@@ -18,8 +18,11 @@ use trace::Mechanisms;
 
 use crate::quiet;
 
+use super::checks::{self, recovered};
 use super::disk::{Cut, Disk, Io, State, WAYS_MAX};
-use super::workload::{self, IDENTITY, Known, Op, Start, recovered, starts, take};
+use super::known::Known;
+use super::starts::{IDENTITY, Start, starts};
+use super::workload::{Op, take};
 
 const SHARDS: usize = 64;
 /// Recoveries cut off in a row. With all mechanisms on, new states end long before; a round in which they do not counts
@@ -438,7 +441,7 @@ impl Walk<'_> {
                         self.short_reads(&engine.device().state(), &at_rest);
                     }
                     if !done.failed {
-                        if let Err(broken) = caught(|| workload::reads(&engine, &done.after, false)) {
+                        if let Err(broken) = caught(|| checks::reads(&engine, &done.after, false)) {
                             self.broken(broken);
                         }
                         self.live(&engine, &done.after, Budget { ops: left.ops - 1, ..left }, Share::All);
@@ -471,7 +474,7 @@ impl Walk<'_> {
                 Err(OpenError::Corrupt(_) | OpenError::NotFormatted) if superblocks => Ok(()),
                 Err(error) => Err(format!("one damaged sector, and the device cannot be opened: {error}")),
                 Ok(_) if superblocks => Err("a device without a superblock was opened".into()),
-                Ok((mut engine, _)) => workload::rotten(&mut engine, known),
+                Ok((mut engine, _)) => checks::rotten(&mut engine, known),
             });
             if let Err(broken) = checked {
                 self.path.push(Step::Rot(byte, sectors));

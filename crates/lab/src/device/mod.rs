@@ -1,23 +1,30 @@
 //! Every crash of every small workload, on the real engine.
 //!
 //! A schedule is up to so many steps of a host, up to so many crashes at any write or sync of a step, and crashes at the
-//! writes and syncs of recoveries without a bound: what a recovery that is cut off leaves is soon nothing new. A crash is a kill -9 (the cache survives) or a power cut that leaves any
-//! part of the cache on the medium. After each, the real `engine::Engine` opens what is left, and must have recovered
-//! what it promised.
+//! writes and syncs of recoveries without a bound: what a recovery that is cut off leaves is soon nothing new. A crash is
+//! a kill -9 (the cache survives) or a power cut that leaves any part of the cache on the medium. After each, the real
+//! `engine::Engine` opens what is left, and must have recovered what it promised.
 //!
 //! | file | job |
 //! |---|---|
 //! | `disk` | the disk: what a power cut can leave |
-//! | `workload` | the steps of the host, and what must hold |
+//! | `known` | what the host wrote, and may rely on |
+//! | `workload` | the steps of the host |
+//! | `checks` | what must hold after each crash |
+//! | `starts` | the devices to begin with |
+//! | `play` | a schedule, step by step |
 //! | `enumerate` | all schedules, depth first, each state once |
 //!
 //! The result is "no violation within these bounds", never "proved".
 
+mod checks;
 mod disk;
 mod enumerate;
+mod known;
 pub(crate) mod play;
+mod starts;
 mod workload;
 
-pub(crate) use workload::{IDENTITY, image_with_a_past, opened_image};
+pub(crate) use starts::{IDENTITY, image_with_a_past, opened_image};
 
 pub use enumerate::{Bounds, Found, Outcome, Progress, Recoveries, Round, explore_device};

@@ -2,7 +2,7 @@
 //!
 //! | step | does |
 //! |---|---|
-//! | `device NAME` | first of all: one of the devices to begin from, as [`super::workload`] names them |
+//! | `device NAME` | first of all: one of the devices to begin from, as [`super::starts`] names them |
 //! | `open` | opens it, and checks what was recovered |
 //! | `format` | formats it for another life, as joining |
 //! | `open as nX` | node nX opens it, whose device it is not: it must be refused, and nothing must change |
@@ -16,9 +16,12 @@ use std::sync::{Arc, Mutex};
 use engine::{Engine, Identity, OpenError, RecoveryReport, Standing};
 use trace::{Actor, Event, Kind, Mechanisms, Source, Tracer};
 
+use super::checks::{self, recovered};
 use super::disk::{Disk, Io, SLOTS, State};
 use super::enumerate::caught;
-use super::workload::{self, IDENTITY, Known, LAYOUT, Op, recovered, starts};
+use super::known::Known;
+use super::starts::{IDENTITY, LAYOUT, starts};
+use super::workload::{self, Op};
 
 /// Sectors of the superblocks and the log, in front of the data.
 const WAL: std::ops::Range<usize> = 16..32;
@@ -239,7 +242,7 @@ impl Stage {
                     return Ok(Some("refused: the device failed".into()));
                 }
                 let engine = self.engine.as_ref().expect("it is open");
-                if let Err(broken) = caught(|| workload::reads(engine, &self.known, false)) {
+                if let Err(broken) = caught(|| checks::reads(engine, &self.known, false)) {
                     return self.ends(broken);
                 }
                 let acknowledged = engine.durable_seq();
@@ -300,7 +303,7 @@ impl Stage {
             }
             Err(error) => Err(format!("one damaged sector, and the device cannot be opened: {error}")),
             Ok(_) if superblocks => Err("P5: a device without a superblock was opened".into()),
-            Ok((mut engine, report)) => workload::rotten(&mut engine, &known).map(|()| match report.damage {
+            Ok((mut engine, report)) => checks::rotten(&mut engine, &known).map(|()| match report.damage {
                 Some(damage) => format!("reported: {damage}"),
                 None => "what was hit is not needed, or is refused when it is read".into(),
             }),

@@ -145,7 +145,7 @@ pub fn examine(mechanism: Mechanism) -> Result<Verdict, String> {
             return Ok(Verdict::NoneWithinBound);
         }
         let options = Options { without: vec![mechanism], ..Options::default() };
-        if let Some(seed) = registry::seed(mechanism) {
+        if let Some(seed) = registry::entry(mechanism).seed {
             return shown_by(seed, &options).map(|()| Verdict::Seed(seed));
         }
         return match sim::run_many(0..SEEDS, &options, |_| ()).first {
@@ -182,22 +182,16 @@ fn shown_by(seed: u64, options: &Options) -> Result<(), String> {
 pub fn why_none(mechanism: Mechanism, verdict: &Verdict) -> String {
     match (verdict, mechanism) {
         (Verdict::Liveness(seeds), _) => {
-            format!("no failure found within {seeds} seeds of the simulator: liveness, nothing wrong is answered")
+            format!(
+                "no failure found within {seeds} seeds of the simulator: liveness, nothing wrong is answered"
+            )
         }
         (Verdict::Seed(seed), _) => {
-            format!("seed {seed} of the simulator breaks a promise: `cutaway sim --seed {seed} --without {mechanism}`")
+            format!(
+                "seed {seed} of the simulator breaks a promise: `cutaway sim --seed {seed} --without {mechanism}`"
+            )
         }
-        (_, Mechanism::OneLog) => "structural: the engine has no second log to do without this one".into(),
-        (_, Mechanism::DirectorySync) => {
-            "structural: the simulated disks have no directories; `FileDevice::create` in crates/store/src/file.rs syncs the real one".into()
-        }
-        (_, Mechanism::NoRoleSurvives) => {
-            "structural: no device holds a role, so none can be restored; `Replica::restore` makes a backup".into()
-        }
-        (_, Mechanism::DeviceLock) => {
-            "structural: takes two processes; `a_second_opener_is_told_that_the_device_is_in_use` opens one twice".into()
-        }
-        _ => "nothing is known of it".into(),
+        _ => format!("structural: {}", registry::entry(mechanism).structural),
     }
 }
 

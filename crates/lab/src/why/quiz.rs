@@ -31,7 +31,7 @@ pub struct Question {
 /// The question of this number; the same number is the same question.
 pub fn question(number: u64) -> Option<Question> {
     let mut draw = Draw(number.wrapping_mul(0x9e37_79b9_7f4a_7c15) ^ 0x5851_f42d_4c95_7f2d);
-    let all: Vec<_> = registry::ENTRIES.iter().filter(|entry| entry.counterexample.is_some()).collect();
+    let all: Vec<_> = registry::entries().filter(|entry| entry.counterexample.is_some()).collect();
     let entry = all[draw.below(all.len())];
     let mechanism = entry.mechanism;
     let schedule: Schedule = entry.counterexample?.parse().ok()?;

@@ -28,7 +28,7 @@ pub fn tell(schedule: &Schedule, play: &Play) -> Vec<String> {
 }
 
 fn indented<'a>(lines: impl IntoIterator<Item = &'a String>) -> impl Iterator<Item = String> {
-    lines.into_iter().map(|line| format!("       | {line}"))
+    lines.into_iter().map(|line| format!("     | {line}"))
 }
 
 /// How it ended, in a sentence.

@@ -345,6 +345,16 @@ pub fn scripted(
     (nodes, gateway, redis, http)
 }
 
+/// The same, of nodes that serve reads, take writes, and never answer a write.
+pub fn silent_on_writes() -> (Vec<Scripted>, Host, SocketAddr, SocketAddr) {
+    scripted(|frame, stream| {
+        if matches!(frame.message, Message::Write { .. }) {
+            return true;
+        }
+        reply_to(&frame).is_none_or(|reply| stream.write_all(&bytes(&reply)).is_ok())
+    })
+}
+
 /// What a node says to a frame that asks for something.
 pub fn reply_to(to: &Frame) -> Option<Frame> {
     Some(match &to.message {
