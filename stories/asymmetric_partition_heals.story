@@ -7,23 +7,31 @@
 > write 1 to n1
     n1/0 receives request 2.1: put k
     n1/0 appends entry 3 (epoch 1)
+    n1/0 writes the log record of entry 3 at LSN 1024; its value of 1 bytes goes to unit 0 [data-checksum-in-log]
     n1/0 sends entry 3 to n2 in epoch 1; commit point 2
     n1/0 sends entry 3 to n3 in epoch 1; commit point 2
 > sync n1
+    n1/0 syncs batch 3: 2 writes, 1024 bytes, 0 µs; durable up to LSN 1536 [ack-after-sync]
 > lose n1 n2
 > lose n1 n3
 > takeover n2
     n2/0 stands for epoch 2
+    n2/0 stores the promise of epoch 2 in both superblocks (generation 8) [ab-superblock]
 > lose n2 n1
 > calm without n1
     n3/0 promises epoch 2 to n2; its log ends with entry 2 (epoch 1) [durable-promise]
+    n3/0 stores the promise of epoch 2 in both superblocks (generation 8) [ab-superblock]
     n2/0 has n3's promise of epoch 2 (2 of 2) [promise-majority]
     n2/0 becomes primary of epoch 2; its log ends with entry 2 [promise-majority]
     n2/0 appends entry 3 (epoch 2)
+    n2/0 writes the log record of entry 3 at LSN 1024; its value of 0 bytes goes to unit 0 [data-checksum-in-log]
     n2/0 sends entry 3 to n1 in epoch 2; commit point 2
     n2/0 sends entry 3 to n3 in epoch 2; commit point 2
+    n2/0 syncs batch 3: 1 writes, 512 bytes, 0 µs; durable up to LSN 1536 [ack-after-sync]
     n3/0 follows n2 in epoch 2
     n3/0 appends entry 3 (epoch 2)
+    n3/0 writes the log record of entry 3 at LSN 1024; its value of 0 bytes goes to unit 0 [data-checksum-in-log]
+    n3/0 syncs batch 3: 1 writes, 512 bytes, 0 µs; durable up to LSN 1536 [ack-after-sync]
     n3/0 acknowledges to n2 in epoch 2 that it has entries up to 3 durable [durable-ack]
     n2/0 counts n3 as having entries up to 3 durable
     n2/0 commits entry 3 [majority-commit]
@@ -44,8 +52,11 @@
 > deliver n2 n1
     n1/0 steps down as primary of epoch 1: epoch 2 exists
     n1/0 follows n2 in epoch 2
+    n1/0 stores the promise of epoch 2 in both superblocks (generation 8) [ab-superblock]
     n1/0 truncates entry 3, in conflict with the primary's log [truncate-on-conflict]
+    n1/0 writes at LSN 1536 that the log is truncated from entry 3 on
     n1/0 appends entry 3 (epoch 2)
+    n1/0 writes the log record of entry 3 at LSN 1608; its value of 0 bytes goes to unit 0 [data-checksum-in-log]
     n1/0 commits entry 3 [majority-commit]
 > state
     n1: Backup in epoch 2, log [1@1 2@1 3@2] (durable 2, committed 3, end 3)
@@ -61,6 +72,7 @@
     n2/0 sends entry 3 to n1 in epoch 2; commit point 3
     n2/0 sends a heartbeat to n3 in epoch 2, after entry 3; commit point 3
 > calm
+    n1/0 syncs batch 4: 1 writes, 512 bytes, 0 µs; durable up to LSN 2048 [ack-after-sync]
     n1/0 applies entry 3: no key changes [apply-only-committed]
     n1/0 acknowledges to n2 in epoch 2 that it has entries up to 3 durable [durable-ack]
     n3/0 refuses n1, which speaks for epoch 1: it has promised epoch 2 [epoch-fence]

@@ -9,35 +9,44 @@
 > write 1 to n1
     n1/0 receives request 2.1: put k
     n1/0 appends entry 3 (epoch 1)
+    n1/0 writes the log record of entry 3 at LSN 1024; its value of 1 bytes goes to unit 0 [data-checksum-in-log]
     n1/0 sends entry 3 to n2 in epoch 1; commit point 2
     n1/0 sends entry 3 to n3 in epoch 1; commit point 2
 > sync n1
+    n1/0 syncs batch 3: 2 writes, 1024 bytes, 0 µs; durable up to LSN 1536 [ack-after-sync]
 > lose n1 n2
 > lose n1 n3
 # n3 leads epoch 2 with the promise of n2, and is cut off before anybody has its marker.
 > takeover n3
     n3/0 stands for epoch 2
+    n3/0 stores the promise of epoch 2 in both superblocks (generation 8) [ab-superblock]
 > deliver n3 n2 PromiseRequest
     n2/0 promises epoch 2 to n3; its log ends with entry 2 (epoch 1) [durable-promise]
+    n2/0 stores the promise of epoch 2 in both superblocks (generation 8) [ab-superblock]
 > deliver n2 n3
     n3/0 has n2's promise of epoch 2 (2 of 2) [promise-majority]
     n3/0 becomes primary of epoch 2; its log ends with entry 2 [promise-majority]
     n3/0 appends entry 3 (epoch 2)
+    n3/0 writes the log record of entry 3 at LSN 1024; its value of 0 bytes goes to unit 0 [data-checksum-in-log]
     n3/0 sends entry 3 to n1 in epoch 2; commit point 2
     n3/0 sends entry 3 to n2 in epoch 2; commit point 2
 > sync n3
+    n3/0 syncs batch 3: 1 writes, 512 bytes, 0 µs; durable up to LSN 1536 [ack-after-sync]
 > lose n3 n1
 > lose n3 n2
 # n1 leads epoch 3 with the promise of n2. n2 gets entry 3, and acknowledges it.
 > takeover n1 above 2
     n1/0 steps down as primary of epoch 1: epoch 2 exists
     n1/0 stands for epoch 3
+    n1/0 stores the promise of epoch 3 in both superblocks (generation 8) [ab-superblock]
 > deliver n1 n2 PromiseRequest
     n2/0 promises epoch 3 to n1; its log ends with entry 2 (epoch 1) [durable-promise]
+    n2/0 stores the promise of epoch 3 in both superblocks (generation 10) [ab-superblock]
 > deliver n2 n1
     n1/0 has n2's promise of epoch 3 (2 of 2) [promise-majority]
     n1/0 becomes primary of epoch 3; its log ends with entry 3 [promise-majority]
     n1/0 appends entry 4 (epoch 3)
+    n1/0 writes the log record of entry 4 at LSN 1536; its value of 0 bytes goes to unit 0 [data-checksum-in-log]
     n1/0 sends entry 4 to n2 in epoch 3; commit point 2
     n1/0 sends entry 4 to n3 in epoch 3; commit point 2
 > lose n1 n3
@@ -47,9 +56,12 @@
 > deliver n2 n1
     n1/0 sends entries 3–4 to n2 in epoch 3; commit point 2
 > sync n1
+    n1/0 syncs batch 4: 1 writes, 512 bytes, 0 µs; durable up to LSN 2048 [ack-after-sync]
 > deliver n1 n2
     n2/0 appends entry 3 (epoch 1)
+    n2/0 writes the log record of entry 3 at LSN 1024; its value of 1 bytes goes to unit 0 [data-checksum-in-log]
 > sync n2
+    n2/0 syncs batch 3: 2 writes, 1024 bytes, 0 µs; durable up to LSN 1536 [ack-after-sync]
     n2/0 acknowledges to n1 in epoch 3 that it has entries up to 3 durable [durable-ack]
 > deliver n2 n1
     n1/0 counts n2 as having entries up to 3 durable
@@ -62,7 +74,9 @@
     on its way n1 → n2: Prepare in epoch 3: entry 4 after entry 3 (epoch 1), committed 2
 > deliver n1 n2
     n2/0 appends entry 4 (epoch 3)
+    n2/0 writes the log record of entry 4 at LSN 1536; its value of 0 bytes goes to unit 0 [data-checksum-in-log]
 > sync n2
+    n2/0 syncs batch 4: 1 writes, 512 bytes, 0 µs; durable up to LSN 2048 [ack-after-sync]
     n2/0 acknowledges to n1 in epoch 3 that it has entries up to 4 durable [durable-ack]
 > deliver n2 n1
     n1/0 counts n2 as having entries up to 4 durable
@@ -81,8 +95,10 @@
 > takeover n3 above 3
     n3/0 steps down as primary of epoch 2: epoch 3 exists
     n3/0 stands for epoch 4
+    n3/0 stores the promise of epoch 4 in both superblocks (generation 10) [ab-superblock]
 > deliver n3 n2
     n2/0 promises epoch 4 to n3; its log ends with entry 4 (epoch 3) [durable-promise]
+    n2/0 stores the promise of epoch 4 in both superblocks (generation 12) [ab-superblock]
 > deliver n2 n3
     n3/0 has n2's promise of epoch 4 (2 of 2) [promise-majority]
 > state

@@ -6,14 +6,18 @@
 > write 1 to n1
     n1/0 receives request 2.1: put k
     n1/0 appends entry 3 (epoch 1)
+    n1/0 writes the log record of entry 3 at LSN 1024; its value of 1 bytes goes to unit 0 [data-checksum-in-log]
     n1/0 sends entry 3 to n2 in epoch 1; commit point 2
     n1/0 sends entry 3 to n3 in epoch 1; commit point 2
 > deliver n1 n3
     n3/0 appends entry 3 (epoch 1)
+    n3/0 writes the log record of entry 3 at LSN 1024; its value of 1 bytes goes to unit 0 [data-checksum-in-log]
 > lose n1 n2
 > sync n3
+    n3/0 syncs batch 3: 2 writes, 1024 bytes, 0 µs; durable up to LSN 1536 [ack-after-sync]
     n3/0 acknowledges to n1 in epoch 1 that it has entries up to 3 durable [durable-ack]
 > sync n1
+    n1/0 syncs batch 3: 2 writes, 1024 bytes, 0 µs; durable up to LSN 1536 [ack-after-sync]
 > deliver n3 n1
     n1/0 counts n3 as having entries up to 3 durable
     n1/0 commits entry 3 [majority-commit]
@@ -33,8 +37,10 @@
 > write 2 to n1
     n1/0 receives request 2.2: put k
     n1/0 appends entry 4 (epoch 1)
+    n1/0 writes the log record of entry 4 at LSN 1536; its value of 1 bytes goes to unit 1 [data-checksum-in-log]
     n1/0 sends entry 4 to n3 in epoch 1; commit point 3
 > sync n1
+    n1/0 syncs batch 4: 2 writes, 1024 bytes, 0 µs; durable up to LSN 2048 [ack-after-sync]
 > lose n1 n3
 > tick n1
     n1/0 sends a heartbeat to n2 in epoch 1, after entry 3; commit point 3
@@ -46,9 +52,12 @@
     n1/0 sends a heartbeat to n3 in epoch 1, after entry 4; commit point 3
 > deliver n1 n2
     n2/0 appends entry 3 (epoch 1)
+    n2/0 writes the log record of entry 3 at LSN 1024; its value of 1 bytes goes to unit 0 [data-checksum-in-log]
     n2/0 appends entry 4 (epoch 1)
+    n2/0 writes the log record of entry 4 at LSN 1130; its value of 1 bytes goes to unit 1 [data-checksum-in-log]
     n2/0 commits entry 3 [majority-commit]
 > sync n2
+    n2/0 syncs batch 3: 2 writes, 1536 bytes, 0 µs; durable up to LSN 1536 [ack-after-sync]
     n2/0 applies entry 3: written as version 3 [apply-only-committed]
     n2/0 acknowledges to n1 in epoch 1 that it has entries up to 4 durable [durable-ack]
 > deliver n2 n1
@@ -73,8 +82,10 @@
     n3: Backup in epoch 1, log [1@1 2@1 3@1] (durable 3, committed 3, end 3)
 > takeover n3
     n3/0 stands for epoch 2
+    n3/0 stores the promise of epoch 2 in both superblocks (generation 8) [ab-superblock]
 > deliver n3 n2
     n2/0 promises epoch 2 to n3; its log ends with entry 4 (epoch 1) [durable-promise]
+    n2/0 stores the promise of epoch 2 in both superblocks (generation 8) [ab-superblock]
 > deliver n2 n3
     n3/0 has n2's promise of epoch 2 (2 of 2) [promise-majority]
 > state

@@ -7,13 +7,17 @@
 > write 1 to n1
     n1/0 receives request 2.1: put k
     n1/0 appends entry 3 (epoch 1)
+    n1/0 writes the log record of entry 3 at LSN 1024; its value of 1 bytes goes to unit 0 [data-checksum-in-log]
     n1/0 sends entry 3 to n2 in epoch 1; commit point 2
     n1/0 sends entry 3 to n3 in epoch 1; commit point 2
 > deliver n1 n2
     n2/0 appends entry 3 (epoch 1)
+    n2/0 writes the log record of entry 3 at LSN 1024; its value of 1 bytes goes to unit 0 [data-checksum-in-log]
 > lose n1 n3
 > sync n1
+    n1/0 syncs batch 3: 2 writes, 1024 bytes, 0 µs; durable up to LSN 1536 [ack-after-sync]
 > sync n2
+    n2/0 syncs batch 3: 2 writes, 1024 bytes, 0 µs; durable up to LSN 1536 [ack-after-sync]
     n2/0 acknowledges to n1 in epoch 1 that it has entries up to 3 durable [durable-ack]
 > deliver n2 n1
     n1/0 counts n2 as having entries up to 3 durable
@@ -28,18 +32,25 @@
     n3: Backup in epoch 1, log [1@1 2@1] (durable 2, committed 2, end 2)
 > takeover n2
     n2/0 stands for epoch 2
+    n2/0 stores the promise of epoch 2 in both superblocks (generation 8) [ab-superblock]
 > calm without n1
     n3/0 promises epoch 2 to n2; its log ends with entry 2 (epoch 1) [durable-promise]
+    n3/0 stores the promise of epoch 2 in both superblocks (generation 8) [ab-superblock]
     n2/0 has n3's promise of epoch 2 (2 of 2) [promise-majority]
     n2/0 becomes primary of epoch 2; its log ends with entry 3 [promise-majority]
     n2/0 appends entry 4 (epoch 2)
+    n2/0 writes the log record of entry 4 at LSN 1536; its value of 0 bytes goes to unit 0 [data-checksum-in-log]
     n2/0 sends entry 4 to n1 in epoch 2; commit point 2
     n2/0 sends entry 4 to n3 in epoch 2; commit point 2
+    n2/0 syncs batch 4: 1 writes, 512 bytes, 0 µs; durable up to LSN 2048 [ack-after-sync]
     n3/0 follows n2 in epoch 2
     n3/0 refuses entries from n2 in epoch 2: its own log does not match at entry 3 [log-matching]
     n2/0 sends entries 3–4 to n3 in epoch 2; commit point 2
     n3/0 appends entry 3 (epoch 1)
+    n3/0 writes the log record of entry 3 at LSN 1024; its value of 1 bytes goes to unit 0 [data-checksum-in-log]
     n3/0 appends entry 4 (epoch 2)
+    n3/0 writes the log record of entry 4 at LSN 1130; its value of 0 bytes goes to unit 0 [data-checksum-in-log]
+    n3/0 syncs batch 3: 2 writes, 1024 bytes, 0 µs; durable up to LSN 1536 [ack-after-sync]
     n3/0 acknowledges to n2 in epoch 2 that it has entries up to 4 durable [durable-ack]
     n2/0 counts n3 as having entries up to 4 durable
     n2/0 commits entries 3–4 [majority-commit]

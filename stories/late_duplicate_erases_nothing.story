@@ -4,17 +4,21 @@
 > write 1 to n1
     n1/0 receives request 2.1: put k
     n1/0 appends entry 3 (epoch 1)
+    n1/0 writes the log record of entry 3 at LSN 1024; its value of 1 bytes goes to unit 0 [data-checksum-in-log]
     n1/0 sends entry 3 to n2 in epoch 1; commit point 2
     n1/0 sends entry 3 to n3 in epoch 1; commit point 2
 > again n1 n2 Prepare
     n2/0 appends entry 3 (epoch 1)
+    n2/0 writes the log record of entry 3 at LSN 1024; its value of 1 bytes goes to unit 0 [data-checksum-in-log]
 > sync n2
+    n2/0 syncs batch 3: 2 writes, 1024 bytes, 0 µs; durable up to LSN 1536 [ack-after-sync]
     n2/0 acknowledges to n1 in epoch 1 that it has entries up to 3 durable [durable-ack]
 > deliver n2 n1
     n1/0 counts n2 as having entries up to 3 durable
 > write 2 to n1
     n1/0 receives request 2.2: put k
     n1/0 appends entry 4 (epoch 1)
+    n1/0 writes the log record of entry 4 at LSN 1130; its value of 1 bytes goes to unit 1 [data-checksum-in-log]
     n1/0 sends entry 4 to n2 in epoch 1; commit point 2
     n1/0 sends entry 4 to n3 in epoch 1; commit point 2
 > lose n1 n3
@@ -29,9 +33,12 @@
     n2/0 keeps its entries up to 3, which n1 sends again [truncate-only-on-conflict]
     n2/0 acknowledges to n1 in epoch 1 that it has entries up to 3 durable [durable-ack]
     n2/0 appends entry 4 (epoch 1)
+    n2/0 writes the log record of entry 4 at LSN 1536; its value of 1 bytes goes to unit 1 [data-checksum-in-log]
 > sync n2
+    n2/0 syncs batch 4: 2 writes, 1024 bytes, 0 µs; durable up to LSN 2048 [ack-after-sync]
     n2/0 acknowledges to n1 in epoch 1 that it has entries up to 4 durable [durable-ack]
 > sync n1
+    n1/0 syncs batch 3: 2 writes, 1536 bytes, 0 µs; durable up to LSN 1536 [ack-after-sync]
     n1/0 commits entry 3 [majority-commit]
     n1/0 applies entry 3: written as version 3 [apply-only-committed]
     n1/0 answers request 2.1 to g1: written as version 3

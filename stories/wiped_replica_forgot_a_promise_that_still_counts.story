@@ -4,12 +4,15 @@
 > cluster 5
 > takeover n2
     n2/0 stands for epoch 2
+    n2/0 stores the promise of epoch 2 in both superblocks (generation 8) [ab-superblock]
 > deliver n2 n3
     n3/0 promises epoch 2 to n2; its log ends with entry 2 (epoch 1) [durable-promise]
+    n3/0 stores the promise of epoch 2 in both superblocks (generation 8) [ab-superblock]
 > deliver n3 n2
     n2/0 has n3's promise of epoch 2 (2 of 3) [promise-majority]
 # n2 has two promises of three. n3's disk is replaced by an empty one; n1, which has not heard of epoch 2, sends its state.
 > wipe n3
+    n3/0 opens its device: checkpoint as of entry 0, log up to entry 0; 0 bytes of torn tail discarded (log life 2) [stale-log-rejection]
 > tick n1
 > tick n1
     n1/0 sends a heartbeat to n2 in epoch 1, after entry 2; commit point 2
@@ -21,6 +24,7 @@
     n3/0 fetches the state of n1 (epoch 1): its log is unproven
 > deliver n3 n1 Pull
     n1/0 appends entry 3 (epoch 1)
+    n1/0 writes the log record of entry 3 at LSN 1024; its value of 0 bytes goes to unit 0 [data-checksum-in-log]
     n1/0 sends entry 3 to n2 in epoch 1; commit point 2
     n1/0 sends entry 3 to n3 in epoch 1; commit point 2
     n1/0 sends entry 3 to n4 in epoch 1; commit point 2
@@ -29,13 +33,18 @@
 > deliver n1 n4
     n4/0 acknowledges to n1 in epoch 1 that it has entries up to 2 durable [durable-ack]
     n4/0 appends entry 3 (epoch 1)
+    n4/0 writes the log record of entry 3 at LSN 1024; its value of 0 bytes goes to unit 0 [data-checksum-in-log]
 > deliver n1 n5
     n5/0 acknowledges to n1 in epoch 1 that it has entries up to 2 durable [durable-ack]
     n5/0 appends entry 3 (epoch 1)
+    n5/0 writes the log record of entry 3 at LSN 1024; its value of 0 bytes goes to unit 0 [data-checksum-in-log]
 > sync n1
+    n1/0 syncs batch 3: 1 writes, 512 bytes, 0 µs; durable up to LSN 1536 [ack-after-sync]
 > sync n4
+    n4/0 syncs batch 3: 1 writes, 512 bytes, 0 µs; durable up to LSN 1536 [ack-after-sync]
     n4/0 acknowledges to n1 in epoch 1 that it has entries up to 3 durable [durable-ack]
 > sync n5
+    n5/0 syncs batch 3: 1 writes, 512 bytes, 0 µs; durable up to LSN 1536 [ack-after-sync]
     n5/0 acknowledges to n1 in epoch 1 that it has entries up to 3 durable [durable-ack]
 > deliver n4 n1
     n1/0 counts n4 as having entries up to 3 durable
@@ -43,6 +52,8 @@
     n1/0 counts n5 as having entries up to 3 durable
     n1/0 commits entry 3 [majority-commit]
     n1/0 applies entry 3: no key changes [apply-only-committed]
+    n1/0 begins a checkpoint as of entry 3 (0 keys)
+    n1/0 completes a checkpoint as of entry 3; the log before it may be reused [atomic-checkpoint]
 > tick n3
     n3/0 fetches the state of n1 (epoch 1): a chunk did not come in time
 > deliver n3 n1 Pull
@@ -52,6 +63,7 @@
     n1/0 sends a heartbeat to n4 in epoch 1, after entry 3; commit point 3
     n1/0 sends a heartbeat to n5 in epoch 1, after entry 3; commit point 3
 > deliver n1 n3 Chunk
+    n3/0 replaces its state with one as of entry 3, and promises epoch 1 [atomic-state-transfer]
     n3/0 has the state of n1 as of entry 3, and votes from epoch 1 on [atomic-state-transfer]
     n3/0 acknowledges to n1 in epoch 1 that it has entries up to 3 durable [durable-ack]
 > sync n3
@@ -62,6 +74,7 @@
 > write 1 to n1
     n1/0 receives request 2.1: put k
     n1/0 appends entry 4 (epoch 1)
+    n1/0 writes the log record of entry 4 at LSN 1536; its value of 1 bytes goes to unit 1 [data-checksum-in-log]
     n1/0 sends entry 4 to n2 in epoch 1; commit point 3
     n1/0 sends entry 4 to n3 in epoch 1; commit point 3
     n1/0 sends entry 4 to n4 in epoch 1; commit point 3
@@ -72,15 +85,20 @@
     n3/0 acknowledges to n1 in epoch 1 that it has entries up to 3 durable [durable-ack]
     n3/0 acknowledges to n1 in epoch 1 that it has entries up to 3 durable [durable-ack]
     n3/0 appends entry 4 (epoch 1)
+    n3/0 writes the log record of entry 4 at LSN 0; its value of 1 bytes goes to unit 1 [data-checksum-in-log]
 > deliver n1 n4
     n4/0 commits entry 3 [majority-commit]
     n4/0 applies entry 3: no key changes [apply-only-committed]
     n4/0 acknowledges to n1 in epoch 1 that it has entries up to 3 durable [durable-ack]
     n4/0 appends entry 4 (epoch 1)
+    n4/0 writes the log record of entry 4 at LSN 1536; its value of 1 bytes goes to unit 0 [data-checksum-in-log]
 > sync n1
+    n1/0 syncs batch 4: 2 writes, 1024 bytes, 0 µs; durable up to LSN 2048 [ack-after-sync]
 > sync n3
+    n3/0 syncs batch 1: 2 writes, 1024 bytes, 0 µs; durable up to LSN 512 [ack-after-sync]
     n3/0 acknowledges to n1 in epoch 1 that it has entries up to 4 durable [durable-ack]
 > sync n4
+    n4/0 syncs batch 4: 2 writes, 1024 bytes, 0 µs; durable up to LSN 2048 [ack-after-sync]
     n4/0 acknowledges to n1 in epoch 1 that it has entries up to 4 durable [durable-ack]
 > deliver n3 n1
     n1/0 counts n3 as having entries up to 4 durable
@@ -94,6 +112,7 @@
 # entry 3, which n2 cannot have: n2 stood before n3 forgot, and n1 appended it after.
 > deliver n2 n5
     n5/0 promises epoch 2 to n2; its log ends with entry 3 (epoch 1) [durable-promise]
+    n5/0 stores the promise of epoch 2 in both superblocks (generation 8) [ab-superblock]
 > deliver n5 n2
     n2/0 has n5's promise of epoch 2 (3 of 3) [promise-majority]
 > state

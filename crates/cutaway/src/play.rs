@@ -1,16 +1,22 @@
 //! `play`: a schedule, and all that comes of it.
 
+mod session;
+
+use std::io::{IsTerminal, stdin, stdout};
 use std::path::Path;
 
 use clap::Args;
-use lab::why::{self, Schedule, registry};
+use lab::why::registry;
+use lab::{Machine, Schedule, tell};
 use trace::Mechanism;
 
 use crate::failure::{Failure, me, say_wrapped};
 
-/// Play a schedule, a story or a mechanism's counterexample, and tell every step with all that came of it
+/// Play a schedule, a story or a mechanism's counterexample, step by step
 ///
-/// The replicas run the real rules, and the devices the real engine. Change a step, and see what comes of it.
+/// The nodes run the real rules on the real engine; only their disks and the network are simulated. On a terminal, each
+/// step waits for you: go back, look at the state, take another step, take a mechanism out. Otherwise every step is told
+/// with all that came of it.
 #[derive(Debug, Args)]
 pub struct Play {
     /// A file with a schedule or a story, or the id of a mechanism: then its counterexample
@@ -19,15 +25,40 @@ pub struct Play {
     /// Remove a mechanism (may be given several times)
     #[arg(long, value_name = "MECHANISM")]
     without: Vec<String>,
+    /// Stop after a step: its number, the name of a kind of event (`PrimaryElected`), a mechanism at work, or `violation`
+    #[arg(long, value_name = "STEP|EVENT|MECHANISM|violation")]
+    until: Option<String>,
+    /// Wait for commands after each step, also if this is no terminal
+    #[arg(long, conflicts_with = "plain")]
+    interactive: bool,
+    /// Tell everything at once, also on a terminal
+    #[arg(long)]
+    plain: bool,
 }
 
 impl Play {
     pub fn run(self) -> Result<(), Failure> {
-        let off: Vec<Mechanism> = self.without.iter().map(|id| mechanism(id)).collect::<Result<_, _>>()?;
+        let off: Vec<Mechanism> = self
+            .without
+            .iter()
+            .map(|id| read_mechanism(id))
+            .collect::<Result<_, _>>()
+            .map_err(Failure::usage)?;
+        let on = lab::without(&off);
         let schedule = self.schedule()?;
-        let play =
-            schedule.play_without(&off).map_err(|why| Failure::usage(format!("{}: {why}", self.what)))?;
-        why::tell(&schedule, &play).iter().for_each(say_wrapped);
+        let mut machine =
+            Machine::new(&schedule, on).map_err(|why| Failure::usage(format!("{}: {why}", self.what)))?;
+        let until = self.until.as_deref().map(Until::read).transpose().map_err(Failure::usage)?;
+        let terminal = stdin().is_terminal() && stdout().is_terminal();
+        if self.interactive || (terminal && !self.plain) {
+            if let Some(until) = until {
+                while !until.is_reached(&machine) && machine.advance().is_some() {}
+            }
+            return session::run(machine, off);
+        }
+        let until = until.unwrap_or(Until::Violation);
+        while !until.is_reached(&machine) && machine.advance().is_some() {}
+        tell::tell(&schedule, &machine.play()).iter().for_each(say_wrapped);
         Ok(())
     }
 
@@ -47,6 +78,42 @@ impl Play {
     }
 }
 
+/// Where to stop.
+enum Until {
+    Step(usize),
+    Event(&'static str),
+    Mechanism(Mechanism),
+    Violation,
+}
+
+impl Until {
+    fn read(word: &str) -> Result<Until, String> {
+        if word == "violation" {
+            return Ok(Until::Violation);
+        }
+        if let Ok(step) = word.parse() {
+            return Ok(Until::Step(step));
+        }
+        if let Some(kind) = trace::Kind::NAMES.iter().find(|name| name.eq_ignore_ascii_case(word)) {
+            return Ok(Until::Event(kind));
+        }
+        Mechanism::from_id(word).map(Until::Mechanism).ok_or_else(|| {
+            format!("`{word}` is no step's number, kind of event or mechanism, and not `violation`")
+        })
+    }
+
+    fn is_reached(&self, machine: &Machine) -> bool {
+        let mut events = machine.acts().last().into_iter().flat_map(|act| &act.events);
+        machine.broken().is_some()
+            || match self {
+                Until::Step(step) => machine.at() >= *step,
+                Until::Event(kind) => events.any(|event| event.kind.name() == *kind),
+                Until::Mechanism(mechanism) => events.any(|event| event.kind.mechanism() == Some(*mechanism)),
+                Until::Violation => false,
+            }
+    }
+}
+
 /// The schedule in a file.
 pub fn read(path: &Path) -> Result<Schedule, Failure> {
     let name = path.display();
@@ -56,7 +123,12 @@ pub fn read(path: &Path) -> Result<Schedule, Failure> {
 }
 
 /// The mechanism called `id`.
-pub fn mechanism(id: &str) -> Result<Mechanism, Failure> {
+fn read_mechanism(id: &str) -> Result<Mechanism, String> {
     Mechanism::from_id(id)
-        .ok_or_else(|| Failure::usage(format!("there is no mechanism {id}")).next(format!("{} why", me())))
+        .ok_or_else(|| format!("there is no mechanism {id}; `{} why --all` lists them", me()))
+}
+
+/// The mechanism called `id`.
+pub fn mechanism(id: &str) -> Result<Mechanism, Failure> {
+    read_mechanism(id).map_err(Failure::usage)
 }

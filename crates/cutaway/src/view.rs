@@ -7,7 +7,8 @@ use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
 use clap::Args;
-use lab::why::{Case, Mark, Play, narrate};
+use lab::why::{Case, narrate};
+use lab::{Mark, Play};
 use serde_json::{Value, json};
 use trace::{Actor, Event, EventId, Kind, json};
 
@@ -247,7 +248,7 @@ fn of_play(play: &Play, name: &str, parts: usize) -> (Value, usize) {
             Mark::Arrow(from, to) => (Some(from), to, false),
             Mark::Lost(from, to) => (Some(from), to, true),
             Mark::At(lane, _) => (None, lane, false),
-            Mark::All(_) => (None, 0, false),
+            Mark::All(_) | Mark::Nothing => (None, 0, false),
         };
         let parents: Vec<usize> = from.into_iter().chain([lane]).filter_map(|lane| last[lane]).collect();
         let words = match &act.skipped {
@@ -262,7 +263,7 @@ fn of_play(play: &Play, name: &str, parts: usize) -> (Value, usize) {
             chosen = row;
         }
         for event in &act.events {
-            let lane = lab::why::lane(event).min(play.lanes.len() - 1);
+            let lane = play.lane(event);
             let more = More { parents: vec![row], step, ..More::default() };
             last[lane] = Some(rows.event(lane, event, more));
         }

@@ -4,7 +4,8 @@ use std::io::{BufRead, IsTerminal, stderr, stdin, stdout};
 use std::time::Instant;
 
 use clap::Args;
-use lab::why::{self, Case, Pair, Schedule, Verdict, registry};
+use lab::Schedule;
+use lab::why::{self, Case, Pair, Verdict, registry};
 use serde_json::json;
 use trace::Mechanism;
 
@@ -96,12 +97,12 @@ fn own(mechanism: Mechanism, file: &std::path::Path) -> Result<Option<Verdict>, 
     let wrong = |why| Failure::usage(format!("{name}: {why}"));
     let play = schedule.play_without(&[mechanism]).map_err(wrong)?;
     if play.broken.is_none() {
-        why::tell(&schedule, &play).iter().for_each(say_wrapped);
+        lab::tell::tell(&schedule, &play).iter().for_each(say_wrapped);
         say(format!("Without {mechanism} this schedule breaks nothing."));
         let stored: Option<Schedule> =
             registry::entry(mechanism).counterexample.and_then(|text| text.parse().ok());
         let departs =
-            stored.and_then(|stored| why::departure(&stored.play_without(&[mechanism]).ok()?, &play));
+            stored.and_then(|stored| lab::tell::departure(&stored.play_without(&[mechanism]).ok()?, &play));
         departs.iter().for_each(|how| say_wrapped(format!("It departs from the stored one: {how}.")));
         return Ok(None);
     }

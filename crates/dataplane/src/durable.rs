@@ -68,6 +68,11 @@ impl Held {
         Held { needs: position, content }
     }
 
+    /// What is to be said, to look at.
+    pub fn content(&self) -> &Released {
+        &self.content
+    }
+
     /// Does the proof cover it?
     pub fn is_covered(&self, proof: &Durable) -> bool {
         self.needs <= proof.position

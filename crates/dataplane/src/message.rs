@@ -118,7 +118,7 @@ pub struct Chunk {
     pub items: Vec<Item>,
     /// Where to go on; `None` in the last piece.
     pub next: Option<Vec<u8>>,
-    /// In the last piece: sessions, epoch of the last entry, shard configuration.
+    /// In the first piece: sessions, epoch of the last entry, shard configuration.
     pub host_state: Vec<u8>,
 }
 

@@ -185,7 +185,7 @@ pub struct TransferChunk {
     pub items: Vec<Item>,
     /// Where to go on; `None` in the last chunk.
     pub next: Option<TransferCursor>,
-    /// The owner's state as of the checkpoint, in the last chunk only.
+    /// The owner's state as of the checkpoint, in the first chunk only.
     pub host_state: Option<Vec<u8>>,
 }
 

@@ -43,15 +43,16 @@ fn a_transferred_state_is_installed_whole_or_not_at_all() {
         target.power_fails_at(target.io() + rng.below(40));
         let installed = (|| -> Result<(), WriteError> {
             to.install_begin()?;
-            let mut cursor = None;
+            let (mut cursor, mut kept) = (None, Vec::new());
             loop {
                 let TransferChunk { items, next, host_state, .. } = from.transfer_read(cursor, 700).unwrap();
                 for (key, version, value) in items {
                     to.install_put(key, version, value)?;
                 }
+                kept.extend(host_state.into_iter().flatten());
                 cursor = next;
-                if let Some(host_state) = host_state {
-                    return to.install_finish(seq, host_state, epoch);
+                if cursor.is_none() {
+                    return to.install_finish(seq, kept, epoch);
                 }
             }
         })();

@@ -3,22 +3,36 @@
 //! | part | job |
 //! |---|---|
 //! | [`check`] | exhaustive, bounded exploration of the replicas' real step functions |
-//! | [`cluster`] | schedules on the checker's cluster, step by step |
+//! | [`cluster`] | schedules of a cluster of real nodes, step by step |
 //! | [`story`] | schedules written by hand, with what the replicas say to them (`stories/`) |
 //! | [`device`] | every crash of every small workload, on the real engine and a simulated disk |
+//! | [`Schedule`], [`Machine`] | a schedule as text; the time machine that plays it, forth and back |
 //! | [`why`] | one mechanism taken out: the schedule in which a client is betrayed, told as a story |
+//! | [`tell`] | a whole play, every step with every event; the state in words |
 //! | [`hostile`] | any bytes at all, given to every decoder |
 
 #![forbid(unsafe_code)]
 
+#[cfg(test)]
+mod agreement;
 mod brief;
 pub mod check;
 pub mod cluster;
 pub mod device;
 pub mod hostile;
+mod machine;
+mod play;
 mod quiet;
+mod schedule;
+mod shared;
 pub mod story;
+pub mod tell;
 pub mod why;
+
+pub use cluster::state as facts;
+pub use machine::{Facts, Machine, Promise};
+pub use play::{Act, Mark, Play};
+pub use schedule::Schedule;
 
 use trace::{Mechanism, Mechanisms};
 
@@ -31,4 +45,9 @@ pub fn all_but<'a>(ids: impl IntoIterator<Item = &'a String>) -> Result<Mechanis
         })?;
         Ok(on.without(mechanism))
     })
+}
+
+/// All mechanisms but these.
+pub fn without<'a>(off: impl IntoIterator<Item = &'a Mechanism>) -> Mechanisms {
+    off.into_iter().fold(Mechanisms::all(), |on, mechanism| on.without(*mechanism))
 }

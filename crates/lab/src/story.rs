@@ -8,8 +8,9 @@
 
 use trace::Mechanisms;
 
-use crate::check::Goal;
-use crate::cluster::{Setting, Stage, Step};
+use crate::cluster::nodes::Nodes;
+use crate::cluster::stage::Stage;
+use crate::cluster::{Goal, Setting, Step};
 use crate::device::play;
 
 /// Takes the steps of `text` and returns the story with the lines below each step written anew. An error names the
@@ -17,7 +18,7 @@ use crate::device::play;
 pub fn run(text: &str) -> Result<String, String> {
     let mut told = String::new();
     let mut setting: Option<Setting> = None;
-    let mut stage: Option<Stage> = None;
+    let mut stage: Option<Stage<Nodes>> = None;
     let mut device: Option<play::Stage> = None;
     for line in text.lines() {
         let Some(command) = line.strip_prefix("> ") else {
@@ -45,7 +46,10 @@ pub fn run(text: &str) -> Result<String, String> {
                     continue;
                 }
                 setting.goal = Goal::Invariant;
-                let stage = stage.get_or_insert_with(|| Stage::new(setting, Mechanisms::all()));
+                let stage = match &mut stage {
+                    Some(stage) => stage,
+                    none => none.insert(Stage::new(setting, Mechanisms::all()).map_err(at_line)?),
+                };
                 let step: Step = command.parse().map_err(at_line)?;
                 for line in output(stage, &step).map_err(at_line)? {
                     told.push_str("    ");
@@ -66,7 +70,7 @@ fn device_output(stage: &mut play::Stage, step: &str) -> Result<Vec<String>, Str
     Ok(lines.into_iter().map(|line| format!("    {line}\n")).collect())
 }
 
-fn output(stage: &mut Stage, step: &Step) -> Result<Vec<String>, String> {
+fn output(stage: &mut Stage<Nodes>, step: &Step) -> Result<Vec<String>, String> {
     let done = stage.take(step).map_err(|why| format!("{why}\n{}", stage.state().join("\n")))?;
     let told = done.events.iter().map(|event| match event.kind.mechanism() {
         Some(mechanism) => format!("{} [{mechanism}]", event.sentence()),

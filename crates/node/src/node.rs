@@ -130,17 +130,20 @@ impl<D: Device> Node<D> {
         self.parked() || self.engine.has_unsynced()
     }
 
-    /// Writes the batch and syncs the device once; then what waited for it may leave. Blocks for as long as the device
-    /// does.
-    pub fn flush(&mut self, now: Micros) -> Result<(), StopError> {
+    /// Carries out what the node was parked at.
+    pub fn unpark(&mut self, now: Micros) -> Result<(), StopError> {
         if let Some((_, cause)) = self.parked {
             self.begin(now, cause);
             self.resume()?;
             self.release();
         }
-        if self.unsettled {
-            self.settle(now)?;
-        }
+        if self.unsettled { self.settle(now) } else { Ok(()) }
+    }
+
+    /// Writes the batch and syncs the device once; then what waited for it may leave. Blocks for as long as the device
+    /// does.
+    pub fn flush(&mut self, now: Micros) -> Result<(), StopError> {
+        self.unpark(now)?;
         self.now = now;
         self.t.begin_batch(now);
         let Some(batch) = self.engine.begin_sync() else { return Ok(()) };
@@ -174,6 +177,11 @@ impl<D: Device> Node<D> {
     /// The engine, to look at.
     pub fn engine(&self) -> &Engine<D> {
         &self.engine
+    }
+
+    /// What waits for a sync, to look at.
+    pub fn held(&self) -> impl Iterator<Item = &Released> {
+        self.held.iter().map(Held::content)
     }
 
     /// The rules' state, to look at.

@@ -28,7 +28,7 @@ use crate::manifest::hex;
 
 /// Version of what nodes and gateways say to each other: handshake, frames, and the state that a transfer carries. Raised
 /// with every change of meaning; processes of different versions refuse each other.
-pub const VERSION: u32 = 4;
+pub const VERSION: u32 = 5;
 /// Version of the images that this program writes.
 pub const IMAGE_VERSION: u32 = engine::FORMAT_VERSION as u32;
 /// Longest hello or refusal, without the fixed part.

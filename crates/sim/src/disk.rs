@@ -146,6 +146,15 @@ impl Disk {
         medium.heal();
     }
 
+    /// Power is lost, and of what was not synced nothing is left.
+    pub fn lose_unsynced(&self) {
+        let mut medium = self.medium();
+        for (sector, versions) in std::mem::take(&mut medium.unsynced) {
+            medium.put(sector, &versions[0]);
+        }
+        medium.heal();
+    }
+
     /// Whatever made it fail is gone.
     pub fn heal(&self) {
         self.medium().heal();
@@ -194,6 +203,15 @@ impl Disk {
             Place::Log => medium.written.range(log_start..log_end).map(|w| *w.0).filter(settled).collect(),
             Place::Data => medium.written.range(log_end..).map(|w| *w.0).filter(settled).collect(),
         }
+    }
+
+    /// Turns one bit of this byte, wherever it is.
+    pub fn turn_bit(&self, offset: u64) {
+        let mut medium = self.medium();
+        let (sector, at) = (offset as usize / SECTOR, offset as usize % SECTOR);
+        let mut content = medium.sector(sector);
+        content[at] ^= 1;
+        medium.put(sector, &content);
     }
 
     /// Turns one bit of one of these bytes, if damage may strike there; gives its offset.

@@ -8,6 +8,8 @@
 //! fault model rules out at the moment of execution (damage to a majority at once, say) is passed over by the world, so
 //! that any subset of a schedule is a schedule.
 
+use std::fmt;
+
 use dataplane::{Limits, Micros};
 
 use crate::disk::Place;
@@ -21,6 +23,15 @@ pub enum Peer {
     Node(u32),
     /// A gateway.
     Gateway(u32),
+}
+
+impl fmt::Display for Peer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Peer::Node(node) => write!(f, "n{node}"),
+            Peer::Gateway(gateway) => write!(f, "g{gateway}"),
+        }
+    }
 }
 
 /// How a process ends.

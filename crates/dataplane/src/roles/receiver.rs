@@ -53,6 +53,8 @@ struct Transfer {
     failures: u32,
     /// The seq of the state; all pieces must be of the same.
     seq: Option<Seq>,
+    /// What the rules keep in a state: it comes with the first piece.
+    host_state: Vec<u8>,
     asked_at: Micros,
     /// All pieces are here, and are being made the replica's own.
     complete: Option<HostState>,
@@ -128,6 +130,7 @@ impl Receiver {
             answers: Measured::default(),
             failures: 0,
             seq: None,
+            host_state: Vec::new(),
             asked_at: core.now,
             complete: None,
         };
@@ -172,8 +175,12 @@ impl Receiver {
         }
         transfer.answers.note(core.now.saturating_sub(transfer.asked_at));
         transfer.failures = 0;
+        if transfer.cursor.is_empty() {
+            transfer.host_state = host_state;
+        }
         core.effect(Effect::InstallItems(items));
         if guard::atomic_state_transfer(core.config.mechanisms, next.is_none()) {
+            let host_state = std::mem::take(&mut transfer.host_state);
             self.finish(core, leader, seq, host_state);
         } else if let Some(next) = next {
             transfer.cursor = next;

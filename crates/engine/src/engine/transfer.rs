@@ -24,6 +24,7 @@ impl<D: Device> Engine<D> {
         self.readable()?;
         let current = self.checkpoint_seq();
         let begin = (StreamHead::BYTES + self.host_state.len()) as u64;
+        let host_state = cursor.is_none().then(|| self.host_state.clone());
         let TransferCursor { seq, mut at } = cursor.unwrap_or(TransferCursor { seq: current, at: begin });
         if seq != current || at < begin {
             return Err(ReadError::CheckpointGone { asked: seq, current });
@@ -46,7 +47,6 @@ impl<D: Device> Engine<D> {
             (at, rest) = (at + item as u64, &rest[item..]);
         }
         let next = (at < end).then_some(TransferCursor { seq, at });
-        let host_state = next.is_none().then(|| self.host_state.clone());
         Ok(TransferChunk { seq, items, next, host_state })
     }
 

@@ -7,9 +7,12 @@
 use std::collections::{HashMap, HashSet};
 use std::hash::{DefaultHasher, Hash, Hasher};
 
-use super::scope::{Goal, Scope};
+use super::cluster::Model;
+use super::scope::Scope;
 use super::world::{Action, Pools, World};
-use crate::cluster::{Setting, Stage};
+use crate::cluster::language::Setting;
+use crate::cluster::stage::Stage;
+use crate::cluster::witness::Goal;
 use crate::quiet::caught;
 
 /// States that are expanded between two merges: enough to keep all cores busy, few enough that what they lead to stays
@@ -154,13 +157,14 @@ fn rebuild(scope: &Scope, visited: &Visited, root: u64, end: u64) -> Found {
     let setting = Setting {
         nodes: scope.nodes,
         cold: !scope.established,
+        gateways: 0,
         frames: scope.entries_per_frame,
         pieces: scope.pieces,
         resend: scope.resend_after,
         goal: scope.goal,
     };
     let mut world = World::new(scope);
-    let mut stage = Stage::new(&setting, scope.mechanisms);
+    let mut stage: Stage<Model> = Stage::new(&setting, scope.mechanisms).expect("the model has this cluster");
     let mut steps = Vec::new();
     let mut script: Vec<String> = setting.to_string().lines().map(str::to_string).collect();
     for number in numbers.into_iter().rev() {

@@ -11,22 +11,20 @@
 //! | `scope` | the bounds, by name |
 //! | `world` | the cluster as a value, and its actions |
 //! | `seat` | one node of it: the real replica on a model of a device |
-//! | `invariants` | what must hold in each state |
+//! | `cluster` | the model as a cluster to which a schedule happens |
 //! | `words` | states and actions as sentences |
-//! | `shared` | parts that states share |
 //! | `explore` | breadth-first search on all cores |
 //!
 //! A message that is never delivered stands for a lost one. Where a scope bounds how many are on their way, any one of
 //! too many is lost. The result is "no violation within these bounds", never "proved".
 
+pub(crate) mod cluster;
 mod explore;
-mod invariants;
 mod scope;
-mod seat;
-pub(crate) mod shared;
-pub(crate) mod words;
-pub(crate) mod world;
+pub(crate) mod seat;
+mod words;
+mod world;
 
 pub use explore::{Found, Outcome, Progress, explore};
-pub use scope::{Goal, SCOPES, Scope};
+pub use scope::{SCOPES, Scope};
 pub use world::{Action, World};

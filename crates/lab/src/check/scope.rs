@@ -2,6 +2,8 @@
 
 use trace::{Mechanism, Mechanisms};
 
+use crate::cluster::witness::Goal;
+
 /// What may happen, and how often.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Scope {
@@ -47,17 +49,6 @@ pub struct Scope {
     pub goal: Goal,
     /// The mechanisms that are on.
     pub mechanisms: Mechanisms,
-}
-
-/// What ends an exploration.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
-pub enum Goal {
-    /// Any invariant that does not hold, and any assertion of the rules that fails.
-    #[default]
-    Invariant,
-    /// What a client sees: a write that it was told of is gone, took effect twice, or a read is wrong. A replica whose
-    /// own assertion fails has stopped; such states lead nowhere.
-    Betrayal,
 }
 
 impl Scope {

@@ -10,24 +10,26 @@ use dataplane::{
 use trace::{Kind, Tracer, emit};
 
 use super::scope::Scope;
+use crate::cluster::witness::{Sight, Stamp};
+use crate::shared::Shared;
 
 /// What messages may carry.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(super) struct Limits {
+pub(crate) struct Limits {
     pub entries_per_frame: usize,
     /// Pieces of a transferred state.
     pub pieces: u64,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub(super) enum LogOp {
+pub(crate) enum LogOp {
     Append(Entry),
     Truncate(Seq),
 }
 
 /// What a device holds, reduced to what the rules can tell apart.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub(super) struct Disk {
+pub(crate) struct Disk {
     pub promise: Epoch,
     pub proven: bool,
     /// The last entry before the log lost some.
@@ -96,7 +98,7 @@ impl Receipt for Synced {
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub(super) struct Seat {
+pub(crate) struct Seat {
     pub replica: Replica,
     pub disk: Disk,
     pub held: Vec<Held>,
@@ -226,9 +228,11 @@ impl Seat {
             }
             // The keys do not matter here: the pieces of a state are empty, but counted.
             Effect::SendChunk { to, epoch, transfer, cursor } => {
-                let (seq, host_state) = (self.disk.base, self.disk.host_state.clone());
+                let seq = self.disk.base;
                 let piece = cursor.first().map_or(1, |piece| u64::from(*piece)) + 1;
                 let next = (piece <= limits.pieces).then(|| vec![piece as u8]);
+                // What the rules keep in a checkpoint comes with its first piece.
+                let host_state = if cursor.is_empty() { self.disk.host_state.clone() } else { Vec::new() };
                 let chunk = Chunk { seq, items: Vec::new(), next, host_state };
                 out.push((Address::Node(to), Message::Chunk { epoch, transfer, cursor, chunk }));
             }
@@ -276,5 +280,33 @@ impl Seat {
                 Err(held) => self.held.push(held),
             }
         }
+    }
+}
+
+impl Sight for Shared<Seat> {
+    fn replica(&self) -> Option<&Replica> {
+        Some(&self.replica)
+    }
+
+    fn base(&self) -> Seq {
+        self.disk.base
+    }
+
+    fn last(&self) -> Seq {
+        self.disk.last()
+    }
+
+    fn stamp(&self, seq: Seq) -> Option<Stamp> {
+        let at = seq.checked_sub(self.disk.base + 1)?;
+        let entry = self.disk.log.get(at as usize)?;
+        Some((entry.epoch, entry.origin))
+    }
+
+    fn lacks(&self, _: Seq, _: Stamp) -> bool {
+        self.disk.half
+    }
+
+    fn dropped(&self) -> &[(Seq, Stamp)] {
+        &self.disk.dropped
     }
 }

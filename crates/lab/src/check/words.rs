@@ -2,10 +2,12 @@
 
 use std::fmt;
 
+use super::cluster::{Model, address};
 use super::scope::Scope;
 use super::world::{Action, World};
 use crate::brief::brief;
-use crate::cluster::{Stage, Step};
+use crate::cluster::language::Step;
+use crate::cluster::stage::Stage;
 
 impl World {
     /// What `action` does here, for a person.
@@ -41,15 +43,18 @@ impl World {
     }
 
     /// `action` as a step of a schedule, on a stage that stands where this world stands.
-    pub(super) fn step(&self, scope: &Scope, action: Action, stage: &mut Stage) -> Step {
-        let mut which = |at: usize| stage.naming(&self.network[at]).expect("the stage has every message");
+    pub(super) fn step(&self, scope: &Scope, action: Action, stage: &mut Stage<Model>) -> Step {
+        let mut which = |at: usize| {
+            let (from, to, message) = &*self.network[at];
+            stage.naming(address(*from), address(*to), message).expect("the stage has every message")
+        };
         match action {
             Action::TakeOver(to) => Step::TakeOver { to, above: self.greatest_promise(scope).0 },
             Action::StandAndCrash(at, keep) => {
                 Step::StandAndCrash { at, above: self.greatest_promise(scope).0, keep }
             }
-            Action::Send(write, to) => Step::Write { number: u64::from(write) + 1, to },
-            Action::Read(from) => Step::Read { from },
+            Action::Send(write, to) => Step::Write { number: u64::from(write) + 1, key: None, to },
+            Action::Read(from) => Step::Read { key: None, from },
             Action::Deliver(at, false) => Step::Deliver(which(at)),
             Action::Deliver(at, true) => Step::Again(which(at)),
             Action::Lose(at) => Step::Lose(which(at)),

@@ -1,23 +1,22 @@
 //! The cluster as a value, and everything that can happen to it.
 
-use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::{Arc, Mutex};
 
 use dataplane::{
-    Address, Condition, Effect, Epoch, Event, Fits, Frame, GatewayId, Message, NodeId, Op, Origin, Outcome,
-    Query, Refusable, RequestId, RoleName, Seq, WriteResult, guard,
+    Address, Condition, Effect, Epoch, Event, Fits, Frame, Message, NodeId, Op, Query, RequestId, RoleName,
+    guard,
 };
 use trace::{Actor, Kind, Tracer, emit};
 
-use super::scope::{Goal, Scope};
+use super::scope::Scope;
 use super::seat::{Limits, Seat, Synced};
-use super::shared::{Pool, Shared};
+use crate::cluster::stage::SCRIPTED;
+use crate::cluster::witness::{Goal, History};
+use crate::shared::{Pool, Shared};
 
 /// A message on its way: from, to, what.
 pub(crate) type Letter = (NodeId, NodeId, Message);
-
-const GATEWAY: GatewayId = GatewayId { gateway: 1, life: 1 };
 
 /// One thing that can happen.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -50,41 +49,15 @@ pub enum Action {
 /// A cluster with its network and its clients' knowledge.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct World {
-    pub(super) seats: Vec<Shared<Seat>>,
+    pub(crate) seats: Vec<Shared<Seat>>,
     /// On their way, sorted: the order of sending is forgotten, since any order may arrive.
-    pub(super) network: Vec<Shared<Letter>>,
+    pub(crate) network: Vec<Shared<Letter>>,
     left: Budget,
     limits: Limits,
     now: u64,
     pub(super) goal: Goal,
-    pub(super) history: Shared<History>,
+    pub(crate) history: Shared<History>,
     listener: Listener,
-}
-
-/// What the clients did and saw, and what can be concluded from it. Most actions leave it alone.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
-pub(super) struct History {
-    session: Seq,
-    /// How often each write was sent.
-    sent: Vec<u8>,
-    /// What clients were told of their writes.
-    pub answered: BTreeMap<RequestId, Outcome>,
-    /// What was ever committed by anybody, and must stay so (D1, D4).
-    pub committed: Vec<(Epoch, Origin)>,
-    /// Entries that a client was told of, by an answer or by what it read; and which of the two.
-    pub shown: Vec<(Seq, (Epoch, Origin), Shown)>,
-    /// Who ever was primary of an epoch (D2).
-    pub leaders: BTreeMap<Epoch, NodeId>,
-    /// Reads in flight: their ids, and the last entry that was committed, or acknowledged to a client, when they were asked.
-    reading: Vec<(u64, Seq)>,
-    pub broken: Option<String>,
-}
-
-/// How a client came to know of an entry.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(super) enum Shown {
-    Acknowledged,
-    Read,
 }
 
 /// Who hears the events of the replicas. No part of the state: two worlds that differ in it are the same.
@@ -276,7 +249,7 @@ impl World {
             Action::Read(node) => {
                 next.left.reads -= 1;
                 let id = u64::from(scope.reads - next.left.reads);
-                next.asked(id);
+                next.history.asked(id);
                 let query = Query::Get(Arc::from(&b"k"[..]));
                 next.gateway_says(node, Message::Read { id, query });
             }
@@ -327,25 +300,6 @@ impl World {
         self.listener = Listener(Some(events));
     }
 
-    /// What is on its way, in the order of sending as long as nobody asked for [`World::after`].
-    pub(crate) fn on_the_way(&mut self) -> &mut Vec<Shared<Letter>> {
-        &mut self.network
-    }
-
-    /// What clients were told of their writes.
-    pub(crate) fn answered(&self) -> &BTreeMap<RequestId, Outcome> {
-        &self.history.answered
-    }
-
-    /// Is a read unanswered?
-    pub(crate) fn reads_waiting(&self) -> bool {
-        !self.history.reading.is_empty()
-    }
-
-    pub(crate) fn session(&self) -> Seq {
-        self.history.session
-    }
-
     pub(crate) fn unsynced(&self, node: u32) -> usize {
         self.seats[node as usize - 1].disk.unsynced.len()
     }
@@ -354,24 +308,12 @@ impl World {
         self.limits.entries_per_frame = entries;
     }
 
-    pub(crate) fn sync_if_needed(&mut self, node: u32) {
-        if self.unsynced(node) > 0 {
-            self.sync(node);
-        }
-    }
-
     pub(crate) fn tick(&mut self, node: u32) {
         self.event(node, Event::Tick);
     }
 
     pub(crate) fn time_passes(&mut self) {
         self.now += 1;
-    }
-
-    pub(crate) fn asked(&mut self, id: u64) {
-        let acknowledged = self.history.answered.values().map(version).max().unwrap_or(0);
-        let known = acknowledged.max(self.history.committed.len() as Seq);
-        self.history.change().reading.push((id, known));
     }
 
     pub(crate) fn crash(&mut self, node: u32, keep: usize) {
@@ -386,7 +328,7 @@ impl World {
         let seat = self.seat(node);
         seat.replica.listen(t.is_on());
         let call = Message::TakeOver { above, patience: 0 };
-        seat.replica.step(now, Event::Message(Address::Gateway(GATEWAY), call, Fits::ALL));
+        seat.replica.step(now, Event::Message(Address::Gateway(SCRIPTED), call, Fits::ALL));
         while let Some(effect) =
             seat.replica.next_effect().filter(|effect| !matches!(effect, Effect::Promise(_)))
         {
@@ -405,7 +347,7 @@ impl World {
     }
 
     pub(crate) fn gateway_says(&mut self, node: u32, message: Message) {
-        self.event(node, Event::Message(Address::Gateway(GATEWAY), message, Fits::ALL));
+        self.event(node, Event::Message(Address::Gateway(SCRIPTED), message, Fits::ALL));
         self.event(node, Event::Settle);
     }
 
@@ -473,46 +415,17 @@ impl World {
     }
 
     fn said(&mut self, from: NodeId, to: Address, message: Message) {
-        match (to, message) {
-            (Address::Node(to), message) => self.network.push(Shared::new((from, to, message))),
-            (_, Message::SessionOpened { session }) => self.history.change().session = session,
-            (_, Message::Answer { request, result: WriteResult::Done(outcome) }) => {
-                let before = self.history.change().answered.insert(request, outcome);
-                self.show(from, version(&outcome), Shown::Acknowledged);
-                if before.is_some_and(|before| before != outcome) {
-                    self.break_promise(
-                        "D6, P2",
-                        format!("write {} was answered twice, differently", request.number),
-                    );
-                }
-            }
-            (_, Message::ReadAnswer { id, .. }) => {
-                let applied = self.seats[from.0 as usize - 1].replica.core().applied;
-                self.show(from, applied, Shown::Read);
-                let reading = &mut self.history.change().reading;
-                let asked = reading.extract_if(.., |(asked, _)| *asked == id).next();
-                if let Some((_, known)) = asked.filter(|(_, known)| applied < *known) {
-                    let what =
-                        format!("a read got an old value: entry {known} was committed before it was asked");
-                    self.break_promise("P2", what);
-                }
-            }
-            (_, Message::Refused { what: Refusable::Read(id), .. }) => {
-                self.history.change().reading.retain(|(asked, _)| *asked != id)
-            }
-            _ => {}
+        match to {
+            Address::Node(to) => self.network.push(Shared::new((from, to, message))),
+            Address::Gateway(_) => self.history.heard(&self.seats, from, &message),
         }
     }
 
-    /// A client knows of this entry now, as `by` has it.
-    fn show(&mut self, by: NodeId, seq: Seq, how: Shown) {
-        let disk = &self.seats[by.0 as usize - 1].disk;
-        if (disk.base + 1..=disk.last()).contains(&seq) {
-            let entry = &disk.log[disk.at(seq)];
-            let new = (seq, (entry.epoch, entry.origin), how);
-            if !self.history.shown.contains(&new) {
-                self.history.change().shown.push(new);
-            }
+    /// What must hold in every state.
+    pub(crate) fn observe(&mut self) {
+        self.history.observe(&self.seats, self.goal);
+        for seat in self.seats.iter_mut().filter(|seat| !seat.disk.dropped.is_empty()) {
+            seat.change().disk.dropped.clear();
         }
     }
 
@@ -528,16 +441,5 @@ impl World {
         pool.histories.intern(&mut self.history);
         // Tens of millions of states wait in memory: none keeps room for more messages.
         self.network.shrink_to_fit();
-    }
-
-    pub(super) fn break_promise(&mut self, id: &str, what: String) {
-        self.history.change().broken.get_or_insert(format!("{id}: {what}"));
-    }
-}
-
-pub(super) fn version(outcome: &Outcome) -> Seq {
-    match outcome {
-        Outcome::Written(seq) => *seq,
-        _ => 0,
     }
 }

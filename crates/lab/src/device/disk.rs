@@ -418,6 +418,8 @@ struct Inner {
     fail_next_sync: bool,
     /// The read after so many comes up short.
     reads_left: Option<usize>,
+    /// Writes and syncs until the power fails.
+    accesses_left: Option<usize>,
 }
 
 impl Disk {
@@ -437,6 +439,7 @@ impl Disk {
             journal: Vec::new(),
             fail_next_sync: false,
             reads_left: None,
+            accesses_left: None,
         }))
     }
 
@@ -459,12 +462,27 @@ impl Disk {
         self.0.borrow().reads_left.is_none()
     }
 
+    /// From now on: so many writes and syncs, and no more.
+    pub(crate) fn power_fails_after(&self, accesses: usize) {
+        self.0.borrow_mut().accesses_left = Some(accesses);
+    }
+
     pub(crate) fn fail_next_sync(&self) {
         self.0.borrow_mut().fail_next_sync = true;
     }
 }
 
 impl Inner {
+    /// Is there power for one access more?
+    fn is_powered(&mut self) -> io::Result<()> {
+        match &mut self.accesses_left {
+            Some(0) => return Err(io::Error::other("the power is gone")),
+            Some(left) => *left -= 1,
+            None => {}
+        }
+        Ok(())
+    }
+
     fn record(&mut self, io: Io) {
         self.state.apply(&io);
         self.journal.push(io);
@@ -499,6 +517,7 @@ impl Device for Disk {
 
     fn write_at(&self, offset: u64, bytes: &[u8]) -> io::Result<()> {
         let mut inner = self.0.borrow_mut();
+        inner.is_powered()?;
         assert_eq!(offset as usize % SECTOR, 0, "the engine writes whole sectors");
         let (first, contents): (_, Vec<_>) =
             (offset as usize / SECTOR, bytes.chunks(SECTOR).map(content).collect());
@@ -510,6 +529,7 @@ impl Device for Disk {
 
     fn sync(&self) -> io::Result<()> {
         let mut inner = self.0.borrow_mut();
+        inner.is_powered()?;
         if std::mem::take(&mut inner.fail_next_sync) {
             inner.record(Io::FailedSync);
             return Err(io::Error::other("the sync failed"));

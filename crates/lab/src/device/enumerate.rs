@@ -269,7 +269,7 @@ impl Search {
             faults: bounds.faults,
             alphabet: Op::all(bounds.faults, bounds.transfers),
             states_max: bounds.states_max,
-            starts: starts(),
+            starts: starts().to_vec(),
             states: AtomicU64::new(0),
             stop: AtomicBool::new(false),
             too_deep: AtomicBool::new(false),

@@ -28,3 +28,4 @@ mod workload;
 pub(crate) use starts::{IDENTITY, image_with_a_past, opened_image};
 
 pub use enumerate::{Bounds, Found, Outcome, Progress, Recoveries, Round, explore_device};
+pub use play::{STEPS, host_steps, start_names};

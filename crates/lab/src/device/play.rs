@@ -1,15 +1,5 @@
-//! A schedule of one device, step by step: the form in which a counterexample of a local mechanism is stored.
-//!
-//! | step | does |
-//! |---|---|
-//! | `device NAME` | first of all: one of the devices to begin from, as [`super::starts`] names them |
-//! | `open` | opens it, and checks what was recovered |
-//! | `format` | formats it for another life, as joining |
-//! | `open as nX` | node nX opens it, whose device it is not: it must be refused, and nothing must change |
-//! | a step of the host, in the words of [`Op`] | |
-//! | `cut N [S …]` | power fails after N writes and syncs of the step before; of what is cached, only these sectors survive |
-//! | `kill N` | the process is killed there; the cache survives |
-//! | `rot B S …` | a bit turns in byte B of each of these sectors, and the device is opened |
+//! A schedule of one device, step by step: the form in which a counterexample of a local mechanism is stored. It begins
+//! with `device NAME`, one of the devices of [`super::starts`]; [`STEPS`] has the rest.
 
 use std::sync::{Arc, Mutex};
 
@@ -22,6 +12,34 @@ use super::enumerate::caught;
 use super::known::Known;
 use super::starts::{IDENTITY, LAYOUT, starts};
 use super::workload::{self, Op};
+
+/// The steps beside those of the host, which are in the words of [`Op`]: their form, and what they do.
+pub const STEPS: &[(&str, &str)] = &[
+    ("open", "opens the device, and checks what was recovered"),
+    ("open as nX", "node nX opens it, whose device it is not: it must be refused, and nothing must change"),
+    ("format", "formats it for another life, as joining"),
+    (
+        "cut N [S …]",
+        "power fails after N writes and syncs of the step before; of what is cached, only these sectors survive \
+         (`S:front` and `S:end`: torn)",
+    ),
+    ("kill N", "the process is killed there; the cache survives"),
+    ("rot B S …", "a bit turns in byte B of each of these sectors, and the device is opened"),
+];
+
+/// The steps of the host, in their words.
+pub fn host_steps() -> Vec<String> {
+    Op::all(true, true).iter().map(Op::to_string).collect()
+}
+
+fn all_steps() -> Vec<String> {
+    STEPS.iter().map(|step| step.0.to_string()).chain(host_steps()).collect()
+}
+
+/// The names of the devices to begin from.
+pub fn start_names() -> Vec<&'static str> {
+    starts().iter().map(|start| start.name).collect()
+}
 
 /// Sectors of the superblocks and the log, in front of the data.
 const WAL: std::ops::Range<usize> = 16..32;
@@ -87,6 +105,60 @@ impl Stage {
         self.broken.as_deref()
     }
 
+    /// Takes a step that the crash `next` cuts off, if it does. What is told of it is what happened until then: the host
+    /// never learned how it ended.
+    pub(crate) fn take_before(&mut self, line: &str, next: Option<&str>) -> Result<Done, String> {
+        let crash = next.and_then(|next| next.strip_prefix("cut ").or(next.strip_prefix("kill ")));
+        let after = crash.and_then(|crash| crash.split_whitespace().next()?.parse::<usize>().ok());
+        let op = Op::all(true, true).into_iter().find(|op| op.to_string() == line);
+        let heard = after.zip(op).map(|(after, op)| self.heard_until(op, after));
+        let mut done = self.take(line)?;
+        let of = self.last.as_ref().map_or(0, |last| last.journal.len());
+        if let Some(after) = after.filter(|after| *after < of) {
+            self.heard = heard.unwrap_or_default();
+            done.events = self.events(self.life + 1);
+            done.told = None;
+            done.words = format!("{} (cut off after {after} of {of} writes and syncs)", done.words);
+        }
+        Ok(done)
+    }
+
+    /// What the engine would tell of an operation in which the power fails.
+    fn heard_until(&self, op: Op, after: usize) -> Vec<(Kind, Source)> {
+        let Some(mut engine) = self.engine.clone() else { return Vec::new() };
+        engine.device().power_fails_after(after);
+        let _ = caught(|| Ok(workload::take(op, &mut engine, &self.known)));
+        // The process is gone before it could notice that the device is.
+        engine.notes().filter(|(kind, _)| !matches!(kind, Kind::DevicePoisoned { .. })).collect()
+    }
+
+    /// What can come next, in the words of a schedule.
+    pub(crate) fn possible(&self) -> Vec<String> {
+        let mut steps = Vec::new();
+        match &self.engine {
+            Some(engine) => {
+                let takes = |op: &Op| {
+                    let mut trial = engine.clone();
+                    !matches!(caught(|| Ok(workload::take(*op, &mut trial, &self.known))), Ok(None))
+                };
+                steps.extend(Op::all(true, true).into_iter().filter(takes).map(|op| op.to_string()));
+            }
+            None => steps.extend(["open", "format", "open as n2"].map(String::from)),
+        }
+        if let Some(last) = &self.last {
+            for after in 0..=last.journal.len() {
+                steps.push(format!("kill {after}"));
+                let mut state = last.before.clone();
+                last.journal.iter().take(after).for_each(|io| state.apply(io));
+                steps.extend(
+                    state.power_cuts(false).iter().map(|cut| format!("cut {after} {}", cut.names.join(" "))),
+                );
+            }
+        }
+        steps.iter_mut().for_each(|step| step.truncate(step.trim_end().len()));
+        steps
+    }
+
     /// Takes a step. An error says why it is not possible here; then nothing has changed.
     pub(crate) fn take(&mut self, line: &str) -> Result<Done, String> {
         self.heard.clear();
@@ -104,7 +176,9 @@ impl Stage {
             ["rot", byte, sectors @ ..] => self.rot(byte, sectors)?,
             _ => {
                 let ops = Op::all(true, true);
-                let op = ops.into_iter().find(|op| op.to_string() == line).ok_or("no such step")?;
+                let op = ops.into_iter().find(|op| op.to_string() == line).ok_or_else(|| {
+                    format!("no such step of a device; there are: {}", all_steps().join("; "))
+                })?;
                 (self.act(op)?, format!("the host: {op}"))
             }
         };

@@ -26,7 +26,12 @@ pub(crate) struct Start {
 }
 
 /// The devices to begin from. They were made with all mechanisms on.
-pub(crate) fn starts() -> Vec<Start> {
+pub(crate) fn starts() -> &'static [Start] {
+    static STARTS: OnceLock<Vec<Start>> = OnceLock::new();
+    STARTS.get_or_init(make)
+}
+
+fn make() -> Vec<Start> {
     use Change::{Delete, Overwrite, PutNew};
     let write = [Op::Write(Overwrite), Op::Write(Delete), Op::Write(PutNew), Op::Commit];
     let mut starts = vec![start("a device just formatted", &[], 0)];
@@ -105,7 +110,7 @@ fn start(name: &'static str, ops: &[Op], sectors_left: u64) -> Start {
 pub(crate) fn image_with_a_past() -> Vec<u8> {
     static IMAGE: OnceLock<Vec<u8>> = OnceLock::new();
     let make = || {
-        let Start { disk, mut known, .. } = starts().pop().expect("there are some");
+        let Start { disk, mut known, .. } = starts().last().expect("there are some").clone();
         let mut e = Engine::open(Disk::of(disk), &IDENTITY, Mechanisms::all()).expect("it is formatted").0;
         for op in [Op::Write(Change::PutNew), Op::Append(Change::Overwrite), Op::Write(Change::Truncate)] {
             known = take(op, &mut e, &known).expect("a start has room").after;

@@ -7,37 +7,36 @@
 //! | file | job |
 //! |---|---|
 //! | `registry` | what is known of each mechanism beside its guard |
-//! | `play` | a schedule as text, and what comes of it |
 //! | `shrink` | as short as it gets |
 //! | `seed` | the same for a seed of the simulator |
-//! | `narrate` | the story, in at most thirty lines |
-//! | `tell` | a whole play, every step with every event |
+//! | `narrate`, `picture` | the story; its lanes |
+//! | `causes` | why the promise broke |
 //! | `quiz` | what comes next? |
 //! | `chapter` | the same with all that is known, as a page of `docs/mechanisms/` |
 
+mod causes;
 mod chapter;
 mod narrate;
-mod play;
+mod picture;
 pub mod quiz;
 pub mod registry;
 mod seed;
 mod shrink;
-mod tell;
 
 pub use chapter::{chapter, necessity_table};
-use narrate::plain;
 pub use narrate::{Narration, narrate};
-pub use play::{Act, Mark, Play, Schedule, lane};
 pub use seed::{Shrunk, shrink_seed};
 pub use shrink::{is_minimal, shrink};
-pub use tell::{departure, tell, verdict};
 
 use sim::Options;
 use trace::mechanism::Class;
 use trace::{Mechanism, Mechanisms};
 
-use crate::check::{Goal, Scope, explore};
+use crate::check::{Scope, explore};
+use crate::cluster::Goal;
 use crate::device::{Bounds, Recoveries, explore_device};
+use crate::play::{Act, Play};
+use crate::schedule::Schedule;
 
 impl Schedule {
     /// Does it break a promise without `off`?

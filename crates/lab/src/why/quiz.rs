@@ -2,7 +2,9 @@
 
 use trace::{Mechanism, Mechanisms};
 
-use super::{Act, Schedule, narrate, registry};
+use super::{narrate, registry};
+use crate::play::Act;
+use crate::schedule::Schedule;
 
 /// Choices of a question.
 const CHOICES: usize = 4;

@@ -1,0 +1,156 @@
+//! The model as a cluster to which a schedule happens.
+
+use std::sync::{Arc, Mutex};
+
+use dataplane::{Address, Epoch, Message, NodeId};
+use sim::schedule::Peer;
+use trace::{Event, Mechanisms};
+
+use super::scope::{SCOPES, Scope};
+use super::world::{Letter, World};
+use crate::cluster::language::{Ask, Setting};
+use crate::cluster::stage::Cluster;
+use crate::cluster::witness::History;
+use crate::shared::Shared;
+
+/// The world of the checker, and what its replicas told.
+pub(crate) struct Model {
+    pub(crate) world: World,
+    events: Arc<Mutex<Vec<Event>>>,
+}
+
+impl Model {
+    fn unsynced(&self, node: u32, keep: usize) -> Result<(), String> {
+        let unsynced = self.world.unsynced(node);
+        if keep > unsynced { Err(format!("n{node} has {unsynced} unsynced records")) } else { Ok(()) }
+    }
+}
+
+const NO_GATEWAYS: &str = "the checker's model has no gateways";
+
+impl Cluster for Model {
+    type Letter = Shared<Letter>;
+
+    fn new(setting: &Setting, on: Mechanisms) -> Result<Model, String> {
+        if setting.gateways > 0 {
+            return Err(NO_GATEWAYS.into());
+        }
+        let scope = Scope {
+            nodes: setting.nodes,
+            established: !setting.cold,
+            mechanisms: on,
+            goal: setting.goal,
+            pieces: setting.pieces,
+            resend_after: setting.resend,
+            ..SCOPES[0]
+        };
+        let mut world = World::new(&scope);
+        let events = Arc::new(Mutex::new(Vec::new()));
+        world.listen(events.clone());
+        world.limit_frames(setting.frames);
+        Ok(Model { world, events })
+    }
+
+    fn events(&mut self) -> Vec<Event> {
+        std::mem::take(&mut *self.events.lock().expect("nobody panics"))
+    }
+
+    fn replies(&mut self) -> Vec<String> {
+        Vec::new()
+    }
+
+    fn history(&self) -> &History {
+        &self.world.history
+    }
+
+    fn asked(&mut self, id: u64) {
+        self.world.history.asked(id);
+    }
+
+    fn gateway_says(&mut self, node: u32, message: Message) {
+        self.world.gateway_says(node, message);
+    }
+
+    fn ask(&mut self, _: u32, _: &Ask) -> Result<(), String> {
+        Err(NO_GATEWAYS.into())
+    }
+
+    fn on_the_way(&mut self) -> &mut Vec<Shared<Letter>> {
+        &mut self.world.network
+    }
+
+    fn read(letter: &Shared<Letter>) -> (Address, Address, &Message) {
+        (Address::Node(letter.0), Address::Node(letter.1), &letter.2)
+    }
+
+    fn held(&self, node: u32) -> Vec<(Address, &Message)> {
+        let held = self.world.seats[node as usize - 1].held.iter().map(dataplane::Held::content);
+        held.map(|content| (content.to, &content.message)).collect()
+    }
+
+    fn deliver(&mut self, letter: Shared<Letter>) {
+        self.world.deliver(&letter);
+    }
+
+    fn stray(&mut self, letter: Shared<Letter>, at: u32) {
+        self.world.stray(&letter, at);
+    }
+
+    fn needs_sync(&self, node: u32) -> bool {
+        self.world.unsynced(node) > 0
+    }
+
+    fn sync(&mut self, node: u32) {
+        self.world.sync(node);
+    }
+
+    fn crash(&mut self, node: u32, keep: usize) -> Result<(), String> {
+        self.unsynced(node, keep)?;
+        self.world.crash(node, keep);
+        Ok(())
+    }
+
+    fn stand_and_crash(&mut self, node: u32, above: Epoch, keep: usize) -> Result<(), String> {
+        self.unsynced(node, keep)?;
+        self.world.stand_and_crash(node, above, keep);
+        Ok(())
+    }
+
+    fn crash_gateway(&mut self, _: u32) -> Result<(), String> {
+        Err(NO_GATEWAYS.into())
+    }
+
+    fn rot(&mut self, node: u32, keep: usize) -> Result<(), String> {
+        self.world.rot(node, keep);
+        Ok(())
+    }
+
+    fn wipe(&mut self, node: u32) {
+        self.world.wipe(node);
+    }
+
+    fn time_passes(&mut self) {
+        self.world.time_passes();
+    }
+
+    fn tick(&mut self, peer: Peer) -> Result<(), String> {
+        match peer {
+            Peer::Node(node) => self.world.tick(node),
+            Peer::Gateway(_) => return Err(NO_GATEWAYS.into()),
+        }
+        Ok(())
+    }
+
+    fn observe(&mut self) {
+        self.world.observe();
+    }
+
+    fn summary(&self) -> Vec<String> {
+        self.world.summary()
+    }
+}
+
+/// The address of a node of the model.
+pub(super) fn address(node: NodeId) -> Address {
+    Address::Node(node)
+}

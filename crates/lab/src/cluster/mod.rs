@@ -1,0 +1,26 @@
+//! Schedules of a cluster, step by step: what a story and a counterexample are made of.
+//!
+//! A step is a line of text, so that a schedule can be written, stored, shortened and read by hand: `docs/schedules.md`
+//! lists all of them, made from [`SETTINGS`] and [`STEPS`].
+//!
+//! | file | job |
+//! |---|---|
+//! | `language`, `words` | settings and steps as text, and back; the words of a line |
+//! | `stage` | a cluster to which steps happen |
+//! | `nodes`, `gates` | the cluster of real nodes on simulated disks, and of real gateways |
+//! | `witness` | what clients saw, and what must hold |
+//! | `state` | the state as facts |
+//! | `possible` | everything that could happen next |
+
+pub(crate) mod gates;
+pub(crate) mod language;
+pub(crate) mod nodes;
+pub(crate) mod possible;
+pub(crate) mod stage;
+pub mod state;
+pub(crate) mod witness;
+mod words;
+
+pub use language::{Ask, SETTINGS, STEPS, Setting, Step, Which};
+pub use stage::Done;
+pub use witness::Goal;

@@ -1,0 +1,310 @@
+//! The state of a cluster as facts: what a page draws, and a person asks for.
+
+use dataplane::{Message, NodeId, RoleName, Seq};
+use engine::format::superblock::SLOTS;
+use engine::{Owner, Usage};
+use node::Node;
+use sim::disk::Disk;
+
+use super::nodes::{Nodes, Seat, superblock};
+use super::stage::{Stage, peer};
+use super::witness::Sight;
+use crate::brief::brief;
+
+/// The whole cluster.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct State {
+    /// In their order.
+    pub nodes: Vec<NodeState>,
+    /// In their order.
+    pub gateways: Vec<GatewayState>,
+    /// What is on its way, in the order of sending.
+    pub network: Vec<Way>,
+    /// Links that lose everything.
+    pub cut: Vec<(String, String)>,
+}
+
+/// A message on its way, or waiting for a sync.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Way {
+    /// The sender.
+    pub from: String,
+    /// The receiver.
+    pub to: String,
+    /// The name of the message.
+    pub name: String,
+    /// The message in a few words.
+    pub words: String,
+}
+
+/// One node.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct NodeState {
+    /// Its name.
+    pub name: String,
+    /// Why it is down; nothing else is known then but its disk.
+    pub down: Option<String>,
+    /// What it is to the others.
+    pub role: &'static str,
+    /// Does it serve clients?
+    pub serving: bool,
+    /// Does its log have all that it ever had?
+    pub proven: bool,
+    /// The greatest epoch that it promised.
+    pub promised: u64,
+    /// Entries up to this one are in the checkpoint only.
+    pub base: Seq,
+    /// The entries behind the base.
+    pub log: Vec<Cell>,
+    /// The last durable entry.
+    pub durable: Seq,
+    /// The last committed entry.
+    pub committed: Seq,
+    /// The last applied entry.
+    pub applied: Seq,
+    /// The sessions that it knows: the entry that opened each, and its gateway.
+    pub sessions: Vec<(Seq, String)>,
+    /// The keys, with version and value.
+    pub keys: Vec<(String, Seq, String)>,
+    /// Messages that wait for a sync.
+    pub held: Vec<Way>,
+    /// Does anything wait for a sync?
+    pub unsynced: bool,
+    /// What is on the disk.
+    pub disk: DiskState,
+}
+
+/// How far an entry has come at a node.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Standing {
+    /// Appended, not synced.
+    Tentative,
+    /// Survives a crash.
+    Durable,
+    /// A majority has it durable, and this node knows.
+    Committed,
+    /// Its effect is visible.
+    Applied,
+}
+
+/// One entry of a log.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Cell {
+    /// Its position.
+    pub seq: Seq,
+    /// The epoch that wrote it.
+    pub epoch: u64,
+    /// How far it has come.
+    pub standing: Standing,
+}
+
+/// The disk of a node.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct DiskState {
+    /// Superblocks A and B; `None`: not readable.
+    pub superblocks: [Option<Slot>; 2],
+    /// Bytes of the log ring, and how many of them are in use.
+    pub log: (u64, u64),
+    /// Units of the data region: all, in quarantine, free.
+    pub units: [u64; 3],
+    /// Owned extents: first unit, units, and whose they are.
+    pub extents: Vec<(u64, u64, String)>,
+    /// Would a loss of power find anything that is not durable?
+    pub unsynced: bool,
+}
+
+/// One superblock.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Slot {
+    /// The greatest one counts.
+    pub generation: u64,
+    /// The durable promise.
+    pub promised: u64,
+    /// The entry that the checkpoint is as of.
+    pub checkpoint: Seq,
+}
+
+/// One gateway.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct GatewayState {
+    /// Its name.
+    pub name: String,
+    /// How often it started.
+    pub life: u32,
+    /// The greatest epoch that it heard of.
+    pub epoch: u64,
+    /// Who serves, as far as it knows.
+    pub primary: Option<String>,
+    /// Requests of clients without an answer.
+    pub in_flight: usize,
+}
+
+impl Stage<Nodes> {
+    /// The state as facts.
+    pub(crate) fn facts(&self) -> State {
+        let Nodes { seats, gates, network, .. } = &self.cluster;
+        State {
+            nodes: seats.iter().map(node_state).collect(),
+            gateways: gates.all.iter().map(gateway_state).collect(),
+            network: network
+                .iter()
+                .map(|frame| way(peer(frame.from).to_string(), peer(frame.to).to_string(), &frame.message))
+                .collect(),
+            cut: self.cut.iter().map(|(one, other)| (one.to_string(), other.to_string())).collect(),
+        }
+    }
+}
+
+fn way(from: String, to: String, message: &Message) -> Way {
+    Way { from, to, name: message.name().to_string(), words: brief(message) }
+}
+
+fn gateway_state(gate: &super::gates::Gate) -> GatewayState {
+    let view = gate.running.view();
+    GatewayState {
+        name: format!("g{}", gate.id.gateway),
+        life: gate.id.life,
+        epoch: view.first().map_or(0, |shard| shard.epoch.0),
+        primary: view.first().and_then(|shard| shard.primary).map(|NodeId(node)| format!("n{node}")),
+        in_flight: gate.running.in_flight(),
+    }
+}
+
+/// The role as ARCHITECTURE calls it.
+fn role(role: RoleName) -> &'static str {
+    match role {
+        RoleName::Primary => "primary",
+        RoleName::Candidate => "candidate",
+        RoleName::Backup => "backup",
+    }
+}
+
+fn node_state(seat: &Seat) -> NodeState {
+    let name = format!("n{}", seat.id);
+    let node = match &seat.running {
+        Ok(node) => node,
+        Err(why) => return down(name, why, &seat.disk),
+    };
+    let (status, core) = (node.status(0), node.replica().core());
+    let held = node.held().map(|held| way(name.clone(), peer(held.to).to_string(), &held.message));
+    NodeState {
+        down: None,
+        role: role(status.role),
+        serving: status.serving,
+        proven: core.proven,
+        promised: core.promised.0,
+        base: core.log.base(),
+        log: cells(seat, node),
+        durable: core.durable,
+        committed: core.commit,
+        applied: core.applied,
+        sessions: sessions(node),
+        keys: keys(node),
+        held: held.collect(),
+        unsynced: node.needs_flush(),
+        disk: disk_state(&seat.disk, Some(node)),
+        name,
+    }
+}
+
+fn down(name: String, why: &str, disk: &Disk) -> NodeState {
+    NodeState {
+        name,
+        down: Some(why.to_string()),
+        role: "down",
+        serving: false,
+        proven: false,
+        promised: 0,
+        base: 0,
+        log: Vec::new(),
+        durable: 0,
+        committed: 0,
+        applied: 0,
+        sessions: Vec::new(),
+        keys: Vec::new(),
+        held: Vec::new(),
+        unsynced: false,
+        disk: disk_state(disk, None),
+    }
+}
+
+fn cells(seat: &Seat, node: &Node<Disk>) -> Vec<Cell> {
+    let core = node.replica().core();
+    let cell = |seq: Seq| {
+        let standing = match seq {
+            seq if seq <= core.applied => Standing::Applied,
+            seq if seq <= core.commit => Standing::Committed,
+            seq if seq <= core.durable => Standing::Durable,
+            _ => Standing::Tentative,
+        };
+        let epoch = core.log.epoch_at(seq)?.0;
+        Some(Cell { seq, epoch, standing })
+    };
+    (seat.base() + 1..=seat.last()).filter_map(cell).collect()
+}
+
+fn sessions(node: &Node<Disk>) -> Vec<(Seq, String)> {
+    let sessions = &node.replica().core().sessions;
+    let gateway = |seq: Seq| Some((seq, format!("g{}", sessions.gateway(seq)?.gateway)));
+    (1..=node.replica().core().applied).filter_map(gateway).collect()
+}
+
+fn keys(node: &Node<Disk>) -> Vec<(String, Seq, String)> {
+    const KEYS_MAX: usize = 32;
+    let engine = node.engine();
+    let keys = engine.scan(b"", None, KEYS_MAX).into_iter();
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    keys.map(|(key, version, _)| {
+        let value = match engine.get(&key) {
+            Ok(Some(found)) => text(&found.value),
+            Ok(None) => String::new(),
+            Err(error) => format!("damaged: {error}"),
+        };
+        (text(&key), version, value)
+    })
+    .collect()
+}
+
+fn disk_state(disk: &Disk, node: Option<&Node<Disk>>) -> DiskState {
+    let slot = |at: u64| {
+        superblock(disk, at).map(|block| Slot {
+            generation: block.generation,
+            promised: block.promise,
+            checkpoint: block.checkpoint_seq,
+        })
+    };
+    let usage: Option<Usage> = node.map(|node| node.engine().space());
+    let owner = |owner: Owner| match owner {
+        Owner::Key(key, _) => format!("value of {}", String::from_utf8_lossy(&key)),
+        Owner::Entry(seq, _) => format!("value of entry {seq}"),
+        Owner::Chunk(_) => "checkpoint".to_string(),
+    };
+    let owners = node.map(|node| node.engine().owners()).unwrap_or_default();
+    DiskState {
+        superblocks: SLOTS.map(slot),
+        log: usage.as_ref().map_or((0, 0), |usage| (usage.wal_bytes, usage.wal_used)),
+        units: usage.map_or([0; 3], |usage| [usage.units, usage.quarantined, usage.free]),
+        extents: owners.into_iter().map(|(e, whose)| (e.unit, e.units, owner(whose))).collect(),
+        unsynced: disk.has_unsynced(),
+    }
+}
+
+/// A node in one line.
+pub(super) fn node_in_words(seat: &Seat) -> String {
+    let node = match &seat.running {
+        Ok(node) => node,
+        Err(why) => return format!("n{}: down: {why}", seat.id),
+    };
+    let (status, log) = (node.status(0), cells(seat, node));
+    let log: Vec<String> = log.iter().map(|cell| format!("{}@{}", cell.seq, cell.epoch)).collect();
+    format!(
+        "n{}: {:?} in epoch {}, log [{}] (durable {}, committed {}, end {})",
+        seat.id,
+        status.role,
+        status.promised.0,
+        log.join(" "),
+        status.durable,
+        status.committed,
+        status.tail.seq
+    )
+}

@@ -1,0 +1,121 @@
+//! Why a promise broke: from the step at which the check is missing, each link being a cause of the next.
+
+use std::collections::BTreeMap;
+
+use trace::{Event, EventId, Kind};
+
+use crate::play::{Act, Mark, Play};
+use crate::tell::events::{plain, weight};
+
+/// One link: the step, and what happened in it.
+pub(super) struct Link {
+    pub(super) step: usize,
+    pub(super) words: String,
+}
+
+/// From `parts`, where the runs part, to what a client was told, if that came of it; and to the last step.
+pub(super) fn chain(off: &Play, on: &Play, parts: usize) -> Vec<Link> {
+    let last = off.acts.len() - 1;
+    let answers = |at: usize| off.acts[at].events.iter().filter(|event| is_answer(event)).collect::<Vec<_>>();
+    let end: Vec<&Event> = off.acts[last].events.iter().rev().filter(|event| weight(event) > 1).collect();
+    let answer = (parts..=last).map(answers).find_map(|answers| by_events(off, on, parts, &answers));
+    let mut way = answer.or_else(|| by_events(off, on, parts, &end)).unwrap_or_else(|| by_steps(off, parts));
+    if way.last().is_some_and(|(at, _)| *at < last) {
+        way.push((last, end.first().copied()));
+    }
+    way.into_iter().map(|(step, event)| Link { step, words: words(&off.acts[step], event) }).collect()
+}
+
+/// What happened: the event, or what weighs most in the step.
+fn words(act: &Act, event: Option<&Event>) -> String {
+    let telling = event.or_else(|| act.events.iter().max_by_key(|event| weight(event)));
+    telling.map_or_else(|| act.words.clone(), plain)
+}
+
+/// A way.
+type Way<'a> = Vec<(usize, Option<&'a Event>)>;
+
+/// Does a client hear of it?
+fn is_answer(event: &Event) -> bool {
+    matches!(event.kind, Kind::ReplyReleased { .. } | Kind::ReadAnswered { .. })
+}
+
+/// Along the causes that the events themselves name, to one of `ends`.
+fn by_events<'a>(off: &'a Play, on: &Play, parts: usize, ends: &[&'a Event]) -> Option<Way<'a>> {
+    let all =
+        off.acts.iter().enumerate().flat_map(|(at, act)| act.events.iter().map(move |event| (at, event)));
+    let known: BTreeMap<&EventId, (usize, &Event)> =
+        all.map(|(at, event)| (&event.id, (at, event))).collect();
+    let with: Vec<String> = on.acts.get(parts)?.events.iter().map(plain).collect();
+    let missing: Vec<&EventId> = off.acts[parts]
+        .events
+        .iter()
+        .filter(|event| weight(event) > 1 && !with.contains(&plain(event)))
+        .map(|event| &event.id)
+        .collect();
+    // From the first of them, if that leads there.
+    let first = missing.first().map(std::slice::from_ref).unwrap_or_default();
+    search(&known, parts, first, ends).or_else(|| search(&known, parts, &missing, ends))
+}
+
+/// A shortest way from one of `from` to one of `ends`, along causes from step `parts` on.
+fn search<'a>(
+    known: &BTreeMap<&EventId, (usize, &'a Event)>,
+    parts: usize,
+    from: &[&EventId],
+    ends: &[&'a Event],
+) -> Option<Way<'a>> {
+    let mut ways: Vec<Vec<&Event>> = ends.iter().map(|event| vec![*event]).collect();
+    let mut seen: Vec<&EventId> = ways.iter().map(|way| &way[0].id).collect();
+    // Breadth first from the end, so the chain is a shortest one.
+    while !ways.is_empty() {
+        let way = ways.remove(0);
+        let event = way[way.len() - 1];
+        if from.contains(&&event.id) {
+            return Some(way.into_iter().rev().map(|event| (known[&event.id].0, Some(event))).collect());
+        }
+        for parent in event.parents.iter().filter_map(|parent| known.get(parent)) {
+            if parent.0 >= parts && !seen.contains(&&parent.1.id) {
+                seen.push(&parent.1.id);
+                ways.push(way.iter().copied().chain([parent.1]).collect());
+            }
+        }
+    }
+    None
+}
+
+/// Where a crash or a loss is among the causes, no event names it: along the lanes of the diagram.
+fn by_steps(play: &Play, parts: usize) -> Way<'_> {
+    let target = |at: usize| match play.acts[at].mark {
+        Mark::Arrow(_, to) | Mark::Lost(_, to) => Some(to),
+        Mark::At(lane, _) => Some(lane),
+        Mark::All(_) | Mark::Nothing => None,
+    };
+    let before = |at: usize, lane: usize| {
+        (0..at).rev().find(|n| play.acts[*n].skipped.is_none() && target(*n).is_none_or(|to| to == lane))
+    };
+    let causes = |at: usize| -> Vec<usize> {
+        let from = match play.acts[at].mark {
+            Mark::Arrow(from, _) if from > 0 => before(at, from),
+            _ => None,
+        };
+        let lanes = target(at).map_or(Vec::new(), |lane| before(at, lane).into_iter().collect());
+        from.into_iter().chain(lanes).collect()
+    };
+    let last = play.acts.len() - 1;
+    let (mut ways, mut seen) = (vec![vec![last]], vec![last]);
+    while !ways.is_empty() {
+        let way = ways.remove(0);
+        let at = way[way.len() - 1];
+        if at == parts {
+            return way.into_iter().rev().map(|at| (at, None)).collect();
+        }
+        for cause in causes(at).into_iter().filter(|cause| *cause >= parts) {
+            if !seen.contains(&cause) {
+                seen.push(cause);
+                ways.push(way.iter().copied().chain([cause]).collect());
+            }
+        }
+    }
+    vec![(parts, None), (last, None)]
+}
