@@ -9,4 +9,4 @@
     refused: the device belongs to cluster 07070707070707070707070707070707, node 1 of [1, 2, 3], shard 0 of 1, not to cluster 07070707070707070707070707070707, node 2 of [1, 2, 3], shard 0 of 1
 > open
     n1/0 opens its device: checkpoint as of entry 0, log up to entry 3; 0 bytes of torn tail discarded (log life 3)
-    entries up to 3 are there
+    entries 1–3 are there

@@ -141,7 +141,7 @@ fn row(mechanism: Mechanism, verdict: &Verdict, started: Instant) -> serde_json:
     match verdict {
         Verdict::Counterexample(case) => json!({
             "id": id, "class": class, "verdict": "counterexample", "faults": faults,
-            "steps": case.schedule.steps.len(), "promise": mechanism.promise(), "checker": case.checker(),
+            "steps": case.off.length(), "lines": case.schedule.steps.len(), "promise": mechanism.promise(), "checker": case.checker(),
             "broken": case.off.broken, "held_with_mechanism_on": case.held(), "minimal_checked": case.minimal,
             "found": case.schedule.notes.first(), "millis": millis,
         }),
@@ -184,7 +184,7 @@ fn all(json: bool) -> Result<(), Failure> {
                 "{:<30} {:<10} {:>5}  {:<7} {:<8} {:<5} {:<7} {faults}",
                 mechanism.id(),
                 why::class(mechanism),
-                case.schedule.steps.len(),
+                case.off.length(),
                 mechanism.promise(),
                 case.checker(),
                 if case.held() { "yes" } else { "NO" },

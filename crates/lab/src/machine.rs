@@ -244,8 +244,12 @@ impl<C: Cluster> TimeMachine<C> {
             Ok(Err(why)) => act.skipped = Some(why),
             Ok(Ok(done)) => {
                 act.words = words(&step, &done.moved);
+                if self.acts.iter().any(|before| before.step == line) && matches!(step, Step::Write { .. }) {
+                    act.words.push_str(", a copy of it that was sent before its answer came");
+                }
                 act.events = done.events;
                 act.client = done.client;
+                act.counts = done.counts;
             }
         }
         act.state = stage.cluster.summary();
@@ -267,9 +271,10 @@ impl<C: Cluster> TimeMachine<C> {
         let next = self.ahead.first().map(String::as_str);
         match stage.take_before(line, next) {
             Ok(done) => {
-                act.words = done.words;
+                act.words = done.words.replace(" of that", &format!(" of step {}", self.acts.len()));
                 act.events = done.events;
                 act.client.extend(done.told);
+                act.counts = 1;
                 act.state = vec![done.strip];
             }
             Err(why) => act.skipped = Some(why),
@@ -290,7 +295,12 @@ impl<C: Cluster> TimeMachine<C> {
 
     /// All that came of the line so far.
     pub fn play(&self) -> Play {
+        let readers = match (&self.world, self.broken()) {
+            (World::Cluster(stage), Some(broken)) if broken.contains('P') => stage.cluster.readers(),
+            _ => Vec::new(),
+        };
         Play {
+            readers,
             lanes: self.lanes(),
             begin: self.begin.clone(),
             acts: self.acts.clone(),
@@ -357,6 +367,7 @@ fn blank(line: &str) -> Act {
         words: line.to_string(),
         mark: Mark::Nothing,
         skipped: None,
+        counts: 0,
         events: Vec::new(),
         client: Vec::new(),
         state: Vec::new(),

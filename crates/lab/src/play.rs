@@ -31,6 +31,8 @@ pub struct Act {
     pub mark: Mark,
     /// Why it was not possible, if it was not.
     pub skipped: Option<String>,
+    /// How much it is: each message, sync, crash, call and expiry of timers counts as one.
+    pub counts: usize,
     /// What the nodes did.
     pub events: Vec<Event>,
     /// What clients, or the host of a device, learned.
@@ -54,6 +56,8 @@ pub struct Play {
     pub acts: Vec<Act>,
     /// The broken promise, with its number.
     pub broken: Option<String>,
+    /// What a client would read now from whoever serves in the newest epoch.
+    pub readers: Vec<String>,
     /// A node stopped by an assertion of its own.
     pub stopped: Option<String>,
 }
@@ -96,6 +100,7 @@ impl Lanes {
             Step::TakeOver { to, .. } | Step::Write { to, .. } => Mark::Arrow(0, self.node(*to)),
             Step::StandAndCrash { at, .. } => Mark::Arrow(0, self.node(*at)),
             Step::Read { from, .. } => Mark::Arrow(0, self.node(*from)),
+            Step::Probe(at) => Mark::Arrow(0, self.node(*at)),
             Step::Deliver(which) | Step::Again(which) => arrow(which),
             Step::Stray(which, at) => Mark::Arrow(self.peer(which.from), self.node(*at)),
             Step::Lose(which) => Mark::Lost(self.peer(which.from), self.peer(which.to)),
@@ -114,6 +119,11 @@ impl Lanes {
 }
 
 impl Play {
+    /// How long it is: each message, sync, crash, call and expiry of timers counts as one.
+    pub fn length(&self) -> usize {
+        self.acts.iter().map(|act| act.counts).sum()
+    }
+
     /// The lane of an event's actor.
     pub fn lane(&self, event: &Event) -> usize {
         let name = match event.id.actor {
@@ -132,13 +142,19 @@ pub(crate) fn words(step: &Step, moved: &[String]) -> String {
     let of = |key: &Option<String>| key.as_ref().map_or(String::new(), |key| format!(" of {key}"));
     match step {
         Step::Ask { what, via } => format!("a client asks g{via}: {what}"),
-        Step::TakeOver { to, .. } => format!("a gateway asks n{to} to take over"),
+        Step::TakeOver { to, above: 0 } => format!("a gateway asks n{to} to take over"),
+        Step::TakeOver { to, above } => {
+            format!("a gateway that knows of epoch {above} asks n{to} to take over, in a greater one")
+        }
+        Step::Probe(at) => format!("a gateway asks n{at} who it is, and where its log ends"),
         Step::StandAndCrash { at, keep, .. } => format!(
             "a gateway asks n{at} to take over, which asks for promises, crashes before its own is durable, and keeps \
              {keep} of its unsynced records"
         ),
         Step::Write { number, key, to } => format!("a client's write {number}{} reaches n{to}", of(key)),
-        Step::Read { key, from } => format!("a client's read{} reaches n{from}", of(key)),
+        Step::Read { key, from } => {
+            format!("a client's read of {} reaches n{from}", key.as_deref().unwrap_or("k"))
+        }
         Step::Deliver(which) => format!("{} → {}: {what}", which.from, which.to),
         Step::Again(which) => format!("{} → {}: {what} (a copy stays on its way)", which.from, which.to),
         Step::Lose(which) => format!("{} → {}: {what} is lost", which.from, which.to),
@@ -148,8 +164,11 @@ pub(crate) fn words(step: &Step, moved: &[String]) -> String {
         Step::Cut(one, other) => format!("the link between {one} and {other} loses everything"),
         Step::Heal(one, other) => format!("the link between {one} and {other} works again"),
         Step::Sync(at) => format!("n{at}'s sync returns"),
+        Step::Crash { at, keep: 0 } => {
+            format!("n{at} loses power and restarts; nothing of what it had not synced survives")
+        }
         Step::Crash { at, keep } => {
-            format!("n{at} crashes and restarts; {keep} of its unsynced records survive")
+            format!("n{at} loses power and restarts; {keep} of its unsynced records survive")
         }
         Step::CrashGateway(gateway) => format!("g{gateway} ends, and starts again knowing nothing"),
         Step::Rot { at, keep } => {

@@ -3,6 +3,7 @@
 //! `UPDATE_STORIES=1 cargo test -p lab --test why` writes `docs/mechanisms/` anew; then read the difference.
 
 use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
 
 use lab::check::Scope;
 use lab::why::{self, Case, Verdict, registry};
@@ -12,9 +13,13 @@ fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
 }
 
-fn case(mechanism: Mechanism) -> Option<Box<Case>> {
-    match why::examine(mechanism).unwrap() {
-        Verdict::Counterexample(case) => Some(case),
+/// Examined once for all tests that only look.
+fn case(mechanism: Mechanism) -> Option<&'static Case> {
+    static CASES: OnceLock<Vec<(Mechanism, Verdict)>> = OnceLock::new();
+    let all =
+        || Mechanism::ALL.iter().map(|&mechanism| (mechanism, why::examine(mechanism).unwrap())).collect();
+    match CASES.get_or_init(all).iter().find(|(other, _)| *other == mechanism) {
+        Some((_, Verdict::Counterexample(case))) => Some(case),
         _ => None,
     }
 }
@@ -37,7 +42,7 @@ fn every_safety_mechanism_has_a_counterexample_that_holds_with_it_on_and_is_mini
 fn a_story_shows_the_crime_the_victim_and_what_would_have_stopped_it() {
     for &mechanism in Mechanism::ALL {
         let Some(case) = case(mechanism) else { continue };
-        let story = why::narrate(&case);
+        let story = why::narrate(case);
         let text: Vec<&str> = story.lines().map(String::as_str).collect();
         let text = text.join("\n");
         assert!(story.before.last().unwrap().contains("Predict"), "{mechanism}");
@@ -49,7 +54,7 @@ fn a_story_shows_the_crime_the_victim_and_what_would_have_stopped_it() {
         // The crime: where the runs part, something happens or is told that would not with the mechanism on.
         let act = &case.off.acts[case.parts_at()];
         assert!(text.contains(&act.words), "{mechanism}: {}", act.words);
-        for needed in ["Cause        the check is missing in step", "With it on   step", "Guard        "] {
+        for needed in ["Cause        the rule is missing in step", "With it on   step", "Guard        "] {
             assert!(text.contains(needed), "{mechanism}: no `{needed}`");
         }
         assert!(!text.contains('…'), "{mechanism}: something is cut off");

@@ -148,6 +148,10 @@ impl Cluster for Model {
     fn summary(&self) -> Vec<String> {
         self.world.summary()
     }
+
+    fn readers(&self) -> Vec<String> {
+        Vec::new()
+    }
 }
 
 /// The address of a node of the model.

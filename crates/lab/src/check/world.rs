@@ -148,6 +148,8 @@ impl World {
         self.now += 1;
         self.event(1, Event::Tick);
         self.calm();
+        // A gateway has asked everybody where the logs end.
+        (1..=self.seats.len() as u32).for_each(|node| self.gateway_says(node, Message::Probe { attempt: 0 }));
         self.now = 0;
         assert!(self.history.session > 0, "the session is open");
     }

@@ -40,6 +40,7 @@ pub const STEPS: &[(&str, &str)] = &[
         "the same, and nX crashes when it has asked for promises and its own is not durable",
     ),
     ("write K [KEY] to nX", "write number K, to KEY (or `k`), reaches nX, always under the same identity"),
+    ("probe nX", "a gateway asks nX who it is, and where its log ends"),
     ("read [KEY] from nX", "a read of KEY (or `k`) reaches nX"),
     (
         "deliver nX nY [NAME [I]]",
@@ -134,6 +135,7 @@ pub enum Step {
         key: Option<String>,
         from: u32,
     },
+    Probe(u32),
     Deliver(Which),
     Again(Which),
     Lose(Which),
@@ -249,6 +251,7 @@ impl FromStr for Step {
                 let key = words.text_before("from")?;
                 Step::Read { key, from: words.node()? }
             }
+            "probe" => Step::Probe(words.node()?),
             "deliver" => Step::Deliver(words.which()?),
             "again" => Step::Again(words.which()?),
             "lose" => Step::Lose(words.which()?),
@@ -330,6 +333,7 @@ impl fmt::Display for Step {
             }
             Step::Write { number, key, to } => write!(f, "write {number}{} to n{to}", named(key)),
             Step::Read { key, from } => write!(f, "read{} from n{from}", named(key)),
+            Step::Probe(at) => write!(f, "probe n{at}"),
             Step::Deliver(which) => write!(f, "deliver {which}"),
             Step::Again(which) => write!(f, "again {which}"),
             Step::Lose(which) => write!(f, "lose {which}"),

@@ -171,6 +171,8 @@ impl Nodes {
         self.now += 1;
         self.tick(Peer::Node(1))?;
         self.settle_all();
+        // A gateway has asked everybody where the logs end.
+        (1..=self.setting.nodes).for_each(|node| self.gateway_says(node, Message::Probe { attempt: 0 }));
         self.now = 0;
         if self.history.session > 0 { Ok(()) } else { Err("no session was opened: n1 does not lead".into()) }
     }
@@ -509,6 +511,29 @@ impl Cluster for Nodes {
 
     fn observe(&mut self) {
         self.watch();
+    }
+
+    fn readers(&self) -> Vec<String> {
+        let serving = self.seats.iter().filter(|seat| {
+            seat.replica().is_some_and(|replica| replica.is_primary() && replica.status(0).serving)
+        });
+        let newest = serving.max_by_key(|seat| seat.replica().map(|replica| replica.core().promised));
+        let Some(Seat { id, running: Ok(node), .. }) = newest else { return Vec::new() };
+        let keys = self.keys.lock().expect("nobody panics here");
+        let keys: std::collections::BTreeSet<&Arc<[u8]>> =
+            keys.values().map(|written| &written.key).collect();
+        let read = |key: &&Arc<[u8]>| {
+            let name = String::from_utf8_lossy(key);
+            match node.engine().get(key) {
+                Ok(Some(found)) => {
+                    let value = String::from_utf8_lossy(&found.value);
+                    format!("whoever reads {name} from n{id} now gets {value} (version {})", found.version)
+                }
+                Ok(None) => format!("whoever reads {name} from n{id} now is told that there is no such key"),
+                Err(error) => format!("whoever reads {name} from n{id} now is told: {error}"),
+            }
+        };
+        keys.iter().map(read).collect()
     }
 
     fn summary(&self) -> Vec<String> {

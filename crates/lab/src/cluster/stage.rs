@@ -68,6 +68,8 @@ pub trait Cluster: Sized {
     fn observe(&mut self);
     /// Each replica in one line.
     fn summary(&self) -> Vec<String>;
+    /// What a client would read from whoever serves in the newest epoch: a line for each key that was ever written.
+    fn readers(&self) -> Vec<String>;
 }
 
 /// What came of one step.
@@ -79,6 +81,8 @@ pub struct Done {
     pub moved: Vec<String>,
     /// What a client learned.
     pub client: Vec<String>,
+    /// How much it was: each message, sync, crash, call and expiry of timers counts as one.
+    pub counts: usize,
 }
 
 /// A cluster, its links, and how far its clients have come.
@@ -101,7 +105,13 @@ impl<C: Cluster> Stage<C> {
     /// Takes a step. An error says why it is not possible here; then nothing has changed.
     pub(crate) fn take(&mut self, step: &Step) -> Result<Done, String> {
         let reading = !self.cluster.history().reading.is_empty();
-        let moved = self.act(step)?;
+        let mut calm = 0;
+        let moved = self.act(step, &mut calm)?;
+        let counts = match step {
+            Step::State => 0,
+            Step::Calm { .. } => calm,
+            _ => moved.len().max(1),
+        };
         self.lose_what_is_cut();
         self.cluster.observe();
         let events = self.cluster.events();
@@ -114,10 +124,10 @@ impl<C: Cluster> Stage<C> {
             client.push("the read is answered".into());
         }
         client.extend(self.cluster.replies());
-        Ok(Done { events, moved, client })
+        Ok(Done { events, moved, client, counts })
     }
 
-    fn act(&mut self, step: &Step) -> Result<Vec<String>, String> {
+    fn act(&mut self, step: &Step, calm: &mut usize) -> Result<Vec<String>, String> {
         let mut moved = Vec::new();
         match step {
             Step::Ask { what, via } => self.cluster.ask(*via, what)?,
@@ -141,6 +151,7 @@ impl<C: Cluster> Stage<C> {
                 let query = Query::Get(bytes(key));
                 self.cluster.gateway_says(node, Message::Read { id: self.reads, query });
             }
+            Step::Probe(at) => self.cluster.gateway_says(self.known(*at)?, Message::Probe { attempt: 0 }),
             Step::Deliver(which) => {
                 for letter in self.find(which, true)? {
                     moved.push(brief(C::read(&letter).2));
@@ -189,7 +200,7 @@ impl<C: Cluster> Stage<C> {
                 self.cluster.time_passes();
                 (1..=self.setting.nodes).try_for_each(|node| self.cluster.tick(Peer::Node(node)))?;
             }
-            Step::Calm { without } => self.calm(without)?,
+            Step::Calm { without } => *calm = self.calm(without)?,
             Step::State => {}
         }
         Ok(moved)
@@ -335,13 +346,15 @@ impl<C: Cluster> Stage<C> {
         format!("no {what} is on its way from {from} to {to}; {others}")
     }
 
-    /// Until nothing moves any more; without some mechanism that may be never.
-    fn calm(&mut self, out: &[Peer]) -> Result<(), String> {
+    /// Until nothing moves any more; without some mechanism that may be never. Counts messages and syncs.
+    fn calm(&mut self, out: &[Peer]) -> Result<usize, String> {
+        let mut counts = 0;
         out.iter().try_for_each(|peer| self.is_there(*peer))?;
         for _ in 0..CALM_MAX {
             for node in (1..=self.setting.nodes).filter(|node| !out.contains(&Peer::Node(*node))) {
                 if self.cluster.needs_sync(node) {
                     self.cluster.sync(node);
+                    counts += 1;
                 }
             }
             self.lose_what_is_cut();
@@ -351,12 +364,13 @@ impl<C: Cluster> Stage<C> {
                 !out.contains(&peer(from)) && !out.contains(&peer(to))
             });
             if network.is_empty() {
-                return Ok(());
+                return Ok(counts);
             }
             let letter = network.remove(0);
             self.cluster.deliver(letter);
+            counts += 1;
         }
-        Ok(())
+        Ok(counts)
     }
 }
 

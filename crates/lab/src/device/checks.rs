@@ -68,11 +68,18 @@ fn recovered_log(e: &Engine<Disk>, candidates: &[&[Made]], acknowledged: usize) 
             return Ok(candidate.to_vec());
         }
     }
-    let lengths: Vec<_> = candidates.iter().map(|candidate| candidate.len()).collect();
-    Err(format!(
-        "{}: the log ends at entry {last}, and is none of those that the host wrote, which end at {lengths:?}",
-        if last < acknowledged as Seq { "E1" } else { "E2" },
-    ))
+    let ends = if last == 0 { "is empty".to_string() } else { format!("ends with entry {last}") };
+    Err(match acknowledged as Seq {
+        acknowledged if last < acknowledged => {
+            format!("E1: entry {acknowledged} was acknowledged, and the log {ends}")
+        }
+        0 => format!("E2: the log {ends}, and the host wrote no such log: none of it was acknowledged"),
+        acknowledged => {
+            format!(
+                "E2: the log {ends}, and the host wrote no such log: it was told of entries up to {acknowledged}"
+            )
+        }
+    })
 }
 
 /// Checks a device on which a bit of one sector was turned after everything was synced: damage is reported, or nothing

@@ -391,18 +391,42 @@ impl std::fmt::Display for Cut {
         if self.sectors.is_empty() && self.lost == 0 {
             return write!(f, "nothing was in the cache");
         }
-        write!(f, "{} cached sectors lost", self.lost)?;
+        let mut whole: Vec<usize> = self
+            .sectors
+            .iter()
+            .filter(|(_, fate, _)| *fate == Fate::Written)
+            .map(|(sector, ..)| *sector)
+            .collect();
+        whole.sort_unstable();
+        let mut survived: Vec<String> =
+            whole.chunk_by(|a, b| a + 1 == *b).map(|run| sectors(run[0], run.len())).collect();
         for (sector, fate, _) in &self.sectors {
-            let at = sector * SECTOR;
             match fate {
-                Fate::Lost => {}
-                Fate::Written => write!(f, ", the one at byte {at} written")?,
-                Fate::FrontWritten(n) => write!(f, ", the first {n} bytes of the one at byte {at} written")?,
-                Fate::EndWritten(n) => write!(f, ", the one at byte {at} written from its byte {n} on")?,
+                Fate::Lost | Fate::Written => {}
+                Fate::FrontWritten(n) => survived.push(format!("the first {n} bytes of sector {sector}")),
+                Fate::EndWritten(n) => survived.push(format!("sector {sector} from its byte {n} on")),
             }
         }
+        match (survived.as_slice(), self.lost) {
+            ([], 1) => write!(f, "the one cached sector is lost"),
+            ([], lost) => write!(f, "all {lost} cached sectors are lost"),
+            (survived, 0) => write!(f, "all that was cached survives: {}", survived.join(" and ")),
+            (survived, lost) => {
+                let (sectors, are) = if lost == 1 { ("sector", "is") } else { ("sectors", "are") };
+                write!(
+                    f,
+                    "of what was cached, {lost} {sectors} {are} lost; what survives: {}",
+                    survived.join(" and ")
+                )
+            }
+        }?;
         Ok(())
     }
+}
+
+/// Neighbouring sectors in words.
+fn sectors(first: usize, count: usize) -> String {
+    if count == 1 { format!("sector {first}") } else { format!("sectors {first}–{}", first + count - 1) }
 }
 
 /// The disk that an engine runs on. It remembers every write and sync, to be replayed up to any of them.

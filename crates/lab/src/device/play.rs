@@ -118,6 +118,12 @@ impl Stage {
             self.heard = heard.unwrap_or_default();
             done.events = self.events(self.life + 1);
             done.told = None;
+            // The device at the moment of the crash, not as the step would have left it.
+            if let Some(last) = &self.last {
+                let mut state = last.before.clone();
+                last.journal.iter().take(after).for_each(|io| state.apply(io));
+                done.strip = self.strip(&state, u64::MAX);
+            }
             done.words = format!("{} (cut off after {after} of {of} writes and syncs)", done.words);
         }
         Ok(done)
@@ -183,8 +189,15 @@ impl Stage {
             }
         };
         let disk = self.engine.as_ref().map_or_else(|| self.disk.clone(), |engine| engine.device().state());
-        // On its first lap, what lies behind the end of the log is left over from a tail that does not count.
-        let end = self.engine.as_ref().map_or(u64::MAX, |engine| engine.appended_lsn().0).div_ceil(512);
+        let end = self.engine.as_ref().map_or(u64::MAX, |engine| engine.appended_lsn().0);
+        let strip = self.strip(&disk, end);
+        Ok(Done { events: self.events(life), strip, told, words: sentence })
+    }
+
+    /// The sectors of a device, a letter each. What lies behind the `end` of the log is left over from a tail that does not
+    /// count.
+    fn strip(&self, disk: &State, end: u64) -> String {
+        let end = end.div_ceil(512);
         let part = |sectors: std::ops::Range<usize>| -> String {
             let letters = disk.strip(sectors.clone());
             let letter = |(at, letter): (usize, char)| match letter {
@@ -196,8 +209,7 @@ impl Stage {
         };
         let data = WAL.end..disk.used().max(WAL.end);
         let slot = |slot: usize| part(SLOTS[slot]..SLOTS[slot] + 1);
-        let strip = format!("A{} B{} log {} data {}", slot(0), slot(1), part(WAL), part(data));
-        Ok(Done { events: self.events(life), strip, told, words: sentence })
+        format!("A{} B{} log {} data {}", slot(0), slot(1), part(WAL), part(data))
     }
 
     /// What the engine told of in this step.
@@ -239,10 +251,12 @@ impl Stage {
                 self.last = Some(Last { before, journal, during: known, after: after.clone() });
                 self.known = after;
                 self.engine = Some(engine);
-                Ok(Some(format!(
-                    "entries up to {} are there",
-                    self.engine.as_ref().map_or(0, Engine::last_seq)
-                )))
+                let last = self.engine.as_ref().map_or(0, Engine::last_seq);
+                Ok(Some(if last == 0 {
+                    "the log is empty".into()
+                } else {
+                    format!("{} there", trace::entries(1, last) + if last == 1 { " is" } else { " are" })
+                }))
             }
             Err(broken) => {
                 // What a crash in this recovery leaves is still of interest.
@@ -320,7 +334,11 @@ impl Stage {
                     return self.ends(broken);
                 }
                 let acknowledged = engine.durable_seq();
-                Ok(Some(format!("acknowledged up to entry {acknowledged}")))
+                Ok(Some(if acknowledged == 0 {
+                    "nothing is acknowledged yet".into()
+                } else {
+                    format!("acknowledged up to entry {acknowledged}")
+                }))
             }
         }
     }

@@ -24,6 +24,30 @@ pub(crate) fn plain(event: &Event) -> String {
         Kind::EntriesSent { to, from, upto, .. } => {
             format!("{name} sends {} to n{to}", trace::entries(*from, *upto))
         }
+        Kind::RecordWritten { seq, lsn, extent, bytes } => {
+            let value = if *bytes == 0 {
+                String::new()
+            } else {
+                format!(", its value of {bytes} bytes at unit {extent}")
+            };
+            format!("{name} puts entry {seq} into its batch: the log record at LSN {lsn}{value}")
+        }
+        Kind::PromiseStored { epoch, .. } => format!("{name} makes its promise of epoch {epoch} durable"),
+        Kind::DeviceOpened { checkpoint, last, discarded, .. } => {
+            let checkpoint = match checkpoint {
+                0 => "no checkpoint".to_string(),
+                seq => format!("a checkpoint as of entry {seq}"),
+            };
+            let log = match last {
+                0 => "an empty log".to_string(),
+                last => format!("a log up to entry {last}"),
+            };
+            let tail = match discarded {
+                0 => String::new(),
+                bytes => format!("; {bytes} bytes of a torn tail are discarded"),
+            };
+            format!("{name} opens its device: {checkpoint}, {log}{tail}")
+        }
         kind => format!("{name} {}", kind.sentence()),
     }
 }
@@ -34,9 +58,11 @@ pub(crate) fn told<'a>(
     events: &'a [Event],
     most: usize,
     needed: &[&Event],
+    local: bool,
 ) -> (Vec<(&'a Event, String)>, usize) {
     let is_needed = |event: &Event| needed.iter().any(|needed| needed.id == event.id);
-    let all: Vec<&Event> = events.iter().filter(|event| weight(event) > 0 || is_needed(event)).collect();
+    let all: Vec<&Event> =
+        events.iter().filter(|event| local || weight(event) > 0 || is_needed(event)).collect();
     let few = all.len() <= most;
     let mut lines: Vec<(&Event, String)> = Vec::new();
     let mut folded = 0;

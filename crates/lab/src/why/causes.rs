@@ -20,20 +20,47 @@ pub(super) fn chain(off: &Play, on: &Play, parts: usize) -> Vec<Link> {
     let end: Vec<&Event> = off.acts[last].events.iter().rev().filter(|event| weight(event) > 1).collect();
     let answer = (parts..=last).map(answers).find_map(|answers| by_events(off, on, parts, &answers));
     let mut way = answer.or_else(|| by_events(off, on, parts, &end)).unwrap_or_else(|| by_steps(off, parts));
-    if way.last().is_some_and(|(at, _)| *at < last) {
-        way.push((last, end.first().copied()));
+    // How what the client was told came to be lost.
+    let from = way.first().map_or(parts, |(at, _)| *at);
+    let mut lost: Way = Vec::new();
+    for at in from + 1..=last {
+        let act = &off.acts[at];
+        if act.skipped.is_none() && matches!(act.mark, Mark::At(_, 'X' | 'W' | 'R')) {
+            lost.push((at, None));
+        }
+        lost.extend(act.events.iter().filter(|event| is_loss(event)).map(|event| (at, Some(event))));
     }
+    way.extend(lost);
+    way.push((last, end.first().copied()));
+    // That bytes are written and synced goes without saying.
+    way.retain(|(_, event)| {
+        event.is_none_or(|event| weight(event) > 1 || matches!(event.kind, Kind::EntryApplied { .. }))
+    });
+    let place = |at: usize, event: &Event| off.acts[at].events.iter().position(|other| other.id == event.id);
+    way.sort_by_key(|(at, event)| (*at, event.and_then(|event| place(*at, event))));
+    way.dedup_by_key(|(at, event)| (*at, event.map(|event| event.id)));
     way.into_iter().map(|(step, event)| Link { step, words: words(&off.acts[step], event) }).collect()
 }
 
 /// What happened: the event, or what weighs most in the step.
 fn words(act: &Act, event: Option<&Event>) -> String {
-    let telling = event.or_else(|| act.events.iter().max_by_key(|event| weight(event)));
-    telling.map_or_else(|| act.words.clone(), plain)
+    event.map_or_else(|| act.words.clone(), plain)
 }
 
 /// A way.
 type Way<'a> = Vec<(usize, Option<&'a Event>)>;
+
+/// Does what a client was told go with it, or does somebody come to lead without it?
+fn is_loss(event: &Event) -> bool {
+    matches!(
+        event.kind,
+        Kind::LogTruncated { .. }
+            | Kind::PrimaryElected { .. }
+            | Kind::StateInstalled { .. }
+            | Kind::StateGivenUp { .. }
+            | Kind::DamageGivenUp { .. }
+    )
+}
 
 /// Does a client hear of it?
 fn is_answer(event: &Event) -> bool {

@@ -16,7 +16,7 @@ pub fn chapter(mechanism: Mechanism) -> Result<String, String> {
     let _ = writeln!(page, "| promise | {promise}. {} |", PROMISES[promise - 1]);
     let _ = writeln!(page, "| class | {} |", class(mechanism));
     if !entry.faults.is_empty() {
-        let _ = writeln!(page, "| faults that show it | {} |", entry.faults);
+        let _ = writeln!(page, "| shown by | {} |", entry.faults);
     }
     if let Some((file, symbol)) = entry.guard {
         let name = file.trim_start_matches("crates/");
@@ -34,9 +34,12 @@ pub fn chapter(mechanism: Mechanism) -> Result<String, String> {
     }
     match examine(mechanism)? {
         Verdict::Counterexample(case) => {
+            let story = narrate(&case);
             let _ = writeln!(page, "\n## Without it\n\n```text");
-            narrate(&case).lines().for_each(|line| page.extend([line.trim_end(), "\n"]));
-            let _ = writeln!(page, "```\n\n## The schedule\n\n```text\n{}```", case.schedule);
+            story.before.iter().for_each(|line| page.extend([line.trim_end(), "\n"]));
+            let _ = writeln!(page, "```\n\n<details><summary>The answer</summary>\n\n```text");
+            story.after.iter().for_each(|line| page.extend([line.trim_end(), "\n"]));
+            let _ = writeln!(page, "```\n\n</details>\n\n## The schedule\n\n```text\n{}```", case.schedule);
         }
         other => {
             let why = why_none(mechanism, &other);
@@ -55,7 +58,7 @@ pub fn chapter(mechanism: Mechanism) -> Result<String, String> {
 /// One line for each mechanism: `docs/mechanisms/README.md` from its table on.
 pub fn necessity_table() -> Result<String, String> {
     let mut table = String::from(
-        "| without | class | faults | steps | promise | noticed as |\n|---|---|---|---|---|---|\n",
+        "| without | class | shown by | steps | promise | noticed as |\n|---|---|---|---|---|---|\n",
     );
     for &mechanism in Mechanism::ALL {
         let faults = registry::entry(mechanism).faults;
@@ -64,7 +67,7 @@ pub fn necessity_table() -> Result<String, String> {
             Verdict::Counterexample(case) => writeln!(
                 table,
                 "| [`{mechanism}`]({mechanism}.md) | {class} | {faults} | {} | {promise} | {} |",
-                case.schedule.steps.len(),
+                case.off.length(),
                 case.checker()
             ),
             other => writeln!(

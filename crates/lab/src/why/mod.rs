@@ -8,6 +8,7 @@
 //! |---|---|
 //! | `registry` | what is known of each mechanism beside its guard |
 //! | `shrink` | as short as it gets |
+//! | `shorten` | looks for a shorter one nearby |
 //! | `seed` | the same for a seed of the simulator |
 //! | `narrate`, `picture` | the story; its lanes |
 //! | `causes` | why the promise broke |
@@ -21,11 +22,13 @@ mod picture;
 pub mod quiz;
 pub mod registry;
 mod seed;
+mod shorten;
 mod shrink;
 
 pub use chapter::{chapter, necessity_table};
 pub use narrate::{Narration, narrate};
 pub use seed::{Shrunk, shrink_seed};
+pub use shorten::shorten;
 pub use shrink::{is_minimal, shrink};
 
 use sim::Options;

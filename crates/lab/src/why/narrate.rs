@@ -1,12 +1,12 @@
 //! A counterexample as a story: every step with every event that matters, and what the client saw.
 
-use trace::Event;
 use trace::mechanism::PROMISES;
+use trace::{Actor, Event, Kind};
 
 use super::causes::chain;
 use super::picture::{below, heading, step};
 use super::{Case, registry};
-use crate::play::{Act, Play};
+use crate::play::{Act, Mark, Play};
 use crate::tell::events::{plain, told, weight};
 
 /// Events told of one step; of more, only those that decide something, and those that are causes of the end.
@@ -34,18 +34,23 @@ pub fn narrate(case: &Case) -> Narration {
     let (off, parts) = (&case.off, case.parts_at());
     let promise = usize::from(mechanism.promise());
     let mut before = vec![
-        format!("WITHOUT {mechanism}: {}", mechanism.does()),
+        format!("WITHOUT {mechanism}, that is, without this rule: {}", mechanism.does()),
         format!("The promise  {promise}. \"{}\" Broken here by: {}.", PROMISES[promise - 1], entry.faults),
-        format!("Taken out    {mechanism} alone; all others stay on."),
-        format!("Set-up       {}", set_up(case)),
-        String::new(),
     ];
+    before.extend((!entry.short.is_empty()).then(|| format!("In short     {}", entry.short)));
+    before.push(format!("Set-up       {}", set_up(case)));
+    before.push(String::new());
     before.extend(heading(off));
     (0..parts).for_each(|at| before.extend(rows(case, at)));
-    before.push(format!("  ?  Predict: step {}, {}. What follows?", parts + 1, off.acts[parts].words));
+    let question = match entry.predict {
+        "" => format!("{}. What does it do, and what follows?", off.acts[parts].words),
+        question => question.to_string(),
+    };
+    before.push(format!("  ?  Predict: step {}, {question}", parts + 1));
 
     let mut after: Vec<String> = (parts..off.acts.len()).flat_map(|at| rows(case, at)).collect();
     after.push(format!("      ✗ {}", off.broken.as_deref().unwrap_or("nothing is broken")));
+    after.extend(off.readers.iter().map(|line| format!("        {line}")));
     after.push(String::new());
     after.extend(client(off));
     after.extend(causes(case, parts));
@@ -66,29 +71,75 @@ fn set_up(case: &Case) -> String {
     if case.schedule.is_local() {
         let device = case.schedule.setting[0].trim_start_matches("device ");
         return format!(
-            "one device: {device}. Superblocks A and B, log, data: `#` durable, `~` unsynced, `t` torn, \
-             `s` stale, `.` never written"
+            "one disk: {device}. Drawn are superblocks A and B, then a letter for each sector of 512 bytes: the log (from \
+             sector 16) and the data (from sector 32): {}",
+            legend(
+                &case.off,
+                &[
+                    ('#', "durable"),
+                    ('~', "in the cache only"),
+                    ('t', "torn"),
+                    ('s', "left over from a discarded tail"),
+                    ('.', "never written"),
+                ]
+            )
         );
     }
     let cold = case.schedule.setting[0].ends_with("cold");
     let begin = if cold {
         "all devices are empty, and nobody leads"
     } else {
-        "n1 serves in epoch 1, all logs end with entry 2 (entry 1 is its epoch marker, entry 2 opened the client's session)"
+        "n1 serves in epoch 1, and all logs end with entry 2 (entry 1 is the epoch's marker, entry 2 opened the client's \
+         session, so its first request is 2.1)"
     };
     let nodes = case.off.lanes.iter().filter(|lane| lane.starts_with('n')).count();
-    let rest = case.schedule.setting[1..].join(", ");
-    let rest = if rest.is_empty() { rest } else { format!(" ({rest})") };
-    format!(
-        "{nodes} nodes; {begin}{rest}. S: a sync returns, X: a crash, W: a new disk, T: a timer, =: everything arrives"
-    )
+    let rest: Vec<String> = case.schedule.setting[1..].iter().map(|line| setting_in_words(line)).collect();
+    let rest: String = rest.iter().map(|line| format!("; {line}")).collect();
+    let letters = [
+        ('S', "a sync returns"),
+        ('X', "a crash"),
+        ('W', "a new disk"),
+        ('R', "damage"),
+        ('T', "timers expire"),
+        ('=', "everything arrives"),
+    ];
+    let marks = letters.iter().filter(|(letter, _)| {
+        let shows = |act: &Act| matches!(act.mark, Mark::At(_, mark) | Mark::All(mark) if mark == *letter);
+        case.off.acts.iter().any(shows)
+    });
+    let marks: Vec<String> = marks.map(|(letter, means)| format!("{letter}: {means}")).collect();
+    let marks = if marks.is_empty() { marks.concat() } else { format!(" {}.", marks.join(", ")) };
+    format!("{nodes} nodes; {begin}{rest}. Gateways are drawn under `client`.{marks}")
+}
+
+/// Those of these letters that a picture shows.
+fn legend(play: &Play, letters: &[(char, &str)]) -> String {
+    let shown = |letter: char| {
+        play.acts.iter().flat_map(|act| &act.state).any(|line| line.replace("data", "").contains(letter))
+    };
+    let letters = letters.iter().filter(|(letter, _)| shown(*letter));
+    letters.map(|(letter, means)| format!("`{letter}` {means}")).collect::<Vec<_>>().join(", ")
+}
+
+/// A line of the setting in words.
+fn setting_in_words(line: &str) -> String {
+    match line.split_once(' ') {
+        Some(("frames", "1")) => "a message carries one entry at most".into(),
+        Some(("frames", n)) => format!("a message carries {n} entries at most"),
+        Some(("pieces", _)) => "a state is transferred one key a piece".into(),
+        Some(("resend", n)) => {
+            format!("entries without an answer are sent again after {n} expiries of the timer")
+        }
+        Some(("judge", _)) => "every invariant of the replicas counts".into(),
+        _ => line.to_string(),
+    }
 }
 
 /// A step, and below it what happened in it.
 fn rows(case: &Case, at: usize) -> Vec<String> {
     let play = &case.off;
     let act = &play.acts[at];
-    let mut rows = vec![format!("{}  {}", step(play, at), act.words)];
+    let mut rows = vec![format!("{}  {}{}", step(play, at), act.words, sent(play, at))];
     if let Some(why) = &act.skipped {
         rows.push(format!("{}    not possible here: {why}", below(play, None)));
         return rows;
@@ -101,8 +152,15 @@ fn rows(case: &Case, at: usize) -> Vec<String> {
         .map(|link| link.words)
         .collect();
     let needed: Vec<&Event> = act.events.iter().filter(|event| needed.contains(&plain(event))).collect();
-    let (lines, folded) = told(&act.events, EVENTS_MAX, &needed);
-    rows.extend(lines.iter().map(|(event, line)| format!("{}    {line}", below(play, Some(event)))));
+    let local = case.schedule.is_local();
+    let (lines, folded) = told(&act.events, EVENTS_MAX, &needed, local);
+    // The row of a sync says already that it returned.
+    let lines = lines.iter().filter(|(event, _)| {
+        !matches!((&event.kind, act.mark), (Kind::DeviceSynced { .. }, Mark::At(_, 'S')))
+    });
+    rows.extend(lines.map(|(event, line)| {
+        format!("{}    {line}{}", below(play, Some(event)), held_since(play, at, event))
+    }));
     if folded > 0 {
         rows.push(format!(
             "{}    ({folded} more events, of ordinary replication: cutaway play {m} --without {m})",
@@ -116,12 +174,40 @@ fn rows(case: &Case, at: usize) -> Vec<String> {
             .filter(|line| !held_before(play, at, line))
             .map(|line| format!("{}    {line}", below(play, None))),
     );
-    rows.extend(act.client.iter().map(|line| format!("{}  ▶ the client learns: {line}", below(play, None))));
+    let who = if local { "host" } else { "client" };
+    rows.extend(act.client.iter().map(|line| format!("{}  ▶ the {who} learns: {line}", below(play, None))));
     rows
 }
 
 fn held_before(play: &Play, at: usize, line: &String) -> bool {
     at > 0 && play.acts[at - 1].held.contains(line)
+}
+
+/// When the message of this step was sent, if that was not just now.
+fn sent(play: &Play, at: usize) -> String {
+    let Mark::Arrow(from, to) = play.acts[at].mark else { return String::new() };
+    let way = format!("on its way {} → {}: ", play.lanes[from], play.lanes[to]);
+    let Some((_, what)) = play.acts[at].words.split_once(": ") else { return String::new() };
+    let line = format!("{way}{}", what.split(" (a copy").next().unwrap_or_default());
+    let waits = |n: &usize| play.acts[*n].waiting.contains(&line);
+    match (0..at).rev().take_while(waits).last() {
+        Some(first) if first + 1 < at => format!(" (sent in step {})", first + 1),
+        _ => String::new(),
+    }
+}
+
+/// Since when an acknowledgement was held back, if it was.
+fn held_since(play: &Play, at: usize, event: &Event) -> String {
+    let Kind::MatchAcknowledged { to, epoch, upto } = event.kind else { return String::new() };
+    let Actor::Node { node, .. } = event.id.actor else { return String::new() };
+    let line = format!(
+        "n{node} holds back for n{to}, until its sync: PrepareOk in epoch {epoch}: durable up to {upto}"
+    );
+    let waits = |n: &usize| play.acts[*n].held.contains(&line);
+    match (0..at).rev().take_while(waits).last() {
+        Some(first) => format!(" (held back since step {})", first + 1),
+        None => String::new(),
+    }
 }
 
 /// What the client was told, and what became of it.
@@ -134,16 +220,17 @@ fn client(play: &Play) -> Vec<String> {
     let from = told.len().saturating_sub(2);
     let broken = play.broken.as_deref().unwrap_or("nothing is broken");
     let told = if told.is_empty() { String::new() } else { format!("{}; then ", told[from..].join("; ")) };
-    vec![format!("Client       {told}{broken}")]
+    let who = if play.lanes.len() == 2 { "Host  " } else { "Client" };
+    vec![format!("{who}       {told}{broken}")]
 }
 
-/// The chain of causes, a line for each link.
+/// How the client came to be told, and how what it was told was lost: a line for each link.
 fn causes(case: &Case, parts: usize) -> Vec<String> {
     let links = chain(&case.off, &case.on, parts);
     let last = links.len() - 1;
     let line = |(n, link): (usize, super::causes::Link)| {
-        let head = if n == 0 { "Cause        the check is missing in " } else { "             → " };
-        let tail = if n == last && n > 0 { ", and the promise is broken" } else { "" };
+        let head = if n == 0 { "Cause        the rule is missing in " } else { "             → " };
+        let tail = if n == last && n > 0 { ": the promise is broken" } else { "" };
         format!("{head}step {}: {}{tail}", link.step + 1, link.words)
     };
     links.into_iter().enumerate().map(line).collect()
@@ -161,9 +248,13 @@ fn difference(case: &Case, parts: usize) -> Vec<String> {
             let client = act.client.iter().find(|line| !without.client.contains(line));
             let held = act.held.iter().find(|line| !without.held.contains(line));
             let state = act.state.iter().find(|line| !without.state.contains(line));
-            let missing =
-                unlike(without, act).map(|event| format!("it does not happen that {}", plain(event)));
-            client.or(held).or(state).cloned().or(missing).unwrap_or_else(|| "nothing happens".into())
+            let missing = unlike(without, act).map(|event| format!("what does not happen: {}", plain(event)));
+            client
+                .or(held)
+                .cloned()
+                .or(missing)
+                .or(state.cloned())
+                .unwrap_or_else(|| "nothing happens".into())
         }
     };
     let with = with.map_or_else(|| "the schedule is over".to_string(), happened);
@@ -175,13 +266,14 @@ fn difference(case: &Case, parts: usize) -> Vec<String> {
     let (heard, hears) = (told(off), told(on));
     let unheard: Vec<&String> = heard.iter().filter(|line| !hears.contains(line)).collect();
     let client = match (case.schedule.is_local(), unheard.as_slice()) {
-        (true, _) => "What the host was told stays true".to_string(),
-        (false, []) => "The client is told the same, and it stays true".to_string(),
-        (false, [first, ..]) => format!("The client is not told that {first}"),
+        (true, []) => "The host is told the same, and it stays true".to_string(),
+        (true, [first, ..]) => format!("The host is never told: {first}"),
+        (false, []) => "What the client was told stays true".to_string(),
+        (false, [first, ..]) => format!("The client is never told: {first}"),
     };
-    let end = if case.schedule.is_local() { "" } else { ", also once everything has arrived" };
+    let end = if case.schedule.is_local() { "" } else { ", not even when every message has been delivered" };
     vec![format!(
-        "With it on   step {}{by}: {}. {client}; no promise is broken{end}.",
+        "With it on   step {}{by}: {}. {client}. No promise is broken{end}.",
         parts + 1,
         with.trim_end_matches('.')
     )]
@@ -189,16 +281,15 @@ fn difference(case: &Case, parts: usize) -> Vec<String> {
 
 /// The first event of the run with the mechanism that the run without does not have.
 fn unlike<'a>(act: &'a Act, without: &Act) -> Option<&'a Event> {
-    let other: Vec<String> = without.events.iter().map(Event::sentence).collect();
-    let new = act.events.iter().filter(|event| !other.contains(&event.sentence()));
+    let other: Vec<String> = without.events.iter().map(plain).collect();
+    let new = act.events.iter().filter(|event| !other.contains(&plain(event)));
     new.clone().find(|event| weight(event) > 1).or_else(|| new.clone().next())
 }
 
 fn bounds(case: &Case) -> String {
     let found = case.schedule.notes.first().map_or("", String::as_str).trim_end_matches('.');
-    format!(
-        "{found}. {} steps; dropping each single one was tried now: {}.",
-        case.schedule.steps.len(),
-        if case.minimal { "none can go" } else { "some can go" }
-    )
+    let (lines, length) = (case.schedule.steps.len(), case.off.length());
+    let lines = if lines == length { String::new() } else { format!(" in {lines} lines") };
+    let minimal = if case.minimal { "none of them can be left out" } else { "some of them can be left out" };
+    format!("{found}. {length} steps{lines}; {minimal} (checked just now).")
 }

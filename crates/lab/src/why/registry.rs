@@ -16,7 +16,11 @@ mod local;
 pub struct Entry {
     /// Which one.
     pub mechanism: Mechanism,
-    /// The faults that it takes to see its absence.
+    /// What the client did, what it was told, and what is true at the end of the counterexample.
+    pub short: &'static str,
+    /// What to ask a reader before the step at which the mechanism decides.
+    pub predict: &'static str,
+    /// What it takes to see its absence.
     pub faults: &'static str,
     /// The file and the function that read its switch; `None`: it is the shape of the code, and has none.
     pub guard: Option<(&'static str, &'static str)>,
@@ -54,6 +58,8 @@ pub fn entries() -> impl Iterator<Item = &'static Entry> {
 /// Nothing is known: what an entry does not name.
 const BLANK: Entry = Entry {
     mechanism: Mechanism::ALL[0],
+    short: "",
+    predict: "",
     faults: "",
     guard: None,
     scope: None,
