@@ -36,8 +36,8 @@ impl Play {
         if path.is_file() {
             return read(path);
         }
-        let mechanism = Mechanism::from_id(&self.what).ok_or_else(|| {
-            let what = format!("{} is neither a file nor a mechanism", self.what);
+        let mechanism = lab::mechanism(&self.what).map_err(|why| {
+            let what = format!("{} is neither a file nor a mechanism: {why}", self.what);
             Failure::usage(what).next(format!("{} why", me()))
         })?;
         let text = registry::entry(mechanism).counterexample.ok_or_else(|| {
@@ -57,6 +57,5 @@ pub fn read(path: &Path) -> Result<Schedule, Failure> {
 
 /// The mechanism called `id`.
 pub fn mechanism(id: &str) -> Result<Mechanism, Failure> {
-    Mechanism::from_id(id)
-        .ok_or_else(|| Failure::usage(format!("there is no mechanism {id}")).next(format!("{} why", me())))
+    lab::mechanism(id).map_err(|why| Failure::usage(why).next(format!("{} why", me())))
 }

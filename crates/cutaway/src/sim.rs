@@ -10,10 +10,10 @@ use lab::why::Shrunk;
 use serde_json::json;
 use sim::coverage::Row;
 use sim::{Coverage, Options, Report, Violation};
-use trace::Mechanism;
 
 use crate::failure::{Failure, me, quote, say};
 use crate::files;
+use crate::play::mechanism;
 
 /// Run whole clusters under simulated faults, and check every promise to their clients
 ///
@@ -79,10 +79,7 @@ impl std::str::FromStr for Seeds {
 
 impl Sim {
     pub fn run(self) -> Result<(), Failure> {
-        let named = |id: &String| {
-            Mechanism::from_id(id).ok_or_else(|| Failure::usage(format!("there is no mechanism {id}")))
-        };
-        let without = self.without.iter().map(named).collect::<Result<Vec<_>, _>>()?;
+        let without = self.without.iter().map(|id| mechanism(id)).collect::<Result<Vec<_>, _>>()?;
         let (nodes, shards, coverage) = (self.nodes, self.shards, self.coverage);
         let options = Options { nodes, shards, without, coverage, ..Options::default() };
         let Seeds(seeds) = self.seeds.clone();

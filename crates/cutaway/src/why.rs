@@ -4,7 +4,7 @@ use std::io::{BufRead, IsTerminal, stderr, stdin, stdout};
 use std::time::Instant;
 
 use clap::Args;
-use lab::why::{self, Case, Pair, Schedule, Verdict, registry};
+use lab::why::{self, Case, FoundBy, Pair, Schedule, Verdict, registry};
 use serde_json::json;
 use trace::Mechanism;
 
@@ -14,10 +14,11 @@ use crate::play::{mechanism, read};
 /// States that `--search` visits at most: some minutes.
 const STATES: u64 = 30_000_000;
 
-/// Remove one mechanism: show the shortest schedule that breaks a promise, and the same schedule with it on
+/// Remove one mechanism: show a short schedule that breaks a promise, and the same schedule with it on
 ///
 /// The schedules are stored but not trusted: every run plays the schedule without the mechanism and with it, and checks
-/// that no step can be dropped. No real process can run with a mechanism missing.
+/// that no single step can be dropped (1-minimal). A shorter schedule may exist, unless the page says that breadth-first
+/// search of a scope found this one. No real process can run with a mechanism missing.
 #[derive(Debug, Args)]
 pub struct Why {
     /// Id of the mechanism; without it, list them all
@@ -133,6 +134,15 @@ fn nothing(mechanism: Mechanism, verdict: &Verdict) {
     entry.choice.iter().for_each(|choice| say(format!("Instead      {choice}")));
 }
 
+/// What is known of the length of its schedule, and no more.
+fn minimal(case: &Case) -> Option<&'static str> {
+    match (case.schedule.is_shortest(), case.minimal) {
+        (true, true) => Some("shortest"),
+        (false, true) => Some("1-minimal"),
+        (_, false) => None,
+    }
+}
+
 fn row(mechanism: Mechanism, verdict: &Verdict, started: Instant) -> serde_json::Value {
     let millis = started.elapsed().as_millis() as u64;
     let class = why::class(mechanism);
@@ -142,6 +152,7 @@ fn row(mechanism: Mechanism, verdict: &Verdict, started: Instant) -> serde_json:
             "id": id, "class": class, "verdict": "counterexample", "faults": faults,
             "steps": case.schedule.steps.len(), "promise": mechanism.promise(), "checker": case.checker(),
             "broken": case.off.broken, "held_with_mechanism_on": case.held(), "minimal_checked": case.minimal,
+            "found_by": case.schedule.found_by().word(), "minimal": minimal(case),
             "found": case.schedule.notes.first(), "millis": millis,
         }),
         other => json!({
@@ -153,6 +164,7 @@ fn row(mechanism: Mechanism, verdict: &Verdict, started: Instant) -> serde_json:
             },
             "steps": null, "promise": mechanism.promise(), "checker": null, "broken": why::why_none(mechanism, other),
             "held_with_mechanism_on": true, "minimal_checked": false, "found": null, "millis": millis,
+            "found_by": matches!(other, Verdict::Seed(_)).then_some(FoundBy::Seed.word()), "minimal": null,
         }),
     }
 }
@@ -161,7 +173,7 @@ fn all(json: bool) -> Result<(), Failure> {
     if !json {
         say(format!(
             "{:<30} {:<10} {:>5}  {:<7} {:<8} {:<5} {:<7} {}",
-            "without", "class", "steps", "promise", "checker", "held", "minimal", "faults"
+            "without", "class", "steps", "promise", "checker", "held", "1-min", "faults"
         ));
     }
     let mut wrong = Vec::new();

@@ -15,18 +15,23 @@
 //! | `words` | states and actions as sentences |
 //! | `shared` | parts that states share |
 //! | `explore` | breadth-first search on all cores |
+//! | `estimate` | how much is still to come |
+//! | `saved` | an exploration in a file, to go on from |
 //!
 //! A message that is never delivered stands for a lost one. Where a scope bounds how many are on their way, any one of
 //! too many is lost. The result is "no violation within these bounds", never "proved".
 
+mod estimate;
 mod explore;
 mod invariants;
+mod saved;
 mod scope;
 mod seat;
 pub(crate) mod shared;
 pub(crate) mod words;
 pub(crate) mod world;
 
-pub use explore::{Found, Outcome, Progress, explore};
+pub use explore::{Exploration, Found, Outcome, Progress, explore};
+pub use saved::Saved;
 pub use scope::{Goal, SCOPES, Scope};
 pub use world::{Action, World};

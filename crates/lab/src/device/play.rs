@@ -22,6 +22,7 @@ use super::enumerate::caught;
 use super::known::Known;
 use super::starts::{IDENTITY, LAYOUT, starts};
 use super::workload::{self, Op};
+use crate::nearest::unknown;
 
 /// Sectors of the superblocks and the log, in front of the data.
 const WAL: std::ops::Range<usize> = 16..32;
@@ -67,7 +68,10 @@ impl Stage {
         let all = starts();
         let names: Vec<_> = all.iter().map(|start| start.name).collect();
         let start = all.iter().find(|start| start.name == device);
-        let start = start.ok_or_else(|| format!("there is no `{device}`; there are {}", names.join(", ")))?;
+        let start = start.ok_or_else(|| {
+            let unknown = unknown("device", &format!("`{device}`"), names.iter().copied());
+            format!("{unknown}; there are: {}", names.join(", "))
+        })?;
         let (disk, known) = (start.disk.clone(), start.known.clone());
         Ok(Stage {
             on,

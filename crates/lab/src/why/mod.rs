@@ -11,12 +11,14 @@
 //! | `shrink` | as short as it gets |
 //! | `seed` | the same for a seed of the simulator |
 //! | `narrate` | the story, in at most thirty lines |
+//! | `origin` | how a schedule was found, and what may be claimed of its length |
 //! | `tell` | a whole play, every step with every event |
 //! | `quiz` | what comes next? |
 //! | `chapter` | the same with all that is known, as a page of `docs/mechanisms/` |
 
 mod chapter;
 mod narrate;
+mod origin;
 mod play;
 pub mod quiz;
 pub mod registry;
@@ -27,6 +29,7 @@ mod tell;
 pub use chapter::{chapter, necessity_table};
 use narrate::plain;
 pub use narrate::{Narration, narrate};
+pub use origin::FoundBy;
 pub use play::{Act, Mark, Play, Schedule, lane};
 pub use seed::{Shrunk, shrink_seed};
 pub use shrink::{is_minimal, shrink};
@@ -247,8 +250,10 @@ pub fn search(mechanism: Mechanism, states: u64, threads: usize) -> Result<Optio
     };
     let Some(script) = script else { return Ok(None) };
     let text: String = script.iter().map(|line| format!("> {line}\n")).collect();
-    let mut schedule: Schedule = text.parse()?;
-    schedule.notes =
-        vec![format!("Found by exhaustive search of scope {name}, after {seen} states; then shortened.")];
-    Ok(Some(schedule.shrunk(mechanism)))
+    let found: Schedule = text.parse()?;
+    let mut short = found.shrunk(mechanism);
+    // A device's schedules are searched depth first, so the first one need not be a shortest one.
+    let untouched = !short.is_local() && short == found;
+    short.notes = vec![origin::of_search(name, seen, untouched)];
+    Ok(Some(short))
 }
