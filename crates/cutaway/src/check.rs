@@ -302,18 +302,27 @@ impl Clock {
     }
 }
 
-/// What is shown while it runs.
+/// What is shown while it runs, on a line of a terminal.
 fn running(progress: Progress, clock: Clock) -> String {
     let Progress { states, depth, full, left, .. } = progress;
     let rate = clock.rate(states);
     let left = match left {
         Some(left) => {
             let time = HumanDuration(Duration::from_secs(left / rate.max(1)));
-            format!("about {left} left, {time} (an estimate, from how the frontier grows)")
+            format!("estimate: {} more, {time}", about(left))
         }
-        None => "too early to estimate what is left".into(),
+        None => "no estimate yet".into(),
     };
-    format!("{states} states, depth {depth} ({full} in full), {rate} states/s; {left}")
+    format!("{states} states, depth {depth} ({full} in full), {rate}/s; {left}")
+}
+
+/// An estimate has no digits to spare.
+fn about(states: u64) -> String {
+    match states {
+        0..10_000 => states.to_string(),
+        10_000..10_000_000 => format!("{} thousand", states / 1_000),
+        _ => format!("{} million", states / 1_000_000),
+    }
 }
 
 fn line(progress: Progress, clock: Clock) -> String {

@@ -104,7 +104,8 @@ cutaway heal n3",
         "why",
         "cutaway why                            # every mechanism, and what needs it
 cutaway why epoch-fence                # one of them, as a story
-cutaway why epoch-fence --schedule > mine && cutaway why epoch-fence --try mine",
+cutaway why epoch-fence --schedule > mine
+cutaway why epoch-fence --try mine     # a step changed: what comes of it",
     ),
     (
         "play",
@@ -127,8 +128,9 @@ cutaway sim --seeds 5000 --without majority-commit   # breaks one (exits 1)",
     (
         "check",
         "cutaway check                          # the scopes
-cutaway check --scope takeover
-cutaway check --scope failover --without epoch-fence    # (exits 1)",
+cutaway check --scope failover --without epoch-fence    # (exits 1)
+cutaway check --scope takeover --states 50000 --save takeover.check
+cutaway check --resume takeover.check --states 60000    # goes on from there",
     ),
     (
         "view",
@@ -169,7 +171,7 @@ pub fn arranged(command: Command) -> Command {
         "{{about-with-newline}}\n{{usage-heading}} {{usage}}\n{}\n{{options}}{{after-help}}",
         groups(&command)
     );
-    let command = command.help_template(template);
+    let command = command.help_template(template).term_width(terminal::width_or_usual());
     EXAMPLES.iter().fold(command, |command, (name, examples)| {
         let indented: String = examples.lines().map(|line| format!("  {line}\n")).collect();
         command.mut_subcommand(name, |sub| sub.after_help(format!("Examples:\n{indented}")))

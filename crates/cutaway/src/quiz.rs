@@ -109,9 +109,10 @@ fn show(question: &Question, number: u64, of: u64) {
     }
     say("Now:");
     question.state.iter().for_each(|line| say_wrapped(format!("  | {line}")));
-    match &question.on_its_way[..] {
-        [] => say("  | nothing is on its way"),
-        on_its_way => on_its_way.iter().for_each(|line| say_wrapped(format!("  | {line}"))),
+    match question.on_its_way.as_deref() {
+        None => {}
+        Some([]) => say("  | nothing is on its way"),
+        Some(messages) => messages.iter().for_each(|line| say_wrapped(format!("  | {line}"))),
     }
     say_wrapped(&question.asks);
     question.choices.iter().enumerate().for_each(|(n, choice)| say_wrapped(format!("  {}. {choice}", n + 1)));

@@ -38,10 +38,14 @@ pub fn width_or_usual() -> usize {
     width().unwrap_or(WIDTH)
 }
 
-/// The line in lines that fit standard output, with their colours; whether they are shown is for the stream to decide.
-pub fn fit(line: &str) -> Vec<String> {
-    let pieces = width().map_or_else(|| vec![line.to_string()], |width| wrapped(line, width));
-    painted(line, &pieces)
+/// Its lines in lines that fit standard output, with their colours; whether those are shown is for the stream to decide.
+pub fn fit(text: &str) -> Vec<String> {
+    let width = width();
+    let fit = |line: &str| {
+        let pieces = width.map_or_else(|| vec![line.to_string()], |width| wrapped(line, width));
+        painted(line, &pieces)
+    };
+    text.split('\n').flat_map(fit).collect()
 }
 
 /// The line in lines of at most `width` columns.
@@ -52,8 +56,10 @@ pub fn wrapped(line: &str, width: usize) -> Vec<String> {
     let column = text_column(line);
     let at = line.char_indices().nth(column).map_or(line.len(), |(at, _)| at);
     let (front, text) = line.split_at(at);
-    let beside = column == 0 || column + TEXT_MIN <= width;
-    let below = if beside { carried(front) } else { " ".repeat(8) };
+    let beside = column + TEXT_MIN <= width;
+    // A text that nothing stands before goes on a little further in, so that the next one is told from it.
+    let hang = if front.trim_matches([' ', '|']).is_empty() { "  " } else { "" };
+    let below = if beside { carried(front) + hang } else { " ".repeat(8) };
     let options = Options::new(width.saturating_sub(below.chars().count()).max(1))
         .word_separator(WordSeparator::AsciiSpace)
         .word_splitter(WordSplitter::NoHyphenation);
@@ -82,15 +88,11 @@ fn text_column(line: &str) -> usize {
     if number || ["|", "-", "?", ">"].contains(&first.as_str()) {
         return indent + first.chars().count() + 1;
     }
-    // The line itself begins there; what goes on stands a little further in.
-    0
+    indent
 }
 
 /// What stands in front of the further lines of a text that has `front` before it.
 fn carried(front: &str) -> String {
-    if front.is_empty() {
-        return "  ".into();
-    }
     let chars: Vec<char> = front.chars().collect();
     let lanes = front.contains('│');
     let alone = |at: usize| {
@@ -206,9 +208,13 @@ mod tests {
         assert_wrapped(
             "     | n1: primary of epoch 1, log up to entry 3",
             32,
-            &["     | n1: primary of epoch 1,", "     | log up to entry 3"],
+            &["     | n1: primary of epoch 1,", "     |   log up to entry 3"],
         );
-        assert_wrapped("no table, no label and no number", 20, &["no table, no label", "  and no number"]);
+        assert_wrapped(
+            "   no table, no label and no number",
+            30,
+            &["   no table, no label and no", "     number"],
+        );
     }
 
     #[test]

@@ -98,7 +98,7 @@ fn own(mechanism: Mechanism, file: &std::path::Path) -> Result<Option<Verdict>, 
     let play = schedule.play_without(&[mechanism]).map_err(wrong)?;
     if play.broken.is_none() {
         why::tell(&schedule, &play).iter().for_each(say_wrapped);
-        say(format!("Without {mechanism} this schedule breaks nothing."));
+        say_wrapped(format!("Without {mechanism} this schedule breaks nothing."));
         let stored: Option<Schedule> =
             registry::entry(mechanism).counterexample.and_then(|text| text.parse().ok());
         let departs =
@@ -115,12 +115,12 @@ fn own(mechanism: Mechanism, file: &std::path::Path) -> Result<Option<Verdict>, 
 /// The story, with a pause at its question if somebody sits there.
 fn tell(case: &Case) {
     let narration = why::narrate(case);
-    narration.before.iter().for_each(say);
+    narration.before.iter().for_each(say_wrapped);
     if stdin().is_terminal() && stdout().is_terminal() {
         note("     (Enter for the answer) ");
         let _ = stdin().lock().read_line(&mut String::new());
     }
-    narration.after.iter().for_each(say);
+    narration.after.iter().for_each(say_wrapped);
     if stderr().is_terminal() {
         note("\n");
     }
@@ -128,10 +128,10 @@ fn tell(case: &Case) {
 
 fn nothing(mechanism: Mechanism, verdict: &Verdict) {
     let entry = registry::entry(mechanism);
-    say(format!("WITHOUT {mechanism}: {}", mechanism.does()));
-    say(why::why_none(mechanism, verdict));
-    say(format!("Try          {}", entry.variation));
-    entry.choice.iter().for_each(|choice| say(format!("Instead      {choice}")));
+    say_wrapped(format!("WITHOUT {mechanism}: {}", mechanism.does()));
+    say_wrapped(why::why_none(mechanism, verdict));
+    say_wrapped(format!("Try          {}", entry.variation));
+    entry.choice.iter().for_each(|choice| say_wrapped(format!("Instead      {choice}")));
 }
 
 /// What is known of the length of its schedule, and no more.
@@ -171,7 +171,7 @@ fn row(mechanism: Mechanism, verdict: &Verdict, started: Instant) -> serde_json:
 
 fn all(json: bool) -> Result<(), Failure> {
     if !json {
-        say(format!(
+        say_wrapped(format!(
             "{:<30} {:<10} {:>5}  {:<7} {:<8} {:<5} {:<7} {}",
             "without", "class", "steps", "promise", "checker", "held", "1-min", "faults"
         ));
@@ -191,7 +191,7 @@ fn all(json: bool) -> Result<(), Failure> {
         }
         let faults = registry::entry(mechanism).faults;
         match verdict {
-            Verdict::Counterexample(case) => say(format!(
+            Verdict::Counterexample(case) => say_wrapped(format!(
                 "{:<30} {:<10} {:>5}  {:<7} {:<8} {:<5} {:<7} {faults}",
                 mechanism.id(),
                 why::class(mechanism),
@@ -201,7 +201,7 @@ fn all(json: bool) -> Result<(), Failure> {
                 if case.held() { "yes" } else { "NO" },
                 if case.minimal { "yes" } else { "NO" },
             )),
-            other => say(format!(
+            other => say_wrapped(format!(
                 "{:<30} {:<10} {:>5}  {}",
                 mechanism.id(),
                 why::class(mechanism),
@@ -212,11 +212,11 @@ fn all(json: bool) -> Result<(), Failure> {
     }
     if !json {
         say("");
-        say(
+        say_wrapped(
             "Each schedule was played just now, without its mechanism and with it, and each step tried to be dropped.",
         );
-        say("The claim holds for this fault model and this choice of mechanisms; it is no proof.");
-        say(format!("The story of one: {} why MECHANISM", me()));
+        say_wrapped("The claim holds for this fault model and this choice of mechanisms; it is no proof.");
+        say_wrapped(format!("The story of one: {} why MECHANISM", me()));
     }
     match &wrong[..] {
         [] => Ok(()),
@@ -239,9 +239,9 @@ fn pairs(json: bool) -> Result<(), Failure> {
         if json {
             say(json!({ "id": first.id(), "pairs": found.len(), "masked_by": masked }));
         } else if masked.is_empty() {
-            say(format!("{:<30} betrays with any second one out as well", first.id()));
+            say_wrapped(format!("{:<30} betrays with any second one out as well", first.id()));
         } else {
-            say(format!(
+            say_wrapped(format!(
                 "{:<30} its schedule leads nowhere with one of these out as well: {}",
                 first.id(),
                 masked.join(" ")

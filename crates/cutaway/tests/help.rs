@@ -196,8 +196,10 @@ fn the_environment_names_the_gateway_and_the_command_line_another_one() {
 fn completions_know_commands_mechanisms_and_scopes() {
     for shell in ["bash", "zsh", "fish", "elvish", "powershell"] {
         let script = told(&["completions", shell]);
-        for word in ["quiz", "--without", "epoch-fence", "stale-suffix"] {
-            assert!(script.contains(word.trim_start_matches("--")), "{shell} does not know {word}");
+        // The last two have no completions of values.
+        let values = if ["bash", "zsh", "fish"].contains(&shell) { 4 } else { 2 };
+        for word in &["quiz", "without", "epoch-fence", "stale-suffix"][..values] {
+            assert!(script.contains(word), "{shell} does not know {word}");
         }
     }
     let desk = Desk::new();

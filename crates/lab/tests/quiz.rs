@@ -72,7 +72,9 @@ fn a_question_shows_the_state_and_what_is_on_its_way() {
         assert!(!question.state.is_empty(), "{question:#?}");
         // What is delivered next was on its way.
         let delivers = question.asks.starts_with("Next: n") && question.asks.contains(" → n");
-        assert!(local || !delivers || !question.on_its_way.is_empty(), "{question:#?}");
+        let on_its_way = question.on_its_way.as_ref();
+        assert_eq!(on_its_way.is_none(), local, "{question:#?}");
+        assert!(!delivers || on_its_way.is_some_and(|messages| !messages.is_empty()), "{question:#?}");
     }
 }
 

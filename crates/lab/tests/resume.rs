@@ -35,7 +35,7 @@ fn stopped_anywhere_and_gone_on_with_it_ends_as_if_it_never_was() {
     let scope = named("crash");
     let whole = whole(&scope);
     assert!(whole.complete && whole.progress.states > 100_000, "{:?}", whole.progress);
-    for states in [1, 3_000, 50_000, whole.progress.states * 9 / 10] {
+    for states in [3_000, whole.progress.states * 3 / 4] {
         assert_eq!(in_two_parts(&scope, states), whole, "stopped after {states}");
     }
 }
@@ -46,7 +46,7 @@ fn a_violation_behind_the_stop_is_the_one_that_the_whole_run_finds() {
     let whole = whole(&scope);
     let found = whole.found.as_ref().expect("two primaries of one epoch");
     assert!(found.broken.starts_with("D2"), "{}", found.broken);
-    assert_eq!(in_two_parts(&scope, whole.progress.states / 2), whole);
+    assert_eq!(in_two_parts(&scope, 50), whole);
 }
 
 #[test]
@@ -139,7 +139,7 @@ fn a_file_with_a_right_checksum_and_wrong_contents_is_an_error_and_never_a_panic
 fn bounds(mechanisms: Mechanisms) -> Bounds {
     let recoveries = Recoveries::CutOffOnce;
     let (faults, transfers, states_max) = (false, false, u64::MAX);
-    Bounds { ops: 2, crashes: 1, recoveries, faults, transfers, states_max, threads: THREADS, mechanisms }
+    Bounds { ops: 1, crashes: 1, recoveries, faults, transfers, states_max, threads: THREADS, mechanisms }
 }
 
 #[test]
@@ -147,7 +147,7 @@ fn a_device_is_gone_on_with_behind_its_last_whole_round() {
     let bounds = bounds(Mechanisms::all());
     let whole = device::Exploration::new(&bounds).run(u64::MAX, |_| true);
     assert!(whole.complete, "{:?}", whole.progress);
-    for states in [1, whole.progress.states / 3, whole.progress.states - 1] {
+    for states in [1, whole.progress.states / 3, whole.progress.states * 9 / 10] {
         let mut first = device::Exploration::new(&bounds);
         let stopped = first.run(states, |_| true);
         assert!(!stopped.complete, "{stopped:?}");
@@ -170,7 +170,7 @@ fn a_device_of_other_bounds_is_not_gone_on_with() {
     let mut first = device::Exploration::new(&all);
     first.run(500, |_| true);
     let saved = first.save();
-    let other = Bounds { ops: 3, ..all };
+    let other = Bounds { ops: 2, ..all };
     assert!(matches!(device::Exploration::resume(&other, &saved), Err(SavedError::OtherScope(_))));
     let without = bounds(Mechanisms::all().without(Mechanism::RecordCrc));
     assert!(matches!(device::Exploration::resume(&without, &saved), Err(SavedError::OtherScope(_))));

@@ -8,7 +8,7 @@
 //! |---|---|
 //! | `registry` | what is known of each mechanism beside its guard |
 //! | `play` | a schedule as text, and what comes of it |
-//! | `shrink` | as short as it gets |
+//! | `shrink` | shorter, until no single step can go |
 //! | `seed` | the same for a seed of the simulator |
 //! | `narrate` | the story, in at most thirty lines |
 //! | `origin` | how a schedule was found, and what may be claimed of its length |

@@ -8,7 +8,7 @@
 //! A wrong choice is what happened elsewhere in the schedule, or what would happen in this step with the mechanism the other
 //! way; never something that is true of the step as well.
 
-use trace::{Actor, Event, Mechanism, Mechanisms};
+use trace::{Actor, Event, Kind, Mechanism, Mechanisms};
 
 use super::play::{Act, Play, Schedule};
 use super::registry;
@@ -33,8 +33,8 @@ pub struct Question {
     pub so_far: Vec<String>,
     /// The state at that moment.
     pub state: Vec<String>,
-    /// The messages on their way at that moment.
-    pub on_its_way: Vec<String>,
+    /// The messages on their way at that moment; a device has none.
+    pub on_its_way: Option<Vec<String>>,
     /// What is asked.
     pub asks: String,
     /// What may be the answer.
@@ -203,12 +203,12 @@ impl Source<'_> {
     }
 
     /// The state after so many steps, and what is on its way then.
-    fn moment(&self, on: bool, steps: usize) -> Option<(Vec<String>, Vec<String>)> {
+    fn moment(&self, on: bool, steps: usize) -> Option<(Vec<String>, Option<Vec<String>>)> {
         let play = if on { &self.with } else { &self.without };
         if self.schedule.is_local() {
             // The device to begin with has a name.
             let state = steps.checked_sub(1).map_or(&self.schedule.setting, |last| &play.acts[last].state);
-            return Some((state.clone(), Vec::new()));
+            return Some((state.clone(), None));
         }
         let off = self.mechanism.filter(|_| !on);
         let mechanisms = off.into_iter().fold(Mechanisms::all(), Mechanisms::without);
@@ -219,7 +219,7 @@ impl Source<'_> {
             let _ = caught(|| stage.take(&step)).ok()?;
         }
         let (on_its_way, state) = stage.state().into_iter().partition(|line| line.starts_with(ON_ITS_WAY));
-        Some((state, on_its_way))
+        Some((state, Some(on_its_way)))
     }
 }
 
@@ -276,7 +276,13 @@ fn are_alike((a, b): (&Act, &Act)) -> bool {
 }
 
 fn so_far(acts: &[Act]) -> Vec<String> {
-    let line = |(n, act): (usize, &Act)| format!("{:>2}. {} → {}", n + 1, act.words, told_of(act));
+    let line = |(n, act): (usize, &Act)| {
+        // What was sent and did not arrive is on its way, and shown there.
+        let sent = |event: &Event| matches!(event.kind, Kind::EntriesSent { .. } | Kind::HeartbeatSent { .. });
+        let mut told = act.clone();
+        told.events.retain(|event| !sent(event));
+        format!("{:>2}. {} → {}", n + 1, act.words, told_of(&told))
+    };
     acts.iter().enumerate().map(line).collect()
 }
 
