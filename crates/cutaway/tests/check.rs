@@ -40,7 +40,7 @@ fn ctrl_c_prints_the_result_so_far_and_saves_it() {
     let mut five = program();
     five.args(["check", "--scope", "five-wipe", "--save", path]);
     let mut terminal = Terminal::run(five, 120);
-    terminal.wait_for("estimate");
+    terminal.wait_for("estimate: ");
     let pid = Pid::from_raw(terminal.id() as i32).unwrap();
     kill_process(pid, Signal::INT).unwrap();
     let (screen, status) = terminal.end();
@@ -52,10 +52,10 @@ fn ctrl_c_prints_the_result_so_far_and_saves_it() {
         assert!(screen.contains(expected), "no {expected:?} in\n{screen}");
     }
     let held = std::fs::metadata(&file).unwrap().len();
-    assert!(held > 1000, "{held} bytes");
+    assert!(held > 100, "{held} bytes");
     let on = result(&["--resume", path, "--states", "1"]);
     assert_eq!((&on["scope"], &on["complete"]), (&"five-wipe".into(), &false.into()));
-    assert!(on["states"].as_u64().unwrap() > 1000, "{on}");
+    assert!(on["states"].as_u64().unwrap() > 100, "{on}");
     // Nothing else is left behind.
     assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 1);
 }
@@ -72,15 +72,16 @@ fn stopped_by_a_bound_and_gone_on_with_it_ends_as_the_whole() {
     assert_eq!(resumed, result(&[&["--scope", "takeover"][..], &bound].concat()));
     assert!(resumed["states"].as_u64().unwrap() >= 40_000, "{resumed}");
     // A mechanism that was out stays out.
-    let out = ["--scope", "takeover", "--without", "promise-majority"];
-    result(&[&out[..], &["--states", "50", "--save", path]].concat());
+    let out = ["--scope", "takeover", "--without", "durable-promise"];
+    let part = result(&[&out[..], &["--states", "500", "--save", path]].concat());
+    assert_eq!(part["violations"], 0, "it is found behind the stop: {part}");
     let (resumed, whole) = (check(&["--resume", path]), check(&out));
     let steps = |output: &Output| {
         let text = String::from_utf8_lossy(&output.stdout).into_owned();
         text.split_once("broken:").map(|(_, told)| told.to_string()).expect("a violation")
     };
     assert_eq!(steps(&resumed), steps(&whole));
-    assert!(error(&resumed).contains("--scope takeover --without promise-majority"), "{}", error(&resumed));
+    assert!(error(&resumed).contains("--scope takeover --without durable-promise"), "{}", error(&resumed));
     assert_eq!(resumed.status.code(), Some(1));
 }
 

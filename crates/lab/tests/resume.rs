@@ -42,11 +42,11 @@ fn stopped_anywhere_and_gone_on_with_it_ends_as_if_it_never_was() {
 
 #[test]
 fn a_violation_behind_the_stop_is_the_one_that_the_whole_run_finds() {
-    let scope = named("takeover").without(Mechanism::PromiseMajority);
+    let scope = named("takeover").without(Mechanism::DurablePromise);
     let whole = whole(&scope);
     let found = whole.found.as_ref().expect("two primaries of one epoch");
     assert!(found.broken.starts_with("D2"), "{}", found.broken);
-    assert_eq!(in_two_parts(&scope, 50), whole);
+    assert_eq!(in_two_parts(&scope, 500), whole);
 }
 
 #[test]

@@ -87,12 +87,16 @@ impl Drop for Terminal {
     }
 }
 
-/// Without colours, and without what moves the cursor.
+/// What stands on the screen in the end: without colours, and without lines that were written over.
 pub fn plain(text: &str) -> String {
-    let (mut plain, mut chars) = (String::new(), text.chars());
+    let (mut plain, mut chars) = (String::new(), text.chars().peekable());
     while let Some(c) = chars.next() {
         match c {
             '\x1b' => drop(chars.by_ref().find(|c| c.is_ascii_alphabetic())),
+            // A bar of progress goes back to its line's beginning; everybody else to the next line.
+            '\r' if chars.peek().is_some_and(|next| !['\r', '\n'].contains(next)) => {
+                plain.truncate(plain.rfind('\n').map_or(0, |end| end + 1));
+            }
             '\r' => {}
             c => plain.push(c),
         }

@@ -278,9 +278,13 @@ fn are_alike((a, b): (&Act, &Act)) -> bool {
 fn so_far(acts: &[Act]) -> Vec<String> {
     let line = |(n, act): (usize, &Act)| {
         // What was sent and did not arrive is on its way, and shown there.
-        let sent = |event: &Event| matches!(event.kind, Kind::EntriesSent { .. } | Kind::HeartbeatSent { .. });
+        let sent =
+            |event: &Event| matches!(event.kind, Kind::EntriesSent { .. } | Kind::HeartbeatSent { .. });
         let mut told = act.clone();
-        told.events.retain(|event| !sent(event));
+        // Unless it is all that came of it.
+        if !act.events.iter().all(sent) {
+            told.events.retain(|event| !sent(event));
+        }
         format!("{:>2}. {} → {}", n + 1, act.words, told_of(&told))
     };
     acts.iter().enumerate().map(line).collect()
