@@ -86,7 +86,7 @@ fn the_estimate_of_what_is_left_is_of_the_right_size_from_the_middle_on() {
 
 fn a_file() -> Vec<u8> {
     let mut exploration = Exploration::new(&named("takeover").without(Mechanism::DurablePromise));
-    exploration.run(300, THREADS, |_| true);
+    exploration.run(60, THREADS, |_| true);
     exploration.save().encode()
 }
 
@@ -121,7 +121,7 @@ fn a_file_with_a_right_checksum_and_wrong_contents_is_an_error_and_never_a_panic
     let file = a_file();
     let mut refused = 0;
     for at in BEGINS.len()..file.len() - 4 {
-        for with in [0, 1, 0x7f, 0x80, 0xff] {
+        for with in [0, 1, 0x80, 0xff] {
             let mut changed = file.clone();
             changed[at] = with;
             let resumed =
@@ -129,7 +129,7 @@ fn a_file_with_a_right_checksum_and_wrong_contents_is_an_error_and_never_a_panic
             refused += u32::from(resumed.is_err());
         }
     }
-    assert!(refused > 1000, "{refused} were refused");
+    assert!(refused > 200, "{refused} were refused");
     // A length that is not there takes no memory.
     let mut long = BEGINS.as_bytes().to_vec();
     long.extend([0xff, 0xff, 0xff, 0xff, 0x0f, 0, 0, 0, 0]);
