@@ -17,6 +17,8 @@ const PATIENCE: Duration = Duration::from_secs(20);
 const CONNECT_PATIENCE: Duration = Duration::from_secs(3);
 /// Where `up` serves HTTP unless told otherwise.
 const USUAL: &str = "127.0.0.1:7401";
+/// The environment variable that names another one, for all commands of a shell.
+const VARIABLE: &str = "CUTAWAY_GATEWAY";
 /// A reply is a value of at most 1 MiB, or a page of keys.
 const BODY_BYTES_MAX: u64 = 64 << 20;
 
@@ -24,12 +26,22 @@ const BODY_BYTES_MAX: u64 = 64 << 20;
 #[derive(Clone, Debug, clap::Args)]
 pub struct GatewayArgs {
     /// HTTP address of a gateway
-    #[arg(long, value_name = "HOST:PORT", default_value = USUAL, global = false, value_parser = address)]
+    #[arg(long, value_name = "HOST:PORT", env = VARIABLE, hide_env_values = true)]
+    #[arg(default_value = USUAL, value_parser = address)]
     pub gateway: String,
 }
 
-/// A host and a port; an IPv6 address stands in brackets.
+/// A gateway's address, from the command line or the environment.
 fn address(text: &str) -> std::result::Result<String, String> {
+    let whence = if std::env::var(VARIABLE).is_ok_and(|named| named == text) { VARIABLE } else { "" };
+    host_and_port(text).map_err(|why| match whence {
+        "" => why,
+        variable => format!("{why} ({variable} names it)"),
+    })
+}
+
+/// A host and a port; an IPv6 address stands in brackets.
+fn host_and_port(text: &str) -> std::result::Result<String, String> {
     let (host, port) = text.rsplit_once(':').ok_or("it is given as HOST:PORT")?;
     if host.contains(':') && !(host.starts_with('[') && host.ends_with(']')) {
         return Err(match text.parse::<IpAddr>() {
@@ -130,7 +142,8 @@ impl GatewayArgs {
 
     /// The option that names this gateway, where it has to be named.
     pub fn flag(&self) -> String {
-        if self.gateway == USUAL { String::new() } else { format!(" --gateway {}", quote(&self.gateway)) }
+        let unnamed = std::env::var(VARIABLE).unwrap_or_else(|_| USUAL.into());
+        if self.gateway == unnamed { String::new() } else { format!(" --gateway {}", quote(&self.gateway)) }
     }
 
     /// An answer to a write that cannot be read says nothing about the write.

@@ -7,11 +7,14 @@
 //! | 2 | wrong usage |
 //! | 3 | a write's outcome is unknown: it may have taken effect, and may yet |
 //! | 4 | damaged data |
+//! | 130 | stopped by Ctrl-C, and what came so far is told |
 
 use std::fmt::Display;
-use std::io::{self, ErrorKind, IsTerminal, Write};
+use std::io::{self, ErrorKind, Write};
 use std::process::ExitCode;
 use std::sync::Mutex;
+
+use crate::terminal::{self, BROKEN};
 
 /// Why a command did not succeed, and what to try next.
 #[derive(Debug)]
@@ -45,6 +48,11 @@ impl Failure {
         Failure { code: 4, ..Failure::error(what) }
     }
 
+    /// Somebody stopped it before it was done.
+    pub fn stopped(what: impl Display) -> Failure {
+        Failure { code: 130, ..Failure::error(what) }
+    }
+
     /// The next command to try.
     pub fn next(self, next: impl Display) -> Failure {
         Failure { next: Some(next.to_string()), ..self }
@@ -52,7 +60,7 @@ impl Failure {
 
     /// Tells it on standard error.
     pub fn report(self) -> ExitCode {
-        note(format!("error: {}\n", self.what.trim_end()));
+        let _ = writeln!(anstream::stderr().lock(), "{BROKEN}error:{BROKEN:#} {}", self.what.trim_end());
         if let Some(next) = self.next {
             note(format!("  next: {next}\n"));
         }
@@ -118,18 +126,14 @@ pub fn say(text: impl Display) {
     written(writeln!(io::stdout().lock(), "{text}"));
 }
 
-/// Prints a line. On a terminal it is broken between words, and goes on a little further in; into a file or a pipe it goes as
-/// it is.
+/// Prints a line, broken between words on a terminal, with its colours. Into a file or a pipe it goes as it is.
 pub fn say_wrapped(line: impl AsRef<str>) {
-    let line = line.as_ref();
-    if !io::stdout().is_terminal() {
-        return say(line);
-    }
-    let indent = " ".repeat(line.len() - line.trim_start().len() + 2);
-    let options = textwrap::Options::with_termwidth()
-        .subsequent_indent(&indent)
-        .word_splitter(textwrap::WordSplitter::NoHyphenation);
-    textwrap::wrap(line, options).iter().for_each(say);
+    terminal::fit(line.as_ref()).iter().for_each(say_painted);
+}
+
+/// Prints a line that has colours, unless the terminal has none or nobody wants them.
+pub fn say_painted(line: impl Display) {
+    written(writeln!(anstream::stdout().lock(), "{line}"));
 }
 
 /// The same with bytes, as they are; false if nothing more need be printed.

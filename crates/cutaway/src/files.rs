@@ -1,7 +1,7 @@
 //! Writing a file that somebody named, and nothing else's: a slip in its name must cost nothing. And how large files are.
 
 use std::fs;
-use std::io::Read;
+use std::io::{Read, Write};
 use std::path::Path;
 
 use crate::failure::{Failure, Result};
@@ -14,8 +14,38 @@ pub const PAGE: Kind = ("page", "<!DOCTYPE html>\n<!-- written by cutaway -->\n"
 /// A trace of `sim`.
 pub const TRACE: Kind = ("trace", "{\"v\":2,\"id\":\"");
 
+/// An exploration of `check`.
+pub const SAVED: Kind = ("saved check", lab::save::BEGINS);
+
 /// Writes `bytes` to a file that is new, is empty, or holds what this program wrote before.
-pub fn write(file: &Path, bytes: &[u8], (what, begins): Kind) -> Result {
+pub fn write(file: &Path, bytes: &[u8], kind: Kind) -> Result {
+    may_write(file, kind)?;
+    fs::write(file, bytes).map_err(|e| Failure::error(format!("cannot write {}: {e}", file.display())))
+}
+
+/// The same, all or nothing: what was there before stays until all of it is written.
+pub fn replace(file: &Path, bytes: &[u8], kind: Kind) -> Result {
+    may_write(file, kind)?;
+    let failed = |e: std::io::Error| Failure::error(format!("cannot write {}: {e}", file.display()));
+    let mut new = beside(file).map_err(failed)?;
+    new.write_all(bytes).and_then(|()| new.as_file().sync_all()).map_err(failed)?;
+    new.persist(file).map_err(|e| failed(e.error))?;
+    Ok(())
+}
+
+/// Will [`replace`] be able to? Asked before hours of work that end with it.
+pub fn can_replace(file: &Path, kind: Kind) -> Result {
+    may_write(file, kind)?;
+    let tried = beside(file);
+    tried.map(drop).map_err(|e| Failure::error(format!("cannot write {}: {e}", file.display())))
+}
+
+fn beside(file: &Path) -> std::io::Result<tempfile::NamedTempFile> {
+    let dir = file.parent().filter(|dir| !dir.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    tempfile::Builder::new().prefix(".cutaway-").tempfile_in(dir)
+}
+
+fn may_write(file: &Path, (what, begins): Kind) -> Result {
     let name = file.display();
     // A pipe or a device holds nothing that could be lost.
     let regular = fs::metadata(file).is_ok_and(|about| about.is_file());
@@ -28,7 +58,7 @@ pub fn write(file: &Path, bytes: &[u8], (what, begins): Kind) -> Result {
         let error = format!("{name} is there, and is no {what} of this program: it is left as it is");
         return Err(Failure::error(error).next("name another file, or remove this one"));
     }
-    fs::write(file, bytes).map_err(|e| Failure::error(format!("cannot write {name}: {e}")))
+    Ok(())
 }
 
 /// A number of bytes, as `256M` or `4G`.

@@ -70,6 +70,9 @@ pub struct Del {
     /// Only if the key still has this version
     #[arg(long, value_name = "VERSION")]
     if_version: Option<u64>,
+    /// Show what every process did for this request, and why
+    #[arg(long)]
+    explain: bool,
     /// Print the result as JSON
     #[arg(long)]
     json: bool,
@@ -89,6 +92,9 @@ pub struct List {
     /// Maximum number of keys
     #[arg(long, default_value_t = u64::MAX, hide_default_value = true)]
     limit: u64,
+    /// Show what every process did for this request, and why; of a long listing, for each page
+    #[arg(long)]
+    explain: bool,
     /// Print the result as JSON
     #[arg(long)]
     json: bool,
@@ -195,9 +201,11 @@ impl Del {
     /// Runs the command.
     pub fn run(self) -> Result {
         let tag = self.if_version.map(version_tag);
-        let headers: Vec<(&str, &str)> = tag.iter().map(|tag| ("if-match", tag.as_str())).collect();
+        let mut headers: Vec<(&str, &str)> = tag.iter().map(|tag| ("if-match", tag.as_str())).collect();
+        headers.extend(self.explain.then_some(EXPLAIN));
         let answer = self.gateway.ask(Method::DELETE, &path(&self.key)?, &headers, b"")?;
-        let (reply, _) = unfold(&answer, false).map_err(|e| self.gateway.unclear(e, &self.key))?;
+        let (reply, story) = unfold(&answer, self.explain).map_err(|e| self.gateway.unclear(e, &self.key))?;
+        tell_story(story, self.json, &reply)?;
         check(&reply, &self.key, &self.gateway)?;
         if self.json {
             say(reply.body);
@@ -221,8 +229,10 @@ impl List {
             if let Some(after) = &after {
                 path += &format!("&after={after}");
             }
-            let answer = self.gateway.ask(Method::GET, &path, &[], b"")?;
-            let (reply, _) = unfold(&answer, false)?;
+            let headers: &[_] = if self.explain { &[EXPLAIN] } else { &[] };
+            let answer = self.gateway.ask(Method::GET, &path, headers, b"")?;
+            let (reply, story) = unfold(&answer, self.explain)?;
+            tell_story(story, self.json, &reply)?;
             check(&reply, &self.prefix, &self.gateway)?;
             let keys = reply.body["keys"].as_array().cloned().unwrap_or_default();
             left -= keys.len() as u64;
@@ -280,7 +290,11 @@ fn tell_story(story: Option<Vec<Value>>, json: bool, reply: &Reply) -> Result {
         events.iter().for_each(say);
     } else {
         // The result itself goes to standard output as always; the story goes beside it.
-        note(story::render(&events, reply.body["outcome"].as_str().unwrap_or("?"))?);
+        let listed = reply.body["keys"]
+            .as_array()
+            .map(|keys| format!("{} key{}", keys.len(), if keys.len() == 1 { "" } else { "s" }));
+        let outcome = listed.or_else(|| reply.body["outcome"].as_str().map(String::from));
+        note(story::render(&events, outcome.as_deref().unwrap_or("?"))?);
     }
     Ok(())
 }

@@ -7,17 +7,21 @@ mod check;
 mod client;
 mod failure;
 mod files;
+mod help;
 mod image;
 mod inspect;
+mod interrupt;
 mod key;
 mod kv;
 mod members;
 mod play;
 mod process;
 mod quiz;
+mod shell;
 mod sim;
 mod status;
 mod story;
+mod terminal;
 mod up;
 mod verify;
 mod view;
@@ -25,17 +29,21 @@ mod why;
 
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
+use clap::{ColorChoice, CommandFactory, FromArgMatches, Parser, Subcommand};
 use tracing_subscriber::EnvFilter;
 
 /// A distributed storage core you can see inside
 ///
-/// Exit codes: 0 success, 1 error, 2 usage error, 3 outcome of a write unknown, 4 data corruption.
+/// Exit codes: 0 success, 1 error, 2 usage error, 3 outcome of a write unknown, 4 data corruption, 130 stopped by Ctrl-C
+/// with the result so far. The environment variable CUTAWAY_GATEWAY names the gateway to ask; NO_COLOR turns colours off.
 #[derive(Debug, Parser)]
 #[command(version, propagate_version = true)]
 struct Cli {
     #[command(subcommand)]
     command: Command,
+    /// When to use colours
+    #[arg(long, global = true, value_name = "WHEN", value_enum, default_value_t = ColorChoice::Auto)]
+    color: ColorChoice,
 }
 
 #[derive(Debug, Subcommand)]
@@ -70,14 +78,20 @@ enum Command {
     View(view::View),
     Quiz(quiz::Quiz),
     Bench(bench::Bench),
+    Completions(shell::Completions),
+    Man(shell::Man),
 }
 
 fn main() -> ExitCode {
-    let command = match Cli::try_parse() {
+    let colour = terminal::colour_asked(std::env::args().skip(1));
+    terminal::colour(colour);
+    let arranged = help::arranged(Cli::command()).color(colour);
+    let parsed = arranged.clone().try_get_matches();
+    let command = match parsed.and_then(|matches| Cli::from_arg_matches(&matches)) {
         Ok(cli) => cli.command,
         // What somebody asked for, such as --help, is a result; it has failed if it cannot be written.
         Err(told) if !told.use_stderr() => {
-            failure::say_bytes(told.render().to_string().as_bytes());
+            failure::say_painted(told.render().ansi().to_string().trim_end());
             return failure::all_written().map_or_else(failure::Failure::report, |()| ExitCode::SUCCESS);
         }
         Err(wrong) => wrong.exit(),
@@ -117,6 +131,8 @@ fn main() -> ExitCode {
         Command::Why(why) => why.run(),
         Command::Play(play) => play.run(),
         Command::Bench(bench) => bench.run(),
+        Command::Completions(completions) => completions.run(arranged),
+        Command::Man(man) => man.run(arranged),
     };
     result.and_then(|()| failure::all_written()).map_or_else(failure::Failure::report, |()| ExitCode::SUCCESS)
 }

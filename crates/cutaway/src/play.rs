@@ -67,8 +67,8 @@ impl Play {
         if path.is_file() {
             return read(path);
         }
-        let mechanism = Mechanism::from_id(&self.what).ok_or_else(|| {
-            let what = format!("{} is neither a file nor a mechanism", self.what);
+        let mechanism = lab::mechanism(&self.what).map_err(|why| {
+            let what = format!("{} is neither a file nor a mechanism: {why}", self.what);
             Failure::usage(what).next(format!("{} why", me()))
         })?;
         let text = registry::entry(mechanism).counterexample.ok_or_else(|| {
@@ -124,11 +124,10 @@ pub fn read(path: &Path) -> Result<Schedule, Failure> {
 
 /// The mechanism called `id`.
 fn read_mechanism(id: &str) -> Result<Mechanism, String> {
-    Mechanism::from_id(id)
-        .ok_or_else(|| format!("there is no mechanism {id}; `{} why --all` lists them", me()))
+    lab::mechanism(id)
 }
 
 /// The mechanism called `id`.
 pub fn mechanism(id: &str) -> Result<Mechanism, Failure> {
-    read_mechanism(id).map_err(Failure::usage)
+    read_mechanism(id).map_err(|why| Failure::usage(why).next(format!("{} why", me())))
 }

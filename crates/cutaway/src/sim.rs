@@ -10,10 +10,10 @@ use lab::why::Shrunk;
 use serde_json::json;
 use sim::coverage::Row;
 use sim::{Coverage, Options, Report, Violation};
-use trace::Mechanism;
 
-use crate::failure::{Failure, me, quote, say};
+use crate::failure::{Failure, me, quote, say, say_wrapped};
 use crate::files;
+use crate::play::mechanism;
 
 /// Run whole clusters under simulated faults, and check every promise to their clients
 ///
@@ -79,10 +79,7 @@ impl std::str::FromStr for Seeds {
 
 impl Sim {
     pub fn run(self) -> Result<(), Failure> {
-        let named = |id: &String| {
-            Mechanism::from_id(id).ok_or_else(|| Failure::usage(format!("there is no mechanism {id}")))
-        };
-        let without = self.without.iter().map(named).collect::<Result<Vec<_>, _>>()?;
+        let without = self.without.iter().map(|id| mechanism(id)).collect::<Result<Vec<_>, _>>()?;
         let (nodes, shards, coverage) = (self.nodes, self.shards, self.coverage);
         let options = Options { nodes, shards, without, coverage, ..Options::default() };
         let Seeds(seeds) = self.seeds.clone();
@@ -128,7 +125,7 @@ impl Sim {
             }
             say(line);
         } else {
-            say(format!(
+            say_wrapped(format!(
                 "{} schedules ({rate}/s), {} s of virtual time: {} operations, of which {} with an unknown outcome, \
                  and {} takeovers",
                 summary.seeds,
@@ -137,7 +134,7 @@ impl Sim {
                 summary.unknown,
                 summary.failovers
             ));
-            say(format!("faults: {}", told(&summary.faults)));
+            say_wrapped(format!("faults: {}", told(&summary.faults)));
             if self.coverage {
                 tell_coverage(&summary.coverage);
             }
@@ -145,7 +142,7 @@ impl Sim {
         match violation {
             None => {
                 if !self.json {
-                    say("no violation");
+                    say_wrapped("no violation");
                 }
                 Ok(())
             }
@@ -172,7 +169,7 @@ impl Sim {
             }));
             return;
         }
-        say(format!(
+        say_wrapped(format!(
             "\nshrunk in {} runs: {} of {} faults and kinds of bad luck, {} operations of {} clients; each is needed",
             shrunk.runs,
             shrunk.pieces.len(),
@@ -180,8 +177,8 @@ impl Sim {
             shrunk.operations,
             shrunk.clients
         ));
-        shrunk.pieces.iter().for_each(|piece| say(format!("  {piece}")));
-        say(format!("  {sentence}"));
+        shrunk.pieces.iter().for_each(|piece| say_wrapped(format!("  {piece}")));
+        say_wrapped(format!("  {sentence}"));
     }
 
     /// The command that runs this very schedule again.
@@ -210,14 +207,14 @@ fn tell_coverage(coverage: &Coverage) {
     let mut group = "";
     for row in &rows {
         if row.group != group {
-            say(format!("\n{}", row.group));
+            say_wrapped(format!("\n{}", row.group));
         }
         group = row.group;
-        say(format!("  {:<wide$} {:>12}", row.entry, row.count));
+        say_wrapped(format!("  {:<wide$} {:>12}", row.entry, row.count));
     }
     let never = rows.iter().filter(|row| row.count == 0);
     let never: Vec<String> = never.map(|row| format!("{}: {}", row.group, row.entry)).collect();
-    say(format!(
+    say_wrapped(format!(
         "\nnever in these schedules: {}",
         if never.is_empty() { "nothing".into() } else { never.join(", ") }
     ));
@@ -225,7 +222,7 @@ fn tell_coverage(coverage: &Coverage) {
 
 fn tell(report: Option<&Report>, violation: &Violation) {
     let seed = report.map_or(0, |report| report.seed);
-    say(format!("\nseed {seed}, after {} µs: {}", violation.at, violation.sentence));
-    say(format!("broken:    {}", violation.promise_in_words()));
-    say(format!("invariant: {} (noticed by {})", violation.invariant, violation.checker));
+    say_wrapped(format!("\nseed {seed}, after {} µs: {}", violation.at, violation.sentence));
+    say_wrapped(format!("broken:    {}", violation.promise_in_words()));
+    say_wrapped(format!("invariant: {} (noticed by {})", violation.invariant, violation.checker));
 }

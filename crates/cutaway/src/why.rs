@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use clap::Args;
 use lab::Schedule;
-use lab::why::{self, Case, Pair, Verdict, registry};
+use lab::why::{self, Case, FoundBy, Pair, Verdict, registry};
 use serde_json::json;
 use trace::Mechanism;
 
@@ -15,10 +15,11 @@ use crate::play::{mechanism, read};
 /// States that `--search` visits at most: some minutes.
 const STATES: u64 = 30_000_000;
 
-/// Remove one mechanism: show the shortest schedule that breaks a promise, and the same schedule with it on
+/// Remove one mechanism: show a short schedule that breaks a promise, and the same schedule with it on
 ///
 /// The schedules are stored but not trusted: every run plays the schedule without the mechanism and with it, and checks
-/// that no step can be dropped. No real process can run with a mechanism missing.
+/// that no single step can be dropped (1-minimal). A shorter schedule may exist, unless the page says that breadth-first
+/// search of a scope found this one. No real process can run with a mechanism missing.
 #[derive(Debug, Args)]
 pub struct Why {
     /// Id of the mechanism; without it, list them all
@@ -98,7 +99,7 @@ fn own(mechanism: Mechanism, file: &std::path::Path) -> Result<Option<Verdict>, 
     let play = schedule.play_without(&[mechanism]).map_err(wrong)?;
     if play.broken.is_none() {
         lab::tell::tell(&schedule, &play).iter().for_each(say_wrapped);
-        say(format!("Without {mechanism} this schedule breaks nothing."));
+        say_wrapped(format!("Without {mechanism} this schedule breaks nothing."));
         let stored: Option<Schedule> =
             registry::entry(mechanism).counterexample.and_then(|text| text.parse().ok());
         let departs =
@@ -115,12 +116,12 @@ fn own(mechanism: Mechanism, file: &std::path::Path) -> Result<Option<Verdict>, 
 /// The story, with a pause at its question if somebody sits there.
 fn tell(case: &Case) {
     let narration = why::narrate(case);
-    narration.before.iter().for_each(say);
+    narration.before.iter().for_each(say_wrapped);
     if stdin().is_terminal() && stdout().is_terminal() {
         note("     (Enter for the answer) ");
         let _ = stdin().lock().read_line(&mut String::new());
     }
-    narration.after.iter().for_each(say);
+    narration.after.iter().for_each(say_wrapped);
     if stderr().is_terminal() {
         note("\n");
     }
@@ -128,10 +129,19 @@ fn tell(case: &Case) {
 
 fn nothing(mechanism: Mechanism, verdict: &Verdict) {
     let entry = registry::entry(mechanism);
-    say(format!("WITHOUT {mechanism}: {}", mechanism.does()));
-    say(why::why_none(mechanism, verdict));
-    say(format!("Try          {}", entry.variation));
-    entry.choice.iter().for_each(|choice| say(format!("Instead      {choice}")));
+    say_wrapped(format!("WITHOUT {mechanism}: {}", mechanism.does()));
+    say_wrapped(why::why_none(mechanism, verdict));
+    say_wrapped(format!("Try          {}", entry.variation));
+    entry.choice.iter().for_each(|choice| say_wrapped(format!("Instead      {choice}")));
+}
+
+/// What is known of the length of its schedule, and no more.
+fn minimal(case: &Case) -> Option<&'static str> {
+    match (case.schedule.is_shortest(), case.minimal) {
+        (true, true) => Some("shortest"),
+        (false, true) => Some("1-minimal"),
+        (_, false) => None,
+    }
 }
 
 fn row(mechanism: Mechanism, verdict: &Verdict, started: Instant) -> serde_json::Value {
@@ -143,6 +153,7 @@ fn row(mechanism: Mechanism, verdict: &Verdict, started: Instant) -> serde_json:
             "id": id, "class": class, "verdict": "counterexample", "faults": faults,
             "steps": case.off.length(), "lines": case.schedule.steps.len(), "promise": mechanism.promise(), "checker": case.checker(),
             "broken": case.off.broken, "held_with_mechanism_on": case.held(), "minimal_checked": case.minimal,
+            "found_by": case.schedule.found_by().word(), "minimal": minimal(case),
             "found": case.schedule.notes.first(), "millis": millis,
         }),
         other => json!({
@@ -154,15 +165,16 @@ fn row(mechanism: Mechanism, verdict: &Verdict, started: Instant) -> serde_json:
             },
             "steps": null, "promise": mechanism.promise(), "checker": null, "broken": why::why_none(mechanism, other),
             "held_with_mechanism_on": true, "minimal_checked": false, "found": null, "millis": millis,
+            "found_by": matches!(other, Verdict::Seed(_)).then_some(FoundBy::Seed.word()), "minimal": null,
         }),
     }
 }
 
 fn all(json: bool) -> Result<(), Failure> {
     if !json {
-        say(format!(
+        say_wrapped(format!(
             "{:<30} {:<10} {:>5}  {:<7} {:<8} {:<5} {:<7} {}",
-            "without", "class", "steps", "promise", "checker", "held", "minimal", "faults"
+            "without", "class", "steps", "promise", "checker", "held", "1-min", "faults"
         ));
     }
     let mut wrong = Vec::new();
@@ -180,7 +192,7 @@ fn all(json: bool) -> Result<(), Failure> {
         }
         let faults = registry::entry(mechanism).faults;
         match verdict {
-            Verdict::Counterexample(case) => say(format!(
+            Verdict::Counterexample(case) => say_wrapped(format!(
                 "{:<30} {:<10} {:>5}  {:<7} {:<8} {:<5} {:<7} {faults}",
                 mechanism.id(),
                 why::class(mechanism),
@@ -190,7 +202,7 @@ fn all(json: bool) -> Result<(), Failure> {
                 if case.held() { "yes" } else { "NO" },
                 if case.minimal { "yes" } else { "NO" },
             )),
-            other => say(format!(
+            other => say_wrapped(format!(
                 "{:<30} {:<10} {:>5}  {}",
                 mechanism.id(),
                 why::class(mechanism),
@@ -201,11 +213,11 @@ fn all(json: bool) -> Result<(), Failure> {
     }
     if !json {
         say("");
-        say(
+        say_wrapped(
             "Each schedule was played just now, without its mechanism and with it, and each step tried to be dropped.",
         );
-        say("The claim holds for this fault model and this choice of mechanisms; it is no proof.");
-        say(format!("The story of one: {} why MECHANISM", me()));
+        say_wrapped("The claim holds for this fault model and this choice of mechanisms; it is no proof.");
+        say_wrapped(format!("The story of one: {} why MECHANISM", me()));
     }
     match &wrong[..] {
         [] => Ok(()),
@@ -228,9 +240,9 @@ fn pairs(json: bool) -> Result<(), Failure> {
         if json {
             say(json!({ "id": first.id(), "pairs": found.len(), "masked_by": masked }));
         } else if masked.is_empty() {
-            say(format!("{:<30} betrays with any second one out as well", first.id()));
+            say_wrapped(format!("{:<30} betrays with any second one out as well", first.id()));
         } else {
-            say(format!(
+            say_wrapped(format!(
                 "{:<30} its schedule leads nowhere with one of these out as well: {}",
                 first.id(),
                 masked.join(" ")

@@ -389,6 +389,29 @@ fn explain_tells_the_story_of_a_request_over_all_processes() {
 }
 
 #[test]
+fn a_deletion_and_each_page_of_a_listing_tell_their_stories() {
+    let cluster = Cluster::new(&[]);
+    let mut redis = cluster.redis(1);
+    (0..1001).for_each(|n| assert_eq!(redis.call(&["SET", &format!("k{n:04}"), "x"]), ok()));
+
+    let del = cluster.run(&["del", "k1000", "--explain"]);
+    assert_eq!(String::from_utf8_lossy(&del.stdout).trim(), "OK, deleted");
+    let story = String::from_utf8(del.stderr).unwrap();
+    for expected in ["requests delete k1000", "appends entry", "applies entry"] {
+        assert!(story.contains(expected), "no {expected:?} in\n{story}");
+    }
+    assert!(story.trim_end().ends_with("reply: deleted"), "{story}");
+
+    cluster.ok(&["put", "k1000", "x"]);
+    let list = cluster.run(&["list", "k", "--explain"]);
+    assert_eq!(String::from_utf8_lossy(&list.stdout).lines().count(), 1001);
+    let story = String::from_utf8(list.stderr).unwrap();
+    assert_eq!(story.matches("requests list k*").count(), 2, "{story}");
+    assert!(story.contains("read-confirmation") && story.contains("reply: 1000 keys"), "{story}");
+    assert!(story.trim_end().ends_with("reply: 1 key"), "{story}");
+}
+
+#[test]
 fn redis_cli_works_with_its_default_settings() {
     if !common::installed("redis-cli") {
         return;

@@ -14,17 +14,22 @@
 //! | `cluster` | the model as a cluster to which a schedule happens |
 //! | `words` | states and actions as sentences |
 //! | `explore` | breadth-first search on all cores |
+//! | `estimate` | how much is still to come |
+//! | `saved` | an exploration in a file, to go on from |
 //!
 //! A message that is never delivered stands for a lost one. Where a scope bounds how many are on their way, any one of
 //! too many is lost. The result is "no violation within these bounds", never "proved".
 
 pub(crate) mod cluster;
+mod estimate;
 mod explore;
+mod saved;
 mod scope;
 pub(crate) mod seat;
 mod words;
 mod world;
 
-pub use explore::{Found, Outcome, Progress, explore};
+pub use explore::{Exploration, Found, Outcome, Progress, explore};
+pub use saved::Saved;
 pub use scope::{SCOPES, Scope};
 pub use world::{Action, World};

@@ -134,7 +134,11 @@ impl<'a> Words<'a> {
     pub(super) fn no_such_line(&self, kind: &str) -> String {
         let mut verbs: Vec<&str> = self.forms.iter().filter_map(|form| form.0.split(' ').next()).collect();
         verbs.dedup();
-        format!("`{}` is no {kind}; there are: {}", self.verb(), verbs.join(", "))
+        let meant = match crate::nearest::nearest(self.verb(), verbs.iter().copied()) {
+            Some(verb) => format!("did you mean {verb}? "),
+            None => String::new(),
+        };
+        format!("`{}` is no {kind}; {meant}There are: {}", self.verb(), verbs.join(", "))
     }
 }
 

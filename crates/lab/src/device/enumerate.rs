@@ -9,7 +9,7 @@ use std::collections::HashMap;
 use std::fmt;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Mutex;
-use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, AtomicUsize, Ordering};
 use std::sync::mpsc::{RecvTimeoutError, channel};
 use std::time::Duration;
 
@@ -17,10 +17,12 @@ use engine::{Engine, OpenError};
 use trace::Mechanisms;
 
 use crate::quiet;
+use crate::save::SavedError;
 
 use super::checks::{self, recovered};
 use super::disk::{Cut, Disk, Io, State, WAYS_MAX};
 use super::known::Known;
+use super::saved::{SCOPE, Saved, Seen};
 use super::starts::{IDENTITY, Start, starts};
 use super::workload::{Op, take};
 
@@ -73,6 +75,12 @@ impl Bounds {
         let recoveries = Recoveries::CutOffTorn;
         let (faults, transfers, states_max) = (true, true, u64::MAX);
         Bounds { ops: 3, crashes: 3, recoveries, faults, transfers, states_max, threads, mechanisms }
+    }
+
+    /// Of everything that decides which states there are.
+    fn digest(&self) -> u32 {
+        let all = Bounds { states_max: 0, threads: 0, mechanisms: Mechanisms::all(), ..*self };
+        crc32c::crc32c(format!("{all:?}").as_bytes())
     }
 }
 
@@ -141,7 +149,73 @@ pub type Round = (u32, u32, Recoveries);
 /// Visits every state within the bounds, small rounds first, so that what is found is short. `report` is called now
 /// and then.
 pub fn explore_device(bounds: &Bounds, mut report: impl FnMut(Progress)) -> Outcome {
-    let search = Search::new(bounds);
+    Exploration::new(bounds).run(bounds.states_max, |progress| {
+        report(progress);
+        true
+    })
+}
+
+/// An exploration that can be stopped, saved, and gone on with.
+pub struct Exploration {
+    bounds: Bounds,
+    search: Search,
+    /// Rounds gone through; was each completed?
+    completed: Vec<bool>,
+}
+
+impl Exploration {
+    /// At the first round.
+    pub fn new(bounds: &Bounds) -> Exploration {
+        Exploration { bounds: *bounds, search: Search::new(bounds), completed: Vec::new() }
+    }
+
+    /// Behind the last round that `saved` completed. An error says that it is of other bounds.
+    pub fn resume(bounds: &Bounds, saved: &Saved) -> Result<Exploration, SavedError> {
+        let same = (saved.bounds, saved.mechanisms) == (bounds.digest(), bounds.mechanisms);
+        if !same || saved.rounds.len() > rounds(bounds).len() {
+            return Err(SavedError::OtherScope(SCOPE.into()));
+        }
+        let exploration = Exploration { completed: saved.rounds.clone(), ..Exploration::new(bounds) };
+        exploration.search.recall(saved);
+        Ok(exploration)
+    }
+
+    /// What can be gone on from later.
+    pub fn save(&self) -> Saved {
+        let (mechanisms, bounds) = (self.bounds.mechanisms, self.bounds.digest());
+        let (rounds, seen) = (self.completed.clone(), self.search.remembered(self.completed.len()));
+        Saved { mechanisms, bounds, rounds, seen }
+    }
+
+    /// Goes on until every state was visited, or there are about `states_max`, or `go_on` says no.
+    pub fn run(&mut self, states_max: u64, mut go_on: impl FnMut(Progress) -> bool) -> Outcome {
+        self.search.states_max = states_max;
+        self.search.stop.store(self.search.states.load(Ordering::Relaxed) >= states_max, Ordering::Relaxed);
+        let (search, rounds) = (&self.search, rounds(&self.bounds));
+        let mut last = rounds.last().copied();
+        for (n, &round) in rounds.iter().enumerate().skip(self.completed.len()) {
+            last = Some(round);
+            search.now.store(n as u8, Ordering::Relaxed);
+            search.round(round, self.bounds.threads, || go_on(search.progress(round)));
+            let found = search.found.lock().expect("no worker panicked").is_some();
+            if found || search.stop.load(Ordering::Relaxed) {
+                break;
+            }
+            self.completed.push(!search.too_deep.swap(false, Ordering::Relaxed));
+        }
+        let done = rounds.iter().zip(&self.completed).filter(|(_, completed)| **completed);
+        let done: Vec<Round> = done.map(|(round, _)| *round).collect();
+        Outcome {
+            progress: last.map_or(Progress::default(), |round| search.progress(round)),
+            complete: done.len() == rounds.len(),
+            rounds: done,
+            found: search.found.lock().expect("no worker panicked").take(),
+        }
+    }
+}
+
+/// The rounds within the bounds, cheap ones first: each step, each crash, and each kind of recovery multiplies the states.
+fn rounds(bounds: &Bounds) -> Vec<Round> {
     let mut rounds: Vec<Round> = Vec::new();
     for ops in 1..=bounds.ops {
         for crashes in 1..=bounds.crashes.min(ops) {
@@ -152,26 +226,8 @@ pub fn explore_device(bounds: &Bounds, mut report: impl FnMut(Progress)) -> Outc
             );
         }
     }
-    // Cheap rounds first: each step, and each crash, and each kind of recovery, multiplies the states.
     rounds.sort_by_key(|&(ops, crashes, recoveries)| (2 * (ops + crashes) + recoveries as u32, ops));
-    let (mut done, count) = (Vec::new(), rounds.len());
-    for round in rounds {
-        let (ops, crashes, recoveries) = round;
-        let states = || search.states.load(Ordering::Relaxed);
-        let progress = || Progress { states: states(), ops, crashes, recoveries: Some(recoveries) };
-        search.round(round, bounds.threads, || report(progress()));
-        let found = search.found.lock().expect("no worker panicked").take();
-        if found.is_some() || search.stop.load(Ordering::Relaxed) {
-            return Outcome { progress: progress(), rounds: done, complete: false, found };
-        }
-        if !search.too_deep.swap(false, Ordering::Relaxed) {
-            done.push(round);
-        }
-    }
-    let states = search.states.load(Ordering::Relaxed);
-    let Bounds { ops, crashes, recoveries, .. } = *bounds;
-    let progress = Progress { states, ops, crashes, recoveries: Some(recoveries) };
-    Outcome { progress, complete: done.len() == count, rounds: done, found: None }
+    rounds
 }
 
 /// What led to a state.
@@ -249,6 +305,15 @@ enum Share {
     First(Op),
 }
 
+/// When a state was visited.
+#[derive(Clone, Copy)]
+struct Visit {
+    /// The steps, crashes and recoveries that were still to come.
+    left: [u8; 3],
+    /// The rounds of the first visit, and of that one.
+    rounds: [u8; 2],
+}
+
 struct Search {
     mechanisms: Mechanisms,
     faults: bool,
@@ -258,7 +323,9 @@ struct Search {
     states: AtomicU64,
     stop: AtomicBool,
     too_deep: AtomicBool,
-    visited: Vec<Mutex<HashMap<u64, [u8; 3]>>>,
+    visited: Vec<Mutex<HashMap<u64, Visit>>>,
+    /// The round under way, by its place.
+    now: AtomicU8,
     found: Mutex<Option<Found>>,
 }
 
@@ -274,12 +341,13 @@ impl Search {
             stop: AtomicBool::new(false),
             too_deep: AtomicBool::new(false),
             visited: (0..SHARDS).map(|_| Mutex::new(HashMap::new())).collect(),
+            now: AtomicU8::new(0),
             found: Mutex::new(None),
         }
     }
 
     /// One round, its starts and first steps shared out to the threads.
-    fn round(&self, round: Round, threads: usize, mut report: impl FnMut()) {
+    fn round(&self, round: Round, threads: usize, mut go_on: impl FnMut() -> bool) {
         let (ops, crashes, recoveries) = round;
         let firsts =
             || std::iter::once(Share::Opening).chain(self.alphabet.iter().map(|&op| Share::First(op)));
@@ -303,7 +371,9 @@ impl Search {
             }
             drop(alive);
             while finished.recv_timeout(Duration::from_millis(200)) == Err(RecvTimeoutError::Timeout) {
-                report();
+                if !go_on() {
+                    self.stop.store(true, Ordering::Relaxed);
+                }
             }
         });
     }
@@ -315,17 +385,47 @@ impl Search {
         let id = hasher.finish();
         let mut shard = self.visited[id as usize % SHARDS].lock().expect("no worker panicked");
         let left = [left.ops as u8, left.crashes as u8, left.recoveries as u8];
-        match shard.get(&id) {
-            Some(known) if known.iter().zip(&left).all(|(known, left)| known >= left) => return false,
-            Some(_) => {}
+        let now = self.now.load(Ordering::Relaxed);
+        let first = match shard.get(&id) {
+            Some(known) if known.left.iter().zip(&left).all(|(known, left)| known >= left) => return false,
+            Some(known) => known.rounds[0],
             None => {
                 if self.states.fetch_add(1, Ordering::Relaxed) + 1 >= self.states_max {
                     self.stop.store(true, Ordering::Relaxed);
                 }
+                now
             }
-        }
-        shard.insert(id, left);
+        };
+        shard.insert(id, Visit { left, rounds: [first, now] });
         true
+    }
+
+    fn progress(&self, (ops, crashes, recoveries): Round) -> Progress {
+        let states = self.states.load(Ordering::Relaxed);
+        Progress { states, ops, crashes, recoveries: Some(recoveries) }
+    }
+
+    /// What the completed rounds visited. A state that the round under way visited again, with more to come, is still to
+    /// be visited so; it was visited with nothing to come at least.
+    fn remembered(&self, completed: usize) -> Vec<Seen> {
+        let before = |round: u8| usize::from(round) < completed;
+        let left = |visit: &Visit| if before(visit.rounds[1]) { visit.left } else { [0; 3] };
+        let mut seen = Vec::new();
+        for shard in &self.visited {
+            let shard = shard.lock().expect("no worker panicked");
+            let visits = shard.iter().filter(|(_, visit)| before(visit.rounds[0]));
+            seen.extend(visits.map(|(id, visit)| (*id, left(visit))));
+        }
+        seen.sort_unstable();
+        seen
+    }
+
+    fn recall(&self, saved: &Saved) {
+        for &(id, left) in &saved.seen {
+            let mut shard = self.visited[id as usize % SHARDS].lock().expect("nobody works yet");
+            shard.insert(id, Visit { left, rounds: [0, 0] });
+        }
+        self.states.store(saved.states(), Ordering::Relaxed);
     }
 }
 

@@ -13,6 +13,7 @@
 //! | `checks` | what must hold after each crash |
 //! | `starts` | the devices to begin with |
 //! | `play` | a schedule, step by step |
+//! | `saved` | how far that came, in a file |
 //! | `enumerate` | all schedules, depth first, each state once |
 //!
 //! The result is "no violation within these bounds", never "proved".
@@ -22,10 +23,12 @@ mod disk;
 mod enumerate;
 mod known;
 pub(crate) mod play;
+mod saved;
 mod starts;
 mod workload;
 
 pub(crate) use starts::{IDENTITY, image_with_a_past, opened_image};
 
-pub use enumerate::{Bounds, Found, Outcome, Progress, Recoveries, Round, explore_device};
+pub use enumerate::{Bounds, Exploration, Found, Outcome, Progress, Recoveries, Round, explore_device};
 pub use play::{STEPS, host_steps, start_names};
+pub use saved::{SCOPE, Saved};

@@ -12,6 +12,7 @@ use super::enumerate::caught;
 use super::known::Known;
 use super::starts::{IDENTITY, LAYOUT, starts};
 use super::workload::{self, Op};
+use crate::nearest::unknown;
 
 /// The steps beside those of the host, which are in the words of [`Op`]: their form, and what they do.
 pub const STEPS: &[(&str, &str)] = &[
@@ -85,7 +86,10 @@ impl Stage {
         let all = starts();
         let names: Vec<_> = all.iter().map(|start| start.name).collect();
         let start = all.iter().find(|start| start.name == device);
-        let start = start.ok_or_else(|| format!("there is no `{device}`; there are {}", names.join(", ")))?;
+        let start = start.ok_or_else(|| {
+            let unknown = unknown("device", &format!("`{device}`"), names.iter().copied());
+            format!("{unknown}; there are: {}", names.join(", "))
+        })?;
         let (disk, known) = (start.disk.clone(), start.known.clone());
         Ok(Stage {
             on,

@@ -7,17 +7,19 @@
 //! | file | job |
 //! |---|---|
 //! | `registry` | what is known of each mechanism beside its guard |
-//! | `shrink` | as short as it gets |
+//! | `shrink` | shorter, until no single step can go |
 //! | `shorten` | looks for a shorter one nearby |
 //! | `seed` | the same for a seed of the simulator |
 //! | `narrate`, `picture` | the story; its lanes |
 //! | `causes` | why the promise broke |
+//! | `origin` | how a schedule was found, and what may be claimed of its length |
 //! | `quiz` | what comes next? |
 //! | `chapter` | the same with all that is known, as a page of `docs/mechanisms/` |
 
 mod causes;
 mod chapter;
 mod narrate;
+mod origin;
 mod picture;
 pub mod quiz;
 pub mod registry;
@@ -27,6 +29,7 @@ mod shrink;
 
 pub use chapter::{chapter, necessity_table};
 pub use narrate::{Narration, narrate};
+pub use origin::FoundBy;
 pub use seed::{Shrunk, shrink_seed};
 pub use shorten::shorten;
 pub use shrink::{is_minimal, shrink};
@@ -249,8 +252,10 @@ pub fn search(mechanism: Mechanism, states: u64, threads: usize) -> Result<Optio
     };
     let Some(script) = script else { return Ok(None) };
     let text: String = script.iter().map(|line| format!("> {line}\n")).collect();
-    let mut schedule: Schedule = text.parse()?;
-    schedule.notes =
-        vec![format!("Found by exhaustive search of scope {name}, after {seen} states; then shortened.")];
-    Ok(Some(schedule.shrunk(mechanism)))
+    let found: Schedule = text.parse()?;
+    let mut short = found.shrunk(mechanism);
+    // A device's schedules are searched depth first, so the first one need not be a shortest one.
+    let untouched = !short.is_local() && short == found;
+    short.notes = vec![origin::of_search(name, seen, untouched)];
+    Ok(Some(short))
 }

@@ -1,4 +1,4 @@
-//! Makes a schedule that fails as short as it gets.
+//! Makes a schedule that fails shorter, until no single step can go. A shorter one of other steps may exist.
 
 /// Removes from `steps` whatever `fails` does without. The result is 1-minimal: without any single one of its steps it no
 /// longer fails, and that has been tried for each. `fails(steps)` must hold; it is asked as often as it takes.

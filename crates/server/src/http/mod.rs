@@ -261,9 +261,13 @@ impl App {
         response: impl FnOnce(Option<Reply>, Option<Held>) -> Response,
     ) -> Response {
         if headers.contains_key(EXPLAIN) {
+            let limit = match &request {
+                Request::Read(Query::Scan { limit, .. }) => Some(*limit),
+                _ => None,
+            };
             let answer = self.ask(|tx| Call::Explained(request, tx)).await;
             let (reply, events) = answer.unwrap_or_default();
-            return reply::explained(reply, &events);
+            return reply::explained(reply, limit, &events);
         }
         let (reply, held) = self.ask(|tx| Call::Request(request, tx)).await.unwrap_or_default();
         response(reply, held)

@@ -70,6 +70,11 @@ impl AsRef<[u8]> for Body {
 
 /// A reply to a listing of so many keys at most.
 pub fn page(reply: Option<Reply>, limit: u32) -> Response {
+    let (status, body) = describe_page(reply, limit);
+    finish(status, body)
+}
+
+fn describe_page(reply: Option<Reply>, limit: u32) -> (StatusCode, Value) {
     let reply = reply.or_else(stopping);
     let full = match &reply {
         Some(Reply::Keys(keys)) => keys.last().filter(|_| keys.len() as u32 == limit),
@@ -80,7 +85,7 @@ pub fn page(reply: Option<Reply>, limit: u32) -> Response {
     if status == StatusCode::OK {
         body["after"] = after.into();
     }
-    finish(status, body)
+    (status, body)
 }
 
 /// A read that the gateway's end leaves without a reply: it has no effect, so none is unknown.
@@ -162,9 +167,12 @@ fn describe(reply: Option<Reply>) -> (StatusCode, Value) {
     }
 }
 
-/// A reply with its story. A story is told of a failure as well, and is one then.
-pub fn explained(reply: Option<Reply>, events: &[Event]) -> Response {
-    let (status, mut body) = describe(reply);
+/// A reply with its story; to a listing, of so many keys at most. A story is told of a failure as well, and is one then.
+pub fn explained(reply: Option<Reply>, limit: Option<u32>, events: &[Event]) -> Response {
+    let (status, mut body) = match limit {
+        Some(limit) => describe_page(reply, limit),
+        None => describe(reply),
+    };
     let mut story = if status.is_success() { json!({}) } else { body.clone() };
     body["status"] = status.as_u16().into();
     story["reply"] = body;

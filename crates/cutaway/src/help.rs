@@ -1,0 +1,204 @@
+//! The help: commands by purpose, and examples that are true when pasted.
+
+use std::fmt::Write as _;
+
+use clap::Command;
+
+use crate::terminal;
+
+/// Every command under what it is for.
+const GROUPS: &[(&str, &[&str])] = &[
+    ("Run a cluster", &["up", "node", "gateway", "format"]),
+    ("Ask it", &["put", "get", "del", "list", "status"]),
+    ("Break it", &["kill", "pause", "resume", "restart", "isolate", "heal"]),
+    ("Understand it", &["why", "play", "quiz", "sim", "check", "view"]),
+    ("Inspect disks", &["inspect", "verify"]),
+    ("Measure", &["bench"]),
+    ("For the shell", &["completions", "man"]),
+];
+
+/// Examples of each command. A test runs all of them; `(exits N)` is true too.
+const EXAMPLES: &[(&str, &str)] = &[
+    (
+        "up",
+        "cutaway up                                   # three nodes and a gateway
+cutaway up --nodes 5 --shards 4 --dir five   # another cluster
+cutaway up --ephemeral --port 7500           # leaves nothing behind",
+    ),
+    (
+        "node",
+        "cutaway node --cluster 00112233445566778899aabbccddeeff --node n1 \\
+  --listen 127.0.0.1:7420 --image n1.img --peer n1=127.0.0.1:7420 \\
+  --peer n2=127.0.0.1:7421 --peer n3=127.0.0.1:7422",
+    ),
+    (
+        "gateway",
+        "cutaway gateway --cluster 00112233445566778899aabbccddeeff --gateway g1 \\
+  --node n1=127.0.0.1:7420 --node n2=127.0.0.1:7421 --node n3=127.0.0.1:7422",
+    ),
+    (
+        "format",
+        "cutaway format --founding --cluster 00112233445566778899aabbccddeeff \\
+  --node n1 --shard 0 --shards 1 --members n1,n2,n3 --size 16M n1.img
+cutaway inspect n1.img",
+    ),
+    (
+        "put",
+        "cutaway put fruit apple
+cutaway put fruit pear --explain       # what every process did for it
+echo a note | cutaway put note --file -",
+    ),
+    (
+        "get",
+        "cutaway get fruit
+cutaway get fruit --out fruit.txt
+cutaway get fruit --explain            # how a read is confirmed",
+    ),
+    (
+        "del",
+        "cutaway del fruit
+cutaway del note --explain             # what every process did for it",
+    ),
+    (
+        "list",
+        "cutaway list
+cutaway list user: --limit 10          # the first ten that begin with user:
+cutaway list --explain",
+    ),
+    (
+        "status",
+        "cutaway status
+cutaway status --json",
+    ),
+    (
+        "kill",
+        "cutaway kill primary
+cutaway status                         # who leads now, and why",
+    ),
+    (
+        "pause",
+        "cutaway pause n3
+cutaway resume n3",
+    ),
+    (
+        "resume",
+        "cutaway pause n3
+cutaway resume n3",
+    ),
+    (
+        "restart",
+        "cutaway restart n1
+cutaway restart n2",
+    ),
+    (
+        "isolate",
+        "cutaway isolate n3
+cutaway heal n3",
+    ),
+    (
+        "heal",
+        "cutaway isolate n3
+cutaway heal n3",
+    ),
+    (
+        "why",
+        "cutaway why                            # every mechanism, and what needs it
+cutaway why epoch-fence                # one of them, as a story
+cutaway why epoch-fence --schedule > mine
+cutaway why epoch-fence --try mine     # a step changed: what comes of it",
+    ),
+    (
+        "play",
+        "cutaway play epoch-fence --without epoch-fence   # a promise is broken
+cutaway play epoch-fence                         # with it on, it holds
+cutaway why epoch-fence --schedule > mine && cutaway play mine",
+    ),
+    (
+        "quiz",
+        "cutaway quiz
+cutaway quiz --questions 3 --seed 7
+cutaway why epoch-fence --schedule > mine && cutaway quiz --schedule mine",
+    ),
+    (
+        "sim",
+        "cutaway sim --seeds 100
+cutaway sim --seed 3 --trace trace.jsonl
+cutaway sim --seeds 5000 --without majority-commit   # breaks one (exits 1)",
+    ),
+    (
+        "check",
+        "cutaway check                          # the scopes
+cutaway check --scope failover --without epoch-fence    # (exits 1)
+cutaway check --scope takeover --states 50000 --save takeover.check
+cutaway check --resume takeover.check --states 60000    # goes on from there",
+    ),
+    (
+        "view",
+        "cutaway sim --seed 3 --trace trace.jsonl
+cutaway view trace.jsonl --html trace.html",
+    ),
+    (
+        "inspect",
+        "cutaway inspect cutaway-data/n1/shard-0.img
+cutaway inspect cutaway-data/n1/shard-0.img --json",
+    ),
+    (
+        "verify",
+        "cutaway verify cutaway-data/n1/shard-0.img\ncutaway verify cutaway-data/n2/shard-0.img --json",
+    ),
+    (
+        "bench",
+        "cutaway bench engine --seconds 1 --keys 100000
+cutaway bench cluster --clients 8 --seconds 5
+cutaway bench failover --rounds 3",
+    ),
+    (
+        "completions",
+        "cutaway completions bash > cutaway.bash      # then: source cutaway.bash
+cutaway completions zsh > _cutaway           # into a folder of $fpath
+cutaway completions fish > cutaway.fish      # in ~/.config/fish/completions",
+    ),
+    (
+        "man",
+        "cutaway man > cutaway.1                      # then: man ./cutaway.1
+cutaway man --out man1                       # a page for each command",
+    ),
+];
+
+/// `command` with its help by purpose, and with examples.
+pub fn arranged(command: Command) -> Command {
+    let template = format!(
+        "{{about-with-newline}}\n{{usage-heading}} {{usage}}\n{}\n{{options}}{{after-help}}",
+        groups(&command)
+    );
+    let command = command.help_template(template).term_width(terminal::width_or_usual());
+    EXAMPLES.iter().fold(command, |command, (name, examples)| {
+        let indented: String = examples.lines().map(|line| format!("  {line}\n")).collect();
+        command.mut_subcommand(name, |sub| sub.after_help(format!("Examples:\n{indented}")))
+    })
+}
+
+/// The commands with a line about each, by purpose. One that stands in no group comes last.
+fn groups(command: &Command) -> String {
+    let styles = command.get_styles();
+    let (header, literal) = (styles.get_header(), styles.get_literal());
+    let known: Vec<&str> = GROUPS.iter().flat_map(|(_, names)| names.iter().copied()).collect();
+    let shown = command.get_subcommands().filter(|sub| !sub.is_hide_set()).map(Command::get_name);
+    let others: Vec<&str> = shown.filter(|name| *name != "help" && !known.contains(name)).collect();
+    let mut text = String::new();
+    for (title, names) in GROUPS.iter().copied().chain([("Others", &others[..])]) {
+        if names.is_empty() {
+            continue;
+        }
+        let _ = writeln!(text, "\n{header}{title}:{header:#}");
+        for name in names {
+            let about = command.find_subcommand(name).and_then(Command::get_about);
+            let line = format!("  {name:<12} {}", about.map(ToString::to_string).unwrap_or_default());
+            let lines = terminal::wrapped(&line, terminal::width_or_usual()).join("\n");
+            // Painted once the line is broken: colours take no columns.
+            let _ = writeln!(text, "{}", lines.replacen(name, &format!("{literal}{name}{literal:#}"), 1));
+        }
+    }
+    let _ = write!(text, "\n{header}Options:{header:#}");
+    text
+}
