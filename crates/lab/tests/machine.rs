@@ -125,7 +125,8 @@ fn a_step_that_is_not_possible_says_why_and_changes_nothing() {
         "word 3, `x2`: a node or a gateway, such as n1 or g1, could stand there (`deliver nX nY [NAME [I]]`)"
     );
     assert!(
-        refused("delver n3 n2").starts_with("`delver` is no step; there are: put, get, delete, takeover, ")
+        refused("delver n3 n2")
+            .starts_with("`delver` is no step; did you mean deliver? There are: put, get, ")
     );
     assert_eq!(refused("put k v via g1"), "there is no gateway; a setting `gateways 1` makes one");
     assert_eq!((machine.hash(), machine.schedule()), before);
