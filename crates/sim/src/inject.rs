@@ -15,7 +15,7 @@ use crate::checkers::broken;
 use crate::disk::Place;
 use crate::process::is_complete_for_good;
 use crate::rng::Rng;
-use crate::schedule::{Death, Fault, Peer, Schedule};
+use crate::schedule::{Death, Fault, Peer, Schedule, Step};
 use crate::world::{Doom, Event, Seat, World};
 
 /// How long a death waits at most for a disk at work.
@@ -29,7 +29,7 @@ impl Schedule {
 
     /// What a sync of the slowest disk takes: what it has begun it has to end, even if it is quick again.
     pub(crate) fn slowest_sync(&self) -> Micros {
-        let slow = |step: &crate::schedule::Step| match step.fault {
+        let slow = |step: &Step| match step.fault {
             Fault::SlowDisk { sync, .. } => Some(sync),
             _ => None,
         };
@@ -44,12 +44,13 @@ impl World<'_> {
             return;
         }
         self.forget_what_is_repaired();
-        let fault = self.schedule.steps[index].fault.clone();
-        self.count_out(index, fault);
+        let Step { at, fault } = self.schedule.steps[index].clone();
+        self.count_out(at, fault);
     }
 
-    fn count_out(&mut self, index: usize, fault: Fault) {
-        if let Some(name) = self.carry_out(index, fault) {
+    /// Dice of its own go by its moment: they fall the same, whatever is left out before it.
+    fn count_out(&mut self, at: Micros, fault: Fault) {
+        if let Some(name) = self.carry_out(at, fault) {
             *self.report.faults.entry(name).or_default() += 1;
         }
     }
@@ -57,11 +58,11 @@ impl World<'_> {
     /// A disk that has replaced another one is replaced as well.
     pub(crate) fn wipe_again(&mut self, node: u32, shard: u32, down: Micros) {
         if !self.healed {
-            self.count_out(0, Fault::Wipe { node, shard, down, again: 0 });
+            self.count_out(self.queue.now(), Fault::Wipe { node, shard, down, again: 0 });
         }
     }
 
-    fn carry_out(&mut self, index: usize, fault: Fault) -> Option<&'static str> {
+    fn carry_out(&mut self, at: Micros, fault: Fault) -> Option<&'static str> {
         let now = self.queue.now();
         match fault {
             Fault::Crash { node, death, busy, down } => {
@@ -210,7 +211,7 @@ impl World<'_> {
             }
             Fault::SyncError { node, shard } => {
                 let seat = self.seats_of(node as usize - 1).start + shard as usize;
-                self.seats[seat].disk.fail_sync(Rng::stream(self.schedule.seed, "sync error", index as u64));
+                self.seats[seat].disk.fail_sync(Rng::stream(self.schedule.seed, "sync error", at));
                 Some("sync error")
             }
             Fault::ReadErrors { node, shard, reads } => {
@@ -228,17 +229,17 @@ impl World<'_> {
                 };
                 let reader = self.seats.iter().find(leads).filter(|_| place == Place::Data && !restart);
                 let node = reader.map_or(node, |seat| seat.node.0);
-                self.damage(index, node, shard, place, restart, false).then_some("bit rot")
+                self.damage(at, node, shard, place, restart, false).then_some("bit rot")
             }
             Fault::RotValues { shard } => {
-                let mut rng = Rng::stream(self.schedule.seed, "rot of values", index as u64);
+                let mut rng = Rng::stream(self.schedule.seed, "rot of values", at);
                 let seats = (0..self.seats.len()).filter(|seat| self.seats[*seat].shard == shard);
                 let struck =
                     seats.collect::<Vec<_>>().into_iter().filter(|seat| self.rot_value(*seat, &mut rng));
                 (struck.count() > 0).then_some("rot of values")
             }
             Fault::Misdirect { node, shard, place, restart } => {
-                self.damage(index, node, shard, place, restart, true).then_some("misdirected write")
+                self.damage(at, node, shard, place, restart, true).then_some("misdirected write")
             }
             Fault::TakeOver { node, shard } => {
                 let gate = self.gates.iter().position(|gate| gate.running.is_some())?;
@@ -291,7 +292,7 @@ impl World<'_> {
 
     fn cut(&mut self, links: Vec<(Peer, Peer)>, length: Micros) {
         links.iter().for_each(|(from, to)| self.network.cut(*from, *to, true));
-        let shown = |(from, to): &(Peer, Peer)| format!("{}→{}", show(*from), show(*to));
+        let shown = |(from, to): &(Peer, Peer)| format!("{from}→{to}");
         if self.options.trace {
             let what = links.iter().map(shown).collect::<Vec<_>>().join(" ");
             self.tell(Kind::NetworkChanged { what: format!("cut: {what}") });
@@ -397,7 +398,7 @@ impl World<'_> {
 
     fn damage(
         &mut self,
-        index: usize,
+        moment: Micros,
         node: u32,
         shard: u32,
         place: Place,
@@ -410,7 +411,7 @@ impl World<'_> {
         if self.may_damage(seat).is_none() || (superblock && self.seats[seat].superblock_hit) {
             return false;
         }
-        let mut rng = Rng::stream(self.schedule.seed, "damage", index as u64);
+        let mut rng = Rng::stream(self.schedule.seed, "damage", moment);
         // Most sectors that were ever written hold nothing any more: damage there shows nothing. A recovery reads the
         // checkpoint; values are found damaged when somebody asks for them.
         let owners =
@@ -445,12 +446,5 @@ impl World<'_> {
         if std::mem::take(&mut self.hosts[host].swapped) {
             self.queue.after(1, Event::Start(host, self.hosts[host].life));
         }
-    }
-}
-
-fn show(peer: Peer) -> String {
-    match peer {
-        Peer::Node(n) => format!("n{n}"),
-        Peer::Gateway(g) => format!("g{g}"),
     }
 }

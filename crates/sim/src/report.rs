@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use crate::ask::Ask;
 use crate::checkers::Violation;
 use crate::coverage::Coverage;
 
@@ -14,6 +15,8 @@ pub struct Report {
     pub violation: Option<Violation>,
     /// How many faults of each kind were carried out.
     pub faults: BTreeMap<&'static str, u64>,
+    /// What clients asked while things went wrong, as a list that makes the same run again.
+    pub asks: Vec<Ask>,
     /// Operations that clients called.
     pub operations: u64,
     /// Of these, writes whose outcome the client was told is unknown.

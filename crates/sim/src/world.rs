@@ -1,7 +1,7 @@
 //! The event loop: who acts when, and what travels between them.
 
 use std::collections::{BTreeMap, VecDeque};
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 
 use dataplane::{Address, Frame, GatewayId, Micros, NodeId, wire};
 use gateway::{Gateway, Request, Token};
@@ -21,6 +21,7 @@ use crate::queue::Queue;
 use crate::report::Report;
 use crate::rng::Rng;
 use crate::schedule::{Peer, Schedule};
+use crate::told::Told;
 
 /// What handling a batch of frames takes.
 pub(crate) const WORK: Micros = 15;
@@ -168,8 +169,7 @@ pub(crate) struct World<'a> {
     pub rotten: Vec<(usize, Arc<[u8]>, u64)>,
     pub report: Report,
     pub tracer: Tracer,
-    trace: Arc<Mutex<Vec<u8>>>,
-    coverage: Option<Arc<Mutex<Coverage>>>,
+    pub told: Arc<Told>,
     /// Per link, when the last message to arrive does, and what it is: for the coverage.
     last_to_arrive: BTreeMap<(Peer, Peer), (Micros, &'static str)>,
     violation: Option<Violation>,
@@ -179,13 +179,12 @@ pub(crate) struct World<'a> {
 }
 
 impl<'a> World<'a> {
-    pub fn new(schedule: &'a Schedule, options: &'a Options) -> World<'a> {
+    pub fn new(schedule: &'a Schedule, options: &'a Options, told: Arc<Told>) -> World<'a> {
         let mechanisms =
             options.without.iter().fold(Mechanisms::all(), |on, mechanism| on.without(*mechanism));
         let stream = |purpose, index| Rng::stream(schedule.seed, purpose, index);
         let network =
             Network::new(stream("network", 0), options.nodes, options.gateways, schedule.weather.clone());
-        let trace = Arc::new(Mutex::new(Vec::new()));
         let mut world = World {
             options,
             schedule,
@@ -208,8 +207,7 @@ impl<'a> World<'a> {
             rotten: Vec::new(),
             report: Report { seed: schedule.seed, ..Report::default() },
             tracer: Tracer::off(),
-            trace,
-            coverage: options.coverage.then(Arc::default),
+            told,
             last_to_arrive: BTreeMap::new(),
             violation: None,
             complaint: None,
@@ -279,10 +277,14 @@ impl<'a> World<'a> {
             self.queue.at(rng.below(20_000), Event::StartGateway(gateway));
         }
         for client in 0..self.options.clients {
-            let share = |n: u32| self.options.operations * n / self.options.clients;
-            let rng = Rng::stream(self.schedule.seed, "client", u64::from(client));
-            self.clients.push(Client::new(client + 1, rng, share(client + 1) - share(client)));
-            self.queue.at(100_000, Event::Client(client as usize));
+            let (share, asks) =
+                (|n: u32| self.schedule.load.operations * n / self.options.clients, &self.schedule.asks);
+            let own = asks.iter().flatten().filter(|ask| ask.client == client + 1);
+            let listed: VecDeque<_> = own.cloned().collect();
+            let left = asks.as_ref().map_or(share(client + 1) - share(client), |_| listed.len() as u32);
+            let first = listed.front().map_or(100_000, |ask| ask.at);
+            self.clients.push(Client::new(self.schedule.seed, client + 1, left, listed));
+            self.queue.at(first, Event::Client(client as usize));
         }
         for (index, step) in self.schedule.steps.iter().enumerate() {
             self.queue.at(step.at, Event::Fault(index));
@@ -291,9 +293,9 @@ impl<'a> World<'a> {
     }
 
     /// Lets it all happen.
-    pub fn run(mut self, clock: &std::cell::Cell<Micros>) -> Report {
+    pub fn run(mut self) -> Report {
         while let Some(event) = self.queue.next() {
-            clock.set(self.queue.now());
+            self.told.set_now(self.queue.now());
             if let Err(broken) = self.happen(event) {
                 self.note(broken);
             }
@@ -338,24 +340,6 @@ impl<'a> World<'a> {
         self.clients_finding()
     }
 
-    /// An event of the world itself.
-    pub fn tell(&mut self, kind: Kind) {
-        self.tracer.begin(self.queue.now(), None);
-        emit!(self.tracer, kind);
-    }
-
-    /// Does anybody listen to events?
-    pub fn listens(&self) -> bool {
-        self.options.trace || self.coverage.is_some()
-    }
-
-    /// Counts something that happened, if somebody counts.
-    pub fn cover(&self, group: &'static str, entry: &'static str) {
-        if let Some(coverage) = &self.coverage {
-            coverage.lock().expect("no holder of the lock panics").count(group, entry, 1);
-        }
-    }
-
     /// Counts what becomes of a message.
     fn cover_fate(&mut self, from: Peer, to: Peer, frame: &Frame, fate: &Fate) {
         let name = frame.message.name();
@@ -369,26 +353,6 @@ impl<'a> World<'a> {
         overtaken.into_iter().for_each(|name| self.cover("overtaken", name));
     }
 
-    /// A tracer for one life of an actor.
-    pub fn tracer_of(&self, actor: Actor, life: u32) -> Tracer {
-        if !self.listens() {
-            return Tracer::off();
-        }
-        let (lines, coverage, traces) = (self.trace.clone(), self.coverage.clone(), self.options.trace);
-        let sink = move |event: trace::Event| {
-            if let Some(coverage) = &coverage {
-                coverage.lock().expect("no holder of the lock panics").event(&event.kind);
-            }
-            if !traces {
-                return;
-            }
-            let mut lines = lines.lock().expect("no holder of the lock panics");
-            lines.extend_from_slice(trace::json::to_line(&event).as_bytes());
-            lines.push(b'\n');
-        };
-        Tracer::always(actor, life, Box::new(sink))
-    }
-
     /// Hands frames to the network.
     pub fn send(&mut self, frames: Vec<Frame>) {
         for frame in frames {
@@ -398,7 +362,7 @@ impl<'a> World<'a> {
             }
             let now = self.queue.now();
             let fate = self.network.send(now, from, to);
-            if self.coverage.is_some() {
+            if self.told.counts {
                 self.cover_fate(from, to, &frame, &fate);
             }
             if let Some((at, dice)) = fate.strays {
@@ -503,13 +467,12 @@ impl<'a> World<'a> {
             self.cover_stopped();
         }
         self.report.coverage = self.take_coverage();
-        if self.options.trace {
+        if self.told.traces {
             self.report.history = self.history.iter().map(Operation::tell).collect();
         }
         self.report.violation = self.violation;
         self.report.committed = self.watches.iter().map(Watch::committed).sum();
         self.report.micros = self.queue.now();
-        self.report.trace = std::mem::take(&mut self.trace.lock().expect("no holder of the lock panics"));
         self.report
     }
 }
@@ -517,8 +480,8 @@ impl<'a> World<'a> {
 impl World<'_> {
     /// Counts what the mechanisms stopped so far. What the checkers ask them afterwards is no part of it.
     pub(crate) fn cover_stopped(&self) {
-        if let Some(coverage) = &self.coverage {
-            let mut coverage = coverage.lock().expect("no holder of the lock panics");
+        if self.told.counts {
+            let coverage = &mut self.told.kept().coverage;
             trace::mechanism::take_stopped()
                 .for_each(|(m, times)| coverage.count("stopped by", m.id(), times));
         }
@@ -526,8 +489,10 @@ impl World<'_> {
 
     /// All that was counted, here and by the checkers.
     fn take_coverage(&self) -> Coverage {
-        let Some(coverage) = &self.coverage else { return Coverage::default() };
-        let mut all = coverage.lock().expect("no holder of the lock panics").clone();
+        if !self.told.counts {
+            return Coverage::default();
+        }
+        let mut all = self.told.kept().coverage.clone();
         self.report.faults.iter().for_each(|(kind, times)| all.count("fault", kind, *times));
         self.watches
             .iter()
