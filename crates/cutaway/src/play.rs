@@ -1,12 +1,13 @@
 //! `play`: a schedule, and all that comes of it.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use clap::Args;
 use lab::why::{self, Schedule, registry};
 use trace::Mechanism;
 
 use crate::failure::{Failure, me, say_wrapped};
+use crate::sim;
 
 /// Play a schedule, a story or a mechanism's counterexample, and tell every step with all that came of it
 ///
@@ -19,11 +20,23 @@ pub struct Play {
     /// Remove a mechanism (may be given several times)
     #[arg(long, value_name = "MECHANISM")]
     without: Vec<String>,
+    /// Write the trace of a simulation to this file; `view` shows it
+    #[arg(long, value_name = "FILE")]
+    trace: Option<PathBuf>,
 }
 
 impl Play {
     pub fn run(self) -> Result<(), Failure> {
         let off: Vec<Mechanism> = self.without.iter().map(|id| mechanism(id)).collect::<Result<_, _>>()?;
+        // A schedule that `sim` saved.
+        if let Some(text) =
+            std::fs::read_to_string(&self.what).ok().filter(|text| ::sim::text::is_simulation(text))
+        {
+            return sim::play(&self.what, &text, &off, self.trace.as_deref());
+        }
+        if self.trace.is_some() {
+            return Err(Failure::usage("--trace is for a simulation, which begins with `> simulation N`"));
+        }
         let schedule = self.schedule()?;
         let play =
             schedule.play_without(&off).map_err(|why| Failure::usage(format!("{}: {why}", self.what)))?;

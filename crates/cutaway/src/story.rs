@@ -66,7 +66,7 @@ mod tests {
         let id = |actor, n| EventId { actor, life: 1, n };
         let (g1, n1) = (Actor::Gateway(1), Actor::Node { node: 1, shard: 0 });
         let events = [
-            (id(g1, 0), vec![], 1000, Kind::ClientCalled { call: 1, request: "put a".into() }),
+            (id(g1, 0), vec![], 1000, Kind::CallTaken { call: 1, request: "put a".into() }),
             (id(g1, 1), vec![id(g1, 0)], 1010, Kind::SessionOpened { shard: 0, session: 2 }),
             (
                 id(n1, 0),

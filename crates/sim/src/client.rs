@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use dataplane::{Condition, Op, Query, Seq};
 use gateway::{Request, Token};
+use trace::Tracer;
 
 use crate::ask::{Ask, What, When};
 use crate::history::{Call, ValueId};
@@ -29,6 +30,7 @@ pub(crate) struct Client {
     pub versions: Vec<Seq>,
     /// The scan under way.
     pub scan: Option<Scan>,
+    pub tracer: Tracer,
 }
 
 /// What a scan asks for.
@@ -41,7 +43,7 @@ pub(crate) struct Scan {
 pub(crate) const NO_KEY: u32 = u32::MAX;
 
 impl Client {
-    pub fn new(seed: u64, id: u32, left: u32, listed: VecDeque<Ask>) -> Client {
+    pub fn new(seed: u64, id: u32, left: u32, listed: VecDeque<Ask>, tracer: Tracer) -> Client {
         let index = u64::from(id) - 1;
         Client {
             id,
@@ -53,6 +55,7 @@ impl Client {
             current: None,
             versions: vec![0; 32],
             scan: None,
+            tracer,
         }
     }
 

@@ -4,7 +4,6 @@ use std::sync::Arc;
 
 use dataplane::{Micros, Outcome, Seq};
 use gateway::{Reply, Request, Token};
-use trace::Kind;
 
 use crate::ask::{Ask, What};
 use crate::checkers::linearizability::{Verdict, check};
@@ -74,10 +73,7 @@ impl World<'_> {
         client.current = Some((self.history.len(), gate, token));
         let operation =
             Operation { client: client.id, key, call, called: self.moment, returned: None, at: now };
-        if self.listens() {
-            let request = operation.tell();
-            self.tell(Kind::ClientCalled { call: token, request });
-        }
+        self.tell_call(index, gate as u32 + 1, token, &operation);
         self.history.push(operation);
         self.report.operations += 1;
         self.submit(gate, self.gates[gate].life, token, request);
@@ -184,7 +180,7 @@ impl World<'_> {
 
     fn operation_ends(&mut self, index: usize, told: Told) {
         let client = &mut self.clients[index];
-        let Some((at, _, _)) = client.current.take() else { return };
+        let Some((at, gate, token)) = client.current.take() else { return };
         self.moment += 1;
         let operation = &mut self.history[at];
         operation.returned = Some((self.moment, told));
@@ -212,11 +208,8 @@ impl World<'_> {
             None if self.healed => client.rng.below(3_000),
             None => client.rng.below(self.schedule.load.think_max.max(1)),
         };
-        if self.listens() {
-            let request = self.history[at].tell();
-            let reply = format!("{told:?}");
-            self.tell(Kind::ClientAnswered { request, reply });
-        }
+        let operation = self.history[at];
+        self.tell_answer(index, gate as u32 + 1, token, &operation);
         self.queue.after(think.max(10), Event::Client(index));
     }
 
@@ -238,6 +231,7 @@ impl World<'_> {
                 Verdict::Linearizable => {}
                 Verdict::Undecided => *self.report.faults.entry("(undecided histories)").or_default() += 1,
                 Verdict::Violated(op) => {
+                    self.judged(&op);
                     return broken(
                         "linearizability",
                         "P2",

@@ -65,8 +65,8 @@ impl Network {
         self.cuts[link] = if cut { self.cuts[link] + 1 } else { self.cuts[link].saturating_sub(1) };
     }
 
-    #[cfg(test)]
-    fn is_cut(&self, from: Peer, to: Peer) -> bool {
+    /// Is this direction cut?
+    pub fn is_cut(&self, from: Peer, to: Peer) -> bool {
         self.cuts[self.index(from) * self.peers + self.index(to)] > 0
     }
 

@@ -42,6 +42,7 @@ pub fn execute(schedule: &Schedule, options: &Options) -> Report {
         micros: told.now(),
         ..Report::default()
     });
+    report.violation.iter().for_each(|violation| told.broken(violation));
     let mut kept = told.kept();
     report.trace = std::mem::take(&mut kept.lines);
     report.asks = std::mem::take(&mut kept.asks);

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use dataplane::{Address, Frame, GatewayId, Micros, NodeId, wire};
 use gateway::{Gateway, Request, Token};
 use node::Node;
-use trace::{Actor, Kind, Mechanisms, Tracer, emit};
+use trace::{Actor, EventId, Mechanisms, Tracer};
 
 use crate::blank::formatted;
 use crate::checkers::{Broken, Finding, Violation, Watch, broken};
@@ -85,7 +85,7 @@ pub(crate) struct Host {
     /// How it dies when a disk is at work, and for how long; with power lost everywhere, or here.
     pub doom: Option<Doom>,
     /// How it dies when its disk's moment comes, and for how long.
-    pub armed: Option<(crate::schedule::Death, Micros)>,
+    pub armed: Option<Doom>,
 }
 
 /// A death that waits for a disk at work.
@@ -94,6 +94,8 @@ pub(crate) struct Doom {
     pub death: crate::schedule::Death,
     pub down: Micros,
     pub everywhere: bool,
+    /// The fault that it is the end of.
+    pub because: Option<EventId>,
 }
 
 /// What a replica does when what it said has left.
@@ -170,6 +172,8 @@ pub(crate) struct World<'a> {
     pub report: Report,
     pub tracer: Tracer,
     pub told: Arc<Told>,
+    /// The fault that is being injected.
+    pub because: Option<EventId>,
     /// Per link, when the last message to arrive does, and what it is: for the coverage.
     last_to_arrive: BTreeMap<(Peer, Peer), (Micros, &'static str)>,
     violation: Option<Violation>,
@@ -208,12 +212,13 @@ impl<'a> World<'a> {
             report: Report { seed: schedule.seed, ..Report::default() },
             tracer: Tracer::off(),
             told,
+            because: None,
             last_to_arrive: BTreeMap::new(),
             violation: None,
             complaint: None,
             done: false,
         };
-        world.tracer = world.tracer_of(Actor::World, 1);
+        world.tracer = world.told.tracer(Actor::World, 1);
         // What another run on this thread came across is not this one's.
         trace::mechanism::take_stopped().for_each(drop);
         world.found(stream("clients", 0));
@@ -283,7 +288,8 @@ impl<'a> World<'a> {
             let listed: VecDeque<_> = own.cloned().collect();
             let left = asks.as_ref().map_or(share(client + 1) - share(client), |_| listed.len() as u32);
             let first = listed.front().map_or(100_000, |ask| ask.at);
-            self.clients.push(Client::new(self.schedule.seed, client + 1, left, listed));
+            let tracer = self.told.tracer(Actor::Client(client + 1), 1);
+            self.clients.push(Client::new(self.schedule.seed, client + 1, left, listed, tracer));
             self.queue.at(first, Event::Client(client as usize));
         }
         for (index, step) in self.schedule.steps.iter().enumerate() {
@@ -295,7 +301,8 @@ impl<'a> World<'a> {
     /// Lets it all happen.
     pub fn run(mut self) -> Report {
         while let Some(event) = self.queue.next() {
-            self.told.set_now(self.queue.now());
+            self.told.begin(self.queue.now());
+            self.because = None;
             if let Err(broken) = self.happen(event) {
                 self.note(broken);
             }
@@ -320,19 +327,29 @@ impl<'a> World<'a> {
             Event::Fault(index) => self.inject(index),
             Event::Doom(host) => self.doom(host),
             Event::Start(host, life) => return self.start(host, life),
-            Event::Resume(host) => self.resume(host),
+            Event::Resume(host) => {
+                if self.hosts[host].paused_until == self.queue.now() {
+                    self.tell_end(|| format!("n{} goes on", host + 1));
+                }
+                self.resume(host)
+            }
             Event::StartGateway(gateway) => self.start_gateway(gateway),
             Event::Mend(links) => {
                 if !self.healed {
-                    links.into_iter().for_each(|(from, to)| self.network.cut(from, to, false));
-                    self.tell(Kind::NetworkChanged { what: "a cut ends".into() });
+                    links.iter().for_each(|(from, to)| self.network.cut(*from, *to, false));
+                    self.tell_end(|| format!("{} reach each other again", crate::inject::links(&links)));
                 }
             }
             Event::Calm(loss, delay) => {
                 let at = self.network.storms.iter().position(|storm| *storm == (loss, delay));
-                at.map(|at| self.network.storms.remove(at));
+                if at.map(|at| self.network.storms.remove(at)).is_some() {
+                    self.tell_end(|| "the storm is over".into());
+                }
             }
-            Event::Fast(host) => self.hosts[host].slow = None,
+            Event::Fast(host) => {
+                self.hosts[host].slow = None;
+                self.tell_end(|| format!("the disk of n{} is as quick as before", host + 1));
+            }
             Event::Unswap(one, other) => self.unswap(one, other),
             Event::Heal => return self.heal(),
             Event::Look => return self.look(),
@@ -373,13 +390,11 @@ impl<'a> World<'a> {
             }
             match fate.arrives {
                 Some(at) => self.queue.at(at, Event::Arrives(to, frame)),
-                None if self.listens() => {
-                    let message = frame.message.name().to_string();
-                    let (from, to) = (frame.from.to_string(), frame.to.to_string());
-                    self.tracer.begin(now, frame.cause);
-                    emit!(self.tracer, Kind::MessageLost { from, to, message });
+                None => {
+                    let cut = self.network.is_cut(from, to);
+                    let why = || if cut { "the link is cut".into() } else { "the network drops it".into() };
+                    self.tell_lost(&frame, why);
                 }
-                None => {}
             }
         }
     }
@@ -422,8 +437,10 @@ impl<'a> World<'a> {
             Peer::Node(node) => {
                 let host = &self.hosts[node as usize - 1];
                 if !host.up {
+                    let refuses = host.refuses;
                     self.cover("lost", frame.message.name());
-                    if let (true, Address::Gateway(id)) = (host.refuses, frame.from) {
+                    self.tell_lost(&frame, || format!("n{node} is down"));
+                    if let (true, Address::Gateway(id)) = (refuses, frame.from) {
                         let back = now + self.network.weather.delay_min;
                         let gateway = id.gateway as usize - 1;
                         let event = Event::Refused(gateway, id.life, NodeId(node), frame.shard);

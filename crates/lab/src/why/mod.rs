@@ -10,6 +10,7 @@
 //! | `play` | a schedule as text, and what comes of it |
 //! | `shrink` | as short as it gets |
 //! | `seed` | the same for a seed of the simulator |
+//! | `run` | a run of the simulator, told |
 //! | `narrate` | the story, in at most thirty lines |
 //! | `tell` | a whole play, every step with every event |
 //! | `quiz` | what comes next? |
@@ -20,6 +21,7 @@ mod narrate;
 mod play;
 pub mod quiz;
 pub mod registry;
+mod run;
 mod seed;
 mod shrink;
 mod tell;
@@ -28,7 +30,8 @@ pub use chapter::{chapter, necessity_table};
 use narrate::plain;
 pub use narrate::{Narration, narrate};
 pub use play::{Act, Mark, Play, Schedule, lane};
-pub use seed::{Shrunk, shrink_seed};
+pub use run::{run_script, run_verdict, tell_run};
+pub use seed::{RUNS_MAX, Shrunk, is_safety, preferred_seed, shrink_script, shrink_seed};
 pub use shrink::{is_minimal, shrink};
 pub use tell::{departure, tell, verdict};
 

@@ -30,8 +30,8 @@ use std::fmt;
 use std::str::FromStr;
 
 pub(crate) use fault::Shown;
-pub use words::{Cluster, Wrong};
-use words::{Read, list, named, show_time};
+pub use words::{Cluster, Wrong, show_time};
+use words::{Read, list, named};
 
 use self::words::Words;
 use crate::options::Options;

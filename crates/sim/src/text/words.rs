@@ -259,7 +259,7 @@ fn trimmed(value: u64, digits: usize) -> String {
 }
 
 /// A time in its most readable unit.
-pub(crate) fn show_time(micros: Micros) -> String {
+pub fn show_time(micros: Micros) -> String {
     match micros {
         0..1_000 => format!("{micros}us"),
         1_000..1_000_000 => format!("{}ms", trimmed(micros, 3)),
