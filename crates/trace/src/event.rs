@@ -289,7 +289,6 @@ kinds! {
     FrameRefused { message: String, from: String, why: String } "drops {message} from {from}: {why}" (aside) by FrameIdentity;
 
     // Engine.
-    DeviceFormatted { bytes: u64 } "formats a device of {bytes} bytes";
     DeviceOpened { life: u64, generation: u64, checkpoint: u64, last: u64, discarded: u64 } "opens its device: checkpoint as of entry {checkpoint}, log up to entry {last}; {discarded} bytes of torn tail discarded (log life {life})" by StaleLogRejection;
     CorruptionFound { zone: String, offset: u64, why: String } "finds corruption in the {zone} at byte {offset}: {why}" by CorruptionIsNotATornTail;
     RecordWritten { seq: u64, lsn: u64, extent: u64, bytes: u64 } "writes the log record of entry {seq} at LSN {lsn}; its value of {bytes} bytes goes to unit {extent}" (aside) by DataChecksumInLog;

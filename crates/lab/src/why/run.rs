@@ -1,6 +1,8 @@
 //! A run of the simulator, told: from the first step of its schedule on, every event that matters, and how it ended.
 //!
-//! What nodes and gateways do all day is folded, and the fold says how much it is; a trace has every event.
+//! What nodes and gateways do all day is left out, and it is said how much that is; a trace has every event.
+
+use std::collections::BTreeSet;
 
 use sim::{Options, Report, Script, execute};
 use trace::{Event, Kind, Mechanism};
@@ -44,28 +46,32 @@ fn is_routine(kind: &Kind) -> bool {
 /// Tells what came of `script`, line by line. An error says why the trace of `report` cannot be read.
 pub fn tell_run(script: &Script, report: &Report) -> Result<Vec<String>, String> {
     let events = report.events()?;
+    let time = |event: &Event| event.wall.unwrap_or(0);
     let schedule = &script.schedule;
     let first = schedule.steps.iter().map(|step| step.at);
     let first = first.chain(schedule.asks.iter().flatten().map(|ask| ask.at)).min().unwrap_or(0);
+    // A backup acknowledges with each heartbeat what it has acknowledged before: that is news once.
+    let mut said = BTreeSet::new();
+    let mut is_news = |event: &Event| match &event.kind {
+        Kind::MatchAcknowledged { epoch, upto, .. } => said.insert((event.id.actor, *epoch, *upto)),
+        _ => true,
+    };
+    let told: Vec<&Event> = events
+        .iter()
+        .filter(|event| time(event) >= first && !is_routine(&event.kind) && is_news(event))
+        .collect();
     let mut lines: Vec<String> = script.to_string().lines().map(String::from).collect();
     lines.push(String::new());
-    let (before, events): (Vec<&Event>, Vec<&Event>) =
-        events.iter().partition(|event| event.wall.unwrap_or(0) < first);
-    let mut folded = before.len();
-    for event in events {
-        if is_routine(&event.kind) {
-            folded += 1;
-            continue;
-        }
-        fold(&mut lines, &mut folded);
+    lines.push(format!(
+        "Of {} events, the {} from the first step on that are not daily routine; a trace has them all:",
+        events.len(),
+        told.len()
+    ));
+    lines.extend(told.iter().map(|event| {
         let by = event.kind.mechanism().map(|by| format!(" [{by}]")).unwrap_or_default();
-        lines.push(format!(
-            "{:>12}  {}{by}",
-            sim::text::show_time(event.wall.unwrap_or(0)),
-            sentence(event, script.cluster.shards)
-        ));
-    }
-    fold(&mut lines, &mut folded);
+        let (seconds, micros) = (time(event) / 1_000_000, time(event) % 1_000_000);
+        format!("{seconds:>3}.{micros:06} s  {}{by}", sentence(event, script.cluster.shards))
+    }));
     lines.push(String::new());
     lines.push(run_verdict(report));
     Ok(lines)
@@ -75,14 +81,6 @@ pub fn tell_run(script: &Script, report: &Report) -> Result<Vec<String>, String>
 fn sentence(event: &Event, shards: u32) -> String {
     let sentence = event.sentence();
     if shards == 1 { sentence.replace("/0 ", " ").replace("/0:", ":") } else { sentence }
-}
-
-fn fold(lines: &mut Vec<String>, folded: &mut usize) {
-    match std::mem::take(folded) {
-        0 => {}
-        1 => lines.push(format!("{:>12}  (one event of the daily routine)", "")),
-        many => lines.push(format!("{:>12}  ({many} events of the daily routine)", "")),
-    }
 }
 
 /// How it ended, in a sentence.
