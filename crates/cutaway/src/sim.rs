@@ -136,6 +136,13 @@ impl Sim {
                     "sentence": v.sentence, "at_micros": v.at, "replay": self.replay(seed),
                 });
             }
+            if let Some(shrunk) = &shrunk {
+                let sentence = shrunk.report.violation.as_ref().map_or("", |violation| &violation.sentence);
+                line["shrunk"] = json!({
+                    "schedule": shrunk.script.to_string(), "steps": shrunk.script.steps(), "of": shrunk.of,
+                    "runs": shrunk.runs, "minimal": shrunk.minimal, "sentence": sentence,
+                });
+            }
             say(line);
         } else {
             say(format!(
@@ -166,7 +173,10 @@ impl Sim {
                 let what = format!("seed {seed} breaks promise {}", violation.promise);
                 let next = match (&shrunk, &self.out) {
                     (Some(shrunk), file) => {
-                        self.tell_shrunk(shrunk);
+                        if !self.json {
+                            say("");
+                            shrunk.script.to_string().lines().for_each(say_wrapped);
+                        }
                         file.as_deref().map_or(self.replay(seed), |file| self.replay_file(file))
                     }
                     (None, _) => self.replay(seed),
@@ -208,18 +218,6 @@ impl Sim {
             format!("{needed}."),
             why::run_verdict(&shrunk.report),
         ]
-    }
-
-    fn tell_shrunk(&self, shrunk: &Shrunk) {
-        if self.json {
-            let sentence = shrunk.report.violation.as_ref().map_or("", |violation| &violation.sentence);
-            return say(json!({
-                "schedule": shrunk.script.to_string(), "steps": shrunk.script.steps(), "of": shrunk.of,
-                "runs": shrunk.runs, "minimal": shrunk.minimal, "sentence": sentence,
-            }));
-        }
-        say("");
-        shrunk.script.to_string().lines().for_each(say_wrapped);
     }
 
     /// The command that plays a saved schedule.

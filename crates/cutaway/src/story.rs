@@ -2,7 +2,7 @@
 //!
 //! ```text
 //!  step     µs  who   what
-//!     1      0  g1    requests put greeting
+//!     1      0  g1    takes on put greeting
 //!     2     18  g1    sends put greeting to n1 as request 2.1 of shard 0
 //!     3    112  n1/0  receives request 2.1: put greeting                    because of 2
 //! ```
@@ -89,7 +89,7 @@ mod tests {
             .collect();
         let expected = [
             " step       µs  who   what",
-            "    1        0  g1    requests put a",
+            "    1        0  g1    takes on put a",
             "    2       10  g1    has session 2 (shard 0)",
             "    3      100  n1/0  applies entry 3: x   [apply-only-committed]   (because of 1)",
             " reply: written",

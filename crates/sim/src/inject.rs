@@ -442,7 +442,9 @@ impl World<'_> {
     }
 
     pub(crate) fn unswap(&mut self, one: usize, other: usize) {
-        self.tell_end(|| format!("n{} and n{} have their own disks again", one + 1, other + 1));
+        if self.hosts[one].swapped {
+            self.tell_end(|| format!("n{} and n{} have their own disks again", one + 1, other + 1));
+        }
         self.unswap_host(one);
         self.unswap_host(other);
     }

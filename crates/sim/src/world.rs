@@ -439,7 +439,10 @@ impl<'a> World<'a> {
                 if !host.up {
                     let refuses = host.refuses;
                     self.cover("lost", frame.message.name());
-                    self.tell_lost(&frame, || format!("n{node} is down"));
+                    // What strayed here was meant for somebody else, who has it or not.
+                    if self.peer(frame.to) == Some(to) {
+                        self.tell_lost(&frame, || format!("n{node} is down"));
+                    }
                     if let (true, Address::Gateway(id)) = (refuses, frame.from) {
                         let back = now + self.network.weather.delay_min;
                         let gateway = id.gateway as usize - 1;
