@@ -151,6 +151,7 @@ class App {
     add("in", run.name);
     add("step", event.step || "");
     add("at", event.time ? `${event.time} µs` : "");
+    add("own clock", event.clock ? `${event.clock} µs` : "");
     add("cause", event.parents.map((parent) => run.sentence(parent)).join("; "));
     add("mechanism", event.mechanism);
     add("changes", event.delta ? `${event.delta[0]}: ${event.delta[1]} → ${event.delta[2]}` : "");

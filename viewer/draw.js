@@ -125,9 +125,7 @@ export class Lanes {
     if (event.from >= 0 && event.from !== event.lane) {
       this.arrow(pen, this.x(event.from), y, this.x(event.lane), y, event.lost);
     }
-    for (const parent of event.parents) {
-      if (this.run.lane(parent) !== event.lane && event.from < 0) this.message(pen, parent, at, place);
-    }
+    for (const parent of this.run.messages.get(at) || []) this.message(pen, parent, at, place);
     pen.beginPath();
     pen.arc(this.x(event.lane), y, chosen ? 5 : 3, 0, 7);
     if (event.mechanism) pen.fill(); else pen.stroke();
@@ -151,8 +149,8 @@ export class Lanes {
       const at = this.run.shown[place];
       for (const child of this.run.children.get(at) || []) {
         const end = this.run.place(child);
-        const elsewhere = this.run.lane(child) !== this.run.lane(at) && this.run.event(child).from < 0;
-        if (end >= last && elsewhere && this.run.shown[end] === child) this.message(pen, at, child, end);
+        const came = (this.run.messages.get(child) || []).includes(at);
+        if (end >= last && came && this.run.shown[end] === child) this.message(pen, at, child, end);
       }
     }
   }

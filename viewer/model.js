@@ -2,7 +2,7 @@
 
 /** Columns of a row, as the file writes them; what is missing at the end of a row is 0. */
 const LANE = 0, TIME = 1, KIND = 2, MECHANISM = 3, SOURCE = 4, SENTENCE = 5, PARENTS = 6, DELTA = 7, EPOCH = 8,
-  STEP = 9, FROM = 10, LOST = 11, STATE = 12;
+  STEP = 9, FROM = 10, LOST = 11, STATE = 12, CLOCK = 13;
 
 /** One run. Events are named by their place in `rows`. */
 export class Run {
@@ -24,6 +24,7 @@ export class Run {
       at,
       lane: row[LANE],
       time: row[TIME] || 0,
+      clock: row[CLOCK] || 0,
       kind: kinds[row[KIND] || 0],
       mechanism: row[MECHANISM] ? mechanisms[row[MECHANISM]] : "",
       source: row[SOURCE] ? sources[row[SOURCE]] : "",
@@ -59,6 +60,30 @@ export class Run {
       });
     }
     return this.found;
+  }
+
+  /**
+   * The events that sent a message to each: one that follows from another lane's event has heard of it, and the first one of
+   * its lane is when the message came. What the world does to an actor, and sees of it, is no message.
+   */
+  get messages() {
+    if (!this.came) {
+      this.came = new Map();
+      const world = this.lanes.indexOf("world");
+      const seen = new Set();
+      this.rows.forEach((row, at) => {
+        if (row[FROM] || row[LANE] === world) return;
+        for (const parent of row[PARENTS] || []) {
+          const from = this.lane(parent);
+          const journey = `${parent} ${row[LANE]}`;
+          if (from === row[LANE] || from === world || seen.has(journey)) continue;
+          seen.add(journey);
+          if (!this.came.has(at)) this.came.set(at, []);
+          this.came.get(at).push(parent);
+        }
+      });
+    }
+    return this.came;
   }
 
   /** Everything that an event depends on (`past`), or that depends on it. */

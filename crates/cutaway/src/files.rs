@@ -11,8 +11,10 @@ pub type Kind = (&'static str, &'static str);
 
 /// A page of `view` and `why --html`.
 pub const PAGE: Kind = ("page", "<!DOCTYPE html>\n<!-- written by cutaway -->\n");
+/// A schedule that `sim --shrink` found.
+pub const SCHEDULE: Kind = ("schedule", "# A schedule of cutaway sim");
 /// A trace of `sim`.
-pub const TRACE: Kind = ("trace", "{\"v\":2,\"id\":\"");
+pub const TRACE: Kind = ("trace", "{\"v\":3,\"id\":\"");
 
 /// An exploration of `check`.
 pub const SAVED: Kind = ("saved check", lab::save::BEGINS);

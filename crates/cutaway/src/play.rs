@@ -1,9 +1,10 @@
 //! `play`: a schedule, and all that comes of it.
 
 mod session;
+mod simulation;
 
 use std::io::{IsTerminal, stdin, stdout};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use clap::Args;
 use lab::why::registry;
@@ -20,8 +21,11 @@ use crate::failure::{Failure, me, say_wrapped};
 #[derive(Debug, Args)]
 pub struct Play {
     /// A file with a schedule or a story, or the id of a mechanism: then its counterexample
-    #[arg(value_name = "FILE|MECHANISM")]
-    what: String,
+    #[arg(value_name = "FILE|MECHANISM", required_unless_present = "seed")]
+    what: Option<String>,
+    /// Play this seed of the simulator: whole clusters, clients and faults; what happens all day is left out
+    #[arg(long, conflicts_with_all = ["what", "until", "interactive"])]
+    seed: Option<u64>,
     /// Remove a mechanism (may be given several times)
     #[arg(long, value_name = "MECHANISM")]
     without: Vec<String>,
@@ -34,6 +38,9 @@ pub struct Play {
     /// Tell everything at once, also on a terminal
     #[arg(long)]
     plain: bool,
+    /// Write the trace of a simulation to this file; `view` shows it
+    #[arg(long, value_name = "FILE")]
+    trace: Option<PathBuf>,
 }
 
 impl Play {
@@ -45,9 +52,21 @@ impl Play {
             .collect::<Result<_, _>>()
             .map_err(Failure::usage)?;
         let on = lab::without(&off);
-        let schedule = self.schedule()?;
+        let simulation = match (self.seed, &self.what) {
+            (Some(seed), _) => Some(simulation::of_seed(seed, &off)),
+            (None, Some(name)) => simulation::saved(name)?,
+            (None, None) => None,
+        };
+        if let Some(script) = simulation {
+            return simulation::play(&script, &off, self.trace.as_deref());
+        }
+        if self.trace.is_some() {
+            return Err(Failure::usage("--trace is for a simulation, which begins with `> simulation N`"));
+        }
+        let what = self.what.as_deref().unwrap_or_default();
+        let schedule = schedule(what)?;
         let mut machine =
-            Machine::new(&schedule, on).map_err(|why| Failure::usage(format!("{}: {why}", self.what)))?;
+            Machine::new(&schedule, on).map_err(|why| Failure::usage(format!("{what}: {why}")))?;
         let until = self.until.as_deref().map(Until::read).transpose().map_err(Failure::usage)?;
         let terminal = stdin().is_terminal() && stdout().is_terminal();
         if self.interactive || (terminal && !self.plain) {
@@ -61,21 +80,22 @@ impl Play {
         tell::tell(&schedule, &machine.play()).iter().for_each(say_wrapped);
         Ok(())
     }
+}
 
-    fn schedule(&self) -> Result<Schedule, Failure> {
-        let path = Path::new(&self.what);
-        if path.is_file() {
-            return read(path);
-        }
-        let mechanism = lab::mechanism(&self.what).map_err(|why| {
-            let what = format!("{} is neither a file nor a mechanism: {why}", self.what);
-            Failure::usage(what).next(format!("{} why", me()))
-        })?;
-        let text = registry::entry(mechanism).counterexample.ok_or_else(|| {
-            Failure::error(format!("{mechanism} has no schedule")).next(format!("{} why {mechanism}", me()))
-        })?;
-        text.parse().map_err(Failure::error)
+/// The schedule in a file, or that of a mechanism.
+fn schedule(what: &str) -> Result<Schedule, Failure> {
+    let path = Path::new(what);
+    if path.is_file() {
+        return read(path);
     }
+    let mechanism = lab::mechanism(what).map_err(|why| {
+        let what = format!("{what} is neither a file nor a mechanism: {why}");
+        Failure::usage(what).next(format!("{} why", me()))
+    })?;
+    let text = registry::entry(mechanism).counterexample.ok_or_else(|| {
+        Failure::error(format!("{mechanism} has no schedule")).next(format!("{} why {mechanism}", me()))
+    })?;
+    text.parse().map_err(Failure::error)
 }
 
 /// Where to stop.

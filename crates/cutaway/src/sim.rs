@@ -1,15 +1,15 @@
 //! `sim`: simulated cluster schedules, each drawn from a seed, all checked.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use clap::Args;
 use indicatif::{ProgressBar, ProgressStyle};
-use lab::why::Shrunk;
+use lab::why::{self, Shrunk};
 use serde_json::json;
 use sim::coverage::Row;
-use sim::{Coverage, Options, Report, Violation};
+use sim::{Coverage, Options, Report, Violation, text};
 
 use crate::failure::{Failure, me, quote, say, say_wrapped};
 use crate::files;
@@ -30,7 +30,8 @@ pub struct Sim {
     /// Remove a mechanism (may be given several times)
     #[arg(long, value_name = "MECHANISM")]
     without: Vec<String>,
-    /// Write the trace of the schedule to this file: of `--seed`, or of the first with a violation
+    /// Write the trace of the schedule to this file: of `--seed`, or of the first with a violation; of the shrunk one, if it is
+    /// shrunk
     #[arg(long, value_name = "FILE")]
     trace: Option<PathBuf>,
     /// Storage nodes of each cluster
@@ -39,9 +40,13 @@ pub struct Sim {
     /// Shards of each cluster
     #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=4))]
     shards: u32,
-    /// Shrink the first schedule with a violation to the steps that it needs, and show them
+    /// Shrink the first schedule with a violation to the steps that it needs, faults and clients' operations, and print it: a
+    /// schedule that `play` plays. A wrong answer is preferred to a late one
     #[arg(long)]
     shrink: bool,
+    /// Save the shrunk schedule in this file
+    #[arg(long, value_name = "FILE", requires = "shrink")]
+    out: Option<PathBuf>,
     /// Count what the runs exercised: each mechanism that had to stop something, each kind of message lost, duplicated
     /// and reordered, each fault, recovery and event; and list what never happened
     #[arg(long)]
@@ -99,7 +104,12 @@ impl Sim {
         bar.finish_and_clear();
         let rate = (summary.seeds as f64 / started.elapsed().as_secs_f64()) as u64;
         let failed = summary.first.as_ref();
+        let shrunk = match failed {
+            Some(report) if self.shrink => self.shrunk(report, &options)?,
+            _ => None,
+        };
         if let Some(file) = &self.trace
+            && shrunk.is_none()
             && let Some(seed) = self.seed.or(failed.map(|report| report.seed))
         {
             let traced = sim::run(seed, &Options { trace: true, ..options.clone() });
@@ -121,6 +131,13 @@ impl Sim {
                 line["violation"] = json!({
                     "seed": seed, "invariant": v.invariant, "promise": v.promise, "checker": v.checker,
                     "sentence": v.sentence, "at_micros": v.at, "replay": self.replay(seed),
+                });
+            }
+            if let Some(shrunk) = &shrunk {
+                let sentence = shrunk.report.violation.as_ref().map_or("", |violation| &violation.sentence);
+                line["shrunk"] = json!({
+                    "schedule": shrunk.script.to_string(), "steps": shrunk.script.steps(), "of": shrunk.of,
+                    "runs": shrunk.runs, "minimal": shrunk.minimal, "sentence": sentence,
                 });
             }
             say(line);
@@ -150,35 +167,60 @@ impl Sim {
                 if !self.json {
                     tell(failed, violation);
                 }
-                if self.shrink {
-                    let shrunk = lab::why::shrink_seed(seed, &options).expect("it was just seen to fail");
-                    self.tell_shrunk(&shrunk);
-                }
                 let what = format!("seed {seed} breaks promise {}", violation.promise);
-                Err(Failure::error(what).next(self.replay(seed)))
+                let next = match (&shrunk, &self.out) {
+                    (Some(shrunk), file) => {
+                        if !self.json {
+                            say("");
+                            shrunk.script.to_string().lines().for_each(say_wrapped);
+                        }
+                        file.as_deref().map_or(self.replay(seed), |file| self.replay_file(file))
+                    }
+                    (None, _) => self.replay(seed),
+                };
+                Err(Failure::error(what).next(next))
             }
         }
     }
 
-    fn tell_shrunk(&self, shrunk: &Shrunk) {
-        let sentence = shrunk.report.violation.as_ref().map_or("", |violation| &violation.sentence);
-        if self.json {
-            say(json!({
-                "shrunk": shrunk.pieces, "of": shrunk.of, "clients": shrunk.clients,
-                "operations": shrunk.operations, "runs": shrunk.runs, "sentence": sentence,
-            }));
-            return;
+    /// The schedule of the seed that failed, shrunk and saved; of another seed, if this one only keeps clients waiting and
+    /// one of the next gives a wrong answer.
+    fn shrunk(&self, failed: &Report, options: &Options) -> Result<Option<Shrunk>, Failure> {
+        let options = Options { coverage: false, ..options.clone() };
+        let late = failed.violation.as_ref().is_some_and(|violation| !why::is_safety(violation));
+        let others = if self.seed.is_some() { 0..0 } else { failed.seed..self.seeds.0.end };
+        let seed = if late { why::preferred_seed(failed.seed, others, &options) } else { failed.seed };
+        let Some(mut shrunk) = why::shrink_seed(seed, &options) else { return Ok(None) };
+        shrunk.script.notes = self.notes(seed, &shrunk);
+        if let Some(file) = &self.out {
+            files::write(file, shrunk.script.to_string().as_bytes(), files::SCHEDULE)?;
         }
-        say_wrapped(format!(
-            "\nshrunk in {} runs: {} of {} faults and kinds of bad luck, {} operations of {} clients; each is needed",
-            shrunk.runs,
-            shrunk.pieces.len(),
-            shrunk.of,
-            shrunk.operations,
-            shrunk.clients
-        ));
-        shrunk.pieces.iter().for_each(|piece| say_wrapped(format!("  {piece}")));
-        say_wrapped(format!("  {sentence}"));
+        if let Some(file) = &self.trace {
+            files::write(file, &why::run_script(&shrunk.script, &options.without).trace, files::TRACE)?;
+        }
+        Ok(Some(shrunk))
+    }
+
+    fn notes(&self, seed: u64, shrunk: &Shrunk) -> Vec<String> {
+        let (steps, of, runs) = (shrunk.script.steps(), shrunk.of, shrunk.runs);
+        let needed = match shrunk.minimal {
+            true => "without any single one it breaks nothing",
+            false => "more runs might leave out more",
+        };
+        let without: String = self.without.iter().map(|id| format!(" without {id}")).collect();
+        vec![
+            format!(
+                "A schedule of cutaway sim: seed {seed}{without}, {steps} of {of} steps, shrunk in {runs} runs;"
+            ),
+            format!("{needed}."),
+            why::run_verdict(&shrunk.report),
+        ]
+    }
+
+    /// The command that plays a saved schedule.
+    fn replay_file(&self, file: &Path) -> String {
+        let without: String = self.without.iter().map(|id| format!(" --without {id}")).collect();
+        format!("{} play {}{without}", me(), quote(file.display()))
     }
 
     /// The command that runs this very schedule again.
@@ -222,7 +264,8 @@ fn tell_coverage(coverage: &Coverage) {
 
 fn tell(report: Option<&Report>, violation: &Violation) {
     let seed = report.map_or(0, |report| report.seed);
-    say_wrapped(format!("\nseed {seed}, after {} µs: {}", violation.at, violation.sentence));
+    let at = text::show_time(violation.at);
+    say_wrapped(format!("\nseed {seed}, after {at}: {}", violation.sentence));
     say_wrapped(format!("broken:    {}", violation.promise_in_words()));
     say_wrapped(format!("invariant: {} (noticed by {})", violation.invariant, violation.checker));
 }

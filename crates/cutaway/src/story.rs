@@ -2,7 +2,7 @@
 //!
 //! ```text
 //!  step     µs  who   what
-//!     1      0  g1    requests put greeting
+//!     1      0  g1    takes on put greeting
 //!     2     18  g1    sends put greeting to n1 as request 2.1 of shard 0
 //!     3    112  n1/0  receives request 2.1: put greeting                    because of 2
 //! ```
@@ -66,7 +66,7 @@ mod tests {
         let id = |actor, n| EventId { actor, life: 1, n };
         let (g1, n1) = (Actor::Gateway(1), Actor::Node { node: 1, shard: 0 });
         let events = [
-            (id(g1, 0), vec![], 1000, Kind::ClientCalled { call: 1, request: "put a".into() }),
+            (id(g1, 0), vec![], 1000, Kind::CallTaken { call: 1, request: "put a".into() }),
             (id(g1, 1), vec![id(g1, 0)], 1010, Kind::SessionOpened { shard: 0, session: 2 }),
             (
                 id(n1, 0),
@@ -89,7 +89,7 @@ mod tests {
             .collect();
         let expected = [
             " step       µs  who   what",
-            "    1        0  g1    requests put a",
+            "    1        0  g1    takes on put a",
             "    2       10  g1    has session 2 (shard 0)",
             "    3      100  n1/0  applies entry 3: x   [apply-only-committed]   (because of 1)",
             " reply: written",

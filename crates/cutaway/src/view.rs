@@ -126,6 +126,8 @@ struct More {
     from: Option<usize>,
     lost: bool,
     state: Vec<String>,
+    /// Microseconds of the time that all share.
+    time: u64,
 }
 
 impl Rows {
@@ -151,7 +153,7 @@ impl Rows {
     fn push(
         &mut self,
         lane: usize,
-        time: u64,
+        clock: u64,
         [kind, mechanism, source]: [Value; 3],
         sentence: String,
         delta: Value,
@@ -163,7 +165,7 @@ impl Rows {
         let state = if more.state.is_empty() { none.clone() } else { json!(more.state) };
         let mut row = vec![
             json!(lane),
-            json!(time),
+            json!(more.time),
             kind,
             mechanism,
             source,
@@ -175,6 +177,7 @@ impl Rows {
             json!(more.from.map_or(0, |from| from + 1)),
             json!(u32::from(more.lost)),
             state,
+            json!(clock),
         ];
         while row.last() == Some(&none) {
             row.pop();
@@ -220,8 +223,12 @@ fn of_trace(events: &[Event]) -> Value {
     let named =
         |name: &str| name.parse::<Actor>().ok().and_then(|actor| actors.iter().position(|a| *a == actor));
     let mut rows = Rows::default();
+    // Time since the first event: an epoch of a wall clock would say nothing.
+    let common = |event: &Event| event.wall.unwrap_or(event.logical);
+    let begin = events.iter().map(common).min().unwrap_or(0);
     for event in events {
         let mut more = More {
+            time: common(event) - begin,
             parents: event.parents.iter().filter_map(|parent| places.get(parent).copied()).collect(),
             ..More::default()
         };
@@ -257,7 +264,8 @@ fn of_play(play: &Play, name: &str, parts: usize) -> (Value, usize) {
         };
         let (step, state) = (n + 1, act.state.clone());
         let lost = lost || act.skipped.is_some();
-        let row = rows.words(lane, "step", &words, More { parents, step, from, lost, state });
+        let row =
+            rows.words(lane, "step", &words, More { parents, step, from, lost, state, ..More::default() });
         last[lane] = Some(row);
         if n == parts {
             chosen = row;

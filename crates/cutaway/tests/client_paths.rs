@@ -363,7 +363,7 @@ fn explain_tells_the_story_of_a_request_over_all_processes() {
     for expected in [
         "g1 ",
         &format!("{primary}/0"),
-        "requests put greeting",
+        "takes on put greeting",
         "appends entry",
         "syncs batch",
         "applies entry",

@@ -134,6 +134,42 @@ fn keys_lead_through_both_runs_and_along_causes() {
     assert!(seen["last"][1].as_str().unwrap().contains("promised"), "{seen}");
 }
 
+/// An arrow is one journey: from the event that sent it to the first one of the other lane that heard of it. What the world
+/// does is no message, and what is lost has a cross and no arrow.
+#[test]
+fn arrows_are_drawn_once_for_each_message_and_for_nothing_else() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = |name: &str| folder.path().join(name).display().to_string();
+    let (trace, html) = (path("seed.jsonl"), path("seed.html"));
+    cutaway(&["sim", "--seed", "3", "--trace", &trace]);
+    cutaway(&["view", &trace, "--html", &html]);
+    let script = r#"
+        const world = app.run.lanes.indexOf("world");
+        const journeys = [];
+        for (const [at, parents] of app.run.messages) {
+            for (const parent of parents) journeys.push([app.run.lane(parent), app.run.lane(at), parent, at]);
+        }
+        result.many = journeys.length > 500;
+        result.ofTheWorld = journeys.filter(([from, to]) => from === world || to === world).length;
+        result.within = journeys.filter(([from, to]) => from === to).length;
+        result.twice = journeys.length - new Set(journeys.map(([, to, parent]) => `${parent} ${to}`)).size;
+        result.backwards = journeys.filter(([, , parent, at]) => parent > at).length;
+        const rows = [...Array(app.run.size).keys()].map((at) => app.run.event(at));
+        const lost = rows.filter((event) => event.kind === "MessageLost");
+        result.crosses = lost.length > 20 && lost.every((event) => event.lost && event.from >= 0 && event.lane !== world);
+        result.clocks = rows.some((event) => event.clock !== event.time);
+    "#;
+    let page = std::fs::read_to_string(&html).unwrap();
+    let Some(seen) = in_browser(folder.path(), &page, script, false) else { return };
+    assert_eq!(
+        (&seen["many"], &seen["crosses"], &seen["clocks"]),
+        (&true.into(), &true.into(), &true.into())
+    );
+    for wrong in ["ofTheWorld", "within", "twice", "backwards"] {
+        assert_eq!(seen[wrong], 0, "{wrong}: {seen}");
+    }
+}
+
 #[test]
 fn nothing_keeps_a_screen_reader_out() {
     let folder = tempfile::tempdir().unwrap();

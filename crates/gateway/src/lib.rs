@@ -108,7 +108,7 @@ impl Gateway {
     /// deadline has passed. With `explain` the request is followed through all processes.
     pub fn submit(&mut self, now: Micros, token: Token, request: Request, explain: bool) {
         self.t.begin_root(now, explain);
-        emit!(self.t, Kind::ClientCalled { call: token, request: describe(&request) });
+        emit!(self.t, Kind::CallTaken { call: token, request: describe(&request) });
         let refusal = invalid(&request).map(Reply::Invalid).or_else(|| {
             let full = self.open.len() >= self.config.in_flight_max;
             full.then(|| Reply::Unavailable("too many requests are in flight at this gateway".into()))

@@ -207,7 +207,7 @@ fn what_a_client_asked_and_heard_is_in_the_trace_in_words() {
     let told = Arc::new(Mutex::new(Vec::new()));
     let sink = told.clone();
     let sink = move |event: trace::Event| match event.kind {
-        Kind::ClientCalled { request, .. } => sink.lock().unwrap().push(request),
+        Kind::CallTaken { request, .. } => sink.lock().unwrap().push(request),
         Kind::RequestEnded { request, reply, .. } => sink.lock().unwrap().push(format!("{request}: {reply}")),
         _ => {}
     };

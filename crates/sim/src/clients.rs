@@ -2,21 +2,15 @@
 
 use std::sync::Arc;
 
-use dataplane::{Condition, Micros, Op, Outcome, Query, Seq};
+use dataplane::{Micros, Outcome, Seq};
 use gateway::{Reply, Request, Token};
-use trace::Kind;
 
+use crate::ask::{Ask, What};
 use crate::checkers::linearizability::{Verdict, check};
 use crate::checkers::{Finding, broken};
-use crate::client::{Scan, key_bytes};
+use crate::client::{Scan, key_bytes, value_bytes};
 use crate::history::{Call, Operation, Told, ValueId};
 use crate::world::{Event, World};
-
-/// The value with this name: its bytes tell every value from every other, whatever its length.
-fn value_bytes(value: ValueId, len: u64) -> Arc<[u8]> {
-    let name = format!("v{value};");
-    name.bytes().cycle().take(name.len().max(len as usize)).collect()
-}
 
 /// The name of a value, if it is byte for byte one that was written.
 fn value_id(bytes: &[u8]) -> Option<ValueId> {
@@ -28,12 +22,11 @@ fn value_id(bytes: &[u8]) -> Option<ValueId> {
 impl World<'_> {
     pub fn client_next(&mut self, index: usize) {
         let load = &self.schedule.load;
-        let (keys, count) = (load.keys, self.options.clients);
         let client = &mut self.clients[index];
         if client.current.is_some() {
             return;
         }
-        let last = client.last_key(keys, count);
+        let last = client.last_key(load.keys, self.options.clients);
         if client.left == 0 && (!self.healed || last.is_none()) {
             // What it reads at the end it reads when all has healed.
             if last.is_some() {
@@ -43,49 +36,35 @@ impl World<'_> {
         }
         let gates = &self.gates;
         let home = index % gates.len();
-        let roams = client.rng.chance(150_000);
-        let start = if roams { client.rng.below(gates.len() as u64) as usize } else { home };
+        let (listed, ended) = (client.listed.front().cloned(), client.left == 0);
+        let start = match &listed {
+            // Of what it does at the end a list says nothing.
+            Some(ask) => ask.via.map_or(home, |gateway| gateway as usize - 1),
+            None => {
+                let rng = if ended { &mut client.last_rng } else { &mut client.rng };
+                let roams = rng.chance(150_000);
+                if roams { rng.below(gates.len() as u64) as usize } else { home }
+            }
+        };
         let up = (0..gates.len()).map(|n| (start + n) % gates.len()).find(|g| gates[*g].running.is_some());
         let Some(gate) = up else {
             self.queue.after(10_000, Event::Client(index));
             return;
         };
-        let (key, call, request) = match last.filter(|_| client.left == 0) {
-            Some(key) => (key, Call::Get, Request::Read(Query::Get(key_bytes(load, key)))),
-            None => {
+        let what = match (last.filter(|_| ended), listed) {
+            (Some(key), _) => What::Get { key },
+            (None, listed) => {
                 client.left -= 1;
-                let rng = &mut client.rng;
-                let key = rng.below(keys) as u32;
-                let bytes = key_bytes(load, key);
-                let (dice, whole) = (rng.below(100), rng.below(100) < load.scans);
-                let condition = match rng.below(100) < load.conditional {
-                    false => Condition::Always,
-                    true => match rng.below(4) {
-                        0 => Condition::Absent,
-                        1 => Condition::Present,
-                        _ => Condition::Version(client.versions[key as usize]),
-                    },
-                };
-                if dice < load.reads && whole {
-                    client.ask_for_all(load)
-                } else if dice < load.reads && rng.chance(100_000) {
-                    let most = rng.below(load.value_max + 1) as u32;
-                    (key, Call::Get, Request::Read(Query::GetUpTo(bytes, most)))
-                } else if dice < load.reads {
-                    (key, Call::Get, Request::Read(Query::Get(bytes)))
-                } else if dice < load.reads + load.deletes {
-                    (key, Call::Delete(condition), Request::Write(Op::Delete { key: bytes, condition }))
-                } else {
-                    let value = self.history.len() as ValueId + 1;
-                    let bytes_of = value_bytes(value, load.value_length(rng));
-                    (
-                        key,
-                        Call::Put(value, condition),
-                        Request::Write(Op::Put { key: bytes, value: bytes_of, condition }),
-                    )
-                }
+                client.listed.pop_front();
+                let name = self.history.len() as ValueId + 1;
+                let what = listed.map_or_else(|| client.draw(load, name), |ask| ask.what);
+                let via = (start != home).then_some(start as u32 + 1);
+                let ask = Ask { at: self.queue.now(), client: client.id, via, what };
+                self.told.kept().asks.push(ask);
+                what
             }
         };
+        let (key, call, request) = client.request(load, &what);
         self.moment += 1;
         let (now, gateway) = (self.queue.now(), &mut self.gates[gate]);
         let token = gateway.next_token;
@@ -94,10 +73,7 @@ impl World<'_> {
         client.current = Some((self.history.len(), gate, token));
         let operation =
             Operation { client: client.id, key, call, called: self.moment, returned: None, at: now };
-        if self.listens() {
-            let request = operation.tell();
-            self.tell(Kind::ClientCalled { call: token, request });
-        }
+        self.tell_call(index, gate as u32 + 1, token, &operation);
         self.history.push(operation);
         self.report.operations += 1;
         self.submit(gate, self.gates[gate].life, token, request);
@@ -204,7 +180,7 @@ impl World<'_> {
 
     fn operation_ends(&mut self, index: usize, told: Told) {
         let client = &mut self.clients[index];
-        let Some((at, _, _)) = client.current.take() else { return };
+        let Some((at, gate, token)) = client.current.take() else { return };
         self.moment += 1;
         let operation = &mut self.history[at];
         operation.returned = Some((self.moment, told));
@@ -225,15 +201,15 @@ impl World<'_> {
                 client.read_last = u64::from(operation.key) + 1;
             }
         }
-        let think: Micros = match self.healed {
-            true => client.rng.below(3_000),
-            false => client.rng.below(self.schedule.load.think_max.max(1)),
+        let now = self.queue.now();
+        let think: Micros = match client.listed.front() {
+            Some(ask) => ask.at.saturating_sub(now),
+            None if client.left == 0 => client.last_rng.below(3_000),
+            None if self.healed => client.rng.below(3_000),
+            None => client.rng.below(self.schedule.load.think_max.max(1)),
         };
-        if self.listens() {
-            let request = self.history[at].tell();
-            let reply = format!("{told:?}");
-            self.tell(Kind::ClientAnswered { request, reply });
-        }
+        let operation = self.history[at];
+        self.tell_answer(index, gate as u32 + 1, token, &operation);
         self.queue.after(think.max(10), Event::Client(index));
     }
 
@@ -255,6 +231,7 @@ impl World<'_> {
                 Verdict::Linearizable => {}
                 Verdict::Undecided => *self.report.faults.entry("(undecided histories)").or_default() += 1,
                 Verdict::Violated(op) => {
+                    self.judged(&op);
                     return broken(
                         "linearizability",
                         "P2",

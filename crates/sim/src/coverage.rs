@@ -79,9 +79,9 @@ const IDLE: [(Mechanism, &str); 6] = [
     (Mechanism::NoSilentFormat, "no fault of the model damages both superblocks"),
 ];
 
-/// Events that are not of a simulated cluster: its disks are formatted already, and a replica gives up its vote only if it
-/// lost its log's last batch, which is outside the fault model.
-const NO_EVENTS: [&str; 3] = ["DeviceFormatted", "StandingStored", "VoteLost"];
+/// Events that are not of a run that holds: a replica gives up its vote, and marks its device so, only if it lost its log's
+/// last batch, which is outside the fault model; and no promise is broken.
+const NO_EVENTS: [&str; 3] = ["StandingStored", "VoteLost", "PromiseBroken"];
 
 /// Histories of which no order was found nor refuted: counted, and better never.
 const UNDECIDED: (&str, &str) = ("fault", "(undecided histories)");

@@ -2,7 +2,7 @@
 
 use dataplane::{GatewayId, NodeId};
 use gateway::{Gateway, Output};
-use trace::Actor;
+use trace::{Actor, Kind};
 
 use crate::blank::CLUSTER;
 use crate::clock::Clock;
@@ -28,7 +28,9 @@ impl World<'_> {
         if self.gates[index].running.is_some() {
             return;
         }
-        let tracer = self.tracer_of(Actor::Gateway(index as u32 + 1), life);
+        // As with nodes, a death is a life of its own in the trace.
+        let actor = Actor::Gateway(index as u32 + 1);
+        let mut tracer = self.told.tracer(actor, 2 * life - 1);
         let config = gateway::Config {
             id: GatewayId { gateway: index as u32 + 1, life },
             cluster: CLUSTER,
@@ -45,9 +47,13 @@ impl World<'_> {
         gate.clock = Clock::start(now, &mut self.rng_clock);
         gate.wake = None;
         gate.paused_until = 0;
-        let mut running = Gateway::new(config, gate.clock.read(now));
+        let clock = gate.clock.read(now);
+        if life > 1 {
+            self.tell_of(&mut tracer, actor, clock, Kind::Restarted {});
+        }
+        let mut running = Gateway::new(config, clock);
         running.trace_to(tracer);
-        gate.running = Some(running);
+        self.gates[index].running = Some(running);
         self.queue.at(now, Event::Tick(index, life));
     }
 

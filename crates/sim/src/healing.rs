@@ -2,7 +2,6 @@
 //! and caught up, every request answered. Then the accounts are settled.
 
 use dataplane::Micros;
-use trace::Kind;
 
 use crate::checkers::{Finding, broken};
 use crate::world::{Event, World};
@@ -18,7 +17,7 @@ impl World<'_> {
     pub fn heal(&mut self) -> Finding {
         self.healed = true;
         self.network.heal();
-        self.tell(Kind::NetworkChanged { what: "all faults end".into() });
+        self.tell_fault(|| "all faults end".into());
         for host in 0..self.hosts.len() {
             // A slow disk is no fault that ends: service must return with it.
             self.hosts[host].armed = None;

@@ -61,20 +61,29 @@ pub struct Operation {
 impl Operation {
     /// The operation as a client would tell it.
     pub fn tell(&self) -> String {
+        format!("client {}: {} -> {}", self.client, self.asked(), self.told())
+    }
+
+    /// What was asked.
+    pub fn asked(&self) -> String {
         let condition = |c: Condition| match c {
             Condition::Always => String::new(),
             Condition::Absent => " if absent".into(),
             Condition::Present => " if present".into(),
             Condition::Version(v) => format!(" if at version {v}"),
         };
-        let call = match self.call {
+        match self.call {
             Call::Put(value, c) => format!("put k{} = v{value}{}", self.key, condition(c)),
             Call::Delete(c) => format!("delete k{}{}", self.key, condition(c)),
             Call::Get => format!("get k{}", self.key),
             Call::Scan => "scan".into(),
             Call::Count => "count".into(),
-        };
-        let told = match self.returned.map(|(_, told)| told) {
+        }
+    }
+
+    /// What was told.
+    pub fn told(&self) -> String {
+        match self.returned.map(|(_, told)| told) {
             None => "no answer yet".into(),
             Some(Told::Written(version)) => format!("OK, version {version}"),
             Some(Told::Deleted(existed)) => {
@@ -89,7 +98,6 @@ impl Operation {
             Some(Told::Missing) => "no such key".into(),
             Some(Told::Unknown) => "UNKNOWN".into(),
             Some(Told::Nothing) => "not done".into(),
-        };
-        format!("client {}: {call} -> {told}", self.client)
+        }
     }
 }

@@ -8,14 +8,15 @@ use std::sync::Arc;
 
 use dataplane::{Address, Epoch, Frame, GatewayId, Message, Micros, NodeId};
 use engine::{Engine, Owner, Standing};
-use trace::Kind;
+use trace::{Actor, Kind};
 
 use crate::blank::{CLUSTER, formatted, identity};
 use crate::checkers::broken;
 use crate::disk::Place;
 use crate::process::is_complete_for_good;
 use crate::rng::Rng;
-use crate::schedule::{Death, Fault, Peer, Schedule};
+use crate::schedule::{Death, Fault, Peer, Schedule, Step};
+use crate::text::Shown;
 use crate::world::{Doom, Event, Seat, World};
 
 /// How long a death waits at most for a disk at work.
@@ -29,7 +30,7 @@ impl Schedule {
 
     /// What a sync of the slowest disk takes: what it has begun it has to end, even if it is quick again.
     pub(crate) fn slowest_sync(&self) -> Micros {
-        let slow = |step: &crate::schedule::Step| match step.fault {
+        let slow = |step: &Step| match step.fault {
             Fault::SlowDisk { sync, .. } => Some(sync),
             _ => None,
         };
@@ -44,30 +45,35 @@ impl World<'_> {
             return;
         }
         self.forget_what_is_repaired();
-        let fault = self.schedule.steps[index].fault.clone();
-        self.count_out(index, fault);
+        let Step { at, fault } = self.schedule.steps[index].clone();
+        self.count_out(at, fault);
     }
 
-    fn count_out(&mut self, index: usize, fault: Fault) {
-        if let Some(name) = self.carry_out(index, fault) {
-            *self.report.faults.entry(name).or_default() += 1;
+    /// Dice of its own go by its moment: they fall the same, whatever is left out before it.
+    fn count_out(&mut self, at: Micros, fault: Fault) {
+        let nodes = self.options.nodes;
+        self.tell_fault(|| Shown(&fault, nodes).to_string());
+        match self.carry_out(at, fault) {
+            Some(name) => *self.report.faults.entry(name).or_default() += 1,
+            None => self.tell_end(|| "it cannot happen here, and is passed over".into()),
         }
     }
 
     /// A disk that has replaced another one is replaced as well.
     pub(crate) fn wipe_again(&mut self, node: u32, shard: u32, down: Micros) {
         if !self.healed {
-            self.count_out(0, Fault::Wipe { node, shard, down, again: 0 });
+            self.count_out(self.queue.now(), Fault::Wipe { node, shard, down, again: 0 });
         }
     }
 
-    fn carry_out(&mut self, index: usize, fault: Fault) -> Option<&'static str> {
+    fn carry_out(&mut self, at: Micros, fault: Fault) -> Option<&'static str> {
         let now = self.queue.now();
         match fault {
             Fault::Crash { node, death, busy, down } => {
                 let host = node as usize - 1;
                 if busy && !self.is_flushing(host) {
-                    self.hosts[host].doom = Some(Doom { death, down, everywhere: false });
+                    let because = self.because;
+                    self.hosts[host].doom = Some(Doom { death, down, everywhere: false, because });
                     self.queue.after(PATIENCE, Event::Doom(host));
                 } else {
                     self.dies(host, death, down);
@@ -76,14 +82,16 @@ impl World<'_> {
             }
             Fault::CrashAtIo { node, shard, death, ios, down } => {
                 let host = node as usize - 1;
-                self.hosts[host].armed = Some((death, down));
+                let because = self.because;
+                self.hosts[host].armed = Some(Doom { death, down, everywhere: false, because });
                 self.seats[self.seats_of(host).start + shard as usize].disk.fail_after(ios);
                 Some("crash at an I/O")
             }
             Fault::PowerCutAll { busy, down } => {
                 let hosts = 0..self.hosts.len();
                 if busy && !hosts.clone().any(|host| self.is_flushing(host)) {
-                    let doom = Doom { death: Death::PowerCut, down, everywhere: true };
+                    let because = self.because;
+                    let doom = Doom { death: Death::PowerCut, down, everywhere: true, because };
                     hosts.for_each(|host| self.hosts[host].doom = Some(doom));
                     self.queue.after(PATIENCE, Event::Doom(0));
                 } else {
@@ -95,7 +103,6 @@ impl World<'_> {
                 let host = node as usize - 1;
                 let until = now + length;
                 self.hosts[host].paused_until = self.hosts[host].paused_until.max(until);
-                self.tell(Kind::NetworkChanged { what: format!("n{node} is paused for {length} µs") });
                 self.queue.at(until, Event::Resume(host));
                 Some("pause")
             }
@@ -151,7 +158,9 @@ impl World<'_> {
             Fault::GatewayCrash { gateway, down } => {
                 let gate = gateway as usize - 1;
                 self.gates[gate].running.take()?;
-                self.tell(Kind::Crashed { what: format!("g{gateway} is killed") });
+                let (actor, now) = (Actor::Gateway(gateway), self.gates[gate].clock.read(now));
+                let mut tracer = self.told.tracer(actor, 2 * self.gates[gate].life);
+                self.tell_of(&mut tracer, actor, now, Kind::Crashed { what: "is killed".into() });
                 self.gateway_lost(gate);
                 self.queue.after(down, Event::StartGateway(gate));
                 Some("gateway crash")
@@ -159,14 +168,13 @@ impl World<'_> {
             Fault::GatewayPause { gateway, length } => {
                 let gate = &mut self.gates[gateway as usize - 1];
                 gate.paused_until = gate.paused_until.max(now + length);
-                self.tell(Kind::NetworkChanged { what: format!("g{gateway} is paused for {length} µs") });
                 Some("gateway pause")
             }
             Fault::Wipe { node, shard, down, again } => {
                 let host = node as usize - 1;
                 let seat = self.seats_of(host).start + shard as usize;
                 self.may_damage(seat)?;
-                self.stop(host, Death::Kill, &format!("n{node} gets an empty disk"), down);
+                self.stop(host, Death::Kill, "is stopped, and gets an empty disk", down);
                 if again > 0 {
                     self.queue.after(down + again, Event::WipeAgain(node, shard, down));
                 }
@@ -195,7 +203,7 @@ impl World<'_> {
                     self.stop(
                         host,
                         Death::Kill,
-                        &format!("n{} gets the disk of n{}", host + 1, foreign + 1),
+                        &format!("is stopped, and gets the disk of n{}", foreign + 1),
                         down,
                     );
                     self.hosts[host].swapped = true;
@@ -210,7 +218,7 @@ impl World<'_> {
             }
             Fault::SyncError { node, shard } => {
                 let seat = self.seats_of(node as usize - 1).start + shard as usize;
-                self.seats[seat].disk.fail_sync(Rng::stream(self.schedule.seed, "sync error", index as u64));
+                self.seats[seat].disk.fail_sync(Rng::stream(self.schedule.seed, "sync error", at));
                 Some("sync error")
             }
             Fault::ReadErrors { node, shard, reads } => {
@@ -228,17 +236,17 @@ impl World<'_> {
                 };
                 let reader = self.seats.iter().find(leads).filter(|_| place == Place::Data && !restart);
                 let node = reader.map_or(node, |seat| seat.node.0);
-                self.damage(index, node, shard, place, restart, false).then_some("bit rot")
+                self.damage(at, node, shard, place, restart, false).then_some("bit rot")
             }
             Fault::RotValues { shard } => {
-                let mut rng = Rng::stream(self.schedule.seed, "rot of values", index as u64);
+                let mut rng = Rng::stream(self.schedule.seed, "rot of values", at);
                 let seats = (0..self.seats.len()).filter(|seat| self.seats[*seat].shard == shard);
                 let struck =
                     seats.collect::<Vec<_>>().into_iter().filter(|seat| self.rot_value(*seat, &mut rng));
                 (struck.count() > 0).then_some("rot of values")
             }
             Fault::Misdirect { node, shard, place, restart } => {
-                self.damage(index, node, shard, place, restart, true).then_some("misdirected write")
+                self.damage(at, node, shard, place, restart, true).then_some("misdirected write")
             }
             Fault::TakeOver { node, shard } => {
                 let gate = self.gates.iter().position(|gate| gate.running.is_some())?;
@@ -270,16 +278,16 @@ impl World<'_> {
 
     pub(crate) fn dies(&mut self, host: usize, death: Death, down: Micros) {
         let what = match death {
-            Death::Kill => format!("n{} is killed", host + 1),
-            Death::PowerCut => format!("n{} loses power", host + 1),
+            Death::Kill => "is killed",
+            Death::PowerCut => "loses power",
         };
-        self.stop(host, death, &what, down);
+        self.stop(host, death, what, down);
     }
 
     pub(crate) fn all_lose_power(&mut self, down: Micros) {
         for host in 0..self.hosts.len() {
             let wait = down + host as Micros * 7_000;
-            self.stop(host, Death::PowerCut, &format!("n{} loses power, as all do", host + 1), wait);
+            self.stop(host, Death::PowerCut, "loses power, as all do", wait);
         }
     }
 
@@ -291,11 +299,6 @@ impl World<'_> {
 
     fn cut(&mut self, links: Vec<(Peer, Peer)>, length: Micros) {
         links.iter().for_each(|(from, to)| self.network.cut(*from, *to, true));
-        let shown = |(from, to): &(Peer, Peer)| format!("{}→{}", show(*from), show(*to));
-        if self.options.trace {
-            let what = links.iter().map(shown).collect::<Vec<_>>().join(" ");
-            self.tell(Kind::NetworkChanged { what: format!("cut: {what}") });
-        }
         self.queue.after(length, Event::Mend(links));
     }
 
@@ -354,9 +357,13 @@ impl World<'_> {
         let rest = u64::from(value.value_bytes()).saturating_sub(before * engine::UNIT);
         let bytes = start..start + rest.min(extent.units * engine::UNIT);
         let Some(at) = replica.disk.rot_in(bytes, rng) else { return false };
-        let what = format!("a bit of byte {at} of {}'s disk turns, in a value", replica.node);
+        let (node, shard) = (replica.node.0, replica.shard);
         self.rotten.push((seat, key.clone(), value.version));
-        self.tell(Kind::Crashed { what });
+        self.tell(|| Kind::DeviceDamaged {
+            node,
+            shard,
+            what: format!("a bit of byte {at} turns, in a value"),
+        });
         true
     }
 
@@ -397,7 +404,7 @@ impl World<'_> {
 
     fn damage(
         &mut self,
-        index: usize,
+        moment: Micros,
         node: u32,
         shard: u32,
         place: Place,
@@ -410,7 +417,7 @@ impl World<'_> {
         if self.may_damage(seat).is_none() || (superblock && self.seats[seat].superblock_hit) {
             return false;
         }
-        let mut rng = Rng::stream(self.schedule.seed, "damage", index as u64);
+        let mut rng = Rng::stream(self.schedule.seed, "damage", moment);
         // Most sectors that were ever written hold nothing any more: damage there shows nothing. A recovery reads the
         // checkpoint; values are found damaged when somebody asks for them.
         let owners =
@@ -420,22 +427,24 @@ impl World<'_> {
         let owned: Vec<_> = owned.map(|(extent, _)| extent).collect();
         let disk = &self.seats[seat].disk;
         let what = if misdirect {
-            disk.misdirect(place, &mut rng)
-                .map(|(a, b)| format!("n{node}'s write to byte {a} went to byte {b}"))
+            disk.misdirect(place, &mut rng).map(|(a, b)| format!("a write to byte {a} went to byte {b}"))
         } else {
-            disk.rot(place, &owned, &mut rng).map(|at| format!("a bit of byte {at} of n{node}'s disk turns"))
+            disk.rot(place, &owned, &mut rng).map(|at| format!("a bit of byte {at} turns"))
         };
         let Some(what) = what else { return false };
-        self.tell(Kind::Crashed { what: what.clone() });
+        self.tell(|| Kind::DeviceDamaged { node, shard, what });
         self.seats[seat].superblock_hit |= superblock;
         self.hurt(seat);
         if restart && self.hosts[host].up {
-            self.stop(host, Death::Kill, &what, 5_000);
+            self.stop(host, Death::Kill, "is killed, to read its disk anew", 5_000);
         }
         true
     }
 
     pub(crate) fn unswap(&mut self, one: usize, other: usize) {
+        if self.hosts[one].swapped {
+            self.tell_end(|| format!("n{} and n{} have their own disks again", one + 1, other + 1));
+        }
         self.unswap_host(one);
         self.unswap_host(other);
     }
@@ -448,9 +457,7 @@ impl World<'_> {
     }
 }
 
-fn show(peer: Peer) -> String {
-    match peer {
-        Peer::Node(n) => format!("n{n}"),
-        Peer::Gateway(g) => format!("g{g}"),
-    }
+/// Links, for a person.
+pub(crate) fn links(links: &[(Peer, Peer)]) -> String {
+    links.iter().map(|(from, to)| format!("{from}→{to}")).collect::<Vec<_>>().join(" ")
 }

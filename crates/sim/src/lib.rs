@@ -10,20 +10,23 @@
 //! | file | job |
 //! |---|---|
 //! | `schedule` | what goes wrong, as data; the swarm that draws it from a seed |
+//! | `text` | schedules as text: saved, read, changed |
 //! | `rng`, `queue` | independent streams of random numbers; virtual time |
 //! | `disk`, `network`, `clock` | the things that fail |
-//! | `clients`, `history` | who asks, and what they were told |
+//! | `clients`, `ask`, `history` | who asks, what, and what they were told |
 //! | `world` | the event loop: who acts when |
 //! | `gateways` | gateways as processes |
 //! | `process` | nodes: work, sync, death, restart |
 //! | `inject` | carrying out faults, within the fault model |
 //! | `healing` | the end: all faults end, and all must be well in bounded time |
 //! | `checkers` | what must hold |
+//! | `told` | the trace |
 //! | `coverage` | what runs came across, and what never happened |
 //! | `run` | one seed, many seeds, on all cores |
 
 #![forbid(unsafe_code)]
 
+pub mod ask;
 mod blank;
 pub mod checkers;
 mod client;
@@ -43,6 +46,8 @@ mod report;
 pub mod rng;
 mod run;
 pub mod schedule;
+pub mod text;
+mod told;
 mod world;
 
 pub use checkers::Violation;
@@ -51,3 +56,4 @@ pub use options::Options;
 pub use report::Report;
 pub use run::{Progress, Summary, execute, run, run_many, run_one};
 pub use schedule::Schedule;
+pub use text::Script;

@@ -65,8 +65,8 @@ impl Network {
         self.cuts[link] = if cut { self.cuts[link] + 1 } else { self.cuts[link].saturating_sub(1) };
     }
 
-    #[cfg(test)]
-    fn is_cut(&self, from: Peer, to: Peer) -> bool {
+    /// Is this direction cut?
+    pub fn is_cut(&self, from: Peer, to: Peer) -> bool {
         self.cuts[self.index(from) * self.peers + self.index(to)] > 0
     }
 
@@ -90,7 +90,7 @@ impl Network {
         if !self.rng.chance(weather.loss.max(storm.0)) {
             let mut at = now + self.rng.between(weather.delay_min, weather.delay_max.max(storm.1));
             if self.rng.chance(weather.stragglers) {
-                at += self.rng.below(weather.straggle_max);
+                at += self.rng.below(weather.straggle_max.max(1));
             } else if !weather.reorders {
                 at = at.max(self.last[link] + 1);
                 self.last[link] = at;
@@ -98,7 +98,8 @@ impl Network {
             fate.arrives = Some(at);
         }
         if self.rng.chance(weather.duplication) {
-            fate.again = Some(now + self.rng.between(weather.delay_min, weather.straggle_max));
+            let latest = weather.straggle_max.max(weather.delay_min);
+            fate.again = Some(now + self.rng.between(weather.delay_min, latest));
         }
         if self.rng.chance(weather.misdelivery) {
             fate.strays = Some((now + weather.delay_max, self.rng.bits()));

@@ -188,12 +188,8 @@ impl World<'_> {
     fn stepped(&mut self, seat: usize, result: Result<(), StopError>, then: Then) -> Finding {
         let host = self.host_of(seat);
         if let Err(error) = result {
-            let (death, down) = match self.hosts[host].armed.take_if(|_| self.seats[seat].disk.has_failed()) {
-                Some(armed) => armed,
-                None => (Death::Kill, RETRY_OPEN),
-            };
-            let what = format!("n{}'s process ends: {error}", host + 1);
-            self.die(host, death, &what);
+            let (death, down) = self.armed_death(seat);
+            self.die(host, death, &format!("stops: {error}"));
             let life = self.hosts[host].life;
             self.queue.after(down, Event::Start(host, life));
             return Ok(());
@@ -257,6 +253,14 @@ impl World<'_> {
         Ok(())
     }
 
+    /// How a replica dies whose disk has failed, and for how long: its moment came, or it was an error.
+    fn armed_death(&mut self, seat: usize) -> (Death, Micros) {
+        let host = self.host_of(seat);
+        let armed = self.hosts[host].armed.take_if(|_| self.seats[seat].disk.has_failed());
+        self.because = armed.and_then(|armed| armed.because);
+        armed.map_or((Death::Kill, RETRY_OPEN), |armed| (armed.death, armed.down))
+    }
+
     /// A machine's process ends.
     pub(crate) fn die(&mut self, host: usize, death: Death, what: &str) {
         if !self.hosts[host].up {
@@ -265,16 +269,22 @@ impl World<'_> {
             }
             return;
         }
-        self.tell(Kind::Crashed { what: what.to_string() });
+        let clock = self.hosts[host].clock.read(self.queue.now());
         let machine = &mut self.hosts[host];
         machine.up = false;
         machine.life += 1;
         machine.refuses = death == Death::Kill;
         machine.paused_until = 0;
+        let life = machine.life;
         for seat in self.seats_of(host) {
+            let actor = Actor::Node { node: host as u32 + 1, shard: self.seats[seat].shard };
+            let mut tracer = self.told.tracer(actor, life);
+            self.tell_of(&mut tracer, actor, clock, Kind::Crashed { what: what.to_string() });
             self.write_batch(seat, death);
+            for frame in std::mem::take(&mut self.seats[seat].inbox) {
+                self.tell_lost(&frame, || format!("n{} died before it read it", host + 1));
+            }
             let replica = &mut self.seats[seat];
-            replica.inbox.clear();
             (replica.wake, replica.flushing, replica.departing) = (None, false, None);
             if let Some(node) = replica.running.take() {
                 self.watches[replica.shard as usize].died(host, node.engine(), is_complete(&node));
@@ -301,7 +311,8 @@ impl World<'_> {
 
     /// The death that waited for a disk at work comes.
     pub(crate) fn doom(&mut self, host: usize) {
-        let Some(Doom { death, down, everywhere }) = self.hosts[host].doom.take() else { return };
+        let Some(Doom { death, down, everywhere, because }) = self.hosts[host].doom.take() else { return };
+        self.because = because;
         if everywhere {
             self.hosts.iter_mut().for_each(|host| host.doom = None);
             self.all_lose_power(down);
@@ -344,7 +355,12 @@ impl World<'_> {
         let host = self.host_of(seat);
         let (life, now) = (self.hosts[host].life, self.queue.now());
         let (node_id, shard) = (self.seats[seat].node, self.seats[seat].shard);
-        let tracer = self.tracer_of(Actor::Node { node: node_id.0, shard }, life);
+        let actor = Actor::Node { node: node_id.0, shard };
+        let mut tracer = self.told.tracer(actor, life);
+        if life > 1 {
+            let clock = self.hosts[host].clock.read(now);
+            self.tell_of(&mut tracer, actor, clock, Kind::Restarted {});
+        }
         let config = node::Config {
             cluster: CLUSTER,
             shard,
@@ -359,7 +375,6 @@ impl World<'_> {
                 limits: self.schedule.bounds.limits,
             },
         };
-        self.tell(Kind::Restarted {});
         let disk = self.seats[seat].disk.share();
         self.seats[seat].syncs_charged = disk.work().1;
         match Node::open(disk, config, tracer) {
@@ -388,9 +403,8 @@ impl World<'_> {
             }
             // The disk's moment came while it was being recovered, or it could not be read.
             Err(OpenError::Engine(engine::OpenError::Io(error))) => {
-                let armed = self.hosts[host].armed.take_if(|_| self.seats[seat].disk.has_failed());
-                let (death, down) = armed.unwrap_or((Death::Kill, RETRY_OPEN));
-                self.die(host, death, &format!("n{} cannot open its device: {error}", host + 1));
+                let (death, down) = self.armed_death(seat);
+                self.die(host, death, &format!("cannot open its device: {error}"));
                 let life = self.hosts[host].life;
                 self.queue.after(down, Event::Start(host, life));
                 Ok(())

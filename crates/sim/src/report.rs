@@ -2,6 +2,9 @@
 
 use std::collections::BTreeMap;
 
+use trace::{Event, json};
+
+use crate::ask::Ask;
 use crate::checkers::Violation;
 use crate::coverage::Coverage;
 
@@ -14,6 +17,8 @@ pub struct Report {
     pub violation: Option<Violation>,
     /// How many faults of each kind were carried out.
     pub faults: BTreeMap<&'static str, u64>,
+    /// What clients asked while things went wrong, as a list that makes the same run again.
+    pub asks: Vec<Ask>,
     /// Operations that clients called.
     pub operations: u64,
     /// Of these, writes whose outcome the client was told is unknown.
@@ -34,4 +39,16 @@ pub struct Report {
     pub trace: Vec<u8>,
     /// What each client asked and was told, in a client's words.
     pub history: Vec<String>,
+}
+
+impl Report {
+    /// The events of the trace. An error says which line is none.
+    pub fn events(&self) -> Result<Vec<Event>, String> {
+        let text =
+            std::str::from_utf8(&self.trace).map_err(|error| format!("the trace is no text: {error}"))?;
+        let lines = text.lines().enumerate();
+        lines
+            .map(|(n, line)| json::from_line(line).map_err(|error| format!("line {}: {error}", n + 1)))
+            .collect()
+    }
 }

@@ -1,7 +1,7 @@
 //! One seed, many seeds, all cores.
 
 use std::any::Any;
-use std::cell::{Cell, RefCell};
+use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::ops::Range;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -16,6 +16,7 @@ use crate::coverage::Coverage;
 use crate::options::Options;
 use crate::report::Report;
 use crate::schedule::Schedule;
+use crate::told::Told;
 use crate::world::World;
 
 thread_local! {
@@ -31,16 +32,21 @@ pub fn run(seed: u64, options: &Options) -> Report {
 /// Runs a schedule. A panic of the code under test is a violation like any other.
 pub fn execute(schedule: &Schedule, options: &Options) -> Report {
     quiet_panics();
-    let clock = Cell::new(0);
+    let told = Told::new(options);
     WATCHED.set(Some(String::new()));
-    let result = catch_unwind(AssertUnwindSafe(|| World::new(schedule, options).run(&clock)));
+    let result = catch_unwind(AssertUnwindSafe(|| World::new(schedule, options, told.clone()).run()));
     let place = WATCHED.take().unwrap_or_default();
-    result.unwrap_or_else(|panic| Report {
+    let mut report = result.unwrap_or_else(|panic| Report {
         seed: schedule.seed,
-        violation: Some(violation_of(&*panic, &place, clock.get())),
-        micros: clock.get(),
+        violation: Some(violation_of(&*panic, &place, told.now())),
+        micros: told.now(),
         ..Report::default()
-    })
+    });
+    report.violation.iter().for_each(|violation| told.broken(violation));
+    let mut kept = told.kept();
+    report.trace = std::mem::take(&mut kept.lines);
+    report.asks = std::mem::take(&mut kept.asks);
+    report
 }
 
 /// An assertion's message begins with the number of its invariant.

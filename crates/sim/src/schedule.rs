@@ -8,10 +8,9 @@
 //! fault model rules out at the moment of execution (damage to a majority at once, say) is passed over by the world, so
 //! that any subset of a schedule is a schedule.
 
-use std::fmt;
-
 use dataplane::{Limits, Micros};
 
+use crate::ask::Ask;
 use crate::disk::Place;
 use crate::options::Options;
 use crate::rng::Rng;
@@ -23,15 +22,6 @@ pub enum Peer {
     Node(u32),
     /// A gateway.
     Gateway(u32),
-}
-
-impl fmt::Display for Peer {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Peer::Node(node) => write!(f, "n{node}"),
-            Peer::Gateway(gateway) => write!(f, "g{gateway}"),
-        }
-    }
 }
 
 /// How a process ends.
@@ -315,6 +305,23 @@ pub struct Load {
 }
 
 impl Load {
+    /// Short values of three keys.
+    pub fn usual() -> Load {
+        Load {
+            operations: 0,
+            keys: 3,
+            think_max: 40_000,
+            reads: 40,
+            scans: 0,
+            deletes: 0,
+            conditional: 0,
+            key_length: 0,
+            value_max: 16,
+            large: false,
+            floods: false,
+        }
+    }
+
     /// Small enough that checkpoints come often and the log laps within a schedule.
     pub(crate) fn disk_bytes(&self) -> u64 {
         if self.large { 16 << 20 } else { 256 << 10 }
@@ -352,6 +359,8 @@ pub struct Schedule {
     pub bounds: Bounds,
     /// The clients.
     pub load: Load,
+    /// What they ask, one by one; `None`: what the dice choose by the load.
+    pub asks: Option<Vec<Ask>>,
     /// In order of time.
     pub steps: Vec<Step>,
     /// When everything heals.
@@ -441,7 +450,7 @@ impl Schedule {
             steps.push(Step { at, fault: fault(kind.map_or("kill", |kind| kind.0), &mut rng, options) });
         }
         steps.sort_by_key(|step| step.at);
-        Schedule { seed, weather, bounds, load, steps, heal_at }
+        Schedule { seed, weather, bounds, load, asks: None, steps, heal_at }
     }
 }
 

@@ -1,12 +1,12 @@
 //! The event loop: who acts when, and what travels between them.
 
 use std::collections::{BTreeMap, VecDeque};
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 
 use dataplane::{Address, Frame, GatewayId, Micros, NodeId, wire};
 use gateway::{Gateway, Request, Token};
 use node::Node;
-use trace::{Actor, Kind, Mechanisms, Tracer, emit};
+use trace::{Actor, EventId, Mechanisms, Tracer};
 
 use crate::blank::formatted;
 use crate::checkers::{Broken, Finding, Violation, Watch, broken};
@@ -21,6 +21,7 @@ use crate::queue::Queue;
 use crate::report::Report;
 use crate::rng::Rng;
 use crate::schedule::{Peer, Schedule};
+use crate::told::Told;
 
 /// What handling a batch of frames takes.
 pub(crate) const WORK: Micros = 15;
@@ -84,7 +85,7 @@ pub(crate) struct Host {
     /// How it dies when a disk is at work, and for how long; with power lost everywhere, or here.
     pub doom: Option<Doom>,
     /// How it dies when its disk's moment comes, and for how long.
-    pub armed: Option<(crate::schedule::Death, Micros)>,
+    pub armed: Option<Doom>,
 }
 
 /// A death that waits for a disk at work.
@@ -93,6 +94,8 @@ pub(crate) struct Doom {
     pub death: crate::schedule::Death,
     pub down: Micros,
     pub everywhere: bool,
+    /// The fault that it is the end of.
+    pub because: Option<EventId>,
 }
 
 /// What a replica does when what it said has left.
@@ -168,8 +171,9 @@ pub(crate) struct World<'a> {
     pub rotten: Vec<(usize, Arc<[u8]>, u64)>,
     pub report: Report,
     pub tracer: Tracer,
-    trace: Arc<Mutex<Vec<u8>>>,
-    coverage: Option<Arc<Mutex<Coverage>>>,
+    pub told: Arc<Told>,
+    /// The fault that is being injected.
+    pub because: Option<EventId>,
     /// Per link, when the last message to arrive does, and what it is: for the coverage.
     last_to_arrive: BTreeMap<(Peer, Peer), (Micros, &'static str)>,
     violation: Option<Violation>,
@@ -179,13 +183,12 @@ pub(crate) struct World<'a> {
 }
 
 impl<'a> World<'a> {
-    pub fn new(schedule: &'a Schedule, options: &'a Options) -> World<'a> {
+    pub fn new(schedule: &'a Schedule, options: &'a Options, told: Arc<Told>) -> World<'a> {
         let mechanisms =
             options.without.iter().fold(Mechanisms::all(), |on, mechanism| on.without(*mechanism));
         let stream = |purpose, index| Rng::stream(schedule.seed, purpose, index);
         let network =
             Network::new(stream("network", 0), options.nodes, options.gateways, schedule.weather.clone());
-        let trace = Arc::new(Mutex::new(Vec::new()));
         let mut world = World {
             options,
             schedule,
@@ -208,14 +211,14 @@ impl<'a> World<'a> {
             rotten: Vec::new(),
             report: Report { seed: schedule.seed, ..Report::default() },
             tracer: Tracer::off(),
-            trace,
-            coverage: options.coverage.then(Arc::default),
+            told,
+            because: None,
             last_to_arrive: BTreeMap::new(),
             violation: None,
             complaint: None,
             done: false,
         };
-        world.tracer = world.tracer_of(Actor::World, 1);
+        world.tracer = world.told.tracer(Actor::World, 1);
         // What another run on this thread came across is not this one's.
         trace::mechanism::take_stopped().for_each(drop);
         world.found(stream("clients", 0));
@@ -279,10 +282,15 @@ impl<'a> World<'a> {
             self.queue.at(rng.below(20_000), Event::StartGateway(gateway));
         }
         for client in 0..self.options.clients {
-            let share = |n: u32| self.options.operations * n / self.options.clients;
-            let rng = Rng::stream(self.schedule.seed, "client", u64::from(client));
-            self.clients.push(Client::new(client + 1, rng, share(client + 1) - share(client)));
-            self.queue.at(100_000, Event::Client(client as usize));
+            let (share, asks) =
+                (|n: u32| self.schedule.load.operations * n / self.options.clients, &self.schedule.asks);
+            let own = asks.iter().flatten().filter(|ask| ask.client == client + 1);
+            let listed: VecDeque<_> = own.cloned().collect();
+            let left = asks.as_ref().map_or(share(client + 1) - share(client), |_| listed.len() as u32);
+            let first = listed.front().map_or(100_000, |ask| ask.at);
+            let tracer = self.told.tracer(Actor::Client(client + 1), 1);
+            self.clients.push(Client::new(self.schedule.seed, client + 1, left, listed, tracer));
+            self.queue.at(first, Event::Client(client as usize));
         }
         for (index, step) in self.schedule.steps.iter().enumerate() {
             self.queue.at(step.at, Event::Fault(index));
@@ -291,9 +299,10 @@ impl<'a> World<'a> {
     }
 
     /// Lets it all happen.
-    pub fn run(mut self, clock: &std::cell::Cell<Micros>) -> Report {
+    pub fn run(mut self) -> Report {
         while let Some(event) = self.queue.next() {
-            clock.set(self.queue.now());
+            self.told.begin(self.queue.now());
+            self.because = None;
             if let Err(broken) = self.happen(event) {
                 self.note(broken);
             }
@@ -318,42 +327,34 @@ impl<'a> World<'a> {
             Event::Fault(index) => self.inject(index),
             Event::Doom(host) => self.doom(host),
             Event::Start(host, life) => return self.start(host, life),
-            Event::Resume(host) => self.resume(host),
+            Event::Resume(host) => {
+                if self.hosts[host].paused_until == self.queue.now() {
+                    self.tell_end(|| format!("n{} goes on", host + 1));
+                }
+                self.resume(host)
+            }
             Event::StartGateway(gateway) => self.start_gateway(gateway),
             Event::Mend(links) => {
                 if !self.healed {
-                    links.into_iter().for_each(|(from, to)| self.network.cut(from, to, false));
-                    self.tell(Kind::NetworkChanged { what: "a cut ends".into() });
+                    links.iter().for_each(|(from, to)| self.network.cut(*from, *to, false));
+                    self.tell_end(|| format!("{} reach each other again", crate::inject::links(&links)));
                 }
             }
             Event::Calm(loss, delay) => {
                 let at = self.network.storms.iter().position(|storm| *storm == (loss, delay));
-                at.map(|at| self.network.storms.remove(at));
+                if at.map(|at| self.network.storms.remove(at)).is_some() {
+                    self.tell_end(|| "the storm is over".into());
+                }
             }
-            Event::Fast(host) => self.hosts[host].slow = None,
+            Event::Fast(host) => {
+                self.hosts[host].slow = None;
+                self.tell_end(|| format!("the disk of n{} is as quick as before", host + 1));
+            }
             Event::Unswap(one, other) => self.unswap(one, other),
             Event::Heal => return self.heal(),
             Event::Look => return self.look(),
         }
         self.clients_finding()
-    }
-
-    /// An event of the world itself.
-    pub fn tell(&mut self, kind: Kind) {
-        self.tracer.begin(self.queue.now(), None);
-        emit!(self.tracer, kind);
-    }
-
-    /// Does anybody listen to events?
-    pub fn listens(&self) -> bool {
-        self.options.trace || self.coverage.is_some()
-    }
-
-    /// Counts something that happened, if somebody counts.
-    pub fn cover(&self, group: &'static str, entry: &'static str) {
-        if let Some(coverage) = &self.coverage {
-            coverage.lock().expect("no holder of the lock panics").count(group, entry, 1);
-        }
     }
 
     /// Counts what becomes of a message.
@@ -369,26 +370,6 @@ impl<'a> World<'a> {
         overtaken.into_iter().for_each(|name| self.cover("overtaken", name));
     }
 
-    /// A tracer for one life of an actor.
-    pub fn tracer_of(&self, actor: Actor, life: u32) -> Tracer {
-        if !self.listens() {
-            return Tracer::off();
-        }
-        let (lines, coverage, traces) = (self.trace.clone(), self.coverage.clone(), self.options.trace);
-        let sink = move |event: trace::Event| {
-            if let Some(coverage) = &coverage {
-                coverage.lock().expect("no holder of the lock panics").event(&event.kind);
-            }
-            if !traces {
-                return;
-            }
-            let mut lines = lines.lock().expect("no holder of the lock panics");
-            lines.extend_from_slice(trace::json::to_line(&event).as_bytes());
-            lines.push(b'\n');
-        };
-        Tracer::always(actor, life, Box::new(sink))
-    }
-
     /// Hands frames to the network.
     pub fn send(&mut self, frames: Vec<Frame>) {
         for frame in frames {
@@ -398,7 +379,7 @@ impl<'a> World<'a> {
             }
             let now = self.queue.now();
             let fate = self.network.send(now, from, to);
-            if self.coverage.is_some() {
+            if self.told.counts {
                 self.cover_fate(from, to, &frame, &fate);
             }
             if let Some((at, dice)) = fate.strays {
@@ -409,13 +390,11 @@ impl<'a> World<'a> {
             }
             match fate.arrives {
                 Some(at) => self.queue.at(at, Event::Arrives(to, frame)),
-                None if self.listens() => {
-                    let message = frame.message.name().to_string();
-                    let (from, to) = (frame.from.to_string(), frame.to.to_string());
-                    self.tracer.begin(now, frame.cause);
-                    emit!(self.tracer, Kind::MessageLost { from, to, message });
+                None => {
+                    let cut = self.network.is_cut(from, to);
+                    let why = || if cut { "the link is cut".into() } else { "the network drops it".into() };
+                    self.tell_lost(&frame, why);
                 }
-                None => {}
             }
         }
     }
@@ -458,8 +437,13 @@ impl<'a> World<'a> {
             Peer::Node(node) => {
                 let host = &self.hosts[node as usize - 1];
                 if !host.up {
+                    let refuses = host.refuses;
                     self.cover("lost", frame.message.name());
-                    if let (true, Address::Gateway(id)) = (host.refuses, frame.from) {
+                    // What strayed here was meant for somebody else, who has it or not.
+                    if self.peer(frame.to) == Some(to) {
+                        self.tell_lost(&frame, || format!("n{node} is down"));
+                    }
+                    if let (true, Address::Gateway(id)) = (refuses, frame.from) {
                         let back = now + self.network.weather.delay_min;
                         let gateway = id.gateway as usize - 1;
                         let event = Event::Refused(gateway, id.life, NodeId(node), frame.shard);
@@ -503,13 +487,12 @@ impl<'a> World<'a> {
             self.cover_stopped();
         }
         self.report.coverage = self.take_coverage();
-        if self.options.trace {
+        if self.told.traces {
             self.report.history = self.history.iter().map(Operation::tell).collect();
         }
         self.report.violation = self.violation;
         self.report.committed = self.watches.iter().map(Watch::committed).sum();
         self.report.micros = self.queue.now();
-        self.report.trace = std::mem::take(&mut self.trace.lock().expect("no holder of the lock panics"));
         self.report
     }
 }
@@ -517,8 +500,8 @@ impl<'a> World<'a> {
 impl World<'_> {
     /// Counts what the mechanisms stopped so far. What the checkers ask them afterwards is no part of it.
     pub(crate) fn cover_stopped(&self) {
-        if let Some(coverage) = &self.coverage {
-            let mut coverage = coverage.lock().expect("no holder of the lock panics");
+        if self.told.counts {
+            let coverage = &mut self.told.kept().coverage;
             trace::mechanism::take_stopped()
                 .for_each(|(m, times)| coverage.count("stopped by", m.id(), times));
         }
@@ -526,8 +509,10 @@ impl World<'_> {
 
     /// All that was counted, here and by the checkers.
     fn take_coverage(&self) -> Coverage {
-        let Some(coverage) = &self.coverage else { return Coverage::default() };
-        let mut all = coverage.lock().expect("no holder of the lock panics").clone();
+        if !self.told.counts {
+            return Coverage::default();
+        }
+        let mut all = self.told.kept().coverage.clone();
         self.report.faults.iter().for_each(|(kind, times)| all.count("fault", kind, *times));
         self.watches
             .iter()

@@ -66,7 +66,7 @@ fn every_link_of_a_put_is_told_as_it_was() {
 /// own sync did.
 fn follow_back(events: &Events, end: &Event) -> bool {
     let Kind::RequestEnded { call: token, .. } = end.kind else { panic!("{end:?}") };
-    cause(events, end, "the call", |kind| matches!(kind, Kind::ClientCalled { call, .. } if *call == token));
+    cause(events, end, "the call", |kind| matches!(kind, Kind::CallTaken { call, .. } if *call == token));
     let released = cause(events, end, "the answer", |kind| matches!(kind, Kind::ReplyReleased { .. }));
     let repeated =
         |id| events.get(id).is_some_and(|e: &Event| matches!(e.kind, Kind::RequestReceived { .. }));
@@ -94,12 +94,7 @@ fn follow_back(events: &Events, end: &Event) -> bool {
     let routed = cause(events, received, "its sending", |kind| {
         matches!(kind, Kind::RequestRouted { .. } | Kind::RequestRetried { .. })
     });
-    cause(
-        events,
-        routed,
-        "the call",
-        |kind| matches!(kind, Kind::ClientCalled { call, .. } if *call == token),
-    );
+    cause(events, routed, "the call", |kind| matches!(kind, Kind::CallTaken { call, .. } if *call == token));
 
     let by_ack = committed.parents.iter().filter_map(|id| events.get(id));
     let Some(counted) = by_ack.clone().find(|event| matches!(event.kind, Kind::AckCounted { .. })) else {

@@ -41,6 +41,7 @@ fn time_to_serve(sync: u64, trip: u64, seed: u64) -> (u64, u64) {
             bounds: Bounds::usual(),
             weather: weather.clone(),
             load: load.clone(),
+            asks: None,
             steps,
             heal_at: 2 * KILL_AT,
         };

@@ -118,7 +118,7 @@ pub struct Event {
     pub parents: Vec<EventId>,
     /// Microseconds of the actor's own clock.
     pub logical: u64,
-    /// Microseconds since the Unix epoch; live processes only.
+    /// Microseconds of a clock that all actors share: since the Unix epoch in a live cluster, virtual time in a simulation.
     pub wall: Option<u64>,
     /// What happened.
     pub kind: Kind,
@@ -226,6 +226,7 @@ fn refusal(why: &str) -> &str {
 kinds! {
     // Client and gateway.
     ClientCalled { call: u64, request: String } "requests {request}";
+    CallTaken { call: u64, request: String } "takes on {request}";
     ClientAnswered { request: String, reply: String } "receives {reply} for {request}";
     RequestRouted { call: u64, request: String, shard: u32, node: u32, session: u64, number: u64 } "sends {request} to n{node} as request {session}.{number} (shard {shard})" (says);
     RequestRetried { call: u64, request: String, node: u32, session: u64, number: u64, attempt: u32 } "resends {request} to n{node}, still as request {session}.{number} (attempt {attempt})" (says) by RequestDedup;
@@ -288,7 +289,6 @@ kinds! {
     FrameRefused { message: String, from: String, why: String } "drops {message} from {from}: {why}" (aside) by FrameIdentity;
 
     // Engine.
-    DeviceFormatted { bytes: u64 } "formats a device of {bytes} bytes";
     DeviceOpened { life: u64, generation: u64, checkpoint: u64, last: u64, discarded: u64 } "opens its device: checkpoint as of entry {checkpoint}, log up to entry {last}; {discarded} bytes of torn tail discarded (log life {life})" by StaleLogRejection;
     CorruptionFound { zone: String, offset: u64, why: String } "finds corruption in the {zone} at byte {offset}: {why}" by CorruptionIsNotATornTail;
     RecordWritten { seq: u64, lsn: u64, extent: u64, bytes: u64 } "writes the log record of entry {seq} at LSN {lsn}; its value of {bytes} bytes goes to unit {extent}" (aside) by DataChecksumInLog;
@@ -306,8 +306,11 @@ kinds! {
     // World.
     Crashed { what: String } "{what}";
     Restarted { } "restarts";
-    NetworkChanged { what: String } "{what}";
-    MessageLost { from: String, to: String, message: String } "loses {message} from {from} to {to}";
+    FaultInjected { what: String } "injects a fault: {what}";
+    FaultEnded { what: String } "ends a fault: {what}";
+    DeviceDamaged { node: u32, shard: u32, what: String } "damages the disk of n{node}/{shard}: {what}";
+    MessageLost { from: String, to: String, message: String, why: String } "loses {message} from {from} to {to}: {why}";
+    PromiseBroken { promise: u8, invariant: String, checker: String, what: String } "sees promise P{promise} broken ({invariant}, noticed by {checker}): {what}";
 }
 
 impl Event {

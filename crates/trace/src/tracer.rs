@@ -121,7 +121,7 @@ impl Known {
                 self.open(id);
             }
             Kind::ReadAnswered { gateway, id: read, .. } => _ = self.reads.remove(&(*gateway, *read)),
-            Kind::ClientCalled { call, .. } => remember(&mut self.calls, *call, id),
+            Kind::CallTaken { call, .. } => remember(&mut self.calls, *call, id),
             Kind::RequestEnded { call, .. } => _ = self.calls.remove(call),
             Kind::CommitAdvanced { to, .. } => self.committed = Some((*to, id)),
             Kind::DeviceSynced { .. } => self.synced = Some(id),
@@ -172,11 +172,11 @@ impl Tracer {
         Tracer { sink: Some(sink.into()), wall: Some(wall), actor, life, ..Tracer::off() }
     }
 
-    /// Starts a step at logical time `now` (microseconds of the host's clock), caused by `cause`.
-    pub fn begin(&mut self, now: u64, cause: Option<EventId>) {
+    /// Starts a step at logical time `now` (microseconds of the host's clock), caused by `causes`.
+    pub fn begin(&mut self, now: u64, causes: impl IntoIterator<Item = EventId>) {
         self.logical = now;
         self.given.clear();
-        self.given.extend(cause);
+        self.given.extend(causes);
         self.step();
     }
 
@@ -384,7 +384,7 @@ mod tests {
         t.begin(3, None);
         assert!(!t.is_on(), "a step that nobody caused is dark");
         t.begin_root(4, true);
-        emit!(t, Kind::ClientCalled { call: 5, request: String::new() });
+        emit!(t, Kind::CallTaken { call: 5, request: String::new() });
         t.begin(5, None);
         t.record(
             Kind::ReadRouted { call: 5, id: 1, shard: 0, node: 1, attempt: 1 },

@@ -109,7 +109,7 @@ fn stages(answer: &Value) -> Option<Vec<u64>> {
     let events = answer["events"].as_array()?;
     let find = |kind: &str, node: &str| events.iter().find(|e| e["kind"] == kind && e["node"] == node);
     let wall = |event: &Value| event["wall"].as_u64();
-    let called = events.iter().find(|e| e["kind"] == "client_called")?;
+    let called = events.iter().find(|e| e["kind"] == "call_taken")?;
     let received = events.iter().find(|e| e["kind"] == "request_received")?;
     let (gateway, primary) = (called["node"].as_str()?, received["node"].as_str()?);
     let counted = find("ack_counted", primary)?;

@@ -13,6 +13,7 @@
 //! | `narrate`, `picture` | the story; its lanes |
 //! | `causes` | why the promise broke |
 //! | `origin` | how a schedule was found, and what may be claimed of its length |
+//! | `run` | a run of the simulator, told |
 //! | `quiz` | what comes next? |
 //! | `chapter` | the same with all that is known, as a page of `docs/mechanisms/` |
 
@@ -23,6 +24,7 @@ mod origin;
 mod picture;
 pub mod quiz;
 pub mod registry;
+mod run;
 mod seed;
 mod shorten;
 mod shrink;
@@ -30,7 +32,8 @@ mod shrink;
 pub use chapter::{chapter, necessity_table};
 pub use narrate::{Narration, narrate};
 pub use origin::FoundBy;
-pub use seed::{Shrunk, shrink_seed};
+pub use run::{run_script, run_verdict, tell_run};
+pub use seed::{RUNS_MAX, Shrunk, is_safety, preferred_seed, shrink_script, shrink_seed};
 pub use shorten::shorten;
 pub use shrink::{is_minimal, shrink};
 

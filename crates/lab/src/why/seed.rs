@@ -1,131 +1,229 @@
 //! A seed of the simulator that breaks a promise, as short as it gets.
+//!
+//! What the dice chose is written down first: each fault and each operation of a client is a step then, and can go. The dice
+//! that remain (delays, torn sectors) fall otherwise as soon as one message is missing, and with them goes many a failure
+//! that needs none of what was left out. Against that the day is made as fair as the failure allows before anything is left
+//! out, and larger parts are tried with other dice as well.
 
 use dataplane::Micros;
-use sim::schedule::{Bounds, Step, Weather};
-use sim::{Options, Report, Schedule, execute};
+use sim::ask::What;
+use sim::schedule::{Bounds, Load, Step, Weather};
+use sim::{Options, Report, Schedule, Script, Violation, execute};
 
 use super::shrink;
 
-/// What can be left out of a schedule of the simulator.
-#[derive(Clone, Debug, PartialEq, Eq)]
-enum Piece {
-    Fault(Step),
-    Loss(u64),
-    Duplication(u64),
-    Misdelivery(u64),
-    Stragglers(u64),
-    Reorder,
-    SmallFrames(u64),
-    SmallBounds(Bounds),
-    Delay(Micros, Micros),
-    SlowSync((Micros, Micros)),
-}
+/// Runs that shrinking takes at most.
+pub const RUNS_MAX: u64 = 3_000;
+/// Other dice that are tried for a large part, at most.
+const DICE: u64 = 6;
+/// Seeds that are run at most to find one that breaks more than liveness.
+const BETTER: usize = 200;
+/// All faults end so long after the last step.
+const REST: Micros = 300_000;
 
-/// A seed's schedule without what it does not need to break a promise.
+/// A schedule without what it does not need to break a promise.
 #[derive(Clone, Debug)]
 pub struct Shrunk {
-    /// What is left, one line each.
-    pub pieces: Vec<String>,
-    /// Of so many.
+    /// What is left.
+    pub script: Script,
+    /// Of so many steps.
     pub of: usize,
-    /// Clients that are left.
-    pub clients: u32,
-    /// Operations that are left.
-    pub operations: u32,
     /// Runs that it took.
     pub runs: u64,
-    /// The last run that broke a promise.
+    /// Each single step was tried, and found to be needed; else [`RUNS_MAX`] were not enough for that.
+    pub minimal: bool,
+    /// What comes of it.
     pub report: Report,
 }
 
-/// Leaves out of the schedule of `seed` whatever it breaks a promise without: faults, kinds of bad luck on the network,
-/// operations, clients. Of the faults and the kinds of bad luck each single one is needed in the end. `None`: it breaks
-/// nothing in the first place.
+/// Is something wrong answered, lost or damaged, and not just late?
+pub fn is_safety(violation: &Violation) -> bool {
+    violation.promise != 4
+}
+
+/// Of `seeds`, one of the next that breaks more than liveness; `first`, if there is none.
+pub fn preferred_seed(first: u64, seeds: std::ops::Range<u64>, options: &Options) -> u64 {
+    let breaks = |seed: &u64| sim::run(*seed, options).violation.as_ref().is_some_and(is_safety);
+    seeds.take(BETTER).find(breaks).unwrap_or(first)
+}
+
+/// Leaves out of the schedule of `seed` whatever it breaks a promise without. `None`: it breaks nothing in the first place.
 pub fn shrink_seed(seed: u64, options: &Options) -> Option<Shrunk> {
-    let whole = Schedule::generate(seed, options);
-    let mut options = Options { trace: false, ..options.clone() };
-    let mut last = execute(&whole, &options);
-    // The same promise has to break all the time: another failure is another story.
-    let invariant = last.violation.as_ref()?.invariant.clone();
-    let mut runs = 1;
-    let mut fails = |pieces: &[Piece], options: &Options| {
-        runs += 1;
-        let report = execute(&with(&whole, pieces), options);
-        let broken = report.violation.as_ref().is_some_and(|violation| violation.invariant == invariant);
-        if broken {
-            last = report;
+    shrink_script(Script::new(Schedule::generate(seed, options), options), options)
+}
+
+/// The same with any schedule, without the mechanisms that `options` leave out.
+pub fn shrink_script(mut script: Script, options: &Options) -> Option<Shrunk> {
+    let without = options.without.clone();
+    let report = execute(&script.schedule, &Options { without: without.clone(), ..script.options() });
+    let of = script.schedule.steps.len() + report.asks.len();
+    script.schedule.asks.get_or_insert(report.asks.clone());
+    let promise = report.violation.as_ref()?.promise;
+    let mut hunt = Hunt { best: script, report, without, promise, runs: 1 };
+    hunt.cut_off();
+    hunt.make_fair();
+    hunt.leave_out();
+    // What was in the way of a fairer day may be gone.
+    hunt.make_fair();
+    let minimal = hunt.leave_out();
+    Some(Shrunk { script: hunt.best, of, runs: hunt.runs, minimal, report: hunt.report })
+}
+
+/// The shortest schedule so far that breaks the promise.
+struct Hunt {
+    best: Script,
+    report: Report,
+    without: Vec<trace::Mechanism>,
+    promise: u8,
+    runs: u64,
+}
+
+/// A fault, or an operation.
+#[derive(Clone)]
+enum Piece {
+    Fault(Step),
+    Ask(sim::ask::Ask),
+}
+
+impl Hunt {
+    /// Runs `script`; if it breaks the promise, or safety where so far only liveness was broken, it is the best from now on.
+    fn fails(&mut self, script: Script) -> bool {
+        if self.runs >= RUNS_MAX {
+            return false;
         }
-        broken
-    };
-    let mut pieces = pieces(&whole);
-    let of = pieces.len();
-    loop {
-        pieces = shrink(pieces, |pieces| fails(pieces, &options));
-        let fewer_operations = Options { operations: options.operations / 2, ..options.clone() };
-        let fewer_clients = Options { clients: options.clients - 1, ..options.clone() };
-        let enough = |options: &Options| options.clients > 0 && options.operations >= options.clients;
-        if enough(&fewer_operations) && fails(&pieces, &fewer_operations) {
-            options = fewer_operations;
-        } else if enough(&fewer_clients) && fails(&pieces, &fewer_clients) {
-            options = fewer_clients;
-        } else {
-            break;
+        self.runs += 1;
+        let options = Options { without: self.without.clone(), ..script.options() };
+        let report = execute(&script.schedule, &options);
+        let broken = report.violation.as_ref().map(|violation| violation.promise);
+        let counts = broken == Some(self.promise) || (self.promise == 4 && broken.is_some());
+        if counts {
+            (self.best, self.promise, self.report) = (script, broken.unwrap_or(self.promise), report);
+        }
+        counts
+    }
+
+    /// The same with other dice, so many times.
+    fn fails_with_some_dice(&mut self, script: Script, dice: u64) -> bool {
+        let with = |seed| {
+            let mut other = script.clone();
+            other.schedule.seed = seed;
+            other
+        };
+        self.fails(script.clone()) || (1..=dice).any(|seed| self.fails(with(seed)))
+    }
+
+    /// What comes after the violation had no part in it.
+    fn cut_off(&mut self) {
+        let Some(end) = self.report.violation.as_ref().map(|violation| violation.at) else { return };
+        let mut script = self.best.clone();
+        script.schedule.steps.retain(|step| step.at <= end);
+        script.schedule.asks.iter_mut().for_each(|asks| asks.retain(|ask| ask.at <= end));
+        if script.steps() < self.best.steps() {
+            self.fails(script);
         }
     }
-    let told = pieces.iter().map(|piece| match piece {
-        Piece::Fault(step) => format!("after {} µs: {:?}", step.at, step.fault),
-        other => format!("all the time: {other:?}"),
-    });
-    let (clients, operations) = (options.clients, options.operations);
-    Some(Shrunk { pieces: told.collect(), of, clients, operations, runs, report: last })
-}
 
-fn pieces(schedule: &Schedule) -> Vec<Piece> {
-    let Weather { loss, duplication, misdelivery, stragglers, reorders, .. } = schedule.weather;
-    let Weather { delay_min, delay_max, sync, .. } = schedule.weather;
-    let bounds = &schedule.bounds;
-    let network = [
-        (loss > 0).then_some(Piece::Loss(loss)),
-        (duplication > 0).then_some(Piece::Duplication(duplication)),
-        (misdelivery > 0).then_some(Piece::Misdelivery(misdelivery)),
-        (stragglers > 0).then_some(Piece::Stragglers(stragglers)),
-        reorders.then_some(Piece::Reorder),
-        Some(Piece::SmallFrames(bounds.window_bytes)),
-        (*bounds != usual(bounds)).then(|| Piece::SmallBounds(bounds.clone())),
-        Some(Piece::Delay(delay_min, delay_max)),
-        Some(Piece::SlowSync(sync)),
-    ];
-    schedule.steps.iter().cloned().map(Piece::Fault).chain(network.into_iter().flatten()).collect()
-}
-
-/// The usual bounds, with as large frames.
-fn usual(bounds: &Bounds) -> Bounds {
-    Bounds { window_bytes: bounds.window_bytes, ..Bounds::usual() }
-}
-
-/// The schedule with these pieces, on an otherwise fair day.
-fn with(whole: &Schedule, pieces: &[Piece]) -> Schedule {
-    let Weather { encodes, straggle_max, .. } = whole.weather;
-    let mut weather = Weather { encodes, straggle_max, ..Weather::fair() };
-    let (mut steps, mut bounds) = (Vec::new(), usual(&whole.bounds));
-    bounds.window_bytes = Bounds::usual().window_bytes;
-    for piece in pieces {
-        match piece {
-            Piece::Fault(step) => steps.push(step.clone()),
-            Piece::Loss(ppm) => weather.loss = *ppm,
-            Piece::Duplication(ppm) => weather.duplication = *ppm,
-            Piece::Misdelivery(ppm) => weather.misdelivery = *ppm,
-            Piece::Stragglers(ppm) => weather.stragglers = *ppm,
-            Piece::Reorder => weather.reorders = true,
-            Piece::SmallFrames(bytes) => bounds.window_bytes = *bytes,
-            Piece::SmallBounds(small) => {
-                bounds = Bounds { window_bytes: bounds.window_bytes, ..small.clone() }
+    /// Takes back what is unusual about the setting, all at once or one by one.
+    fn make_fair(&mut self) {
+        let all = |script: &mut Script| FAIRER.iter().for_each(|change| change(script));
+        let changes: [&dyn Fn(&mut Script); 2] = [&all, &|script| {
+            all(script);
+            calm(script);
+        }];
+        // The fewer dice there are, the less does leaving out a step change what others do.
+        for change in changes.iter().rev() {
+            if self.changed(change, DICE) {
+                return;
             }
-            Piece::Delay(min, max) => (weather.delay_min, weather.delay_max) = (*min, *max),
-            Piece::SlowSync(sync) => weather.sync = *sync,
+        }
+        for change in FAIRER {
+            self.changed(&change, 1);
         }
     }
-    Schedule { weather, bounds, steps, ..whole.clone() }
+
+    fn changed(&mut self, change: &dyn Fn(&mut Script), dice: u64) -> bool {
+        let mut script = self.best.clone();
+        change(&mut script);
+        script != self.best && self.fails_with_some_dice(script, dice)
+    }
+
+    /// Leaves out steps, until each single one is needed; false if there were not enough runs for that.
+    fn leave_out(&mut self) -> bool {
+        let schedule = &self.best.schedule;
+        let faults = schedule.steps.iter().cloned().map(Piece::Fault);
+        let asks = schedule.asks.iter().flatten().cloned().map(Piece::Ask);
+        let mut pieces: Vec<Piece> = faults.chain(asks).collect();
+        pieces.sort_by_key(|piece| match piece {
+            Piece::Fault(step) => step.at,
+            Piece::Ask(ask) => ask.at,
+        });
+        shrink(pieces, |pieces| {
+            let removed = self.best.steps() - pieces.len();
+            let mut script = self.best.clone();
+            script.schedule.steps.clear();
+            let mut asks = Vec::new();
+            for piece in pieces.iter().cloned() {
+                match piece {
+                    Piece::Fault(step) => script.schedule.steps.push(step),
+                    Piece::Ask(ask) => asks.push(ask),
+                }
+            }
+            script.schedule.asks = Some(asks);
+            self.fails_with_some_dice(script, (removed as u64 - 1).min(DICE))
+        });
+        self.runs < RUNS_MAX
+    }
+}
+
+/// What makes a setting more usual.
+const FAIRER: [fn(&mut Script); 13] = [
+    |script| script.schedule.weather.loss = 0,
+    |script| script.schedule.weather.duplication = 0,
+    |script| script.schedule.weather.misdelivery = 0,
+    |script| (script.schedule.weather.stragglers, script.schedule.weather.reorders) = (0, false),
+    |script| {
+        let weather = &mut script.schedule.weather;
+        if (weather.duplication, weather.stragglers) == (0, 0) {
+            weather.straggle_max = Weather::fair().straggle_max;
+        }
+    },
+    |script| script.schedule.weather.encodes = false,
+    |script| {
+        let fair = Weather::fair();
+        let weather = &mut script.schedule.weather;
+        (weather.delay_min, weather.delay_max) = (fair.delay_min, fair.delay_max);
+    },
+    |script| script.schedule.weather.sync = Weather::fair().sync,
+    |script| script.schedule.bounds = Bounds::usual(),
+    |script| {
+        // What the dice would choose by these is written down.
+        let Load { operations, keys, key_length, large, floods, .. } = script.schedule.load;
+        script.schedule.load = Load { operations, keys, key_length, large, floods, ..Load::usual() };
+    },
+    |script| {
+        let load = &mut script.schedule.load;
+        (load.key_length, load.large, load.floods) = (0, false, false);
+        for ask in script.schedule.asks.iter_mut().flatten() {
+            if let What::Put { bytes, .. } = &mut ask.what {
+                *bytes = 0;
+            }
+        }
+    },
+    |script| {
+        let Schedule { steps, asks, heal_at, .. } = &mut script.schedule;
+        let last = steps.iter().map(|step| step.at).chain(asks.iter().flatten().map(|ask| ask.at)).max();
+        *heal_at = (*heal_at).min((last.unwrap_or(0) + REST).next_multiple_of(100_000));
+    },
+    |script| {
+        let asks = script.schedule.asks.iter().flatten();
+        script.cluster.clients = asks.map(|ask| ask.client).max().unwrap_or(1);
+    },
+];
+
+/// Every message and every sync takes the same time.
+fn calm(script: &mut Script) {
+    let weather = &mut script.schedule.weather;
+    (weather.delay_min, weather.delay_max, weather.sync) = (200, 200, (500, 500));
 }
 
 #[cfg(test)]
@@ -133,13 +231,72 @@ mod tests {
     use super::*;
     use trace::Mechanism;
 
+    fn without(mechanism: Mechanism) -> Options {
+        Options { without: vec![mechanism], ..Options::default() }
+    }
+
     #[test]
-    fn a_seed_without_majority_commit_needs_few_faults() {
-        let options = Options { without: vec![Mechanism::MajorityCommit], ..Options::default() };
+    fn a_seed_without_most_complete_log_needs_few_steps_and_each_of_them() {
+        let options = without(Mechanism::MostCompleteLog);
         let seed = sim::run_many(0..2_000, &options, |_| ()).first.expect("some seed loses a write").seed;
         let shrunk = shrink_seed(seed, &options).expect("this one does");
-        assert!(shrunk.report.violation.is_some());
-        assert!(shrunk.pieces.len() < shrunk.of && shrunk.operations < 200, "{shrunk:#?}");
+        assert!(shrunk.minimal && shrunk.script.steps() <= 25 && shrunk.of > 200, "{}", shrunk.script);
         assert!(shrink_seed(seed, &Options::default()).is_none(), "with everything on it breaks nothing");
+        // What is saved and read again breaks the same promise in the same way.
+        let read = sim::text::parse(&shrunk.script.to_string()).expect("its own words");
+        let again = |script: &Script| {
+            let options = Options { without: options.without.clone(), ..script.options() };
+            execute(&script.schedule, &options).violation
+        };
+        assert_eq!(again(&read), shrunk.report.violation);
+        for at in 0..read.schedule.steps.len() {
+            let mut fewer = read.clone();
+            fewer.schedule.steps.remove(at);
+            assert!(again(&fewer).is_none_or(|broken| broken.promise != 1), "fault {at} is not needed");
+        }
+    }
+
+    /// `SEEDS=100 cargo test --release -p lab -- --ignored --nocapture shrunk_seeds`
+    #[test]
+    #[ignore = "takes minutes; prints how many steps shrunk seeds have"]
+    fn shrunk_seeds_are_short() {
+        let wanted: usize = std::env::var("SEEDS").ok().and_then(|s| s.parse().ok()).unwrap_or(100);
+        let mechanisms = Mechanism::ALL.iter().copied();
+        // A few seeds of each, one after the other, so that no mechanism has them all.
+        let failing = mechanisms.flat_map(|mechanism| {
+            let options = without(mechanism);
+            let fails = move |seed: &u64| sim::run(*seed, &options).violation.is_some_and(|v| is_safety(&v));
+            (0..40u64).filter(fails).take(8).map(move |seed| (mechanism, seed))
+        });
+        let failing: Vec<_> = failing.take(wanted).collect();
+        let next = std::sync::Mutex::new(failing.into_iter());
+        let found = std::sync::Mutex::new(Vec::new());
+        std::thread::scope(|scope| {
+            for _ in 0..std::thread::available_parallelism().map_or(1, |n| n.get()) {
+                scope.spawn(|| {
+                    loop {
+                        let Some((mechanism, seed)) = next.lock().unwrap().next() else { return };
+                        let shrunk = shrink_seed(seed, &without(mechanism)).expect("it failed a moment ago");
+                        let (steps, of, runs, minimal) =
+                            (shrunk.script.steps(), shrunk.of, shrunk.runs, shrunk.minimal);
+                        let invariant = shrunk.report.violation.map(|v| v.invariant).unwrap_or_default();
+                        println!("{mechanism} seed {seed}: {steps} of {of} steps, {runs} runs, {invariant}, minimal: {minimal}");
+                        found.lock().unwrap().push((steps, runs, minimal));
+                    }
+                });
+            }
+        });
+        let mut found = found.into_inner().unwrap();
+        found.sort_unstable();
+        let middle = found.len() / 2;
+        let minimal = found.iter().filter(|found| found.2).count();
+        let runs: u64 = found.iter().map(|found| found.1).sum::<u64>() / found.len() as u64;
+        println!(
+            "{} seeds: {} steps in the median, {} at most; {minimal} minimal; {runs} runs in the mean",
+            found.len(),
+            found[middle].0,
+            found[found.len() - 1].0
+        );
+        assert!(found[middle].0 <= 25);
     }
 }
