@@ -5,7 +5,10 @@ use std::fmt::Write as _;
 use trace::Mechanism;
 use trace::mechanism::PROMISES;
 
-use super::{Verdict, class, examine, narrate, registry, why_none};
+use super::narrate::try_command;
+use super::{Case, Verdict, class, examine, narrate, registry, why_none};
+use crate::schedule::Schedule;
+use crate::tell::{self, departure, verdict};
 
 /// The page about one mechanism.
 pub fn chapter(mechanism: Mechanism) -> Result<String, String> {
@@ -27,7 +30,7 @@ pub fn chapter(mechanism: Mechanism) -> Result<String, String> {
             writeln!(page, "| seen at work in | [`stories/{story}.story`](../../stories/{story}.story) |");
     }
     if !entry.published.is_empty() {
-        let _ = writeln!(page, "| first published | {} |", entry.published);
+        let _ = writeln!(page, "| published | {} |", entry.published);
     }
     if let Some(choice) = entry.choice {
         let _ = writeln!(page, "| another choice | {choice} |");
@@ -38,8 +41,10 @@ pub fn chapter(mechanism: Mechanism) -> Result<String, String> {
             let _ = writeln!(page, "\n## Without it\n\n```text");
             story.before.iter().for_each(|line| page.extend([line.trim_end(), "\n"]));
             let _ = writeln!(page, "```\n\n<details><summary>The answer</summary>\n\n```text");
-            story.after.iter().for_each(|line| page.extend([line.trim_end(), "\n"]));
-            let _ = writeln!(page, "```\n\n</details>\n\n## The schedule\n\n```text\n{}```", case.schedule);
+            let answer = story.after.iter().take_while(|line| !line.starts_with("Try "));
+            answer.for_each(|line| page.extend([line.trim_end(), "\n"]));
+            let _ = writeln!(page, "```\n\n</details>\n\n{}", to_try(&case)?);
+            let _ = writeln!(page, "## The schedule\n\n```text\n{}```", case.schedule);
         }
         other => {
             let why = why_none(mechanism, &other);
@@ -53,6 +58,26 @@ pub fn chapter(mechanism: Mechanism) -> Result<String, String> {
         }
     }
     Ok(page)
+}
+
+/// The schedule to try, and what comes of it.
+fn to_try(case: &Case) -> Result<String, String> {
+    let mechanism = case.mechanism;
+    let entry = registry::entry(mechanism);
+    let mut text = format!("## Try\n\n{}\n\n```sh\n{}\n```\n\n", entry.variation, try_command(mechanism));
+    let trial = entry.trial.ok_or_else(|| format!("{mechanism} has nothing to try"))?;
+    let play = trial.parse::<Schedule>()?.play_without(&[mechanism])?;
+    text.push_str("<details><summary>What happens</summary>\n\n```text\n");
+    let departs = departure(&case.off, &play).map(|how| format!("It departs from the story: {how}."));
+    let who = if case.schedule.is_local() { "host" } else { "client" };
+    let told = play.acts.iter().enumerate().flat_map(|(at, act)| {
+        act.client.iter().map(move |line| format!("Step {}: the {who} learns: {line}.", at + 1))
+    });
+    let last = play.acts.len().checked_sub(1).map(|last| tell::step(&play, last)).unwrap_or_default();
+    let lines = departs.into_iter().chain(told).chain(["The last step:".into()]).chain(last);
+    lines.for_each(|line| text.extend([line.trim_end(), "\n"]));
+    let _ = writeln!(text, "\n{}\n```\n\n</details>\n", verdict(&play));
+    Ok(text.trim_end().to_string() + "\n")
 }
 
 /// One line for each mechanism: `docs/mechanisms/README.md` from its table on.
