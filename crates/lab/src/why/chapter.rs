@@ -2,13 +2,15 @@
 
 use std::fmt::Write as _;
 
-use trace::Mechanism;
 use trace::mechanism::PROMISES;
+use trace::{Kind, Mechanism};
 
-use super::narrate::try_command;
+use super::narrate::{EVENTS_MAX, try_command};
 use super::{Case, Verdict, class, examine, narrate, registry, why_none};
+use crate::play::Play;
 use crate::schedule::Schedule;
-use crate::tell::{self, departure, verdict};
+use crate::tell::events::{plain, told};
+use crate::tell::{departure, verdict};
 
 /// The page about one mechanism.
 pub fn chapter(mechanism: Mechanism) -> Result<String, String> {
@@ -69,15 +71,32 @@ fn to_try(case: &Case) -> Result<String, String> {
     let play = trial.parse::<Schedule>()?.play_without(&[mechanism])?;
     text.push_str("<details><summary>What happens</summary>\n\n```text\n");
     let departs = departure(&case.off, &play).map(|how| format!("It departs from the story: {how}."));
-    let who = if case.schedule.is_local() { "host" } else { "client" };
-    let told = play.acts.iter().enumerate().flat_map(|(at, act)| {
-        act.client.iter().map(move |line| format!("Step {}: the {who} learns: {line}.", at + 1))
-    });
-    let last = play.acts.len().checked_sub(1).map(|last| tell::step(&play, last)).unwrap_or_default();
-    let lines = departs.into_iter().chain(told).chain(["The last step:".into()]).chain(last);
+    let lines = departs.into_iter().chain(outcome(&play, case.schedule.is_local()));
     lines.for_each(|line| text.extend([line.trim_end(), "\n"]));
     let _ = writeln!(text, "\n{}\n```\n\n</details>\n", verdict(&play));
     Ok(text.trim_end().to_string() + "\n")
+}
+
+/// What comes of a play: what was answered, its last step, and how things stand then.
+fn outcome(play: &Play, local: bool) -> Vec<String> {
+    let who = if local { "host" } else { "client" };
+    let mut lines = Vec::new();
+    for (at, act) in play.acts.iter().enumerate() {
+        let reads = act.events.iter().filter(|event| matches!(event.kind, Kind::ReadAnswered { .. }));
+        lines.extend(reads.map(|event| format!("Step {}: {}", at + 1, plain(event))));
+        let told = act.client.iter().filter(|line| !line.contains("the read is answered"));
+        lines.extend(told.map(|line| format!("Step {}: the {who} learns: {line}", at + 1)));
+    }
+    if let Some((last, act)) = play.acts.iter().enumerate().next_back() {
+        lines.push(format!("Step {}, the last: {}", last + 1, act.words));
+        let (events, folded) = told(&act.events, EVENTS_MAX, &[], local);
+        lines.extend(events.into_iter().map(|(_, line)| format!("    {line}")));
+        lines.extend((folded > 0).then(|| format!("    ({folded} more events, of ordinary replication)")));
+        lines.push("At the end:".into());
+        lines.extend(act.state.iter().map(|line| format!("    {line}")));
+    }
+    lines.extend(play.readers.iter().cloned());
+    lines
 }
 
 /// One line for each mechanism: `docs/mechanisms/README.md` from its table on.

@@ -10,7 +10,7 @@ use crate::play::{Act, Mark, Play};
 use crate::tell::events::{plain, told, weight};
 
 /// Events told of one step; of more, only those that decide something, and those that are causes of the end.
-const EVENTS_MAX: usize = 8;
+pub(super) const EVENTS_MAX: usize = 8;
 
 /// Where the reader is asked to predict: everything before is shown, and the answer comes after.
 pub struct Narration {
@@ -276,7 +276,10 @@ fn difference(case: &Case, parts: usize) -> Vec<String> {
         (true, []) => "The host is told the same, and it stays true".to_string(),
         (true, [first, ..]) => format!("The host is never told: {first}"),
         (false, []) => "What the client was told stays true".to_string(),
-        (false, [first, ..]) => format!("The client is never told: {first}"),
+        (false, [first, ..]) => match hears.iter().find(|line| same_write(line, first)) {
+            Some(other) => format!("The client is told instead: {other}"),
+            None => format!("The client is never told: {first}"),
+        },
     };
     let end = if case.schedule.is_local() { "" } else { ", not even when every message has been delivered" };
     vec![format!(
@@ -284,6 +287,12 @@ fn difference(case: &Case, parts: usize) -> Vec<String> {
         parts + 1,
         with.trim_end_matches('.')
     )]
+}
+
+/// Are both about one write, and tell of another version?
+fn same_write(one: &str, other: &str) -> bool {
+    let of = |line: &str| line.split_once(" as version ").map(|(write, _)| write.to_string());
+    of(one).is_some() && of(one) == of(other)
 }
 
 /// The first event of the run with the mechanism that the run without does not have.

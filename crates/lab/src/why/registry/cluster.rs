@@ -35,7 +35,7 @@ pub(super) const ENTRIES: &[Entry] = &[
     },
     Entry {
         mechanism: Mechanism::DurablePromise,
-        short: "n3 promises epoch 2 to n2, crashes, and has forgotten it. It helps n1, the old primary, to store a client's write, and the client is told: written as version 3. Then it helps n2 to lead without that write.",
+        short: "n3 promises epoch 2 to n2, crashes, and has forgotten it. It helps n1, the old primary, to store a client's write, and the client is told: written as version 3. Then it helps n2, which it had promised its vote, to serve without that write.",
         predict: "n2 stands for epoch 2: it promises the epoch itself, and will ask n3 to do the same. Each of them may lose power at any moment. From when on may others rely on a promise?",
         faults: "a crash of a replica after its promise",
         guard: Some((DATAPLANE, "durable_promise")),
@@ -86,7 +86,7 @@ pub(super) const ENTRIES: &[Entry] = &[
     Entry {
         mechanism: Mechanism::TailWithPromise,
         short: "A client writes k, and n1 and n2 have it on their disks: the client is told that it is written. n3 takes over, and n2 tells it where its log ended before the write. n3 takes its own log for complete, and serves without the write.",
-        predict: "n2's log ends with entry 3, which a client was told of. The last time that n2 told anybody where its log ends, that was entry 2; so does n3's. What must n2 answer, and as of when?",
+        predict: "n2's log ends with entry 3, which a client was told of. What n2 reported last of its log is older: it ended with entry 2, and so does n3's. What must n2 answer, and as of when?",
         faults: "a takeover after an acknowledged write",
         guard: Some((DATAPLANE, "tail_with_promise")),
         scope: Some("failover"),
@@ -94,7 +94,7 @@ pub(super) const ENTRIES: &[Entry] = &[
         trial: trial!("tail-with-promise"),
         story: Some("promises_come_before_the_choice"),
         others: "The promises are of a majority, and durable, and the logs are compared as they should be. What is compared is where n2's log ended before the write, not where it ends when n2 promises.",
-        variation: "Let a gateway ask n2 where its log ends, after the write. Is what n2 told last good enough then?",
+        variation: "Let a gateway ask n2 where its log ends, after the write. Is what n2 reported last good enough then?",
         published: "Oki and Liskov, PODC 1988 (the view change carries the log)",
         ..BLANK
     },
@@ -173,7 +173,7 @@ pub(super) const ENTRIES: &[Entry] = &[
     Entry {
         mechanism: Mechanism::TruncateOnConflict,
         short: "n1 has entries 3 and 4 that nobody else has. n2 takes over, and gives these numbers to other entries. n1 is sent those, keeps its own, and says that it has entries up to 4: the client is told that write 3 is stored. Then n3 takes over with n1, and serves without it.",
-        predict: "n1 has entries 3 and 4 of epoch 1. The message brings other entries 3 and 4, of epoch 2. What must n1 do with its own before it acknowledges?",
+        predict: "n1 has entries 3 and 4 of epoch 1. The messages bring other entries 3 and 4, of epoch 2. What must n1 do with its own before it acknowledges?",
         faults: "an old primary with entries that nobody committed",
         guard: Some((DATAPLANE, "truncate_on_conflict")),
         counterexample: schedule!("truncate-on-conflict"),

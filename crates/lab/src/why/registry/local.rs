@@ -130,7 +130,7 @@ pub(super) const ENTRIES: &[Entry] = &[
         counterexample: schedule!("corruption-is-not-a-torn-tail"),
         trial: trial!("corruption-is-not-a-torn-tail"),
         others: "The CRC does its work and finds the record unreadable. The question is what that means, and cutting it off looks like an ordinary crash to everybody else.",
-        variation: "Damage the last record instead of the first. Can recovery tell that from a write that a crash cut off?",
+        variation: "Damage the last record instead of the first: entry 3 is cut off, and the checker lets that pass. Can recovery tell this from a write that a crash cut off?",
         published: "Alagappan et al., Protocol-Aware Recovery for Consensus-Based Storage, FAST 2018",
         ..BLANK
     },
