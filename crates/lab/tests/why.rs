@@ -5,6 +5,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
+use lab::Schedule;
 use lab::check::Scope;
 use lab::why::{self, Case, Verdict, registry};
 use trace::Mechanism;
@@ -45,7 +46,7 @@ fn a_story_shows_the_crime_the_victim_and_what_would_have_stopped_it() {
         let story = why::narrate(case);
         let text: Vec<&str> = story.lines().map(String::as_str).collect();
         let text = text.join("\n");
-        assert!(story.before.last().unwrap().contains("Predict"), "{mechanism}");
+        assert!(story.before.iter().any(|line| line.contains("Predict")), "{mechanism}");
         assert!(case.parts_at() < case.off.acts.len(), "{mechanism}");
         // The victim: all that a client was told, and what became of it.
         let told = case.off.acts.iter().flat_map(|act| &act.client);
@@ -58,6 +59,35 @@ fn a_story_shows_the_crime_the_victim_and_what_would_have_stopped_it() {
             assert!(text.contains(needed), "{mechanism}: no `{needed}`");
         }
         assert!(!text.contains('…'), "{mechanism}: something is cut off");
+    }
+}
+
+#[test]
+fn what_to_try_is_another_schedule_whose_steps_are_possible_and_that_holds_with_the_mechanism_on() {
+    for entry in registry::entries() {
+        let mechanism = entry.mechanism;
+        assert_eq!(entry.trial.is_some(), entry.counterexample.is_some(), "{mechanism}");
+        let (Some(text), Some(stored)) = (entry.trial, entry.counterexample) else { continue };
+        for words in [entry.short, entry.predict, entry.variation] {
+            assert!(!words.is_empty(), "{mechanism}: a page begins in plain words, and asks");
+        }
+        assert!(entry.predict.ends_with('?') && entry.variation.ends_with('?'), "{mechanism}: no question");
+        let trial: Schedule = text.parse().unwrap_or_else(|why| panic!("{mechanism}: {why}"));
+        let stored: Schedule = stored.parse().unwrap();
+        assert_ne!((&trial.setting, &trial.steps), (&stored.setting, &stored.steps), "{mechanism}: the same");
+        let off = trial.play_without(&[mechanism]).unwrap();
+        for (at, act) in off.acts.iter().enumerate() {
+            assert!(act.skipped.is_none(), "{mechanism}, step {}: {:?}", at + 1, act.skipped);
+        }
+        assert!(off.stopped.is_none(), "{mechanism}: {:?}", off.stopped);
+        let on = trial.play_without(&[]).unwrap();
+        assert!(on.broken.is_none() && on.stopped.is_none(), "{mechanism}: {:?} {:?}", on.broken, on.stopped);
+        // The command on the page names this very text.
+        let page = std::fs::read_to_string(root().join(format!("docs/mechanisms/{mechanism}.md"))).unwrap();
+        let file = format!("crates/lab/variations/{mechanism}.schedule");
+        assert!(page.contains(&format!("cutaway play {file} --without {mechanism}")), "{mechanism}");
+        assert_eq!(std::fs::read_to_string(root().join(&file)).unwrap(), text, "{file}");
+        assert!(page.contains(&lab::tell::verdict(&off)), "{mechanism}: the page says something else");
     }
 }
 

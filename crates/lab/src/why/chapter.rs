@@ -2,10 +2,15 @@
 
 use std::fmt::Write as _;
 
-use trace::Mechanism;
 use trace::mechanism::PROMISES;
+use trace::{Kind, Mechanism};
 
-use super::{Verdict, class, examine, narrate, registry, why_none};
+use super::narrate::{EVENTS_MAX, try_command};
+use super::{Case, Verdict, class, examine, narrate, registry, why_none};
+use crate::play::Play;
+use crate::schedule::Schedule;
+use crate::tell::events::{plain, told};
+use crate::tell::{departure, verdict};
 
 /// The page about one mechanism.
 pub fn chapter(mechanism: Mechanism) -> Result<String, String> {
@@ -27,7 +32,7 @@ pub fn chapter(mechanism: Mechanism) -> Result<String, String> {
             writeln!(page, "| seen at work in | [`stories/{story}.story`](../../stories/{story}.story) |");
     }
     if !entry.published.is_empty() {
-        let _ = writeln!(page, "| first published | {} |", entry.published);
+        let _ = writeln!(page, "| published | {} |", entry.published);
     }
     if let Some(choice) = entry.choice {
         let _ = writeln!(page, "| another choice | {choice} |");
@@ -38,8 +43,10 @@ pub fn chapter(mechanism: Mechanism) -> Result<String, String> {
             let _ = writeln!(page, "\n## Without it\n\n```text");
             story.before.iter().for_each(|line| page.extend([line.trim_end(), "\n"]));
             let _ = writeln!(page, "```\n\n<details><summary>The answer</summary>\n\n```text");
-            story.after.iter().for_each(|line| page.extend([line.trim_end(), "\n"]));
-            let _ = writeln!(page, "```\n\n</details>\n\n## The schedule\n\n```text\n{}```", case.schedule);
+            let answer = story.after.iter().take_while(|line| !line.starts_with("Try "));
+            answer.for_each(|line| page.extend([line.trim_end(), "\n"]));
+            let _ = writeln!(page, "```\n\n</details>\n\n{}", to_try(&case)?);
+            let _ = writeln!(page, "## The schedule\n\n```text\n{}```", case.schedule);
         }
         other => {
             let why = why_none(mechanism, &other);
@@ -53,6 +60,43 @@ pub fn chapter(mechanism: Mechanism) -> Result<String, String> {
         }
     }
     Ok(page)
+}
+
+/// The schedule to try, and what comes of it.
+fn to_try(case: &Case) -> Result<String, String> {
+    let mechanism = case.mechanism;
+    let entry = registry::entry(mechanism);
+    let mut text = format!("## Try\n\n{}\n\n```sh\n{}\n```\n\n", entry.variation, try_command(mechanism));
+    let trial = entry.trial.ok_or_else(|| format!("{mechanism} has nothing to try"))?;
+    let play = trial.parse::<Schedule>()?.play_without(&[mechanism])?;
+    text.push_str("<details><summary>What happens</summary>\n\n```text\n");
+    let departs = departure(&case.off, &play).map(|how| format!("It departs from the story: {how}."));
+    let lines = departs.into_iter().chain(outcome(&play, case.schedule.is_local()));
+    lines.for_each(|line| text.extend([line.trim_end(), "\n"]));
+    let _ = writeln!(text, "\n{}\n```\n\n</details>\n", verdict(&play));
+    Ok(text.trim_end().to_string() + "\n")
+}
+
+/// What comes of a play: what was answered, its last step, and how things stand then.
+fn outcome(play: &Play, local: bool) -> Vec<String> {
+    let who = if local { "host" } else { "client" };
+    let mut lines = Vec::new();
+    for (at, act) in play.acts.iter().enumerate() {
+        let reads = act.events.iter().filter(|event| matches!(event.kind, Kind::ReadAnswered { .. }));
+        lines.extend(reads.map(|event| format!("Step {}: {}", at + 1, plain(event))));
+        let told = act.client.iter().filter(|line| !line.contains("the read is answered"));
+        lines.extend(told.map(|line| format!("Step {}: the {who} learns: {line}", at + 1)));
+    }
+    if let Some((last, act)) = play.acts.iter().enumerate().next_back() {
+        lines.push(format!("Step {}, the last: {}", last + 1, act.words));
+        let (events, folded) = told(&act.events, EVENTS_MAX, &[], local);
+        lines.extend(events.into_iter().map(|(_, line)| format!("    {line}")));
+        lines.extend((folded > 0).then(|| format!("    ({folded} more events, of ordinary replication)")));
+        lines.push("At the end:".into());
+        lines.extend(act.state.iter().map(|line| format!("    {line}")));
+    }
+    lines.extend(play.readers.iter().cloned());
+    lines
 }
 
 /// One line for each mechanism: `docs/mechanisms/README.md` from its table on.

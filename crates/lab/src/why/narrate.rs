@@ -1,7 +1,7 @@
 //! A counterexample as a story: every step with every event that matters, and what the client saw.
 
 use trace::mechanism::PROMISES;
-use trace::{Actor, Event, Kind};
+use trace::{Actor, Event, Kind, Mechanism};
 
 use super::causes::chain;
 use super::picture::{below, heading, step};
@@ -10,7 +10,7 @@ use crate::play::{Act, Mark, Play};
 use crate::tell::events::{plain, told, weight};
 
 /// Events told of one step; of more, only those that decide something, and those that are causes of the end.
-const EVENTS_MAX: usize = 8;
+pub(super) const EVENTS_MAX: usize = 8;
 
 /// Where the reader is asked to predict: everything before is shown, and the answer comes after.
 pub struct Narration {
@@ -35,18 +35,15 @@ pub fn narrate(case: &Case) -> Narration {
     let promise = usize::from(mechanism.promise());
     let mut before = vec![
         format!("WITHOUT {mechanism}, that is, without this rule: {}", mechanism.does()),
+        format!("In short     {}", entry.short),
         format!("The promise  {promise}. \"{}\" Broken here by: {}.", PROMISES[promise - 1], entry.faults),
+        format!("Set-up       {}", set_up(case)),
+        String::new(),
     ];
-    before.extend((!entry.short.is_empty()).then(|| format!("In short     {}", entry.short)));
-    before.push(format!("Set-up       {}", set_up(case)));
-    before.push(String::new());
     before.extend(heading(off));
     (0..parts).for_each(|at| before.extend(rows(case, at)));
-    let question = match entry.predict {
-        "" => format!("{}. What does it do, and what follows?", off.acts[parts].words),
-        question => question.to_string(),
-    };
-    before.push(format!("  ?  Predict: step {}, {question}", parts + 1));
+    before.push(format!("  ?  Predict: step {} is next: {}.", parts + 1, off.acts[parts].words));
+    before.push(format!("     {}", entry.predict));
 
     let mut after: Vec<String> = (parts..off.acts.len()).flat_map(|at| rows(case, at)).collect();
     after.push(format!("      ✗ {}", off.broken.as_deref().unwrap_or("nothing is broken")));
@@ -59,12 +56,18 @@ pub fn narrate(case: &Case) -> Narration {
     after.extend(entry.choice.map(|choice| format!("Instead      {choice}")));
     after.push(format!("Bounds       {}", bounds(case)));
     let (file, symbol) = entry.guard.expect("a counterexample comes from a switch");
-    after.push(format!("Guard        {file}, fn {symbol}. First published: {}.", entry.published));
+    after.push(format!("Guard        {file}, fn {symbol}. Published: {}.", entry.published));
     after.push(format!(
         "Replay       cutaway play {mechanism} --without {mechanism}; cutaway why {mechanism} --html why.html"
     ));
     after.push(format!("Try          {}", entry.variation));
+    after.push(format!("             {}", try_command(mechanism)));
     Narration { before, after }
+}
+
+/// Plays the schedule to try.
+pub(super) fn try_command(mechanism: Mechanism) -> String {
+    format!("cutaway play crates/lab/variations/{mechanism}.schedule --without {mechanism}")
 }
 
 fn set_up(case: &Case) -> String {
@@ -88,6 +91,10 @@ fn set_up(case: &Case) -> String {
     let cold = case.schedule.setting[0].ends_with("cold");
     let begin = if cold {
         "all devices are empty, and nobody leads"
+    } else if case.mechanism == Mechanism::EpochMarker {
+        // The rule that is missing is missing from the beginning.
+        "n1 serves in epoch 1, and all logs end with entry 1, which opened the client's session (so its first request is \
+         1.1); without the rule no marker comes before it"
     } else {
         "n1 serves in epoch 1, and all logs end with entry 2 (entry 1 is the epoch's marker, entry 2 opened the client's \
          session, so its first request is 2.1)"
@@ -269,7 +276,10 @@ fn difference(case: &Case, parts: usize) -> Vec<String> {
         (true, []) => "The host is told the same, and it stays true".to_string(),
         (true, [first, ..]) => format!("The host is never told: {first}"),
         (false, []) => "What the client was told stays true".to_string(),
-        (false, [first, ..]) => format!("The client is never told: {first}"),
+        (false, [first, ..]) => match hears.iter().find(|line| same_write(line, first)) {
+            Some(other) => format!("The client is told instead: {other}"),
+            None => format!("The client is never told: {first}"),
+        },
     };
     let end = if case.schedule.is_local() { "" } else { ", not even when every message has been delivered" };
     vec![format!(
@@ -277,6 +287,12 @@ fn difference(case: &Case, parts: usize) -> Vec<String> {
         parts + 1,
         with.trim_end_matches('.')
     )]
+}
+
+/// Are both about one write, and tell of another version?
+fn same_write(one: &str, other: &str) -> bool {
+    let of = |line: &str| line.split_once(" as version ").map(|(write, _)| write.to_string());
+    of(one).is_some() && of(one) == of(other)
 }
 
 /// The first event of the run with the mechanism that the run without does not have.

@@ -8,6 +8,12 @@ macro_rules! schedule {
     };
 }
 
+macro_rules! trial {
+    ($id:literal) => {
+        Some(include_str!(concat!("../../../variations/", $id, ".schedule")))
+    };
+}
+
 mod cluster;
 mod local;
 
@@ -37,7 +43,9 @@ pub struct Entry {
     pub story: Option<&'static str>,
     /// Why nothing else helps.
     pub others: &'static str,
-    /// Something to try.
+    /// The counterexample with something changed, as a schedule.
+    pub trial: Option<&'static str>,
+    /// What to try: what was changed, and what to ask of it.
     pub variation: &'static str,
     /// Who published the failure, or the rule against it.
     pub published: &'static str,
@@ -68,6 +76,7 @@ const BLANK: Entry = Entry {
     structural: "",
     story: None,
     others: "",
+    trial: None,
     variation: "",
     published: "",
     choice: None,
