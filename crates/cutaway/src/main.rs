@@ -12,6 +12,7 @@ mod inspect;
 mod key;
 mod kv;
 mod members;
+mod page;
 mod play;
 mod process;
 mod quiz;
@@ -67,6 +68,7 @@ enum Command {
     Sim(sim::Sim),
     Why(why::Why),
     Play(play::Play),
+    Lab(page::Lab),
     View(view::View),
     Quiz(quiz::Quiz),
     Bench(bench::Bench),
@@ -116,6 +118,7 @@ fn main() -> ExitCode {
         Command::Quiz(quiz) => quiz.run(),
         Command::Why(why) => why.run(),
         Command::Play(play) => play.run(),
+        Command::Lab(lab) => lab.run(),
         Command::Bench(bench) => bench.run(),
     };
     result.and_then(|()| failure::all_written()).map_or_else(failure::Failure::report, |()| ExitCode::SUCCESS)

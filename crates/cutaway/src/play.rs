@@ -19,8 +19,8 @@ use crate::failure::{Failure, me, say_wrapped};
 /// with all that came of it.
 #[derive(Debug, Args)]
 pub struct Play {
-    /// A file with a schedule or a story, or the id of a mechanism: then its counterexample
-    #[arg(value_name = "FILE|MECHANISM")]
+    /// A file with a schedule or a story; the id of a mechanism: then its counterexample; or the address that `lab` shows
+    #[arg(value_name = "FILE|MECHANISM|URL")]
     what: String,
     /// Remove a mechanism (may be given several times)
     #[arg(long, value_name = "MECHANISM")]
@@ -38,14 +38,21 @@ pub struct Play {
 
 impl Play {
     pub fn run(self) -> Result<(), Failure> {
-        let off: Vec<Mechanism> = self
+        let shown = crate::page::url::read(&self.what).transpose().map_err(Failure::usage)?;
+        let mut off: Vec<Mechanism> = self
             .without
             .iter()
             .map(|id| read_mechanism(id))
             .collect::<Result<_, _>>()
             .map_err(Failure::usage)?;
+        let schedule = match shown {
+            Some(shown) => {
+                off.extend(shown.without);
+                shown.schedule
+            }
+            None => self.schedule()?,
+        };
         let on = lab::without(&off);
-        let schedule = self.schedule()?;
         let mut machine =
             Machine::new(&schedule, on).map_err(|why| Failure::usage(format!("{}: {why}", self.what)))?;
         let until = self.until.as_deref().map(Until::read).transpose().map_err(Failure::usage)?;

@@ -9,6 +9,7 @@
 //! | [`Schedule`], [`Machine`] | a schedule as text; the time machine that plays it, forth and back |
 //! | [`why`] | one mechanism taken out: the schedule in which a client is betrayed, told as a story |
 //! | [`tell`] | a whole play, every step with every event; the state in words |
+//! | [`page`] | the same for a page: JSON in, JSON out |
 //! | [`hostile`] | any bytes at all, given to every decoder |
 
 #![forbid(unsafe_code)]
@@ -21,6 +22,7 @@ pub mod cluster;
 pub mod device;
 pub mod hostile;
 mod machine;
+pub mod page;
 mod play;
 mod quiet;
 mod schedule;
