@@ -68,11 +68,15 @@ function otherOf(line) {
   return line.without.includes(app.compare) ? line.without.filter((id) => id !== app.compare) : [...line.without, app.compare];
 }
 
+const DECISIVE = /Elected|Serving|SteppedDown|Granted|Committed|Truncated|Installed|Takeover|Appended/;
+const NOISE = /Written|Synced|Sent|Counted/;
+
 /** The event that says most of the step that was just taken. */
 function telling() {
   const act = app.answer?.acts[app.answer.at - 1];
   if (!act?.events.length) return null;
-  const event = refusal(act) ?? act.events.find((one) => one.mechanism) ?? act.events[0];
+  const event = refusal(act) ?? act.events.find((one) => DECISIVE.test(one.kind)) ?? act.events.find((one) => !NOISE.test(one.kind))
+    ?? act.events[0];
   return [app.answer.at, event.n];
 }
 
@@ -163,7 +167,7 @@ function togglePlay(stop = false) {
     if (app.line.at >= app.line.steps.length) go(0);
     app.playing = setInterval(() => { if (!go(app.line.at + 1, true)) togglePlay(true); }, 900);
   }
-  timeline.play.textContent = app.playing ? "⏸" : "▶";
+  timeline.play.textContent = app.playing ? "❚❚" : "▶";
 }
 
 // ---- what is clicked --------------------------------------------------------------------------------------------------
@@ -362,8 +366,9 @@ function drawNotice() {
     parts.push(" ", el("button", { type: "button", class: "linklike", click: () => go(answer.broken_at) }, "to the betrayal"));
   }
   if (app.line.without.length && !app.said?.bad) parts.push(el("span", { class: "out" }, ` without ${app.line.without.join(", ")}`));
-  if (app.other) parts.push(el("span", { class: "parting" }, at === null ? " Both runs are the same in every step." : ` ${difference(at)}`));
-  box.className = `notice ${kind}`;
+  if (app.other) parts.push(el("span", { class: "parting" }, at === null ? "Both runs are the same in every step." : difference(at),
+    at === null || answer.at === at + 1 ? null : [" ", el("button", { type: "button", class: "linklike", click: () => go(at + 1) }, "to that step")]));
+  $("verdict").className = `verdict ${kind}`;
   box.replaceChildren(...parts);
 }
 
@@ -376,6 +381,8 @@ function showTab(name) {
     tab.tabIndex = is ? 0 : -1;
     $(tab.getAttribute("aria-controls")).hidden = !is;
   }
+  // On a phone the panel is below the picture.
+  if (name === "learn" && app.answer && innerWidth <= 860) document.querySelector(".panel").scrollIntoView({ block: "start" });
 }
 
 function setMode(mode) {

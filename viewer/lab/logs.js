@@ -25,6 +25,8 @@ export function drawLogs(box, answer, lostShows, pick) {
     columns.map((seq) => logCell(node, seq, lost)), el("td", { class: "fill" }), el("td", { class: "disk" }, diskOf(node, pick))));
   box.append(el("div", { class: "log-scroll", tabindex: "0", role: "region", "aria-label": "Logs and disks" },
     el("table", { class: "logs" }, el("thead", {}, head), el("tbody", {}, body))));
+  // Where there is no room beside the logs, the disks go below.
+  box.append(el("div", { class: "disks" }, nodes.map((node) => el("div", {}, el("b", {}, node.name), " ", diskOf(node, pick)))));
   box.append(el("p", { class: "legend" }, STANDINGS.map(([standing, means]) =>
     el("span", {}, el("i", { class: `cell ${standing} e1` }, standing === "applied" ? "✓" : ""), `${standing}: ${means}`)),
     lost ? el("span", { class: "bad" }, el("i", { class: "cell gone" }, "✗"), `entry ${lost.seq} of epoch ${lost.epoch} was lost`) : null));
@@ -55,7 +57,7 @@ function diskOf(node, pick) {
   const share = log[0] ? Math.max(4, Math.round(100 * log[1] / log[0])) : 0;
   const bar = el("span", { class: "ring", title: `log ring: ${log[1]} of ${log[0]} bytes` }, el("i"));
   bar.firstChild.style.width = `${share}%`;
-  const box = el("span", { class: "disk-facts" }, chips, el("span", { class: "bar" }, "log ", bar),
+  const box = el("span", { class: "disk-facts" }, chips, el("span", { class: "ringed" }, "log", bar),
     el("span", {}, `${extents.length} ext${units[1] ? ` +${units[1]}q` : ""}`),
     unsynced ? el("span", { class: "unsynced" }, "unsynced") : null);
   const words = superblocks.map((block, at) => block

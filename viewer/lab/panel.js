@@ -19,7 +19,7 @@ function storyStep(answer, act, at, chosen, ways) {
   const item = el("li", { class: `${now ? "now" : ""} ${at >= answer.at ? "ahead" : ""} ${kind ?? ""}` },
     el("button", { type: "button", class: "step", "aria-current": now ? "step" : null, click: () => ways.go(at + 1) },
       el("b", {}, String(at + 1)), act.words));
-  if (act.skipped) item.append(el("p", { class: "skipped" }, `Not possible here: ${act.skipped}`));
+  if (act.skipped) item.append(el("p", { class: "skipped-line" }, `Not possible here: ${act.skipped}`));
   if (!now) return item;
   for (const event of act.events) item.append(storyEvent(at + 1, event, chosen, ways));
   for (const line of act.client) item.append(el("p", { class: "client-line" }, `✉ the client learns: ${line}`));

@@ -25,7 +25,7 @@ export class Picture {
     if (answer.state.device) return this.device(answer, act);
     const [width, height] = [Math.max(300, this.box.clientWidth), Math.max(260, this.box.clientHeight)];
     this.small = width < 480 || answer.state.nodes.length > 5;
-    this.card = this.small ? [96, 54] : [134, 62];
+    this.card = this.small ? [112, 54] : [140, 62];
     this.layout(answer, width, height);
     const title = `${answer.state.nodes.length} nodes, ${answer.state.network.length} messages on their way`;
     this.root = svg("svg", { viewBox: `0 0 ${width} ${height}`, width, height, role: "group", "aria-label": title });
@@ -45,8 +45,8 @@ export class Picture {
     const { nodes, gateways } = answer.state;
     this.places.clear();
     const tall = width < 560;
-    const lead = tall ? 38 + (gateways.length ? 62 : 26) : gateways.length ? 236 : 132;
-    this.places.set("client", tall ? [width / 2, 22] : [58, height / 2]);
+    const lead = tall ? 48 + (gateways.length ? 62 : 24) : gateways.length ? 236 : 132;
+    this.places.set("client", tall ? [width / 2, 28] : [58, height / 2]);
     gateways.forEach((gateway, at) => {
       const part = (at + 1) / (gateways.length + 1);
       this.places.set(gateway.name, tall ? [width * part, 84] : [176, height * part]);
@@ -102,7 +102,7 @@ export class Picture {
       svg("rect", { class: "card", width: w, height: h, rx: 9 }),
       svg("rect", { class: "stripe", width: 8, height: h, rx: 4 }),
       svg("text", { class: "name", x: 18, y: 23 }, node.name),
-      svg("text", { class: "role", x: 46, y: 23 }, role + (node.serving ? " ●" : "")),
+      svg("text", { class: "role", x: 44, y: 23 }, role),
       svg("text", { class: "fact", x: 18, y: h - 13 }, node.down ? "click to wipe" : this.promise(node)),
     );
     if (!node.proven && !node.down) group.append(svg("text", { class: "tag", x: w - 8, y: h - 13 }, "unproven"));
@@ -113,7 +113,8 @@ export class Picture {
 
   promise(node) {
     const kept = node.disk.superblocks.filter(Boolean).sort((a, b) => b.generation - a.generation)[0]?.promised ?? 0;
-    return kept === node.promised ? `epoch ${node.promised}` : `epoch ${node.promised}, disk ${kept}`;
+    const serves = node.serving ? (this.small ? " ●" : ", serving") : "";
+    return kept === node.promised ? `epoch ${node.promised}${serves}` : `epoch ${node.promised}, disk ${kept}`;
   }
 
   gateway(gateway) {
@@ -131,7 +132,7 @@ export class Picture {
   client() {
     const [x, y] = this.at("client");
     const group = svg("g", { class: "client", transform: `translate(${x} ${y})`, "data-name": "client" },
-      svg("circle", { class: "card", r: 20 }), svg("text", { class: "name", y: 4, "text-anchor": "middle" }, "client"));
+      svg("circle", { class: "card", r: 25 }), svg("text", { class: "name", y: 4, "text-anchor": "middle" }, "client"));
     asButton(group, "The client", (from) => this.pick("client", null, from));
     this.root.append(group);
   }
@@ -142,8 +143,8 @@ export class Picture {
     const shown = node.held.slice(0, 2);
     shown.forEach((way, at) => {
       const rest = at === 1 && node.held.length > 2 ? ` +${node.held.length - 2}` : "";
-      const label = `⏳ ${tokenLabel(way)} → ${way.to}${rest}`;
-      const width = label.length * 6.3 + 12;
+      const label = `‖ ${tokenLabel(way)} → ${way.to}${rest}`;
+      const width = label.length * 7 + 14;
       const group = svg("g", { class: "held", transform: `translate(${x} ${y + this.card[1] / 2 + 14 + at * 21})`,
         "data-name": `held ${node.name} ${at}` },
         svg("rect", { class: "token", x: -width / 2, y: -9, width, height: 18, rx: 9 }),
@@ -162,35 +163,72 @@ export class Picture {
       if (!groups.has(key)) groups.set(key, []);
       groups.get(key).push(way);
     }
-    for (const ways of groups.values()) {
-      const shown = ways.length > 3 ? ways.slice(0, 2) : ways;
-      shown.forEach((way, at) => this.token(way, at, null));
-      if (ways.length > 3) this.token(ways[2], 2, ways.slice(2));
+    const tokens = [...groups.values()].flatMap((ways) => {
+      const shown = ways.length > 3 ? ways.slice(0, 3) : ways;
+      return shown.map((way, at) => this.measure(way, at, at === 2 && ways.length > 3 ? ways.slice(2) : null));
+    });
+    this.part(tokens);
+    for (const token of tokens) this.token(token);
+  }
+
+  /** Moves tokens apart, and off the nodes, until none hides another. */
+  part(tokens) {
+    const [w, h] = this.card;
+    const cards = [...this.places].map(([name, [x, y]]) =>
+      name.startsWith("n") ? { x, y, w: w + 10, h: h + 10 } : { x, y, w: 76, h: 50 });
+    const overlap = (a, b) => [(a.w + b.w) / 2 + 3 - Math.abs(a.x - b.x), (a.h + b.h) / 2 + 3 - Math.abs(a.y - b.y)];
+    for (let round = 0; round < 40; round++) {
+      let moved = false;
+      tokens.forEach((a, at) => {
+        for (const b of tokens.slice(at + 1)) {
+          const [ox, oy] = overlap(a, b);
+          if (ox <= 0 || oy <= 0) continue;
+          const up = a.y < b.y || (a.y === b.y && at % 2 === 0) ? 1 : -1;
+          a.y -= up * oy / 2;
+          b.y += up * oy / 2;
+          moved = true;
+        }
+        for (const card of cards) {
+          const [ox, oy] = overlap(a, card);
+          if (ox <= 0 || oy <= 0) continue;
+          a.y += a.y < card.y && card.y - card.h / 2 > 26 ? -oy : oy;
+          moved = true;
+        }
+      });
+      if (!moved) return;
     }
   }
 
-  /** Where the n-th token of a link is: to the left of its direction, so that both directions have room. */
+  /**
+   * Where the n-th token of a link is. On a steep link the tokens stand one after the other, each direction in its own
+   * half; on a flat one they pile up, each direction on its own side.
+   */
   spot(from, to, at) {
     const [[x1, y1], [x2, y2]] = [this.at(from), this.at(to)];
-    const length = Math.hypot(x2 - x1, y2 - y1) || 1;
-    const [nx, ny] = [(y2 - y1) / length, -(x2 - x1) / length];
-    const aside = 14 + at * 23;
-    const flat = Math.abs(ny) > 0.5 ? 1 : 0.55;
-    const part = flat === 1 ? 0.5 : 0.44 + at * 0.12;
-    const room = flat === 1 ? aside : 24;
-    return [x1 + (x2 - x1) * part + nx * room, y1 + (y2 - y1) * part + ny * room];
+    const [dx, dy] = [x2 - x1, y2 - y1];
+    if (Math.abs(dy) < Math.abs(dx) * 0.4) {
+      const side = dx > 0 ? -1 : 1;
+      const part = 0.5;
+      return [x1 + dx * part, y1 + dy * part + side * (14 + at * 24)];
+    }
+    const part = 0.34 + at * Math.min(0.16, 25 / Math.abs(dy));
+    return [x1 + dx * part, y1 + dy * part];
   }
 
-  token(way, at, rest) {
+  /** Where a token goes, and how wide it is. `rest` are messages that it stands for. */
+  measure(way, at, rest) {
     const [x, y] = this.spot(way.from, way.to, at);
     const [[x1, y1], [x2, y2]] = [this.at(way.from), this.at(way.to)];
     const turn = Math.round(Math.atan2(y2 - y1, x2 - x1) / (Math.PI / 4));
     const arrow = ["→", "↘", "↓", "↙", "←", "↖", "↑", "↗"][(turn + 8) % 8];
     const label = rest ? `${arrow} +${rest.length} more` : `${arrow} ${tokenLabel(way)}`;
-    const width = label.length * 6.4 + 14;
+    return { way, rest, label, x, y, w: label.length * 7.4 + 16, h: 20 };
+  }
+
+  token({ way, rest, label, x, y, w }) {
     const group = svg("g", { class: `message ${epochClass(epochOf(way.words))}`, transform: `translate(${x} ${y})`,
       "data-name": `message ${way.which}` },
-      svg("rect", { class: "token", x: -width / 2, y: -10, width, height: 20, rx: 10 }),
+      svg("rect", { class: "token", x: -w / 2, y: -10, width: w, height: 20, rx: 10 }),
       svg("text", { y: 4, "text-anchor": "middle" }, label));
     const words = rest ? `${rest.length} more messages from ${way.from} to ${way.to}`
       : `Message ${way.from} to ${way.to}: ${way.words}`;
@@ -231,9 +269,9 @@ export class Picture {
       const [, name, letters] = found ?? [null, "disk", part];
       const long = { A: "superblock A", B: "superblock B", log: "log ring", data: "data" }[name] ?? name;
       box.append(el("p", { class: "part" }, el("b", {}, long),
-        el("span", { class: "sectors" }, [...letters].map((letter) => el("i", { class: letter === "." ? "empty" : "" }, letter)))));
+        el("span", { class: "sectors" }, [...letters].map((letter) => el("i", { class: { ".": "empty", "~": "cached", "#": "", s: "stale" }[letter] ?? "odd" }, letter)))));
     }
-    box.append(el("p", { class: "hint" }, strip ? "A letter for each sector, as the device holds it after this step."
+    box.append(el("p", { class: "hint" }, strip ? "A sector each, after this step: # on the medium, ~ in the cache only (unsynced), t torn, s stale, . empty."
       : "Take a step: the disk is shown after it."));
     const pick = el("button", { type: "button", class: "primary", click: () => this.pick("device", null, pick) }, "What can happen next…");
     box.append(pick);

@@ -4,7 +4,7 @@ import { el } from "./parts.js";
 const FAULTS = /^(crash|wipe|rot|lose|cut|again|stray|kill)|crash keep/;
 const REFUSES = /Refus|Fenc|Withh|Dropp|Reject|Abandon|VoteLost|Corrupt|Damage/;
 const SIGNS = {
-  broken: ["◆", "a promise breaks"], refused: ["⛨", "a mechanism refuses"], elected: ["▲", "a primary is elected"],
+  broken: ["◆", "a promise breaks"], refused: ["⊠", "a mechanism refuses"], elected: ["▲", "a primary is elected"],
   fault: ["✕", "a fault"], answered: ["✉", "a client is answered"], committed: ["●", "an entry is committed"],
   skipped: ["⊘", "not possible here"],
 };
@@ -37,10 +37,10 @@ export class Timeline {
     this.where = el("output", { class: "where" });
     box.append(
       el("div", { class: "ways", role: "group", "aria-label": "Ways through time" },
-        button("⏮", "To the beginning (home)", () => this.go(0)), button("◀", "A step back (←)", ways.back), this.play,
-        button("▶|", "A step on (→)", ways.on), button("⏭", "To the end (end)", () => this.go(Infinity)),
-        button("↖ cause", "To the cause of the chosen event ([)", ways.cause),
-        button("effect ↘", "To what followed from it (])", ways.effect),
+        button("|◀", "To the beginning (home)", () => this.go(0)), button("◂", "A step back (←)", ways.back), this.play,
+        button("▸", "A step on (→)", ways.on), button("▶|", "To the end (end)", () => this.go(Infinity)),
+        button("cause", "To the cause of the chosen event ([)", ways.cause),
+        button("effect", "To what followed from it (])", ways.effect),
         button("undo", "Undo (u)", ways.undo), button("redo", "Redo (r)", ways.redo)),
       el("div", { class: "track" }, this.marks, this.slider), this.where);
   }
