@@ -41,9 +41,9 @@ async function ask(line, without = line.without) {
 
 /** Stands somewhere else. `undoable`: what was there before can be had again. */
 let turn = 0;
-async function stand(line, { undoable = true, moves = false, say = null } = {}) {
+async function stand(line, { undoable = true, moves = false, say = null, known = null } = {}) {
   const mine = ++turn;
-  const [answer, other] = await Promise.all([ask(line), app.compare ? ask(line, otherOf(line)) : null]);
+  const [answer, other] = await Promise.all([known ?? ask(line), app.compare ? ask(line, otherOf(line)) : null]);
   // A later click has overtaken this one.
   if (mine !== turn) return null;
   if (answer.error) {
@@ -95,7 +95,7 @@ async function take(...steps) {
     return null;
   }
   if (!planned && ahead.length > 0) app.branches.push(line);
-  return stand(next, { moves: true });
+  return stand(next, { moves: true, known: answer });
 }
 
 function go(at, moves = false) {
@@ -301,6 +301,9 @@ function stage(at) {
 
 function draw(moves) {
   const { answer, other } = app;
+  // First what takes its height from the picture.
+  drawLamps();
+  drawNotice();
   const runs = other ? [answer, other] : [answer];
   $("stage").classList.toggle("two", runs.length === 2);
   $("stage").replaceChildren(...runs.map((_, at) => stage(at).box));
@@ -320,8 +323,6 @@ function draw(moves) {
   text.draw(writeText(app.line), address.href, app.branches, (at) => stand({ ...app.branches[at], at: 0 }));
   timeline.draw(answer, app.line.at, differs());
   $("compare").setAttribute("aria-pressed", String(Boolean(app.compare)));
-  drawLamps();
-  drawNotice();
 }
 
 function drawLamps() {
@@ -360,7 +361,7 @@ function drawNotice() {
   } else if (answer) {
     const ahead = answer.broken_at ? ` Step ${answer.broken_at} will break one.` : "";
     kind = answer.broken_at ? "plain" : "good";
-    parts.push(answer.at === 0 ? `Click a message, a node, a link or the client.${ahead}` : `Every promise holds after ${answer.at} steps.${ahead}`);
+    parts.push(answer.at === 0 ? `Click a message, a node, a link or the client.${ahead}` : `Every promise holds after ${answer.at === 1 ? "1 step" : `${answer.at} steps`}.${ahead}`);
   }
   if (answer?.broken_at && answer.at !== answer.broken_at) {
     parts.push(" ", el("button", { type: "button", class: "linklike", click: () => go(answer.broken_at) }, "to the betrayal"));
@@ -382,12 +383,14 @@ function showTab(name) {
     $(tab.getAttribute("aria-controls")).hidden = !is;
   }
   // On a phone the panel is below the picture.
-  if (name === "learn" && app.answer && innerWidth <= 860) document.querySelector(".panel").scrollIntoView({ block: "start" });
+  const below = innerWidth <= 860 && !document.body.classList.contains("touring");
+  if (name === "learn" && app.answer && below) document.querySelector(".panel").scrollIntoView({ block: "start" });
 }
 
 function setMode(mode) {
   stopStorm();
   app.tour = app.challenge = null;
+  document.body.classList.remove("touring");
   if (mode === "free") { load(FREE); showTab("story"); }
   if (mode === "tour") startTour(0);
   if (mode === "challenge") showChallenges();
@@ -401,6 +404,7 @@ function mark(mode) {
 }
 
 async function startTour(at) {
+  document.body.classList.add("touring");
   app.tour = at;
   app.compare = null;
   const stop = TOUR[at];
@@ -412,7 +416,7 @@ async function startTour(at) {
       return Boolean(answer) && seen(answer, before, here.see);
     },
     next: () => (at + 1 < TOUR.length ? startTour(at + 1) : (keep.set("toured", "yes"), setMode("challenge"))),
-    stop: () => { app.tour = null; showTab("story"); mark("free"); },
+    stop: () => { app.tour = null; document.body.classList.remove("touring"); showTab("story"); mark("free"); },
   });
   $("panel-learn").replaceChildren(card);
   showTab("learn");

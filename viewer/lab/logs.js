@@ -29,7 +29,7 @@ export function drawLogs(box, answer, lostShows, pick) {
   box.append(el("div", { class: "disks" }, nodes.map((node) => el("div", {}, el("b", {}, node.name), " ", diskOf(node, pick)))));
   box.append(el("p", { class: "legend" }, STANDINGS.map(([standing, means]) =>
     el("span", {}, el("i", { class: `cell ${standing} e1` }, standing === "applied" ? "✓" : ""), `${standing}: ${means}`)),
-    lost ? el("span", { class: "bad" }, el("i", { class: "cell gone" }, "✗"), `entry ${lost.seq} of epoch ${lost.epoch} was lost`) : null));
+    lost ? el("span", { class: "bad" }, el("i", { class: "cell gone" }, "✗"), `entry ${lost.seq} of epoch ${lost.epoch} is lost at step ${answer.broken_at}`) : null));
   box.querySelector(".log-scroll").scrollLeft = 1e6;
 }
 

@@ -26,6 +26,7 @@ export class Picture {
     const [width, height] = [Math.max(300, this.box.clientWidth), Math.max(260, this.box.clientHeight)];
     this.small = width < 480 || answer.state.nodes.length > 5;
     this.card = this.small ? [112, 54] : [140, 62];
+    this.width = width;
     this.layout(answer, width, height);
     const title = `${answer.state.nodes.length} nodes, ${answer.state.network.length} messages on their way`;
     this.root = svg("svg", { viewBox: `0 0 ${width} ${height}`, width, height, role: "group", "aria-label": title });
@@ -145,7 +146,8 @@ export class Picture {
       const rest = at === 1 && node.held.length > 2 ? ` +${node.held.length - 2}` : "";
       const label = `‖ ${tokenLabel(way)} → ${way.to}${rest}`;
       const width = label.length * 7 + 14;
-      const group = svg("g", { class: "held", transform: `translate(${x} ${y + this.card[1] / 2 + 14 + at * 21})`,
+      const inside = Math.max(width / 2 + 4, Math.min(x, this.width - width / 2 - 4));
+      const group = svg("g", { class: "held", transform: `translate(${inside} ${y + this.card[1] / 2 + 14 + at * 21})`,
         "data-name": `held ${node.name} ${at}` },
         svg("rect", { class: "token", x: -width / 2, y: -9, width, height: 18, rx: 9 }),
         svg("text", { y: 4, "text-anchor": "middle" }, label));

@@ -99,9 +99,9 @@ fn listen(port: Option<u16>) -> Result<TcpListener, Failure> {
             let why = format!("cannot listen on 127.0.0.1:{port}: {error}");
             Failure::error(why).next(format!("{} lab, which takes a free port", me()))
         }),
-        None => bind(PORT).or_else(|_| bind(0)).map_err(|error| {
-            Failure::error(format!("cannot listen on 127.0.0.1: {error}"))
-        }),
+        None => bind(PORT)
+            .or_else(|_| bind(0))
+            .map_err(|error| Failure::error(format!("cannot listen on 127.0.0.1: {error}"))),
     }
 }
 

@@ -130,19 +130,26 @@ fn a_promise_is_broken_by_clicking_told_by_play_and_the_same_clicks_are_refused_
         }
         act(&mut browser, name, words);
     }
-    let red = browser.value("[...document.querySelectorAll('.lamp.red')].map((lamp) => lamp.textContent).join()");
+    let red =
+        browser.value("[...document.querySelectorAll('.lamp.red')].map((lamp) => lamp.textContent).join()");
     assert!(red.as_str().unwrap().contains("P1"), "the lamp is red: {red}");
     assert!(notice(&mut browser).contains("P1: n2 serves without entry 3, which was acknowledged"));
     assert!(browser.value("document.querySelectorAll('.logs .cell.lost').length").as_u64().unwrap() >= 1);
 
     // The address tells the same story elsewhere.
     let address = browser.value("location.href").as_str().unwrap().to_string();
-    assert!(address.contains("#s=cluster+3;write+1+to+n1;sync+n1;takeover+n2;") && !address.contains(lab.token()));
+    assert!(
+        address.contains("#s=cluster+3;write+1+to+n1;sync+n1;takeover+n2;") && !address.contains(lab.token())
+    );
     let story = told(&["play", &address]);
     assert!(story.contains("BROKEN  P1: n2 serves without entry 3, which was acknowledged"), "{story}");
-    let shown = browser.value("cutaway.answer.acts.map((act) => act.events.map((event) => event.sentence)).flat()");
+    let shown =
+        browser.value("cutaway.answer.acts.map((act) => act.events.map((event) => event.sentence)).flat()");
     for sentence in shown.as_array().unwrap() {
-        assert!(story.contains(sentence.as_str().unwrap()), "the page says {sentence}, play does not:\n{story}");
+        assert!(
+            story.contains(sentence.as_str().unwrap()),
+            "the page says {sentence}, play does not:\n{story}"
+        );
     }
 
     // The same clicks with the fence in.
@@ -251,7 +258,11 @@ fn two_runs_are_told_apart_in_a_sentence_and_text_is_played_as_it_is_typed() {
     let story = told(&["play", &address]);
     assert!(story.contains("put a;b+c%d ü via g1"), "{address}\n{story}");
     let again = Lab::start(&["--url", &address]);
-    assert!(again.address.contains(address.split('#').nth(1).unwrap().split('&').next().unwrap()), "{}", again.address);
+    assert!(
+        again.address.contains(address.split('#').nth(1).unwrap().split('&').next().unwrap()),
+        "{}",
+        again.address
+    );
 
     browser.value("document.querySelector('#panel-text textarea').value = '> cluster 3\\n> dance n1'");
     browser.click("document.querySelector('#panel-text button.primary')");
@@ -269,7 +280,9 @@ fn only_the_page_itself_with_its_token_is_answered() {
         [("Host", &host), ("Origin", &own), ("X-Cutaway-Token", &token), ("Content-Type", kind)];
     let with = |name: &str, value: Option<&str>| -> (u16, String) {
         let others = all.iter().filter(|(other, _)| *other != name).copied();
-        let headers: Vec<(&str, &str)> = others.chain(value.map(|value| (all.iter().find(|(n, _)| *n == name).unwrap().0, value))).collect();
+        let headers: Vec<(&str, &str)> = others
+            .chain(value.map(|value| (all.iter().find(|(n, _)| *n == name).unwrap().0, value)))
+            .collect();
         lab.asks(&headers)
     };
     let (code, body) = lab.asks(&all);
@@ -297,15 +310,23 @@ fn only_the_page_itself_with_its_token_is_answered() {
     // The page itself is not for other hosts either, and never says the token.
     let page = lab.sends(format!("GET / HTTP/1.1\r\nHost: {host}\r\n\r\n").as_bytes());
     assert_eq!(status(&page).0, 200);
-    assert!(!page.contains(&token) && page.contains("default-src 'none'") && page.contains("frame-ancestors 'none'"));
-    assert_eq!(status(&lab.sends(format!("GET / HTTP/1.1\r\nHost: shop.example:{port}\r\n\r\n").as_bytes())).0, 421);
+    assert!(
+        !page.contains(&token)
+            && page.contains("default-src 'none'")
+            && page.contains("frame-ancestors 'none'")
+    );
+    assert_eq!(
+        status(&lab.sends(format!("GET / HTTP/1.1\r\nHost: shop.example:{port}\r\n\r\n").as_bytes())).0,
+        421
+    );
 }
 
 #[test]
 fn what_is_no_request_of_the_page_is_refused_and_the_next_one_is_answered() {
     let lab = Lab::start(&[]);
     let host = lab.host().to_string();
-    let head = format!("Host: {host}\r\nX-Cutaway-Token: {}\r\nContent-Type: application/json\r\n", lab.token());
+    let head =
+        format!("Host: {host}\r\nX-Cutaway-Token: {}\r\nContent-Type: application/json\r\n", lab.token());
     let long = "x".repeat(20_000);
     let hostile: Vec<(String, u16)> = vec![
         ("\r\n\r\n".into(), 400),
@@ -331,9 +352,12 @@ fn what_is_no_request_of_the_page_is_refused_and_the_next_one_is_answered() {
     }
     assert_eq!(status(&lab.sends(b"GET / HTTP/1.1\r\n\xff\xfe: 1\r\n\r\n")).0, 400);
     // A question that cannot be answered gets its reason, and no more.
-    for (body, reason) in [("{}", "schedule"), ("[1", "no JSON"), (r#"{"schedule":"> cluster 99\n"}"#, "cluster")] {
+    for (body, reason) in
+        [("{}", "schedule"), ("[1", "no JSON"), (r#"{"schedule":"> cluster 99\n"}"#, "cluster")]
+    {
         let length = body.len();
-        let answer = lab.sends(format!("POST /play HTTP/1.1\r\n{head}Content-Length: {length}\r\n\r\n{body}").as_bytes());
+        let answer = lab
+            .sends(format!("POST /play HTTP/1.1\r\n{head}Content-Length: {length}\r\n\r\n{body}").as_bytes());
         let (code, told) = status(&answer);
         assert!(code == 200 && told.contains("\"error\"") && told.contains(reason), "{body}: {answer}");
     }

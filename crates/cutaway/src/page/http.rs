@@ -168,7 +168,9 @@ fn converse(mut stream: TcpStream, door: &Door, site: &Site) {
             reply(200, "application/json", "default-src 'none'", &(site.play)(&body))
         }
         Ok(_) => page(&site.page),
-        Err((status, why)) => reply(status, "text/plain; charset=utf-8", "default-src 'none'", &format!("{why}\n")),
+        Err((status, why)) => {
+            reply(status, "text/plain; charset=utf-8", "default-src 'none'", &format!("{why}\n"))
+        }
     };
     let _ = stream.set_write_timeout(Some(PATIENCE));
     let _ = stream.write_all(answer.as_bytes());
@@ -225,7 +227,9 @@ fn more(stream: &mut TcpStream, bytes: &mut Vec<u8>, until: Instant) -> Result<(
 }
 
 fn page(document: &str) -> String {
-    let Ok(nonce) = random() else { return reply(500, "text/plain", "default-src 'none'", "no random bytes\n") };
+    let Ok(nonce) = random() else {
+        return reply(500, "text/plain", "default-src 'none'", "no random bytes\n");
+    };
     // Nothing is loaded but what the document holds, and questions go nowhere but here.
     let policy = format!(
         "default-src 'none'; script-src 'nonce-{nonce}'; style-src 'nonce-{nonce}'; connect-src 'self'; img-src data:; \

@@ -43,7 +43,11 @@ fn schedule(lines: &str) -> Result<Schedule, String> {
         let line = line.replace('+', " ");
         let line = percent_decode_str(&line).decode_utf8().map_err(|_| format!("`{line}` is no UTF-8"))?;
         // A line that brings further lines along is not what the page wrote.
-        if line.contains(['\n', '\r']) { Err("a line of the address has a line break".into()) } else { Ok(format!("> {line}\n")) }
+        if line.contains(['\n', '\r']) {
+            Err("a line of the address has a line break".into())
+        } else {
+            Ok(format!("> {line}\n"))
+        }
     };
     lines.split(';').map(decode).collect::<Result<String, String>>()?.parse()
 }

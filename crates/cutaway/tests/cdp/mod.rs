@@ -38,7 +38,13 @@ impl Browser {
         let mut child = Command::new("sh")
             .args(["-c", r#"exec "$0" "$@" 3<&0 4>&1 </dev/null >/dev/null 2>/dev/null"#])
             .arg(chromium)
-            .args(["--headless=new", "--no-sandbox", "--disable-gpu", "--no-proxy-server", "--remote-debugging-pipe"])
+            .args([
+                "--headless=new",
+                "--no-sandbox",
+                "--disable-gpu",
+                "--no-proxy-server",
+                "--remote-debugging-pipe",
+            ])
             .arg(format!("--user-data-dir={}", profile.path().display()))
             .arg("about:blank")
             .stdin(Stdio::piped())
@@ -114,7 +120,11 @@ impl Browser {
         let patience = Instant::now() + Duration::from_secs(60);
         while self.value(&format!("Boolean({expression})")) != true {
             let page = "document.getElementById('notice')?.textContent";
-            assert!(Instant::now() < patience, "never true: {expression}; the page says {}", self.value(page));
+            assert!(
+                Instant::now() < patience,
+                "never true: {expression}; the page says {}",
+                self.value(page)
+            );
             std::thread::sleep(Duration::from_millis(20));
         }
     }
@@ -127,7 +137,8 @@ impl Browser {
              const b = e.getBoundingClientRect(); return [b.x + b.width / 2, b.y + b.height / 2]; }})()"
         ));
         for kind in ["mousePressed", "mouseReleased"] {
-            let event = json!({ "type": kind, "x": place[0], "y": place[1], "button": "left", "clickCount": 1 });
+            let event =
+                json!({ "type": kind, "x": place[0], "y": place[1], "button": "left", "clickCount": 1 });
             self.call("Input.dispatchMouseEvent", event);
         }
     }

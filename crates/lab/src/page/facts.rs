@@ -73,9 +73,7 @@ fn cell(of: &Cell) -> Value {
 }
 
 fn disk(of: &DiskState) -> Value {
-    let slot = |slot: &Slot| {
-        json!({ "generation": slot.generation, "promised": slot.promised, "checkpoint": slot.checkpoint })
-    };
+    let slot = |slot: &Slot| json!({ "generation": slot.generation, "promised": slot.promised, "checkpoint": slot.checkpoint });
     json!({
         "superblocks": of.superblocks.iter().map(|block| block.as_ref().map(slot)).collect::<Vec<_>>(),
         "log": of.log,

@@ -60,7 +60,8 @@ pub fn guard_text(file: &str, symbol: &str) -> Option<String> {
         rest.is_some_and(|rest| rest.starts_with(['(', '<']))
     };
     let at = lines.iter().position(is_head)?;
-    let begin = lines[..at].iter().rposition(|line| !line.trim_start().starts_with("//") && !line.starts_with("#["));
+    let begin =
+        lines[..at].iter().rposition(|line| !line.trim_start().starts_with("//") && !line.starts_with("#["));
     let begin = begin.map_or(0, |before| before + 1);
     let indent = lines[at].len() - lines[at].trim_start().len();
     let close = format!("{}}}", " ".repeat(indent));
@@ -70,9 +71,9 @@ pub fn guard_text(file: &str, symbol: &str) -> Option<String> {
 
 fn mechanism(entry: &Entry) -> Value {
     let of = entry.mechanism;
-    let guard = entry.guard.map(|(file, symbol)| {
-        json!({ "file": file, "fn": symbol, "text": guard_text(file, symbol) })
-    });
+    let guard = entry
+        .guard
+        .map(|(file, symbol)| json!({ "file": file, "fn": symbol, "text": guard_text(file, symbol) }));
     json!({
         "id": of.id(),
         "does": of.does(),

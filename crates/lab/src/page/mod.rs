@@ -26,7 +26,7 @@ pub use library::{guard_text, library};
 use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
-use trace::{Event, Mechanism};
+use trace::{Event, EventId, Mechanism};
 
 use crate::facts::Standing;
 use crate::machine::{Facts, Machine};
@@ -128,6 +128,7 @@ fn play(question: &Question) -> Result<Value, String> {
     let (at, state, possible) = (machine.at(), machine.state(), machine.steps());
     while kept.advance(&mut machine) {}
     let acts = machine.acts();
+    let places = places(acts);
     let verdict: Vec<Value> = machine
         .verdict()
         .into_iter()
@@ -140,7 +141,7 @@ fn play(question: &Question) -> Result<Value, String> {
         "without": off.iter().map(|mechanism| mechanism.id()).collect::<Vec<_>>(),
         "at": at,
         "lanes": machine.lanes(),
-        "acts": acts.iter().zip(&kept.stopped).map(|(act, stopped)| told(acts, act, stopped)).collect::<Vec<_>>(),
+        "acts": acts.iter().zip(&kept.stopped).map(|(act, stopped)| told(&places, act, stopped)).collect::<Vec<_>>(),
         "state": facts::json(&state),
         "possible": possible,
         "verdict": verdict,
@@ -151,9 +152,20 @@ fn play(question: &Question) -> Result<Value, String> {
     }))
 }
 
+/// The step and the number of each event, both from 1.
+type Places = BTreeMap<EventId, (usize, usize)>;
+
+fn places(acts: &[Act]) -> Places {
+    let step = |(at, act): (usize, &Act)| {
+        let place = move |(n, event): (usize, &Event)| (event.id, (at + 1, n + 1));
+        act.events.iter().enumerate().map(place).collect::<Vec<_>>()
+    };
+    acts.iter().enumerate().flat_map(step).collect()
+}
+
 /// One step, and what came of it.
-fn told(acts: &[Act], act: &Act, stopped: &[&'static str]) -> Value {
-    let events = act.events.iter().enumerate().map(|(n, event)| told_event(acts, n + 1, event));
+fn told(places: &Places, act: &Act, stopped: &[&'static str]) -> Value {
+    let events = act.events.iter().enumerate().map(|(n, event)| told_event(places, n + 1, event));
     json!({
         "step": act.step,
         "words": act.words,
@@ -168,8 +180,8 @@ fn told(acts: &[Act], act: &Act, stopped: &[&'static str]) -> Value {
     })
 }
 
-fn told_event(acts: &[Act], n: usize, event: &Event) -> Value {
-    let parents = event.parents.iter().filter_map(|parent| tell::place(acts, parent));
+fn told_event(places: &Places, n: usize, event: &Event) -> Value {
+    let parents = event.parents.iter().filter_map(|parent| places.get(parent));
     let change = event.kind.delta().map(|change| json!([change.field, change.before, change.after]));
     json!({
         "n": n,
@@ -199,7 +211,8 @@ mod tests {
     use super::*;
 
     fn ask(mechanism: &str, without: &[&str], at: Option<usize>) -> Value {
-        let schedule = crate::why::registry::entry(Mechanism::from_id(mechanism).unwrap()).counterexample.unwrap();
+        let schedule =
+            crate::why::registry::entry(Mechanism::from_id(mechanism).unwrap()).counterexample.unwrap();
         answer(&json!({ "schedule": schedule, "without": without, "at": at }).to_string())
     }
 
@@ -216,7 +229,11 @@ mod tests {
     fn with_the_mechanism_in_the_answer_names_it_as_what_stopped_the_step() {
         let told = ask("epoch-fence", &[], Some(5));
         assert_eq!((&told["broken"], &told["at"]), (&Value::Null, &json!(5)));
-        assert!(told["acts"][4]["stopped_by"].as_array().unwrap().contains(&json!("epoch-fence")), "{}", told["acts"][4]);
+        assert!(
+            told["acts"][4]["stopped_by"].as_array().unwrap().contains(&json!("epoch-fence")),
+            "{}",
+            told["acts"][4]
+        );
     }
 
     #[test]
@@ -233,7 +250,9 @@ mod tests {
             assert!(error.contains(reason), "{question}: {error}");
         }
         let long = format!("> cluster 3\n{}", "> state\n".repeat(STEPS_MAX + 1));
-        assert!(answer(&json!({ "schedule": long }).to_string())["error"].as_str().unwrap().contains("at most"));
+        assert!(
+            answer(&json!({ "schedule": long }).to_string())["error"].as_str().unwrap().contains("at most")
+        );
     }
 
     #[test]
