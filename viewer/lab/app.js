@@ -4,11 +4,13 @@ import { closeMenu, el, showMenu } from "./parts.js";
 import { Picture } from "./picture.js";
 import { diskLines, drawLogs } from "./logs.js";
 import { refusal, Timeline } from "./time.js";
-import { drawStory, showGuard, Switches, TextPanel } from "./panel.js";
+import { showGuard, Story, Switches, TextPanel } from "./panel.js";
 import { challenges, seen, stormStep, TOUR, tourCard } from "./lessons.js";
 
 const $ = (id) => document.getElementById(id);
 const library = JSON.parse($("library").textContent);
+/** Lines with a state for each step, if this page is a file that stands alone. */
+const recorded = JSON.parse($("recorded").textContent);
 const mechanisms = new Map(library.mechanisms.map((one) => [one.id, one]));
 const LAMPS = ["nothing lost", "one order", "unknown is said", "comes back", "damage is told"];
 const FREE = "> cluster 3\n";
@@ -26,7 +28,18 @@ const app = {
 };
 globalThis.cutaway = app;
 
+/** What a recording answers. */
+function recall(line, without) {
+  const same = (a, b) => a.length === b.length && a.every((one) => b.includes(one));
+  const found = recorded.find((film) => same(film.without, without) && film.settings.join() === line.settings.join()
+    && film.steps.join() === line.steps.join());
+  if (!found) return { error: "This file is a recording. To change it: cutaway lab --url 'ADDRESS', with the address under Text." };
+  const at = Math.min(line.at, found.acts.length);
+  return { ...found, at, state: found.frames[at], possible: [] };
+}
+
 async function ask(line, without = line.without) {
+  if (recorded) return recall(line, without);
   const question = { schedule: writeText(line), without, at: line.at };
   try {
     const reply = await fetch("play", {
@@ -315,11 +328,11 @@ function draw(moves) {
     drawLogs(logs, run, true, showDisk);
     picture.draw(run, run.acts[run.at - 1], moves);
   });
-  drawStory($("panel-story"), answer, app.chosen, storyWays);
+  story.draw(answer, app.chosen);
   switches.refresh(app.line.without);
   const address = new URL(location.href);
   address.hash = writeFragment(app.line);
-  history.replaceState(null, "", address);
+  try { history.replaceState(null, "", address); } catch { /* the address of a file stays as it is */ }
   text.draw(writeText(app.line), address.href, app.branches, (at) => stand({ ...app.branches[at], at: 0 }));
   timeline.draw(answer, app.line.at, differs());
   $("compare").setAttribute("aria-pressed", String(Boolean(app.compare)));
@@ -473,10 +486,10 @@ function showReplays() {
     .map((one) => item(`without ${one.id}`, () => { breakIt(one.id); showTab("story"); }));
   const stories = library.stories.map((one) => item(one.name, () => { load(one.text, { at: 0 }); showTab("story"); }));
   $("panel-learn").replaceChildren(
-    el("div", { class: "card" }, el("h3", {}, "A new cluster"), el("div", { class: "row" }, [["3 nodes", FREE], ["3 nodes, a gateway", "> cluster 3\n> gateways 1\n"],
+    el("div", { class: "card" }, el("h2", { class: "sub" }, "A new cluster"), el("div", { class: "row" }, [["3 nodes", FREE], ["3 nodes, a gateway", "> cluster 3\n> gateways 1\n"],
       ["5 nodes, two gateways", "> cluster 5\n> gateways 2\n"], ["3 cold nodes", "> cluster 3 cold\n"]].map(([label, lines]) =>
       el("button", { type: "button", click: () => { load(lines); showTab("story"); } }, label)))),
-    el("h3", {}, "Counterexamples: a promise breaks"), el("ul", { class: "choices" }, broken), el("h3", {}, "Stories: it holds"), el("ul", { class: "choices" }, stories));
+    el("h2", { class: "sub" }, "Counterexamples: a promise breaks"), el("ul", { class: "choices" }, broken), el("h2", { class: "sub" }, "Stories: it holds"), el("ul", { class: "choices" }, stories));
   showTab("learn");
 }
 
@@ -514,7 +527,10 @@ const KEYS = [
   ["u", "undo", () => undo(app.done, app.undone), ["u"]],
   ["r", "redo", () => undo(app.undone, app.done), ["r"]],
   ["c", "two runs: with and without a mechanism", () => chooseCompare($("compare")), ["c"]],
-  ["m", "mechanisms, to switch off and on", () => { showTab("mechanisms"); document.querySelector("#panel-mechanisms input").focus(); }, ["m", "/"]],
+  ["n", "the next event of this node", () => nextLike((event, like) => event.actor === like.actor), ["n"]],
+  ["g", "the next event of this mechanism", () => nextLike((event, like) => event.mechanism && event.mechanism === like.mechanism), ["g"]],
+  ["/", "search all events", () => { showTab("story"); story.search.focus(); }, ["/"]],
+  ["m", "mechanisms, to switch off and on", () => { showTab("mechanisms"); document.querySelector("#panel-mechanisms input").focus(); }, ["m"]],
   ["t", "the schedule as text", () => { showTab("text"); text.area.focus(); }, ["t"]],
   ["s", "the story", () => showTab("story"), ["s"]],
   ["esc", "close a menu; stop the storm", () => { closeMenu(); stopStorm(); togglePlay(true); }, ["Escape"]],
@@ -527,6 +543,16 @@ function nextEvent(by) {
   if (events.some((event) => event.n === n)) choose(app.line.at, n);
 }
 
+/** The next event on the line that is like the chosen one. */
+function nextLike(alike) {
+  const like = chosenEvent();
+  if (!like) return say("Choose an event first.");
+  const [step, n] = app.chosen;
+  const all = app.answer.acts.flatMap((act, at) => act.events.map((event) => [at + 1, event]));
+  const next = all.find(([at, event]) => (at > step || (at === step && event.n > n)) && alike(event, like));
+  if (next) choose(next[0], next[1].n); else say("There is no further one on this line.");
+}
+
 document.addEventListener("keydown", (event) => {
   if (event.ctrlKey || event.metaKey || event.altKey || event.target.closest("input:not([type=range]), textarea, dialog, .menu")) return;
   const key = KEYS.find(([, , , names]) => names.includes(event.key));
@@ -537,6 +563,7 @@ document.addEventListener("keydown", (event) => {
 });
 
 const storyWays = { go: (at) => go(at), choose, guard: (id) => showGuard(mechanisms.get(id)) };
+const story = new Story($("panel-story"), storyWays);
 const switches = new Switches($("panel-mechanisms"), library, { flip, guard: storyWays.guard, break: (id) => { breakIt(id); showTab("story"); } });
 const text = new TextPanel($("panel-text"), {
   play: async (lines) => {
@@ -562,7 +589,11 @@ function begin() {
   const { token, line } = readFragment(location.hash);
   if (token) keep.set("token", token);
   app.token = token ?? keep.get("token");
-  return line ?? readText(FREE);
+  return line ?? (recorded ? lineOf(recorded[0]) : readText(FREE));
+}
+
+function lineOf({ notes, settings, steps, without }) {
+  return { notes, settings, steps, without, at: steps.length };
 }
 
 for (const [label, words] of KEYS) $("help-keys").append(el("tr", {}, el("th", { scope: "row" }, el("kbd", {}, label)), el("td", {}, words)));
@@ -595,7 +626,11 @@ setTheme(keep.get("theme"));
 $("panel-learn").replaceChildren(el("div", { class: "card" }, el("h2", {}, "New here?"),
   el("p", {}, "The tour takes ten minutes: a write, a crash, a failover, and a split brain that one comparison prevents. Each step asks you first."),
   el("button", { type: "button", class: "primary", click: () => setMode("tour") }, "Start the tour")));
-const fresh = !readFragment(location.hash).line;
+if (recorded) {
+  document.body.classList.add("recorded");
+  app.compare = recorded[1] ? recorded[0].without[0] ?? null : null;
+}
+const fresh = !recorded && !readFragment(location.hash).line;
 showTab(fresh ? "learn" : "story");
 const first = begin();
 // What breaks opens where it broke.

@@ -19,7 +19,7 @@ export function drawLogs(box, answer, lostShows, pick) {
   for (let seq = Math.max(first, last - 39); seq <= last; seq++) columns.push(seq);
   const head = el("tr", {}, el("th", { scope: "col", class: "node-head" }, "log"),
     columns.map((seq) => el("th", { scope: "col", class: lost?.seq === seq ? "lost-head" : "" }, String(seq))),
-    el("th", { class: "fill" }), el("th", { scope: "col", class: "disk-head" }, "disk"));
+    el("td", { class: "fill" }), el("th", { scope: "col", class: "disk-head" }, "disk"));
   const body = nodes.map((node) => el("tr", {},
     el("th", { scope: "row", class: "node-head" }, node.name, el("small", {}, ` ${node.down ? "down" : node.role}`)),
     columns.map((seq) => logCell(node, seq, lost)), el("td", { class: "fill" }), el("td", { class: "disk" }, diskOf(node, pick))));
@@ -50,6 +50,7 @@ function logCell(node, seq, lost) {
 
 function diskOf(node, pick) {
   const { superblocks, log, units, extents, unsynced } = node.disk;
+  const space = () => document.createTextNode(" ");
   const newest = Math.max(...superblocks.map((block) => block?.generation ?? -1));
   const chips = superblocks.map((block, at) => el("span", {
     class: `block ${block ? (block.generation === newest ? "newest" : "older") : "torn"}`,
@@ -57,9 +58,9 @@ function diskOf(node, pick) {
   const share = log[0] ? Math.max(4, Math.round(100 * log[1] / log[0])) : 0;
   const bar = el("span", { class: "ring", title: `log ring: ${log[1]} of ${log[0]} bytes` }, el("i"));
   bar.firstChild.style.width = `${share}%`;
-  const box = el("span", { class: "disk-facts" }, chips, el("span", { class: "ringed" }, "log", bar),
+  const box = el("span", { class: "disk-facts" }, chips.flatMap((chip) => [chip, space()]), el("span", { class: "ringed" }, "log ", bar), space(),
     el("span", {}, `${extents.length} ext${units[1] ? ` +${units[1]}q` : ""}`),
-    unsynced ? el("span", { class: "unsynced" }, "unsynced") : null);
+    space(), unsynced ? el("span", { class: "unsynced" }, "unsynced") : null);
   const words = superblocks.map((block, at) => block
     ? `superblock ${"AB"[at]} generation ${block.generation} promises ${block.promised}` : `superblock ${"AB"[at]} not readable`);
   return asButton(box, `Disk of ${node.name}: ${words.join(", ")}${unsynced ? ", something unsynced" : ""}`, (from) => pick(node, from));

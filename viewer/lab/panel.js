@@ -2,14 +2,36 @@
 import { el, epochClass, epochOf } from "./parts.js";
 import { signOf } from "./time.js";
 
+/** The story, with a search through all of its events. */
+export class Story {
+  constructor(box, ways) {
+    this.ways = ways;
+    this.search = el("input", { type: "search", placeholder: "Search all events ( / )", "aria-label": "Search all events", input: () => this.draw() });
+    this.list = el("div", { class: "story-list" });
+    box.append(this.search, this.list);
+    this.box = box;
+  }
+
+  draw(answer = this.answer, chosen = this.chosen) {
+    Object.assign(this, { answer, chosen });
+    const wanted = this.search.value.trim().toLowerCase();
+    if (!wanted) return drawStory(this.list, this.box, answer, chosen, this.ways);
+    const found = answer.acts.flatMap((act, at) => act.events
+      .filter((event) => `${event.sentence} ${event.mechanism ?? ""} ${event.kind}`.toLowerCase().includes(wanted))
+      .map((event) => el("li", {}, el("button", { type: "button", class: "step", click: () => this.ways.choose(at + 1, event.n) },
+        el("b", {}, `${at + 1}.${event.n}`), event.sentence))));
+    this.list.replaceChildren(el("p", { class: "hint", role: "status" }, `${found.length} events`), el("ol", { class: "story" }, found.slice(0, 200)));
+  }
+}
+
 /** The steps as a list; the one that was just taken is open, with all that happened in it. */
-export function drawStory(box, answer, chosen, ways) {
-  const list = el("ol", { class: "story" });
-  list.append(el("li", { class: answer.at === 0 ? "now" : "" },
+function drawStory(list, box, answer, chosen, ways) {
+  const ol = el("ol", { class: "story" });
+  ol.append(el("li", { class: answer.at === 0 ? "now" : "" },
     el("button", { type: "button", class: "step", click: () => ways.go(0) }, el("b", {}, "0"), answer.settings.join(", "))));
-  answer.acts.forEach((act, at) => list.append(storyStep(answer, act, at, chosen, ways)));
-  box.replaceChildren(list);
-  const now = list.querySelector(".now");
+  answer.acts.forEach((act, at) => ol.append(storyStep(answer, act, at, chosen, ways)));
+  list.replaceChildren(ol);
+  const now = ol.querySelector(".now");
   if (now) box.scrollTop = Math.max(0, now.offsetTop - box.clientHeight / 3);
 }
 
@@ -51,7 +73,7 @@ export class Switches {
       input: () => this.filter(search.value) });
     box.append(search);
     for (const room of ["cluster", "device"]) {
-      box.append(el("h3", {}, room === "cluster" ? "Between replicas" : "On one device"));
+      box.append(el("h2", { class: "sub" }, room === "cluster" ? "Between replicas" : "On one device"));
       for (const mechanism of library.mechanisms.filter((one) => one.room === room)) box.append(this.row(mechanism, ways));
     }
   }
@@ -102,7 +124,7 @@ export class TextPanel {
     this.error.textContent = "";
     const items = branches.map((line, at) => el("li", {}, el("button", { type: "button", class: "linklike", click: () => take(at) },
       `${line.steps.length} steps, the last: ${line.steps.at(-1)}`)));
-    this.branches.replaceChildren(...(items.length ? [el("h3", {}, "Lines that were left"), el("ul", {}, items)] : []));
+    this.branches.replaceChildren(...(items.length ? [el("h2", { class: "sub" }, "Lines that were left"), el("ul", {}, items)] : []));
   }
 }
 

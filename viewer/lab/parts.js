@@ -33,7 +33,11 @@ export function epochOf(words) {
 export function asButton(element, label, act) {
   element.setAttribute("role", "button");
   element.setAttribute("tabindex", "0");
-  element.setAttribute("aria-label", label);
+  // Who speaks to the browser says what is to be read there, so the name begins with that.
+  const texts = [...element.querySelectorAll("text")];
+  for (const text of texts) text.textContent += " ";
+  const shown = (texts.length ? texts.map((text) => text.textContent).join("") : element.textContent).trim();
+  element.setAttribute("aria-label", shown && !label.startsWith(shown) ? `${shown}: ${label}` : label);
   element.addEventListener("click", (event) => { event.stopPropagation(); act(element); });
   element.addEventListener("keydown", (event) => {
     if (event.key !== "Enter" && event.key !== " ") return;

@@ -40,7 +40,7 @@ export class Timeline {
         button("|◀", "To the beginning (home)", () => this.go(0)), button("◂", "A step back (←)", ways.back), this.play,
         button("▸", "A step on (→)", ways.on), button("▶|", "To the end (end)", () => this.go(Infinity)),
         button("cause", "To the cause of the chosen event ([)", ways.cause),
-        button("effect", "To what followed from it (])", ways.effect),
+        button("effect", "To the effect, what followed from it (])", ways.effect),
         button("undo", "Undo (u)", ways.undo), button("redo", "Redo (r)", ways.redo)),
       el("div", { class: "track" }, this.marks, this.slider), this.where);
   }

@@ -272,6 +272,25 @@ fn two_runs_are_told_apart_in_a_sentence_and_text_is_played_as_it_is_typed() {
 }
 
 #[test]
+fn a_page_in_a_file_shows_both_runs_with_nobody_to_ask() {
+    let Some(mut browser) = Browser::start() else { return };
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("fence.html");
+    told(&["lab", "epoch-fence", "--html", file.to_str().unwrap()]);
+    browser.open(&format!("file://{}", file.display()));
+    browser.until("document.querySelectorAll('.run').length === 2 && cutaway.line.at === 11");
+    let says = notice(&mut browser);
+    assert!(says.contains("P1: n2 serves without entry 3") && says.contains("part at step 5"), "{says}");
+    browser.press("Home");
+    browser.press("ArrowRight");
+    browser.until("cutaway.line.at === 1 && document.querySelectorAll('.picture .message').length === 4");
+    browser.click("document.getElementById('tab-mechanisms')");
+    browser.click("document.getElementById('on-log-matching')");
+    browser.until("document.getElementById('notice').textContent.includes('This file is a recording')");
+    assert_eq!(browser.complaints, Vec::<String>::new());
+}
+
+#[test]
 fn only_the_page_itself_with_its_token_is_answered() {
     let lab = Lab::start(&[]);
     let (host, token, kind) = (lab.host().to_string(), lab.token().to_string(), "application/json");

@@ -56,7 +56,7 @@ impl Door {
 }
 
 /// 128 bits in hex.
-fn random() -> Result<String, String> {
+pub fn random() -> Result<String, String> {
     let mut bytes = [0; 16];
     getrandom::fill(&mut bytes).map_err(|error| format!("no random bytes: {error}"))?;
     Ok(bytes.iter().map(|byte| format!("{byte:02x}")).collect())

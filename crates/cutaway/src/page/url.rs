@@ -17,7 +17,7 @@ pub struct Shown {
 }
 
 /// The schedule and what is out, as a fragment without `#`.
-pub fn fragment(schedule: &Schedule, without: &[Mechanism]) -> String {
+pub fn fragment(Shown { schedule, without }: &Shown) -> String {
     let lines = schedule.setting.iter().chain(&schedule.steps);
     let lines: Vec<String> =
         lines.map(|line| utf8_percent_encode(line, &PLAIN).to_string().replace(' ', "+")).collect();
@@ -64,7 +64,8 @@ mod tests {
     fn what_is_written_is_read_again() {
         let text = "> cluster 3\n> gateways 1\n> put k;+%&= vüß via g1\n> calm without n1 n2\n";
         let schedule: Schedule = text.parse().unwrap();
-        let fragment = fragment(&schedule, &[Mechanism::EpochFence, Mechanism::DurableAck]);
+        let without = vec![Mechanism::EpochFence, Mechanism::DurableAck];
+        let fragment = fragment(&Shown { schedule, without });
         assert!(fragment.starts_with("s=cluster+3;gateways+1;put+k%3B%2B%25%26%3D+v"), "{fragment}");
         assert!(fragment.is_ascii() && !fragment.contains([' ', '\'', '"']), "{fragment}");
         let shown = read(&format!("http://127.0.0.1:7490/#t=abc&{fragment}&at=1")).unwrap().unwrap();

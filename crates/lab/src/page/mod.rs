@@ -36,6 +36,8 @@ use crate::tell;
 
 /// Longest line of steps that a page plays: every answer holds all of them.
 pub const STEPS_MAX: usize = 2000;
+/// Longest line of a recording, which holds a state for each step.
+pub const RECORDED_STEPS_MAX: usize = 200;
 
 /// A question, read.
 struct Question {
@@ -74,6 +76,21 @@ fn mechanism(id: &str) -> Result<Mechanism, String> {
 pub fn answer(question: &str) -> Value {
     let played = Question::read(question).and_then(|question| play(&question));
     played.unwrap_or_else(|error| json!({ "error": error }))
+}
+
+/// A line with the state after each of its steps: all that a page needs to show it where nothing answers questions.
+pub fn record(schedule: &Schedule, off: &[Mechanism]) -> Result<Value, String> {
+    let all = schedule.steps.len();
+    if all > RECORDED_STEPS_MAX {
+        return Err(format!(
+            "a recording has at most {RECORDED_STEPS_MAX} steps, and this schedule has {all}"
+        ));
+    }
+    let at = |at| play(&Question { schedule: schedule.clone(), off: off.to_vec(), at });
+    let mut whole = at(all)?;
+    let frames = (0..=all).map(|step| Ok(at(step)?["state"].take())).collect::<Result<Vec<_>, String>>()?;
+    whole["frames"] = frames.into();
+    Ok(whole)
 }
 
 /// What is kept of a line while it is played.
@@ -253,6 +270,18 @@ mod tests {
         assert!(
             answer(&json!({ "schedule": long }).to_string())["error"].as_str().unwrap().contains("at most")
         );
+    }
+
+    #[test]
+    fn a_recording_has_the_state_of_every_step() {
+        let entry = crate::why::registry::entry(Mechanism::EpochFence);
+        let schedule: Schedule = entry.counterexample.unwrap().parse().unwrap();
+        let recorded = record(&schedule, &[Mechanism::EpochFence]).unwrap();
+        let frames = recorded["frames"].as_array().unwrap();
+        assert_eq!(frames.len(), schedule.steps.len() + 1);
+        for at in [0, 4, 11] {
+            assert_eq!(frames[at], ask("epoch-fence", &["epoch-fence"], Some(at))["state"]);
+        }
     }
 
     #[test]
