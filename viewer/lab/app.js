@@ -424,9 +424,8 @@ async function startTour(at) {
   if (stop.load) await load(stop.load, { without: stop.without ?? [] });
   const card = tourCard(at, {
     take: async (here) => {
-      const before = app.line.at;
       const answer = await take(...here.steps);
-      return Boolean(answer) && seen(answer, before, here.see);
+      return Boolean(answer) && seen(answer, here.see);
     },
     next: () => (at + 1 < TOUR.length ? startTour(at + 1) : (keep.set("toured", "yes"), setMode("challenge"))),
     stop: () => { app.tour = null; document.body.classList.remove("touring"); showTab("story"); mark("free"); },

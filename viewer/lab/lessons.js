@@ -36,7 +36,7 @@ export const TOUR = [
     ask: "Will n3 become primary with n2's promise?",
     choices: ["Yes: two of three promised.", "No: n2's log has more than n3's."], right: 1,
     steps: ["lose n1 n3", "takeover n3", "deliver n3 n2 PromiseRequest", "sync n2", "deliver n2 n3 Promised"], see: "[most-complete-log]",
-    told: "The promise brings the end of n2's log along. n3 sees that it lacks something that may be committed, and stands back." },
+    told: "n3 has two promises of two and is still a candidate. The promise brings the end of n2's log along: n3 lacks something that may be committed, and most-complete-log holds it back." },
   { chapter: "A failover", say: "The gateway asks n2 instead, in a greater epoch. Then everything on its way arrives.",
     ask: "Entry 3 was written in epoch 1. What becomes of it?",
     choices: ["It is kept, and committed together with a marker of the new epoch.", "It is cut off: its epoch is over."], right: 0,
@@ -51,7 +51,7 @@ export const TOUR = [
   { chapter: "A split brain", say: "The rest of the same schedule: n2 gets its promise, leads epoch 2, and commits its marker with n3.",
     ask: "Two nodes believe that they are primary. Is any promise to a client broken?",
     choices: ["Yes: two primaries are a split brain.", "No: only one of them can get a majority."], right: 1,
-    steps: REST, see: "HELD",
+    steps: REST.filter((step) => step !== "deliver n3 n1 PrepareOk"), see: "HELD",
     told: "n1 thinks that it leads, and can commit nothing. Belief does no harm; a majority decides." },
   { chapter: "A split brain", load: SPLIT, without: ["epoch-fence"],
     say: "The same steps once more, with the fence switched off. You know the schedule: n3 will now take n1's entry and acknowledge it.",
@@ -61,11 +61,11 @@ export const TOUR = [
     told: "The client was told OK, and n2 leads without that entry: it is red in every log. Now switch epoch-fence on again under Mechanisms, or try a challenge." },
 ];
 
-/** Does what was just told hold in this answer? */
-export function seen(answer, before, text) {
-  const acts = answer.acts.slice(before);
-  const told = acts.flatMap((act) => [...act.client, ...act.state,
-    ...act.events.map((event) => event.sentence + (event.mechanism ? ` [${event.mechanism}]` : ""))]);
+/** Does what was just told hold in the last step, or in how it ends? */
+export function seen(answer, text) {
+  const act = answer.acts[answer.at - 1];
+  const told = [...act.client, ...act.state, ...act.stopped_by.map((id) => `[${id}]`),
+    ...act.events.map((event) => event.sentence + (event.mechanism ? ` [${event.mechanism}]` : ""))];
   const end = answer.broken ?? (answer.stopped ? "STOPPED" : "HELD");
   return [...told, end].some((line) => line.includes(text));
 }

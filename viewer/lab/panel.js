@@ -46,6 +46,9 @@ function storyStep(answer, act, at, chosen, ways) {
   for (const event of act.events) item.append(storyEvent(at + 1, event, chosen, ways));
   for (const line of act.client) item.append(el("p", { class: "client-line" }, `✉ the client learns: ${line}`));
   if (answer.broken_at === at + 1) item.append(el("p", { class: "broken-line" }, `◆ ${answer.broken ?? answer.stopped}`));
+  const silent = act.stopped_by.filter((id) => !act.events.some((event) => event.mechanism === id));
+  if (silent.length) item.append(el("p", { class: "fine guards" }, "guards at work: ",
+    silent.map((id) => el("button", { type: "button", class: "chip", click: () => ways.guard(id) }, id))));
   if (!act.events.length && !act.client.length && !act.skipped) item.append(el("p", { class: "hint" }, "Nothing else happened."));
   return item;
 }

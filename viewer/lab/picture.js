@@ -22,6 +22,8 @@ export class Picture {
   draw(answer, act, moves) {
     const focus = this.box.contains(document.activeElement) ? document.activeElement.dataset.name : null;
     this.box.replaceChildren();
+    const places = answer.state.device ? 0 : answer.state.nodes.length + answer.state.gateways.length;
+    this.box.classList.toggle("crowded", places > 4);
     if (answer.state.device) return this.device(answer, act);
     const [width, height] = [Math.max(300, this.box.clientWidth), Math.max(260, this.box.clientHeight)];
     this.small = width < 480 || answer.state.nodes.length > 5;
@@ -46,7 +48,7 @@ export class Picture {
     const { nodes, gateways } = answer.state;
     this.places.clear();
     const tall = width < 560;
-    const lead = tall ? 48 + (gateways.length ? 62 : 24) : gateways.length ? 236 : 132;
+    const lead = tall ? 48 + (gateways.length ? (nodes.length > 3 ? 104 : 66) : 24) : gateways.length ? 236 : 132;
     this.places.set("client", tall ? [width / 2, 28] : [58, height / 2]);
     gateways.forEach((gateway, at) => {
       const part = (at + 1) / (gateways.length + 1);
@@ -193,9 +195,11 @@ export class Picture {
         for (const card of cards) {
           const [ox, oy] = overlap(a, card);
           if (ox <= 0 || oy <= 0) continue;
-          a.y += a.y < card.y && card.y - card.h / 2 > 26 ? -oy : oy;
+          if (ox < oy) a.x += a.x < card.x ? -ox : ox;
+          else a.y += a.y < card.y && card.y - card.h / 2 > 26 ? -oy : oy;
           moved = true;
         }
+        a.x = Math.max(a.w / 2, Math.min(a.x, this.width - a.w / 2));
       });
       if (!moved) return;
     }

@@ -175,6 +175,7 @@ fn the_whole_tour_sees_what_it_says() {
     browser.open(&lab.address);
     browser.until("globalThis.cutaway?.answer");
     browser.click("document.querySelector('[data-mode=tour]')");
+    browser.until("document.querySelector('.tour progress')");
     let stops = browser.value("document.querySelector('.tour progress').max").as_u64().unwrap();
     assert!(stops >= 8);
     for stop in 0..stops {
