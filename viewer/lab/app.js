@@ -374,7 +374,7 @@ function drawNotice() {
   } else if (answer) {
     const ahead = answer.broken_at ? ` Step ${answer.broken_at} will break one.` : "";
     kind = answer.broken_at ? "plain" : "good";
-    parts.push(answer.at === 0 ? `Click a message, a node, a link or the client.${ahead}` : `Every promise holds after ${answer.at === 1 ? "1 step" : `${answer.at} steps`}.${ahead}`);
+    parts.push(answer.at === 0 ? `${answer.steps.length ? `${answer.steps.length} steps are planned: → takes one, ▶ plays them. ` : ""}Click a message, a node, a link or the client.${ahead}` : `Every promise holds after ${answer.at === 1 ? "1 step" : `${answer.at} steps`}.${ahead}`);
   }
   if (answer?.broken_at && answer.at !== answer.broken_at) {
     parts.push(" ", el("button", { type: "button", class: "linklike", click: () => go(answer.broken_at) }, "to the betrayal"));
@@ -553,7 +553,8 @@ function nextLike(alike) {
 }
 
 document.addEventListener("keydown", (event) => {
-  if (event.ctrlKey || event.metaKey || event.altKey || event.target.closest("input:not([type=range]), textarea, dialog, .menu")) return;
+  if (!(event.target instanceof Element) || event.ctrlKey || event.metaKey || event.altKey) return;
+  if (event.target.closest("input:not([type=range]), textarea, dialog, .menu")) return;
   const key = KEYS.find(([, , , names]) => names.includes(event.key));
   if (!key || (event.key === " " && event.target.closest("button, [role=button]"))) return;
   if (event.target.closest("[role=tablist]") && event.key.startsWith("Arrow")) return;

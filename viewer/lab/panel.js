@@ -30,7 +30,8 @@ function drawStory(list, box, answer, chosen, ways) {
   ol.append(el("li", { class: answer.at === 0 ? "now" : "" },
     el("button", { type: "button", class: "step", click: () => ways.go(0) }, el("b", {}, "0"), answer.settings.join(", "))));
   answer.acts.forEach((act, at) => ol.append(storyStep(answer, act, at, chosen, ways)));
-  list.replaceChildren(ol);
+  const notes = answer.notes.join(" ").trim();
+  list.replaceChildren(...(notes ? [el("p", { class: "hint notes" }, notes)] : []), ol);
   const now = ol.querySelector(".now");
   if (now) box.scrollTop = Math.max(0, now.offsetTop - box.clientHeight / 3);
 }
