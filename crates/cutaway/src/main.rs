@@ -14,6 +14,7 @@ mod interrupt;
 mod key;
 mod kv;
 mod members;
+mod page;
 mod play;
 mod process;
 mod quiz;
@@ -75,6 +76,7 @@ enum Command {
     Sim(sim::Sim),
     Why(why::Why),
     Play(play::Play),
+    Lab(page::Lab),
     View(view::View),
     Quiz(quiz::Quiz),
     Bench(bench::Bench),
@@ -130,6 +132,7 @@ fn main() -> ExitCode {
         Command::Quiz(quiz) => quiz.run(),
         Command::Why(why) => why.run(),
         Command::Play(play) => play.run(),
+        Command::Lab(lab) => lab.run(),
         Command::Bench(bench) => bench.run(),
         Command::Completions(completions) => completions.run(arranged),
         Command::Man(man) => man.run(arranged),

@@ -20,8 +20,8 @@ use crate::failure::{Failure, me, say_wrapped};
 /// with all that came of it.
 #[derive(Debug, Args)]
 pub struct Play {
-    /// A file with a schedule or a story, or the id of a mechanism: then its counterexample
-    #[arg(value_name = "FILE|MECHANISM", required_unless_present = "seed")]
+    /// A file with a schedule or a story; the id of a mechanism: then its counterexample; or the address that `lab` shows
+    #[arg(value_name = "FILE|MECHANISM|URL", required_unless_present = "seed")]
     what: Option<String>,
     /// Play this seed of the simulator: whole clusters, clients and faults; what happens all day is left out
     #[arg(long, conflicts_with_all = ["what", "until", "interactive"])]
@@ -45,13 +45,12 @@ pub struct Play {
 
 impl Play {
     pub fn run(self) -> Result<(), Failure> {
-        let off: Vec<Mechanism> = self
+        let mut off: Vec<Mechanism> = self
             .without
             .iter()
             .map(|id| read_mechanism(id))
             .collect::<Result<_, _>>()
             .map_err(Failure::usage)?;
-        let on = lab::without(&off);
         let simulation = match (self.seed, &self.what) {
             (Some(seed), _) => Some(simulation::of_seed(seed, &off)),
             (None, Some(name)) => simulation::saved(name)?,
@@ -64,7 +63,14 @@ impl Play {
             return Err(Failure::usage("--trace is for a simulation, which begins with `> simulation N`"));
         }
         let what = self.what.as_deref().unwrap_or_default();
-        let schedule = schedule(what)?;
+        let schedule = match crate::page::url::read(what).transpose().map_err(Failure::usage)? {
+            Some(shown) => {
+                off.extend(shown.without);
+                shown.schedule
+            }
+            None => schedule(what)?,
+        };
+        let on = lab::without(&off);
         let mut machine =
             Machine::new(&schedule, on).map_err(|why| Failure::usage(format!("{what}: {why}")))?;
         let until = self.until.as_deref().map(Until::read).transpose().map_err(Failure::usage)?;

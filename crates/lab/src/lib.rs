@@ -11,6 +11,7 @@
 //! | [`tell`] | a whole play, every step with every event; the state in words |
 //! | [`save`] | a check in a file, to go on from |
 //! | [`nearest`] | the name that a mistyped one stands for |
+//! | [`page`] | the same for a page: JSON in, JSON out |
 //! | [`hostile`] | any bytes at all, given to every decoder |
 
 #![forbid(unsafe_code)]
@@ -24,6 +25,7 @@ pub mod device;
 pub mod hostile;
 mod machine;
 pub mod nearest;
+pub mod page;
 mod play;
 mod quiet;
 pub mod save;

@@ -102,6 +102,11 @@ pub fn causes(acts: &[Act], step: usize, n: usize) -> Option<Vec<String>> {
     Some(lines)
 }
 
+/// An event as a sentence.
+pub fn sentence(event: &Event) -> String {
+    plain(event)
+}
+
 /// The step and the number of an event, both from 1.
 pub fn place(acts: &[Act], id: &EventId) -> Option<(usize, usize)> {
     acts.iter().enumerate().find_map(|(at, act)| {
