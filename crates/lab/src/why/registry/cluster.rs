@@ -163,7 +163,7 @@ pub(super) const ENTRIES: &[Entry] = &[
         trial: trial!("log-matching"),
         story: Some("hole_in_the_log_is_refused"),
         others: "The epoch is right, and the majority is counted as it should be. n2 did not look whether its log has what the message follows: it has nothing behind entry 2, and acknowledges up to entry 4.",
-        variation: "Let the two messages arrive in order. Is write 1 safe? And does still any replica acknowledge what it has not?",
+        variation: "Let the two messages arrive in order. Is write 1 safe? Does any replica still acknowledge what it does not have?",
         published: "Ongaro and Ousterhout, USENIX ATC 2014, section 5.3",
         choice: Some(
             "Gap-free numbering per message channel (a TCP stream per epoch) does the same while the stream lasts.",
@@ -300,7 +300,7 @@ pub(super) const ENTRIES: &[Entry] = &[
         counterexample: schedule!("apply-only-committed"),
         trial: trial!("apply-only-committed"),
         story: Some("commit_only_through_own_epoch"),
-        others: "The takeover removes an entry that was never committed, as it may. Somebody was told of it, and others may have read it.",
+        others: "The takeover removes an entry that was never committed, as it may. Somebody was told of it: here that breaks promise 1. Whoever reads the value before the takeover sees what never comes to be, which breaks promise 2 (see Try).",
         variation: "Let another client read k from n1 before the takeover. What does it get, and what would a reader after the takeover get?",
         published: "Oki and Liskov, PODC 1988; the dirty read of Gray et al., 1976",
         ..BLANK
