@@ -456,8 +456,3 @@ impl World<'_> {
         }
     }
 }
-
-/// Links, for a person.
-pub(crate) fn links(links: &[(Peer, Peer)]) -> String {
-    links.iter().map(|(from, to)| format!("{from}→{to}")).collect::<Vec<_>>().join(" ")
-}

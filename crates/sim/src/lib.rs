@@ -20,7 +20,7 @@
 //! | `inject` | carrying out faults, within the fault model |
 //! | `healing` | the end: all faults end, and all must be well in bounded time |
 //! | `checkers` | what must hold |
-//! | `told` | the trace |
+//! | `told`, `telling` | the trace: what is kept of it, and what the world tells |
 //! | `coverage` | what runs came across, and what never happened |
 //! | `run` | one seed, many seeds, on all cores |
 
@@ -46,6 +46,7 @@ mod report;
 pub mod rng;
 mod run;
 pub mod schedule;
+mod telling;
 pub mod text;
 mod told;
 mod world;

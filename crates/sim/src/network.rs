@@ -108,6 +108,11 @@ impl Network {
     }
 }
 
+/// Links, for a person.
+pub fn links(links: &[(Peer, Peer)]) -> String {
+    links.iter().map(|(from, to)| format!("{from}→{to}")).collect::<Vec<_>>().join(" ")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

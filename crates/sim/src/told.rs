@@ -1,22 +1,18 @@
 //! What is told of a run, and kept outside of it: a run that ends in a panic of the code under test leaves it behind too.
 //!
-//! Nodes and gateways tell of themselves. What is between and around them is told here: clients have lanes of their own, a
-//! process crashes and restarts in its own lane, messages are lost by the world, and the last event is the broken promise.
-//! Each event has two times: its actor's own clock, and virtual time, which all share.
+//! Each event has two times: its actor's own clock, and virtual time, which all share. The last one is the broken promise.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 
-use dataplane::{Address, Frame, Micros};
+use dataplane::Micros;
 use trace::{Actor, Event, EventId, Kind, Tracer, emit};
 
 use crate::ask::Ask;
 use crate::checkers::Violation;
 use crate::coverage::Coverage;
-use crate::history::Operation;
 use crate::options::Options;
-use crate::world::World;
 
 /// What is told of a run.
 pub(crate) struct Told {
@@ -40,14 +36,14 @@ pub(crate) struct Kept {
     /// What happened at this moment.
     step: Vec<(EventId, &'static str)>,
     /// The last event of each actor.
-    last: BTreeMap<Actor, EventId>,
+    pub last: BTreeMap<Actor, EventId>,
     /// A client's call, and a gateway's reply, by gateway and token.
-    calls: BTreeMap<(u32, u64), EventId>,
-    replies: BTreeMap<(u32, u64), EventId>,
+    pub calls: BTreeMap<(u32, u64), EventId>,
+    pub replies: BTreeMap<(u32, u64), EventId>,
     /// A client's answer, by the moment of its call.
-    answers: BTreeMap<u64, EventId>,
+    pub answers: BTreeMap<u64, EventId>,
     /// What a checker judged, if it was not what happened just now.
-    judged: Vec<EventId>,
+    pub judged: Vec<EventId>,
 }
 
 /// What each checker judges, of what a replica or client did in a step; of others, the last thing that it did.
@@ -141,102 +137,5 @@ impl Told {
         tracer.begin(self.now(), causes);
         let (invariant, checker, what) = (invariant.clone(), checker.to_string(), sentence.clone());
         emit!(tracer, Kind::PromiseBroken { promise: *promise, invariant, checker, what });
-    }
-}
-
-/// An actor as traces name it.
-fn name(address: Address, shard: u32) -> String {
-    let actor = match address {
-        Address::Node(node) => Actor::Node { node: node.0, shard },
-        Address::Gateway(id) => Actor::Gateway(id.gateway),
-    };
-    actor.to_string()
-}
-
-impl World<'_> {
-    /// Does anybody listen to events?
-    pub fn listens(&self) -> bool {
-        self.told.listens()
-    }
-
-    /// Counts something that happened, if somebody counts.
-    pub fn cover(&self, group: &'static str, entry: &'static str) {
-        if self.told.counts {
-            self.told.kept().coverage.count(group, entry, 1);
-        }
-    }
-
-    /// An event of the world itself, which follows from the fault that is being injected.
-    pub fn tell(&mut self, kind: impl FnOnce() -> Kind) {
-        self.tracer.begin(self.queue.now(), self.because);
-        emit!(self.tracer, kind());
-    }
-
-    /// A fault is injected: what happens until the next one is because of it.
-    pub fn tell_fault(&mut self, what: impl FnOnce() -> String) {
-        self.because = None;
-        self.tell(|| Kind::FaultInjected { what: what() });
-        self.because = if self.listens() { self.told.last(Actor::World) } else { None };
-    }
-
-    /// A fault ends.
-    pub fn tell_end(&mut self, what: impl FnOnce() -> String) {
-        self.tell(|| Kind::FaultEnded { what: what() });
-    }
-
-    /// Says in a process's own lane that it crashes, or restarts: after what it did last, and because of a fault.
-    pub fn tell_of(&self, tracer: &mut Tracer, actor: Actor, clock: Micros, kind: Kind) {
-        if self.listens() {
-            tracer.begin(clock, self.told.last(actor).into_iter().chain(self.because));
-            emit!(tracer, kind);
-        }
-    }
-
-    /// A message that arrives nowhere.
-    pub fn tell_lost(&mut self, frame: &Frame, why: impl FnOnce() -> String) {
-        self.tracer.begin(self.queue.now(), frame.cause);
-        let lost = || Kind::MessageLost {
-            from: name(frame.from, frame.shard),
-            to: name(frame.to, frame.shard),
-            message: frame.message.name().to_string(),
-            why: why(),
-        };
-        emit!(self.tracer, lost());
-    }
-
-    /// A client calls, and some gateway will take it on under this token.
-    pub fn tell_call(&mut self, client: usize, gateway: u32, call: u64, operation: &Operation) {
-        let (now, tracer) = (self.queue.now(), &mut self.clients[client].tracer);
-        tracer.begin(now, None);
-        emit!(tracer, Kind::ClientCalled { call, request: operation.asked() });
-        if self.listens() {
-            let mut kept = self.told.kept();
-            let id = kept.last.get(&Actor::Client(operation.client)).copied();
-            kept.calls.extend(id.map(|id| ((gateway, call), id)));
-        }
-    }
-
-    /// A client is told something, by a gateway's reply or by its silence.
-    pub fn tell_answer(&mut self, client: usize, gateway: u32, call: u64, operation: &Operation) {
-        if !self.listens() {
-            return;
-        }
-        let cause = {
-            let mut kept = self.told.kept();
-            kept.replies.remove(&(gateway, call)).or(kept.last.get(&Actor::Gateway(gateway)).copied())
-        };
-        let (now, tracer) = (self.queue.now(), &mut self.clients[client].tracer);
-        tracer.begin(now, cause);
-        emit!(tracer, Kind::ClientAnswered { request: operation.asked(), reply: operation.told() });
-        let mut kept = self.told.kept();
-        let id = kept.last.get(&Actor::Client(operation.client)).copied();
-        kept.answers.extend(id.map(|id| (operation.called, id)));
-    }
-
-    /// A checker judged the answer to this operation.
-    pub fn judged(&self, operation: &Operation) {
-        let mut kept = self.told.kept();
-        let answer = kept.answers.get(&operation.called).copied();
-        kept.judged.extend(answer);
     }
 }

@@ -15,7 +15,7 @@ use crate::clock::Clock;
 use crate::coverage::Coverage;
 use crate::disk::Disk;
 use crate::history::Operation;
-use crate::network::{Fate, Network};
+use crate::network::{self, Fate, Network};
 use crate::options::Options;
 use crate::queue::Queue;
 use crate::report::Report;
@@ -337,7 +337,7 @@ impl<'a> World<'a> {
             Event::Mend(links) => {
                 if !self.healed {
                     links.iter().for_each(|(from, to)| self.network.cut(*from, *to, false));
-                    self.tell_end(|| format!("{} reach each other again", crate::inject::links(&links)));
+                    self.tell_end(|| format!("{} reach each other again", network::links(&links)));
                 }
             }
             Event::Calm(loss, delay) => {

@@ -90,8 +90,8 @@ fn a_process_crashes_and_restarts_in_its_own_lane() {
                 (Kind::Restarted {}, Actor::Node { .. } | Actor::Gateway(_)) => {
                     let before = event.parents.iter().filter_map(|id| by_id.get(id));
                     let own = |parent: &&&Event| parent.id.actor == event.id.actor;
-                    let crash = |parent: &&Event| matches!(parent.kind, Kind::Crashed { .. });
-                    assert!(before.filter(own).any(|parent| crash(&parent)), "{event:?}");
+                    let crash = |parent: &Event| matches!(parent.kind, Kind::Crashed { .. });
+                    assert!(before.filter(own).any(|parent| crash(parent)), "{event:?}");
                     restarts += 1;
                     gateways += usize::from(matches!(event.id.actor, Actor::Gateway(_)));
                 }
