@@ -5,6 +5,7 @@
 mod bench;
 mod check;
 mod client;
+mod debug;
 mod failure;
 mod files;
 mod image;
@@ -67,6 +68,7 @@ enum Command {
     Sim(sim::Sim),
     Why(why::Why),
     Play(play::Play),
+    Debug(debug::Debug),
     View(view::View),
     Quiz(quiz::Quiz),
     Bench(bench::Bench),
@@ -116,6 +118,7 @@ fn main() -> ExitCode {
         Command::Quiz(quiz) => quiz.run(),
         Command::Why(why) => why.run(),
         Command::Play(play) => play.run(),
+        Command::Debug(debug) => debug.run(),
         Command::Bench(bench) => bench.run(),
     };
     result.and_then(|()| failure::all_written()).map_or_else(failure::Failure::report, |()| ExitCode::SUCCESS)

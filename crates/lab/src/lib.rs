@@ -9,6 +9,7 @@
 //! | [`Schedule`], [`Machine`] | a schedule as text; the time machine that plays it, forth and back |
 //! | [`why`] | one mechanism taken out: the schedule in which a client is betrayed, told as a story |
 //! | [`tell`] | a whole play, every step with every event; the state in words |
+//! | [`nearest`] | the name that a mistyped one stands for |
 //! | [`hostile`] | any bytes at all, given to every decoder |
 
 #![forbid(unsafe_code)]
@@ -21,6 +22,7 @@ pub mod cluster;
 pub mod device;
 pub mod hostile;
 mod machine;
+pub mod nearest;
 mod play;
 mod quiet;
 mod schedule;
@@ -31,21 +33,11 @@ pub mod why;
 
 pub use cluster::state as facts;
 pub use machine::{Facts, Machine, Promise};
+pub use nearest::{all_but, mechanism};
 pub use play::{Act, Mark, Play};
 pub use schedule::Schedule;
 
 use trace::{Mechanism, Mechanisms};
-
-/// All mechanisms but those with these ids; an id that there is not is the error.
-pub fn all_but<'a>(ids: impl IntoIterator<Item = &'a String>) -> Result<Mechanisms, String> {
-    ids.into_iter().try_fold(Mechanisms::all(), |on, id| {
-        let mechanism = Mechanism::from_id(id).ok_or_else(|| {
-            let ids: Vec<_> = Mechanism::ALL.iter().map(|m| m.id()).collect();
-            format!("there is no mechanism {id}; there are {}", ids.join(" "))
-        })?;
-        Ok(on.without(mechanism))
-    })
-}
 
 /// All mechanisms but these.
 pub fn without<'a>(off: impl IntoIterator<Item = &'a Mechanism>) -> Mechanisms {

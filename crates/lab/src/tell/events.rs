@@ -15,8 +15,8 @@ pub(crate) fn weight(event: &Event) -> u32 {
     }
 }
 
-/// Every shard here is shard 0, and no time passes in a sync.
-pub(crate) fn plain(event: &Event) -> String {
+/// An event in a sentence. Every shard here is shard 0, and no time passes in a sync.
+pub fn plain(event: &Event) -> String {
     let name = event.id.actor.to_string();
     let name = name.strip_suffix("/0").unwrap_or(&name);
     match &event.kind {

@@ -8,9 +8,9 @@
 pub(crate) mod events;
 mod facts;
 
+pub use events::plain;
 pub use facts::describe;
 
-use events::plain;
 use trace::{Event, EventId};
 
 use crate::play::{Act, Play};

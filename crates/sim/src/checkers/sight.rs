@@ -40,6 +40,8 @@ pub(crate) struct Broken {
     pub sentence: String,
 }
 
+/// The one place where a checker finds a promise broken: a function of its own, so that a debugger can stop here.
+#[inline(never)]
 pub(crate) fn broken(
     checker: &'static str,
     invariant: &'static str,
