@@ -5,11 +5,11 @@ use lab::nearest::nearest;
 
 use super::breakpoints::Breakpoints;
 use super::scopes::{self, promises};
-use super::session::{Session, Stop};
+use super::session::{Move, Session, Stop};
 use super::values::{self, Var};
 
 /// What can be asked: the form, and what it shows.
-const WORDS: [(&str, &str); 12] = [
+const WORDS: [(&str, &str); 14] = [
     ("state", "everybody in a few words"),
     ("n2.state", "what a node is (so with log, disk, sessions, held)"),
     ("n2", "all of that"),
@@ -22,6 +22,8 @@ const WORDS: [(&str, &str); 12] = [
     ("branches", "the lines of steps that were left"),
     ("do STEP", "take any step; another one than the planned one begins a branch"),
     ("branch N", "go over to a line that was left"),
+    ("back", "go to the event before, for editors that have no button for it"),
+    ("cause", "go to the event that caused this one"),
 ];
 
 /// What came of it.
@@ -41,15 +43,19 @@ pub fn evaluate(
 ) -> Result<Answer, String> {
     let text = text.trim();
     let moved = |stop| Answer::Moved(stop);
-    match text.split_once(' ') {
-        Some(("do" | "branch", _)) if !change => {
-            Err("steps are taken in the debug console, not where a value is shown".to_string())
-        }
-        Some(("do", step)) => session.take(step, stops).map(moved),
-        Some(("branch", number)) => {
-            let number = number.trim().parse().map_err(|_| format!("`{number}` is no number"))?;
+    let (word, rest) = text.split_once(' ').unwrap_or((text, ""));
+    let moves = ["do", "branch", "back", "cause"].contains(&word);
+    if moves && !change {
+        return Err("the position moves from the debug console, not where a value is shown".to_string());
+    }
+    match word {
+        "do" => session.take(rest, stops).map(moved),
+        "branch" => {
+            let number = rest.trim().parse().map_err(|_| format!("`branch {rest}` names no number"))?;
             session.branch(number).map(moved)
         }
+        "back" => Ok(moved(session.go(Move::Back, stops, &mut || false))),
+        "cause" => Ok(moved(session.go(Move::Cause, stops, &mut || false))),
         _ => value(session, text).map(Answer::Value),
     }
 }
