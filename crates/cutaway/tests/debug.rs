@@ -445,6 +445,38 @@ fn whatever_the_arguments_there_is_an_answer() {
     }
 }
 
+#[test]
+fn the_page_and_the_extension_name_what_there_is() {
+    let read = |file: &str| std::fs::read_to_string(format!("{ROOT}/{file}")).unwrap();
+    let page = read("docs/debugging.md");
+    let package: Value = serde_json::from_str(&read("editors/vscode/package.json")).unwrap();
+    let debugger = &package["contributes"]["debuggers"][0];
+    assert_eq!((&debugger["runtime"], &debugger["runtimeArgs"]), (&json!("cutaway"), &json!(["debug"])));
+    for field in debugger["configurationAttributes"]["launch"]["properties"].as_object().unwrap().keys() {
+        assert!(page.contains(&format!("| `{field}` |")), "{field}");
+        // One of the wrong type is refused: so it is read.
+        let mut arguments = json!({ "program": "epoch-fence" });
+        arguments[field] = json!(7);
+        assert!(Editor::start().refused("launch", arguments).contains(field.as_str()));
+    }
+    // The configurations of the page, as VS Code would fill them in.
+    let (_, rest) = page.split_once("```json\n").unwrap();
+    let text = rest.split("```").next().unwrap().replace("${workspaceFolder}", ROOT);
+    let file = format!("{ROOT}/stories/old_primary_wakes_up.story");
+    let launch: Value = serde_json::from_str(&text.replace("${file}", &file)).unwrap();
+    for configuration in launch["configurations"].as_array().unwrap() {
+        assert_eq!(configuration["type"], debugger["type"]);
+        let mut editor = Editor::launch(configuration.clone());
+        editor.ask("configurationDone", Value::Null);
+        assert_eq!(editor.event("stopped")["reason"], "entry");
+        let help = editor.ask("evaluate", json!({ "expression": "help", "context": "repl" }));
+        for form in editor.parts(&help["variablesReference"]).as_array().unwrap() {
+            let word = form[0].as_str().unwrap();
+            assert!(page.contains(&format!("`{word}`")), "{word}");
+        }
+    }
+}
+
 // ---- Clients of others ----
 
 /// What a script of a client says, run by `program`.

@@ -102,7 +102,7 @@ impl<W: Write> Outbox<W> {
             Ok(body) => message["body"] = body,
             Err(why) => {
                 message["message"] = json!(why);
-                message["body"] = json!({ "error": { "id": 1, "format": braces(&why), "showUser": true } });
+                message["body"] = json!({ "error": { "id": 1, "format": braces(&why) } });
             }
         }
         self.send(message)

@@ -112,7 +112,8 @@ impl Editor {
         all.map(|scope| json!([scope["name"], self.parts(&scope["variablesReference"])])).collect()
     }
 
-    fn parts(&mut self, reference: &Value) -> Value {
+    /// The variables of a number, with all their parts.
+    pub fn parts(&mut self, reference: &Value) -> Value {
         if *reference == 0 {
             return Value::Null;
         }

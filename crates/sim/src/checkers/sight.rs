@@ -40,15 +40,19 @@ pub(crate) struct Broken {
     pub sentence: String,
 }
 
-/// The one place where a checker finds a promise broken: a function of its own, so that a debugger can stop here.
-#[inline(never)]
 pub(crate) fn broken(
     checker: &'static str,
     invariant: &'static str,
     promise: u8,
     sentence: impl Into<String>,
 ) -> Finding {
-    Err(Broken { invariant, promise, checker, sentence: sentence.into() })
+    found(Broken { invariant, promise, checker, sentence: sentence.into() })
+}
+
+/// Every finding of every checker comes through here: a function of its own, so that a debugger can stop at it.
+#[inline(never)]
+fn found(broken: Broken) -> Finding {
+    Err(broken)
 }
 
 /// Who wrote an entry, and why: with these equal, so is the content.
