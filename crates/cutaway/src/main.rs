@@ -5,6 +5,7 @@
 mod bench;
 mod check;
 mod client;
+mod debug;
 mod failure;
 mod files;
 mod help;
@@ -77,6 +78,7 @@ enum Command {
     Why(why::Why),
     Play(play::Play),
     Lab(page::Lab),
+    Debug(debug::Debug),
     View(view::View),
     Quiz(quiz::Quiz),
     Bench(bench::Bench),
@@ -133,6 +135,7 @@ fn main() -> ExitCode {
         Command::Why(why) => why.run(),
         Command::Play(play) => play.run(),
         Command::Lab(lab) => lab.run(),
+        Command::Debug(debug) => debug.run(),
         Command::Bench(bench) => bench.run(),
         Command::Completions(completions) => completions.run(arranged),
         Command::Man(man) => man.run(arranged),
