@@ -21,7 +21,7 @@ struct Outcome {
 
 fn outcome<C: Cluster>(schedule: &Schedule, on: Mechanisms) -> Outcome {
     let mut machine = TimeMachine::<C>::new(schedule, on).expect("the schedule can be played");
-    machine.to_the_end();
+    machine.run_out();
     machine.settle();
     let play = machine.play();
     let told = play.acts.into_iter().filter(|act| !act.client.is_empty());

@@ -310,7 +310,7 @@ impl<C: Cluster> TimeMachine<C> {
     }
 
     /// To the end of the line, or to the step that breaks a promise.
-    pub(crate) fn to_the_end(&mut self) {
+    pub(crate) fn run_out(&mut self) {
         while self.broken.is_none() && self.advance().is_some() {}
     }
 
@@ -380,7 +380,7 @@ impl Schedule {
     /// Plays it with these mechanisms on, up to the step that breaks a promise. Steps that are not possible are passed over.
     pub fn play(&self, on: Mechanisms) -> Result<Play, String> {
         let mut machine = Machine::new(self, on)?;
-        machine.to_the_end();
+        machine.run_out();
         Ok(machine.play())
     }
 
@@ -393,7 +393,7 @@ impl Schedule {
     /// it also holds then.
     pub fn play_to_the_end(&self, on: Mechanisms) -> Result<Play, String> {
         let mut machine = Machine::new(self, on)?;
-        machine.to_the_end();
+        machine.run_out();
         machine.settle();
         Ok(machine.play())
     }

@@ -5,7 +5,6 @@ use std::path::Path;
 use lab::{Machine, tell};
 use trace::Mechanism;
 
-use super::read_mechanism;
 use crate::failure::{Failure, say, say_wrapped};
 
 /// The commands: what one types, and what it does.
@@ -191,7 +190,7 @@ impl Session {
     }
 
     fn switch(&mut self, id: &str, back_in: bool) -> Result<(), String> {
-        let mechanism: Mechanism = read_mechanism(id)?;
+        let mechanism: Mechanism = lab::mechanism(id)?;
         self.off.retain(|off| *off != mechanism);
         self.off.extend((!back_in).then_some(mechanism));
         let (at, schedule) = (self.machine.at(), self.machine.schedule());

@@ -537,7 +537,7 @@ impl Cluster for Nodes {
     }
 
     fn summary(&self) -> Vec<String> {
-        self.seats.iter().map(|seat| super::state::node_in_words(seat)).collect()
+        self.seats.iter().map(super::state::node_in_words).collect()
     }
 }
 

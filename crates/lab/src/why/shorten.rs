@@ -16,7 +16,7 @@ use crate::schedule::Schedule;
 /// nobody.
 fn betrayal(schedule: &Schedule, off: Mechanism) -> Option<(usize, Vec<String>)> {
     let mut machine = TimeMachine::<Model>::new(schedule, Mechanisms::all().without(off)).ok()?;
-    machine.to_the_end();
+    machine.run_out();
     machine.broken()?;
     let taken = machine.acts().iter().filter(|act| act.skipped.is_none());
     let length = taken.clone().map(|act| act.counts).sum();
