@@ -67,7 +67,7 @@ impl Tree {
 
     /// The line, from 1, where a function begins.
     pub fn line_of_function(&self, file: &str, name: &str) -> Option<usize> {
-        bodies(&*self.lines(file)?, name).first().map(|body| body.start + 1)
+        bodies(&self.lines(file)?, name).first().map(|body| body.start + 1)
     }
 
     /// The first line from `line` on that emits an event.
