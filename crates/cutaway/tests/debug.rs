@@ -298,7 +298,7 @@ fn the_console_shows_the_state_and_takes_steps() {
 #[test]
 fn a_device_has_a_host_and_its_sectors() {
     let mut editor = Editor::launch(
-        json!({ "program": "ack-after-sync", "without": ["ack-after-sync"], "stopOnEntry": true }),
+        json!({ "program": "extent-quarantine", "without": ["extent-quarantine"], "stopOnEntry": true }),
     );
     editor.ask("configurationDone", Value::Null);
     editor.event("stopped");
@@ -308,6 +308,17 @@ fn a_device_has_a_host_and_its_sectors() {
     assert_eq!(stopped["reason"], "exception", "{stopped}");
     let stack = editor.stack(&stopped);
     assert!(editor.scopes(&stack[0]).to_string().contains("Promises"));
+    // Of each event, the scopes show that very event.
+    let mut stopped = stopped;
+    while stopped["reason"] != "entry" {
+        let frame = editor.stack(&stopped)[0].clone();
+        let scopes = editor.scopes(&frame);
+        if scopes[0][0] == "Event" {
+            let sentence = scopes[0][1][1][1].as_str().unwrap();
+            assert!(frame["name"].as_str().unwrap().contains(sentence), "{frame} {scopes}");
+        }
+        stopped = editor.go("stepBack");
+    }
     assert!(!editor.value("steps").is_empty());
     assert!(editor.refused("evaluate", json!({ "expression": "network" })).contains("help"));
 }

@@ -138,7 +138,7 @@ impl Session {
     pub fn go(&mut self, to: Move, stops: &Breakpoints, interrupted: &mut dyn FnMut() -> bool) -> Stop {
         match to {
             Move::Back => self.back(),
-            Move::Cause => self.reach_the_cause(),
+            Move::Cause => self.go_to_cause(),
             _ => self.run(to, stops, interrupted),
         }
     }
@@ -318,7 +318,7 @@ impl Session {
         self.stop("entry", "Paused at the beginning of the schedule")
     }
 
-    fn reach_the_cause(&mut self) -> Stop {
+    fn go_to_cause(&mut self) -> Stop {
         let Some(event) = self.event() else {
             return self.stop("step", "Nothing has caused this but the schedule");
         };

@@ -79,6 +79,8 @@ pub(crate) struct Stage {
     torn: Vec<usize>,
     /// What the engine told of in the step under way.
     heard: Vec<(Kind, Source)>,
+    /// Events that were told of in the steps before.
+    told: u64,
 }
 
 impl Stage {
@@ -102,6 +104,7 @@ impl Stage {
             formatting: false,
             torn: Vec::new(),
             heard: Vec::new(),
+            told: 0,
         })
     }
 
@@ -223,7 +226,15 @@ impl Stage {
         let sink = move |event| heard.lock().expect("nobody panics").push(event);
         let mut t = Tracer::always(Actor::Node { node: 1, shard: 0 }, life, Box::new(sink));
         self.heard.drain(..).for_each(|(kind, source)| t.record(kind, source));
-        std::mem::take(&mut *events.lock().expect("nobody panics"))
+        let mut events = std::mem::take(&mut *events.lock().expect("nobody panics"));
+        // Each step has a tracer of its own, which counts from 0: no two events of a schedule may have one name.
+        let before = self.told;
+        for event in &mut events {
+            event.id.n += before;
+            event.parents.iter_mut().for_each(|cause| cause.n += before);
+        }
+        self.told += events.len() as u64;
+        events
     }
 
     fn open(&mut self) -> Result<Option<String>, String> {
