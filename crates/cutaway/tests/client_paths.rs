@@ -397,7 +397,7 @@ fn a_deletion_and_each_page_of_a_listing_tell_their_stories() {
     let del = cluster.run(&["del", "k1000", "--explain"]);
     assert_eq!(String::from_utf8_lossy(&del.stdout).trim(), "OK, deleted");
     let story = String::from_utf8(del.stderr).unwrap();
-    for expected in ["requests delete k1000", "appends entry", "applies entry"] {
+    for expected in ["takes on delete k1000", "appends entry", "applies entry"] {
         assert!(story.contains(expected), "no {expected:?} in\n{story}");
     }
     assert!(story.trim_end().ends_with("reply: deleted"), "{story}");
@@ -406,7 +406,7 @@ fn a_deletion_and_each_page_of_a_listing_tell_their_stories() {
     let list = cluster.run(&["list", "k", "--explain"]);
     assert_eq!(String::from_utf8_lossy(&list.stdout).lines().count(), 1001);
     let story = String::from_utf8(list.stderr).unwrap();
-    assert_eq!(story.matches("requests list k*").count(), 2, "{story}");
+    assert_eq!(story.matches("takes on list k*").count(), 2, "{story}");
     assert!(story.contains("read-confirmation") && story.contains("reply: 1000 keys"), "{story}");
     assert!(story.trim_end().ends_with("reply: 1 key"), "{story}");
 }
