@@ -11,7 +11,7 @@ const GROUPS: &[(&str, &[&str])] = &[
     ("Run a cluster", &["up", "node", "gateway", "format"]),
     ("Ask it", &["put", "get", "del", "list", "status"]),
     ("Break it", &["kill", "pause", "resume", "restart", "isolate", "heal"]),
-    ("Understand it", &["why", "play", "quiz", "sim", "check", "view"]),
+    ("Understand it", &["why", "play", "lab", "debug", "quiz", "sim", "check", "view"]),
     ("Inspect disks", &["inspect", "verify"]),
     ("Measure", &["bench"]),
     ("For the shell", &["completions", "man"]),
@@ -112,6 +112,17 @@ cutaway why epoch-fence --try mine     # a step changed: what comes of it",
         "cutaway play epoch-fence --without epoch-fence   # a promise is broken
 cutaway play epoch-fence                         # with it on, it holds
 cutaway why epoch-fence --schedule > mine && cutaway play mine",
+    ),
+    (
+        "lab",
+        "cutaway lab                            # a page to touch; Ctrl-C ends it
+cutaway lab epoch-fence
+cutaway lab epoch-fence --html both.html   # both runs as one file",
+    ),
+    (
+        "debug",
+        "cutaway debug                          # for an editor: docs/debugging.md
+cutaway debug < requests                # the Debug Adapter Protocol",
     ),
     (
         "quiz",

@@ -120,8 +120,8 @@ impl Desk {
 
 /// Nobody listens there.
 const NOBODY: &str = "127.0.0.1:1";
-/// They start processes on fixed ports, or need some of their own: their examples are only parsed.
-const PROCESSES: [&str; 4] = ["up", "node", "gateway", "bench"];
+/// They go on until somebody ends them, or need processes of their own: their examples are only parsed.
+const PROCESSES: [&str; 6] = ["up", "node", "gateway", "lab", "debug", "bench"];
 const ASKING: [&str; 13] = [
     "put", "get", "list", "del", "status", "inspect", "verify", "pause", "resume", "isolate", "heal", "kill",
     "restart",
@@ -159,6 +159,7 @@ fn every_example_of_a_process_is_understood() {
     for command in PROCESSES {
         for (example, _) in examples(command) {
             let (example, _) = example.split_once(" # ").unwrap_or((&example, ""));
+            let (example, _) = example.split_once(" < ").unwrap_or((example, ""));
             let output = desk.paste(&format!("{} --help", example.trim_end()), NOBODY);
             let error = String::from_utf8_lossy(&output.stderr);
             assert!(output.status.success(), "{example}\n{error}");

@@ -141,7 +141,7 @@ fn arrows_are_drawn_once_for_each_message_and_for_nothing_else() {
     let folder = tempfile::tempdir().unwrap();
     let path = |name: &str| folder.path().join(name).display().to_string();
     let (trace, html) = (path("seed.jsonl"), path("seed.html"));
-    cutaway(&["sim", "--seed", "3", "--trace", &trace]);
+    cutaway(&["sim", "--seed", "2", "--trace", &trace]);
     cutaway(&["view", &trace, "--html", &html]);
     let script = r#"
         const world = app.run.lanes.indexOf("world");
