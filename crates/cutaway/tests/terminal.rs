@@ -42,8 +42,8 @@ const COMMANDS: [&[&str]; 9] = [
     &["why", "own-epoch-commit"],
     &["why", "stale-log-rejection"],
     &["why", "no-role-survives"],
-    &["play", "epoch-fence", "--without", "epoch-fence"],
-    &["play", "stale-log-rejection"],
+    &["play", "epoch-fence", "--without", "epoch-fence", "--plain"],
+    &["play", "stale-log-rejection", "--plain"],
     &["check"],
     &["check", "--scope", "takeover", "--without", "promise-majority"],
     &["sim", "--seeds", "3"],
@@ -115,7 +115,7 @@ const RED: &str = "\x1b[1m\x1b[31m";
 
 #[test]
 fn colours_are_for_terminals_and_for_those_who_want_them() {
-    let broken = ["play", "epoch-fence", "--without", "epoch-fence"];
+    let broken = ["play", "epoch-fence", "--without", "epoch-fence", "--plain"];
     assert!(shown(&broken, 80).contains(RED));
     assert!(!piped(&broken).contains('\x1b'));
     assert!(piped(&[&broken[..], &["--color", "always"]].concat()).contains(RED));
