@@ -79,7 +79,7 @@ fn the_lanes_of_a_story_go_on_beside_a_text_that_takes_several_lines() {
     let lines: Vec<&str> = screen.lines().collect();
     let heading = lines.iter().position(|line| line.contains("client n1")).expect("the lanes' names");
     let (client, n1) = (lines[heading].find("client").unwrap(), lines[heading].find("n1").unwrap());
-    let is_lane = |line: &str, column: usize| line.chars().nth(column) == Some('│');
+    let is_lane = |line: &str, column: usize| matches!(line.chars().nth(column), Some('│' | '•'));
     let goes_on: Vec<&&str> = lines[heading..].iter().filter(|line| line.starts_with("      │")).collect();
     assert!(goes_on.len() > 3, "{screen}");
     for line in goes_on {
