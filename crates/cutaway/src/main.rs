@@ -3,6 +3,7 @@
 #![forbid(unsafe_code)]
 
 mod bench;
+mod bundle;
 mod check;
 mod client;
 mod debug;

@@ -11,13 +11,11 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use clap::Args;
-use lab::Schedule;
-use lab::why::registry;
-use trace::Mechanism;
 
+use crate::bundle;
 use crate::failure::{Failure, me, note, say};
 use crate::files;
-use crate::play::read;
+use crate::play::named;
 use http::{Door, Site};
 use serde_json::Value;
 use url::Shown;
@@ -89,18 +87,8 @@ impl Lab {
             return shown.map(Some).map_err(Failure::usage);
         }
         let Some(what) = &self.what else { return Ok(None) };
-        if Path::new(what).is_file() {
-            return Ok(Some(Shown { schedule: read(Path::new(what))?, without: Vec::new() }));
-        }
-        let mechanism = Mechanism::from_id(what).ok_or_else(|| {
-            let why = format!("{what} is neither a file nor a mechanism");
-            Failure::usage(why).next(format!("{} why", me()))
-        })?;
-        let text = registry::entry(mechanism).counterexample.ok_or_else(|| {
-            Failure::error(format!("{mechanism} has no schedule")).next(format!("{} why {mechanism}", me()))
-        })?;
-        let schedule: Schedule = text.parse().map_err(Failure::error)?;
-        Ok(Some(Shown { schedule, without: vec![mechanism] }))
+        let (schedule, of) = named(what)?;
+        Ok(Some(Shown { schedule, without: of.into_iter().collect() }))
     }
 }
 
@@ -139,25 +127,14 @@ fn write(file: &Path, shown: &Shown) -> Result<(), Failure> {
 
 /// The page as one document. `NONCE` stands where the one of an answer goes.
 fn document() -> String {
-    // A module that is part of one script imports and exports nothing.
-    let script: String = MODULES
-        .iter()
-        .flat_map(|module| module.lines())
-        .filter(|line| !line.starts_with("import "))
-        .map(|line| format!("{}\n", line.strip_prefix("export ").unwrap_or(line)))
-        .collect();
+    let script = bundle::script(&MODULES);
     let page = PAGE.replacen("/*STYLE*/", STYLE, 1).replacen("/*SCRIPT*/", &script, 1);
-    page.replacen("/*LIBRARY*/", &data(&lab::page::library()), 1)
+    page.replacen("/*LIBRARY*/", &bundle::data(&lab::page::library()), 1)
 }
 
 /// The document with what it shows where nobody answers it, or `null`.
 fn with(document: &str, recorded: &Value) -> String {
-    document.replacen("/*RECORDED*/", &data(recorded), 1)
-}
-
-/// Within a script element no `<` of the data may end it.
-fn data(value: &Value) -> String {
-    value.to_string().replace('<', "\\u003c")
+    document.replacen("/*RECORDED*/", &bundle::data(recorded), 1)
 }
 
 #[cfg(test)]

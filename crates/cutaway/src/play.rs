@@ -68,7 +68,7 @@ impl Play {
                 off.extend(shown.without);
                 shown.schedule
             }
-            None => schedule(what)?,
+            None => named(what)?.0,
         };
         let on = lab::without(&off);
         let mut machine =
@@ -88,11 +88,11 @@ impl Play {
     }
 }
 
-/// The schedule in a file, or that of a mechanism.
-fn schedule(what: &str) -> Result<Schedule, Failure> {
+/// The schedule in a file; or that of a mechanism, with the mechanism.
+pub fn named(what: &str) -> Result<(Schedule, Option<Mechanism>), Failure> {
     let path = Path::new(what);
     if path.is_file() {
-        return read(path);
+        return Ok((read(path)?, None));
     }
     let mechanism = lab::mechanism(what).map_err(|why| {
         let what = format!("{what} is neither a file nor a mechanism: {why}");
@@ -101,7 +101,7 @@ fn schedule(what: &str) -> Result<Schedule, Failure> {
     let text = registry::entry(mechanism).counterexample.ok_or_else(|| {
         Failure::error(format!("{mechanism} has no schedule")).next(format!("{} why {mechanism}", me()))
     })?;
-    text.parse().map_err(Failure::error)
+    Ok((text.parse().map_err(Failure::error)?, Some(mechanism)))
 }
 
 /// Where to stop.

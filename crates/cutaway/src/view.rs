@@ -12,6 +12,7 @@ use lab::{Mark, Play};
 use serde_json::{Value, json};
 use trace::{Actor, Event, EventId, Kind, json};
 
+use crate::bundle;
 use crate::failure::{Failure, say};
 use crate::files;
 
@@ -72,15 +73,7 @@ pub fn write_case(case: &Case, file: &Path) -> Result<(), Failure> {
 }
 
 fn write(file: &Path, data: &Value) -> Result<(), Failure> {
-    // A module that is part of one script imports and exports nothing.
-    let script: String = MODULES
-        .iter()
-        .flat_map(|module| module.lines())
-        .filter(|line| !line.starts_with("import "))
-        .map(|line| format!("{}\n", line.strip_prefix("export ").unwrap_or(line)))
-        .collect();
-    // Within a script element no `<` of the data may end it.
-    let data = data.to_string().replace('<', "\\u003c");
+    let (script, data) = (bundle::script(&MODULES), bundle::data(data));
     let page = PAGE.replace("/*STYLE*/", STYLE).replace("/*SCRIPT*/", &script).replacen("/*DATA*/", &data, 1);
     files::write(file, page.as_bytes(), files::PAGE)
 }

@@ -118,11 +118,11 @@ fn a_step_that_is_not_possible_says_why_and_changes_nothing() {
     assert_eq!(refused("crash n3 keep 2"), "n3 has 0 unsynced records");
     assert_eq!(
         refused("crash n3"),
-        "it ends after word 2: `keep` could stand there (`crash nX keep K` or `crash gX`)"
+        "the line ends too early; what can: `keep` (`crash nX keep K` or `crash gX`)"
     );
     assert_eq!(
         refused("deliver n3 x2"),
-        "word 3, `x2`: a node or a gateway, such as n1 or g1, could stand there (`deliver nX nY [NAME [I]]`)"
+        "`x2` cannot stand there; what can: n1 to n9, or g1 to g9 (`deliver nX nY [NAME [I]]`)"
     );
     assert!(
         refused("delver n3 n2")

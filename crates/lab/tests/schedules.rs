@@ -17,6 +17,14 @@ fn table(forms: &[(&str, &str)]) -> String {
     format!("| line | means |\n|---|---|\n{}", rows.concat())
 }
 
+/// The table at the head of a file of `sim::text`.
+fn module_table(file: &str) -> String {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("../sim/src/text/{file}.rs"));
+    let text = std::fs::read_to_string(path).unwrap();
+    let rows = text.lines().filter_map(|line| line.strip_prefix("//! ")).filter(|line| line.starts_with('|'));
+    rows.map(|row| format!("{row}\n")).collect()
+}
+
 fn list(lines: impl IntoIterator<Item = String>) -> String {
     lines.into_iter().map(|line| format!("- `{line}`\n")).collect()
 }
@@ -36,6 +44,9 @@ fn the_page_lists_what_the_parser_takes() {
     put("devices", list(device::start_names().into_iter().map(String::from)));
     put("host", list(device::host_steps()));
     put("device steps", table(device::STEPS));
+    put("simulation setting", module_table("setting"));
+    put("faults", module_table("fault"));
+    put("operations", module_table("ask"));
     if std::env::var_os("UPDATE_STORIES").is_some() {
         std::fs::write(page(), new).unwrap();
     } else {
@@ -88,6 +99,45 @@ fn every_form_of_the_page_parses_and_is_written_as_it_was_read() {
     }
 }
 
+/// What stands for a value in a form of a simulation, and a value.
+const VALUES: [(&str, &str); 5] = [("T..T", "1ms..2ms"), ("T", "1ms"), ("P", "1%"), ("N", "1"), ("M", "1")];
+
+/// The forms of a table of `sim::text`, each with what is optional and without it.
+fn module_lines(file: &str) -> Vec<String> {
+    let table = module_table(file);
+    let cells = table.lines().skip(2).map(|row| row.split(" | ").next().unwrap());
+    let forms = cells.flat_map(|cell| cell.split('`').skip(1).step_by(2)).filter(|form| !form.contains('…'));
+    let value = |word: &str| {
+        VALUES.iter().find(|(name, _)| *name == word).map_or(word.to_string(), |(_, v)| v.to_string())
+    };
+    let fill = |line: String| line.split_whitespace().map(value).collect::<Vec<_>>().join(" ");
+    let without = |form: &str| {
+        let mut parts = form.split(['[', ']']);
+        let mut kept = String::new();
+        while let Some(part) = parts.next() {
+            kept.push_str(part);
+            parts.next();
+        }
+        kept
+    };
+    forms.flat_map(|form| [fill(without(form)), fill(form.replace(['[', ']'], " "))]).collect()
+}
+
+#[test]
+fn every_form_of_a_simulation_parses() {
+    let reads = |text: String| sim::text::parse(&text).unwrap_or_else(|why| panic!("{text}{why}"));
+    let mut lines = 0;
+    for line in module_lines("setting").iter().filter(|line| !line.starts_with("simulation")) {
+        reads(format!("> simulation 1\n> {line}\n"));
+        lines += 1;
+    }
+    for line in module_lines("fault").into_iter().chain(module_lines("ask")) {
+        reads(format!("> simulation 1\n> shards 2\n> clients 1 keys 2\n> at 1ms {line}\n"));
+        lines += 1;
+    }
+    assert!(lines > 40, "{lines}");
+}
+
 #[test]
 fn the_example_of_the_page_can_be_played() {
     let text = std::fs::read_to_string(page()).unwrap();
@@ -102,12 +152,11 @@ fn an_error_names_the_line_the_word_and_what_could_stand_there() {
     let wrong = |text: &str| text.parse::<Schedule>().map(|_| ()).unwrap_err();
     assert_eq!(
         wrong("# a note\n> cluster 3\n> deliver n1 to\n"),
-        "line 3, `deliver n1 to`: word 3, `to`: a node or a gateway, such as n1 or g1, could stand there (`deliver nX nY \
-         [NAME [I]]`)"
+        "line 3, `deliver n1 to`: `to` cannot stand there; what can: n1 to n9, or g1 to g9 (`deliver nX nY [NAME [I]]`)"
     );
     assert_eq!(
         wrong("> cluster 3\n> frames many\n"),
-        "line 2, `frames many`: word 2, `many`: a number up to 1048576 could stand there (`frames N`)"
+        "line 2, `frames many`: `many` cannot stand there; what can: a number from 0 to 1048576 (`frames N`)"
     );
     assert_eq!(wrong("> write 1 to n1\n"), "a schedule begins with `> cluster N` or `> device NAME`");
     assert_eq!(
@@ -117,6 +166,6 @@ fn an_error_names_the_line_the_word_and_what_could_stand_there() {
     assert!(
         wrong("> cluster 3\n> wirte 1 to n1\n").starts_with("line 2, `wirte 1 to n1`: `wirte` is no step")
     );
-    assert!(wrong("> cluster 77\n").contains("a number up to 9"));
+    assert!(wrong("> cluster 77\n").contains("a number from 0 to 9"));
     assert!(wrong(&"> cluster 3\n".repeat(200_000)).contains("at most"));
 }

@@ -22,7 +22,9 @@ fn clause(mechanism: Mechanism) -> String {
 fn a_scope_that_takes_a_clause_out_names_a_mechanism_that_has_one() {
     let text = read("spec/Cutaway.tla") + &read("spec/Device.tla");
     let mut named = 0;
-    for line in read("spec/scopes").lines().filter(|line| line.contains("| broken |")) {
+    for line in
+        read("spec/scopes").lines().filter(|line| line.contains("| broken |") || line.contains("| sought |"))
+    {
         let name = line.split('|').next().unwrap().trim();
         let ids = name.split('+');
         for id in ids {

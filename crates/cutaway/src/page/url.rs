@@ -33,7 +33,7 @@ pub fn read(address: &str) -> Option<Result<Shown, String>> {
     let lines = part("s")?;
     Some(schedule(lines).and_then(|schedule| {
         let ids = part("without").unwrap_or_default().split(',').filter(|id| !id.is_empty());
-        let known = |id| Mechanism::from_id(id).ok_or_else(|| format!("there is no mechanism {id}"));
+        let known = |id| lab::mechanism(id);
         Ok(Shown { schedule, without: ids.map(known).collect::<Result<_, _>>()? })
     }))
 }

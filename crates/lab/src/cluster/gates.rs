@@ -7,8 +7,8 @@ use dataplane::{Condition, Frame, GatewayId, Message, Micros, NodeId, Op, Outcom
 use gateway::{Gateway, Output, Reply, Request, Timing};
 use trace::{Actor, Mechanisms};
 
+use super::ear::{CLUSTER, Ear, tracer};
 use super::language::{Ask, Setting};
-use super::nodes::{CLUSTER, Ear, tracer};
 use super::witness::{Shown, Sight, Stamp};
 
 /// Patience in expiries of timers.
@@ -176,7 +176,7 @@ impl Gates {
         let stamp = self.stamps.get(&version).copied();
         Some(Replied {
             line: format!("{what} via g{gateway}: {}", words(reply)),
-            shown: stamp.map(|stamp| (version, stamp, Shown::by_reading(reads))),
+            shown: stamp.map(|stamp| (version, stamp, if reads { Shown::Read } else { Shown::Acknowledged })),
             stale,
         })
     }

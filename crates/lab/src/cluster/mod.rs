@@ -7,15 +7,18 @@
 //! |---|---|
 //! | `language`, `words` | settings and steps as text, and back; the words of a line |
 //! | `stage` | a cluster to which steps happen |
-//! | `nodes`, `gates` | the cluster of real nodes on simulated disks, and of real gateways |
+//! | `ear` | what the processes tell |
+//! | `nodes`, `seat`, `gates` | the cluster of real nodes on simulated disks, and of real gateways |
 //! | `witness` | what clients saw, and what must hold |
 //! | `state` | the state as facts |
 //! | `possible` | everything that could happen next |
 
+mod ear;
 pub(crate) mod gates;
 pub(crate) mod language;
 pub(crate) mod nodes;
 pub(crate) mod possible;
+pub(crate) mod seat;
 pub(crate) mod stage;
 pub mod state;
 pub(crate) mod witness;

@@ -3,92 +3,28 @@
 //!
 //! A clock tick is one microsecond: timers count expiries.
 
-use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 
-use dataplane::{Address, Epoch, Frame, Message, Micros, NodeId, Op, Origin, Replica, RequestId, Seq, wire};
-use engine::format::superblock::{Superblock, WAL_OFFSET};
-use engine::format::wal_record::WalRecord;
-use engine::{Device, Layout, Standing, UNIT};
+use dataplane::{Address, Epoch, Frame, Message, Micros, NodeId, Op, Seq};
+use engine::{Layout, Standing};
 use node::{Node, StopError};
 use sim::disk::Disk;
 use sim::schedule::Peer;
 use trace::{Actor, Event, Mechanisms, Tracer};
 
+use super::ear::{CLUSTER, Ear, tracer};
 use super::gates::{Gates, Replied};
 use super::language::{Ask, Setting};
+use super::seat::{Keys, Seat, WAL_BYTES, Written};
 use super::stage::{Cluster, SCRIPTED};
-use super::witness::{Goal, History, Shown, Sight, Stamp};
+use super::witness::{Goal, History, Sight};
 use crate::shared::Shared;
 
-pub(super) const CLUSTER: [u8; 16] = *b"a cluster to see";
 const DISK_BYTES: u64 = 256 << 10;
-const WAL_BYTES: u64 = 32 << 10;
 /// Bytes that an entry of a schedule takes in a frame.
 const ENTRY_BYTES: u64 = 66;
 /// Steps of a checkpoint that somebody waits for.
 const CHECKPOINT_STEPS_MAX: u32 = 10_000;
-
-/// What the nodes and gateways tell.
-pub(super) type Ear = Arc<Mutex<Vec<Event>>>;
-
-/// A tracer of this actor that tells everything there.
-pub(super) fn tracer(ear: &Ear, actor: Actor, life: u32) -> Tracer {
-    let ear = ear.clone();
-    Tracer::always(actor, life, Box::new(move |event| ear.lock().expect("nobody panics here").push(event)))
-}
-
-/// One node.
-pub(crate) struct Seat {
-    pub(crate) id: u32,
-    /// `Err`: why it is down.
-    pub(crate) running: Result<Node<Disk>, String>,
-    pub(crate) disk: Disk,
-    life: u32,
-    /// The key of each write that a client sent.
-    keys: Arc<Mutex<BTreeMap<RequestId, Written>>>,
-}
-
-/// What a client's write does: to which key; a value, or its removal.
-struct Written {
-    key: Arc<[u8]>,
-    removes: bool,
-}
-
-impl Sight for Seat {
-    fn replica(&self) -> Option<&Replica> {
-        self.running.as_ref().ok().map(Node::replica)
-    }
-
-    fn base(&self) -> Seq {
-        self.replica().map_or(0, |replica| replica.core().log.base())
-    }
-
-    fn last(&self) -> Seq {
-        self.replica().map_or(0, |replica| replica.core().log.tail().seq)
-    }
-
-    fn stamp(&self, seq: Seq) -> Option<Stamp> {
-        let engine = self.running.as_ref().ok()?.engine();
-        match engine.tag(seq) {
-            Some(tag) => wire::decode_all(tag).ok(),
-            None => wire::decode_all(&engine.entry(seq).ok()??.tag).ok(),
-        }
-    }
-
-    fn lacks(&self, seq: Seq, stamp: Stamp) -> bool {
-        let (Ok(node), Origin::Request(request)) = (&self.running, stamp.1) else { return false };
-        let keys = self.keys.lock().expect("nobody panics here");
-        let Some(Written { key, .. }) = keys.get(&request) else { return false };
-        // Where the key may have been removed since, its absence says nothing.
-        let removed = keys.values().any(|other| other.removes && other.key == *key);
-        !removed && node.engine().version_of(key).is_none_or(|version| version < seq)
-    }
-
-    fn dropped(&self) -> &[(Seq, Stamp)] {
-        &[]
-    }
-}
 
 /// Real nodes, real gateways, and what is on its way between them.
 pub struct Nodes {
@@ -101,7 +37,7 @@ pub struct Nodes {
     on: Mechanisms,
     ear: Ear,
     replies: Vec<String>,
-    keys: Arc<Mutex<BTreeMap<RequestId, Written>>>,
+    keys: Keys,
 }
 
 impl Nodes {
@@ -291,32 +227,6 @@ impl Nodes {
             _ => Err(format!("there is no g{gateway}")),
         }
     }
-
-    /// Where the record of entry `seq` is on the disk, if it is not of the last batch.
-    fn record(&self, node: u32, seq: Seq) -> Result<u64, String> {
-        let disk = &self.seats[node as usize - 1].disk;
-        let mut ring = vec![0; WAL_BYTES as usize];
-        disk.read_at(WAL_OFFSET, &mut ring).map_err(|error| error.to_string())?;
-        let (mut at, mut found) = (0, Vec::new());
-        while at < ring.len() {
-            match WalRecord::decode(&ring[at..], true) {
-                Ok(record) => {
-                    let end = at + record.header.length as usize;
-                    found.push((record.header.batch, record.header.seq, at as u64));
-                    at = if record.header.last == 1 { end.next_multiple_of(UNIT as usize) } else { end };
-                }
-                Err(_) => at = (at / UNIT as usize + 1) * UNIT as usize,
-            }
-        }
-        let last = found.iter().map(|record| record.0).max().unwrap_or(0);
-        match found.iter().filter(|record| record.1 == seq).max() {
-            Some((batch, _, at)) if *batch < last => Ok(WAL_OFFSET + at),
-            Some(_) => Err(format!(
-                "entry {seq} is of n{node}'s last batch: damage there cannot be told from a torn tail"
-            )),
-            None => Err(format!("entry {seq} is not in n{node}'s log")),
-        }
-    }
 }
 
 fn frame_key(message: &Message) -> Option<Arc<[u8]>> {
@@ -473,7 +383,7 @@ impl Cluster for Nodes {
 
     fn rot(&mut self, node: u32, keep: usize) -> Result<(), String> {
         let seq = self.seats[node as usize - 1].base() + keep as Seq + 1;
-        let at = self.record(node, seq)?;
+        let at = self.seat(node).record(seq)?;
         let disk = &self.seat(node).disk;
         disk.lose_unsynced();
         disk.turn_bit(at + 60);
@@ -537,20 +447,6 @@ impl Cluster for Nodes {
     }
 
     fn summary(&self) -> Vec<String> {
-        self.seats.iter().map(super::state::node_in_words).collect()
+        self.seats.iter().map(Seat::in_words).collect()
     }
-}
-
-impl Shown {
-    /// What a client learned of an entry.
-    pub(super) fn by_reading(reads: bool) -> Shown {
-        if reads { Shown::Read } else { Shown::Acknowledged }
-    }
-}
-
-/// The superblock in this slot, if it can be read.
-pub(crate) fn superblock(disk: &Disk, slot: u64) -> Option<Superblock> {
-    let mut bytes = vec![0; UNIT as usize];
-    disk.read_at(slot, &mut bytes).ok()?;
-    Superblock::decode(&bytes).ok()
 }

@@ -6,7 +6,8 @@ use engine::{Owner, Usage};
 use node::Node;
 use sim::disk::Disk;
 
-use super::nodes::{Nodes, Seat, superblock};
+use super::nodes::Nodes;
+use super::seat::{Seat, superblock};
 use super::stage::{Stage, peer};
 use super::witness::Sight;
 use crate::brief::brief;
@@ -287,24 +288,4 @@ fn disk_state(disk: &Disk, node: Option<&Node<Disk>>) -> DiskState {
         extents: owners.into_iter().map(|(e, whose)| (e.unit, e.units, owner(whose))).collect(),
         unsynced: disk.has_unsynced(),
     }
-}
-
-/// A node in one line.
-pub(super) fn node_in_words(seat: &Seat) -> String {
-    let node = match &seat.running {
-        Ok(node) => node,
-        Err(why) => return format!("n{}: down: {why}", seat.id),
-    };
-    let (status, log) = (node.status(0), cells(seat, node));
-    let log: Vec<String> = log.iter().map(|cell| format!("{}@{}", cell.seq, cell.epoch)).collect();
-    format!(
-        "n{}: {:?} in epoch {}, log [{}] (durable {}, committed {}, end {})",
-        seat.id,
-        status.role,
-        status.promised.0,
-        log.join(" "),
-        status.durable,
-        status.committed,
-        status.tail.seq
-    )
 }

@@ -7,28 +7,40 @@
 //!
 //! | file | job |
 //! |---|---|
-//! | `disk` | the disk: what a power cut can leave |
+//! | `medium`, `cuts` | a medium and the cache above it; what a power cut can leave of them |
+//! | `disk` | the disk that an engine runs on |
 //! | `known` | what the host wrote, and may rely on |
 //! | `workload` | the steps of the host |
 //! | `checks` | what must hold after each crash |
 //! | `starts` | the devices to begin with |
 //! | `play` | a schedule, step by step |
 //! | `saved` | how far that came, in a file |
-//! | `enumerate` | all schedules, depth first, each state once |
+//! | `bounds` | how far an exploration goes, and what comes of it |
+//! | `enumerate` | all schedules, depth first, in rounds of growing bounds |
+//! | `search`, `walk` | what was visited; one way through a device's life |
+//! | `script` | what led to a state, in words |
 //!
 //! The result is "no violation within these bounds", never "proved".
 
+mod bounds;
+mod caught;
 mod checks;
+mod cuts;
 mod disk;
 mod enumerate;
 mod known;
+mod medium;
 pub(crate) mod play;
 mod saved;
+mod script;
+mod search;
 mod starts;
+mod walk;
 mod workload;
 
 pub(crate) use starts::{IDENTITY, image_with_a_past, opened_image};
 
-pub use enumerate::{Bounds, Exploration, Found, Outcome, Progress, Recoveries, Round, explore_device};
+pub use bounds::{Bounds, Found, Outcome, Progress, Recoveries, Round};
+pub use enumerate::{Exploration, explore_device};
 pub use play::{STEPS, host_steps, start_names};
 pub use saved::{SCOPE, Saved};

@@ -6,10 +6,11 @@ use std::sync::{Arc, Mutex};
 use engine::{Engine, Identity, OpenError, RecoveryReport, Standing};
 use trace::{Actor, Event, Kind, Mechanisms, Source, Tracer};
 
+use super::caught::caught;
 use super::checks::{self, recovered};
-use super::disk::{Disk, Io, SLOTS, State};
-use super::enumerate::caught;
+use super::disk::Disk;
 use super::known::Known;
+use super::medium::{Io, SLOTS, State};
 use super::starts::{IDENTITY, LAYOUT, starts};
 use super::workload::{self, Op};
 use crate::nearest::unknown;
@@ -391,7 +392,7 @@ impl Stage {
         let number = |word: &str| word.parse::<usize>().map_err(|_| format!("`{word}` is no number"));
         let (byte, sectors) =
             (number(byte)?, sectors.iter().map(|s| number(s)).collect::<Result<Vec<_>, _>>()?);
-        if byte >= super::disk::SECTOR || sectors.iter().any(|sector| *sector >= self.disk.used()) {
+        if byte >= super::medium::SECTOR || sectors.iter().any(|sector| *sector >= self.disk.used()) {
             return Err("that is not on the device".into());
         }
         let state = self.engine.as_ref().map_or_else(|| self.disk.clone(), |engine| engine.device().state());
@@ -416,7 +417,7 @@ impl Stage {
             }),
         };
         let checked = opened.and_then(|opened| caught(|| check(opened)));
-        let places: Vec<String> = sectors.iter().map(|s| (s * super::disk::SECTOR).to_string()).collect();
+        let places: Vec<String> = sectors.iter().map(|s| (s * super::medium::SECTOR).to_string()).collect();
         let words =
             format!("a bit rots in the sector at byte {}, and the device is opened", places.join(" and "));
         match checked {

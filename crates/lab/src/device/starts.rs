@@ -5,8 +5,9 @@ use std::sync::OnceLock;
 use engine::{Engine, Extent, Identity, Layout, Owner, Standing};
 use trace::Mechanisms;
 
-use super::disk::{Disk, SECTOR, State};
+use super::disk::Disk;
 use super::known::{Change, Known, Made, entry};
+use super::medium::{SECTOR, State};
 use super::workload::{Op, take};
 
 pub(crate) const IDENTITY: Identity =

@@ -5,8 +5,10 @@ use std::fmt::Write as _;
 use trace::mechanism::PROMISES;
 use trace::{Kind, Mechanism};
 
+use super::examine::{Case, Verdict, class, examine, why_none};
+use super::narrate::narrate;
 use super::narrate::{EVENTS_MAX, try_command};
-use super::{Case, Verdict, class, examine, narrate, registry, why_none};
+use super::registry;
 use crate::play::Play;
 use crate::schedule::Schedule;
 use crate::tell::events::{plain, told};

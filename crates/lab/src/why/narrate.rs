@@ -4,8 +4,9 @@ use trace::mechanism::PROMISES;
 use trace::{Actor, Event, Kind, Mechanism};
 
 use super::causes::chain;
+use super::examine::Case;
 use super::picture::{below, heading, step};
-use super::{Case, registry};
+use super::registry;
 use crate::play::{Act, Mark, Play};
 use crate::tell::events::{plain, told, weight};
 

@@ -13,7 +13,7 @@
 //! scope may have a shorter one. *1-minimal* says only that no single step can go. A schedule that was found and then
 //! shortened is no longer within the bounds that were searched, so nothing is known of others of its length.
 
-use super::Schedule;
+use crate::schedule::Schedule;
 
 /// How a schedule was found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -30,10 +30,9 @@ use std::fmt;
 use std::str::FromStr;
 
 pub(crate) use fault::Shown;
-pub use words::{Cluster, Wrong, show_time};
-use words::{Read, list, named};
+pub use words::{Cluster, Read, Words, Wrong, show_time};
+use words::{list, named};
 
-use self::words::Words;
 use crate::options::Options;
 use crate::schedule::{Bounds, Fault, Load, Schedule, Step, Weather};
 

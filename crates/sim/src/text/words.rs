@@ -41,7 +41,7 @@ impl fmt::Display for Wrong {
 impl std::error::Error for Wrong {}
 
 /// What reading a part of a line returns.
-pub(crate) type Read<T> = Result<T, Wrong>;
+pub type Read<T> = Result<T, Wrong>;
 
 /// Whom a line may name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -62,14 +62,16 @@ impl Cluster {
 }
 
 /// A line that is being read.
-#[derive(Clone)]
-pub(crate) struct Words<'a> {
+#[derive(Clone, Debug)]
+pub struct Words<'a> {
     words: Vec<&'a str>,
     at: usize,
+    /// Whom it may name.
     pub cluster: Cluster,
 }
 
 impl<'a> Words<'a> {
+    /// Before the first word of `line`.
     pub fn new(line: &'a str, cluster: Cluster) -> Words<'a> {
         Words { words: line.split_whitespace().collect(), at: 0, cluster }
     }
@@ -86,10 +88,12 @@ impl<'a> Words<'a> {
         self.words.get(self.at).copied()
     }
 
+    /// Is this the next word?
     pub fn next_is(&self, word: &str) -> bool {
         self.peek() == Some(word)
     }
 
+    /// Are there no more words?
     pub fn is_over(&self) -> bool {
         self.at >= self.words.len()
     }
@@ -143,6 +147,7 @@ impl<'a> Words<'a> {
         self.number(from..=upto).map(|n| n as u32)
     }
 
+    /// A time with its unit.
     pub fn time(&mut self) -> Read<Micros> {
         self.understood("a time such as 300us, 20ms or 1.5s, of at most an hour", time)
     }
@@ -177,6 +182,7 @@ impl<'a> Words<'a> {
         Ok(bytes)
     }
 
+    /// A node.
     pub fn node(&mut self) -> Read<u32> {
         let nodes = self.cluster.nodes;
         self.understood(&names('n', nodes), |word| named(word, 'n', nodes))
@@ -196,12 +202,14 @@ impl<'a> Words<'a> {
         })
     }
 
+    /// A node or a gateway.
     pub fn peer(&mut self) -> Read<Peer> {
         let Cluster { nodes, gateways, .. } = self.cluster;
         let could = format!("{}, or {}", names('n', nodes), names('g', gateways));
         self.understood(&could, |word| peer(word, nodes, gateways))
     }
 
+    /// A gateway.
     pub fn gateway(&mut self) -> Read<u32> {
         let gateways = self.cluster.gateways;
         self.understood(&names('g', gateways), |word| named(word, 'g', gateways))

@@ -1,0 +1,127 @@
+//! One node of the cluster: the real one, its disk, and what can be seen of it.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex};
+
+use dataplane::{Origin, Replica, RequestId, Seq, wire};
+use engine::format::superblock::{Superblock, WAL_OFFSET};
+use engine::format::wal_record::WalRecord;
+use engine::{Device, UNIT};
+use node::Node;
+use sim::disk::Disk;
+
+use super::witness::{Sight, Stamp};
+
+/// Bytes of the log ring.
+pub(super) const WAL_BYTES: u64 = 32 << 10;
+
+/// One node.
+pub(crate) struct Seat {
+    pub(crate) id: u32,
+    /// `Err`: why it is down.
+    pub(crate) running: Result<Node<Disk>, String>,
+    pub(crate) disk: Disk,
+    pub(super) life: u32,
+    /// The key of each write that a client sent.
+    pub(super) keys: Keys,
+}
+
+/// The key of each write that a client sent, shared by all.
+pub(super) type Keys = Arc<Mutex<BTreeMap<RequestId, Written>>>;
+
+/// What a client's write does: to which key; a value, or its removal.
+pub(crate) struct Written {
+    pub(super) key: Arc<[u8]>,
+    pub(super) removes: bool,
+}
+
+impl Sight for Seat {
+    fn replica(&self) -> Option<&Replica> {
+        self.running.as_ref().ok().map(Node::replica)
+    }
+
+    fn base(&self) -> Seq {
+        self.replica().map_or(0, |replica| replica.core().log.base())
+    }
+
+    fn last(&self) -> Seq {
+        self.replica().map_or(0, |replica| replica.core().log.tail().seq)
+    }
+
+    fn stamp(&self, seq: Seq) -> Option<Stamp> {
+        let engine = self.running.as_ref().ok()?.engine();
+        match engine.tag(seq) {
+            Some(tag) => wire::decode_all(tag).ok(),
+            None => wire::decode_all(&engine.entry(seq).ok()??.tag).ok(),
+        }
+    }
+
+    fn lacks(&self, seq: Seq, stamp: Stamp) -> bool {
+        let (Ok(node), Origin::Request(request)) = (&self.running, stamp.1) else { return false };
+        let keys = self.keys.lock().expect("nobody panics here");
+        let Some(Written { key, .. }) = keys.get(&request) else { return false };
+        // Where the key may have been removed since, its absence says nothing.
+        let removed = keys.values().any(|other| other.removes && other.key == *key);
+        !removed && node.engine().version_of(key).is_none_or(|version| version < seq)
+    }
+
+    fn dropped(&self) -> &[(Seq, Stamp)] {
+        &[]
+    }
+}
+
+impl Seat {
+    /// In one line.
+    pub(super) fn in_words(&self) -> String {
+        let node = match &self.running {
+            Ok(node) => node,
+            Err(why) => return format!("n{}: down: {why}", self.id),
+        };
+        let (status, shape) = (node.status(0), &node.replica().core().log);
+        let entry = |seq: Seq| Some(format!("{seq}@{}", shape.epoch_at(seq)?.0));
+        let log: Vec<String> = (self.base() + 1..=self.last()).filter_map(entry).collect();
+        format!(
+            "n{}: {:?} in epoch {}, log [{}] (durable {}, committed {}, end {})",
+            self.id,
+            status.role,
+            status.promised.0,
+            log.join(" "),
+            status.durable,
+            status.committed,
+            status.tail.seq
+        )
+    }
+
+    /// Where the record of entry `seq` is on the disk, if it is not of the last batch.
+    pub(super) fn record(&self, seq: Seq) -> Result<u64, String> {
+        let (disk, node) = (&self.disk, self.id);
+        let mut ring = vec![0; WAL_BYTES as usize];
+        disk.read_at(WAL_OFFSET, &mut ring).map_err(|error| error.to_string())?;
+        let (mut at, mut found) = (0, Vec::new());
+        while at < ring.len() {
+            match WalRecord::decode(&ring[at..], true) {
+                Ok(record) => {
+                    let end = at + record.header.length as usize;
+                    found.push((record.header.batch, record.header.seq, at as u64));
+                    at = if record.header.last == 1 { end.next_multiple_of(UNIT as usize) } else { end };
+                }
+                Err(_) => at = (at / UNIT as usize + 1) * UNIT as usize,
+            }
+        }
+        let last = found.iter().map(|record| record.0).max().unwrap_or(0);
+        match found.iter().filter(|record| record.1 == seq).max() {
+            Some((batch, _, at)) if *batch < last => Ok(WAL_OFFSET + at),
+            Some(_) => Err(format!(
+                "entry {seq} is of n{node}'s last batch: damage there cannot be told from a torn tail"
+            )),
+            None => Err(format!("entry {seq} is not in n{node}'s log")),
+        }
+    }
+}
+
+/// The superblock in this slot, if it can be read.
+pub(crate) fn superblock(disk: &Disk, slot: u64) -> Option<Superblock> {
+    let mut bytes = vec![0; UNIT as usize];
+    disk.read_at(slot, &mut bytes).ok()?;
+    Superblock::decode(&bytes).ok()
+}
