@@ -37,13 +37,6 @@ pub mod why;
 
 pub use cluster::state as facts;
 pub use machine::{Facts, Machine, Promise};
-pub use nearest::{all_but, mechanism};
+pub use nearest::{all_but, mechanism, without};
 pub use play::{Act, Mark, Play};
 pub use schedule::Schedule;
-
-use trace::{Mechanism, Mechanisms};
-
-/// All mechanisms but these.
-pub fn without<'a>(off: impl IntoIterator<Item = &'a Mechanism>) -> Mechanisms {
-    off.into_iter().fold(Mechanisms::all(), |on, mechanism| on.without(*mechanism))
-}

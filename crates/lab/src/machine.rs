@@ -386,7 +386,7 @@ impl Schedule {
 
     /// The same with all mechanisms on but these.
     pub fn play_without(&self, off: &[Mechanism]) -> Result<Play, String> {
-        self.play(crate::without(off))
+        self.play(crate::nearest::without(off))
     }
 
     /// The same as [`Schedule::play`], and then lets everything that is still on its way arrive: a promise holds only if

@@ -2,7 +2,7 @@
 
 use trace::Mechanism;
 
-use super::{BLANK, Entry};
+use super::entry::{BLANK, Entry};
 
 const DATAPLANE: &str = "crates/dataplane/src/guard.rs";
 const GATEWAY: &str = "crates/gateway/src/guard.rs";

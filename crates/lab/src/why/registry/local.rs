@@ -2,7 +2,7 @@
 
 use trace::Mechanism;
 
-use super::{BLANK, Entry};
+use super::entry::{BLANK, Entry};
 
 const ENGINE: &str = "crates/engine/src/guard.rs";
 
