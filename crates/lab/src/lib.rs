@@ -7,6 +7,7 @@
 //! | [`story`] | schedules written by hand, with what the replicas say to them (`stories/`) |
 //! | [`device`] | every crash of every small workload, on the real engine and a simulated disk |
 //! | [`Schedule`], [`Machine`] | a schedule as text; the time machine that plays it, forth and back |
+//! | [`replay`] | a run of the simulator, to step through |
 //! | [`why`] | one mechanism taken out: the schedule in which a client is betrayed, told as a story |
 //! | [`tell`] | a whole play, every step with every event; the state in words |
 //! | [`save`] | a check in a file, to go on from |
@@ -28,6 +29,7 @@ pub mod nearest;
 pub mod page;
 mod play;
 mod quiet;
+pub mod replay;
 pub mod save;
 mod schedule;
 mod shared;

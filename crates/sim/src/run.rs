@@ -31,11 +31,9 @@ pub fn run(seed: u64, options: &Options) -> Report {
 
 /// Runs a schedule. A panic of the code under test is a violation like any other.
 pub fn execute(schedule: &Schedule, options: &Options) -> Report {
-    quiet_panics();
     let told = Told::new(options);
-    WATCHED.set(Some(String::new()));
-    let result = catch_unwind(AssertUnwindSafe(|| World::new(schedule, options, told.clone()).run()));
-    let place = WATCHED.take().unwrap_or_default();
+    let run = || World::new(schedule, options, told.clone()).run();
+    let (result, place) = watched(|| catch_unwind(AssertUnwindSafe(run)));
     let mut report = result.unwrap_or_else(|panic| Report {
         seed: schedule.seed,
         violation: Some(violation_of(&*panic, &place, told.now())),
@@ -47,6 +45,14 @@ pub fn execute(schedule: &Schedule, options: &Options) -> Report {
     report.trace = std::mem::take(&mut kept.lines);
     report.asks = std::mem::take(&mut kept.asks);
     report
+}
+
+/// Does `what`, in which a panic is a finding: says nothing of it, but returns where it was.
+pub(crate) fn watched<R>(what: impl FnOnce() -> R) -> (R, String) {
+    quiet_panics();
+    WATCHED.set(Some(String::new()));
+    let done = what();
+    (done, WATCHED.take().unwrap_or_default())
 }
 
 /// An assertion's message begins with the number of its invariant.
