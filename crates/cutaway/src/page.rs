@@ -107,7 +107,7 @@ fn listen(port: Option<u16>) -> Result<TcpListener, Failure> {
 }
 
 /// Writes the page with a recording: the schedule as it is, and with everything on if something was out.
-fn write(file: &Path, shown: &Shown) -> Result<(), Failure> {
+pub fn write(file: &Path, shown: &Shown) -> Result<(), Failure> {
     let outs = [shown.without.clone(), Vec::new()];
     let runs = if shown.without.is_empty() { &outs[..1] } else { &outs[..] };
     let recorded = runs.iter().map(|off| lab::page::record(&shown.schedule, off));
