@@ -247,6 +247,9 @@ impl<C: Cluster> TimeMachine<C> {
                 if self.acts.iter().any(|before| before.step == line) && matches!(step, Step::Write { .. }) {
                     act.words.push_str(", a copy of it that was sent before its answer came");
                 }
+                if done.events.is_empty() && matches!(step, Step::Tick(_)) {
+                    act.words.push_str("; nothing is due yet");
+                }
                 act.events = done.events;
                 act.client = done.client;
                 act.counts = done.counts;
@@ -306,6 +309,7 @@ impl<C: Cluster> TimeMachine<C> {
             acts: self.acts.clone(),
             broken: self.broken.clone(),
             stopped: self.stopped.clone(),
+            on: self.on,
         }
     }
 

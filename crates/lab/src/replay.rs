@@ -14,6 +14,7 @@ use trace::{Event, EventId, Kind, Mechanism};
 
 use crate::cluster::state::State;
 use crate::machine::Facts;
+use crate::tell::at_work;
 use crate::why::registry::entry;
 
 /// Runs `script` without these mechanisms, and keeps its trace.
@@ -193,31 +194,38 @@ impl Replay {
     }
 
     fn words(&self, event: &Event) -> String {
-        let by = event.kind.mechanism().map(|by| format!(" [{by}]")).unwrap_or_default();
+        let on = crate::nearest::without(&self.off);
+        let by = event.kind.mechanism().map(|by| at_work(by, on)).unwrap_or_default();
         let (seconds, micros) = (time(event) / 1_000_000, time(event) % 1_000_000);
         format!("{seconds}.{micros:06} s  {}{by}", sentence(event, self.script.cluster.shards))
     }
 
     /// The causes of the event told with number `n`, back to the beginning: also those that are not told.
     pub fn causes(&self, n: usize) -> Option<Vec<String>> {
-        let mut next = Some(self.event(n)?);
+        let mut next = Some(*self.told.get(n.checked_sub(1)?)?);
         let mut lines = Vec::new();
-        while let Some(event) = next {
+        while let Some(at) = next {
+            let event = &self.events[at];
             let head = if lines.is_empty() { "" } else { "because " };
             lines.push(format!("{head}{}", self.words(event)));
-            lines.push(format!("       {} in {}", event.source.symbol, event.source.file));
+            // Faults and messages are the simulator's own: the place says nothing there.
+            if !event.source.file.starts_with("crates/sim/") {
+                lines.push(format!("       {} in {}", event.source.symbol, event.source.file));
+            }
             if let Some(mechanism) = event.kind.mechanism()
                 && let Some((file, symbol)) = entry(mechanism).guard
             {
                 lines.push(format!("       {mechanism}: fn {symbol} in {file}"));
             }
-            next = event.parents.iter().find_map(|parent| self.find(parent));
+            // Of several causes the last one made it happen.
+            let causes = event.parents.iter().filter_map(|parent| self.find(parent));
+            next = causes.filter(|cause| *cause < at).max();
         }
         Some(lines)
     }
 
-    fn find(&self, id: &EventId) -> Option<&Event> {
-        self.events.iter().find(|event| event.id == *id)
+    fn find(&self, id: &EventId) -> Option<usize> {
+        self.events.iter().position(|event| event.id == *id)
     }
 
     /// Everything on the way here; at the end also how it ended.
