@@ -27,6 +27,7 @@ mod machine;
 pub mod nearest;
 pub mod page;
 mod play;
+mod portable;
 mod quiet;
 pub mod save;
 mod schedule;
