@@ -11,8 +11,8 @@ use lab::why::{Case, narrate};
 use lab::{Mark, Play};
 use serde_json::{Value, json};
 use trace::{Actor, Event, EventId, Kind, json};
+use web::bundle;
 
-use crate::bundle;
 use crate::failure::{Failure, say};
 use crate::files;
 
