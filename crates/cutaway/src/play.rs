@@ -69,7 +69,7 @@ impl Play {
             return Err(Failure::usage("--trace is for a simulation, which begins with `> simulation N`"));
         }
         let what = self.what.as_deref().unwrap_or_default();
-        let schedule = match crate::page::url::read(what).transpose().map_err(Failure::usage)? {
+        let schedule = match web::url::read(what).transpose().map_err(Failure::usage)? {
             Some(shown) => {
                 off.extend(shown.without);
                 shown.schedule

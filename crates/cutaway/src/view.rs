@@ -9,8 +9,8 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 use serde_json::{Value, json};
 use trace::{Actor, Event, EventId, Kind, json};
+use web::bundle;
 
-use crate::bundle;
 use crate::failure::{Failure, say};
 use crate::files;
 

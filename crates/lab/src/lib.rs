@@ -28,6 +28,7 @@ mod machine;
 pub mod nearest;
 pub mod page;
 mod play;
+mod portable;
 mod quiet;
 pub mod replay;
 pub mod save;

@@ -4,7 +4,7 @@
 //! back plays the steps anew from the beginning, which gives the same state, since nothing in it is left to chance. A step
 //! that is not the planned one begins a branch; the line that was left is kept.
 
-use std::hash::{DefaultHasher, Hash, Hasher};
+use std::hash::{Hash, Hasher};
 
 use trace::{Mechanism, Mechanisms};
 
@@ -15,6 +15,7 @@ use crate::cluster::stage::{Cluster, Stage};
 use crate::cluster::state::State;
 use crate::device::play::Stage as DeviceStage;
 use crate::play::{Act, Lanes, Mark, Play, words};
+use crate::portable::Portable;
 use crate::quiet::caught;
 use crate::schedule::Schedule;
 
@@ -353,9 +354,9 @@ impl Machine {
         }
     }
 
-    /// Equal for equal states, verdicts and events.
+    /// Equal for equal states, verdicts and events, on any machine.
     pub fn hash(&self) -> u64 {
-        let mut hasher = DefaultHasher::new();
+        let mut hasher = Portable::default();
         self.state().hash(&mut hasher);
         (&self.broken, &self.stopped).hash(&mut hasher);
         for event in self.acts.iter().flat_map(|act| &act.events) {

@@ -170,6 +170,9 @@ pub fn run_one(seed: u64, options: &Options) -> Summary {
 /// Runs the schedules of `seeds` on all cores, up to the first violation. The violation reported is the one of the
 /// smallest seed: seeds are handed out in order, and those handed out before it are finished first.
 pub fn run_many(seeds: Range<u64>, options: &Options, mut progress: impl FnMut(&Progress)) -> Summary {
+    if cfg!(target_family = "wasm") {
+        return run_in_turn(seeds, options, progress);
+    }
     let next = AtomicU64::new(seeds.start);
     let stop_at = AtomicU64::new(seeds.end);
     let threads = std::thread::available_parallelism().map_or(1, |n| n.get());
@@ -219,4 +222,17 @@ pub fn run_many(seeds: Range<u64>, options: &Options, mut progress: impl FnMut(&
         }
         all
     })
+}
+
+/// The same where there are no threads.
+fn run_in_turn(seeds: Range<u64>, options: &Options, mut progress: impl FnMut(&Progress)) -> Summary {
+    let mut all = Summary::default();
+    for seed in seeds {
+        all.add(run(seed, options));
+        progress(&Progress { seeds: all.seeds, faults: all.faults.clone() });
+        if all.first.is_some() {
+            break;
+        }
+    }
+    all
 }

@@ -415,7 +415,8 @@ impl<'a> World<'a> {
     fn stray(&mut self, at: Micros, dice: u64, frame: &Frame) {
         let mut frame = frame.clone();
         let peers: Vec<Peer> = self.network.peers().collect();
-        let mut to = peers[dice as usize % peers.len()];
+        // In 64 bits: a `usize` of 32 would choose another one.
+        let mut to = peers[(dice % peers.len() as u64) as usize];
         if dice >> 32 & 3 == 0 {
             frame.cluster = *b"another cluster!";
             to = self.peer(frame.to).unwrap_or(to);
