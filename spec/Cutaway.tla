@@ -57,7 +57,7 @@ Blank(proven) == [
   votes |-> {},             \* a candidate's: who promised, and where their logs end
   match |-> [m \in Node |-> 0],  \* a primary's: up to where each log is durable and the same
   held |-> {},              \* what waits for a sync, or for the promise, before it is said
-  seen |-> {}, took |-> {}, \* requests remembered; requests that took effect
+  took |-> {}, answered |-> {}, \* requests that took effect; those that did so here, as primary
   reported |-> TailOf(<<>>),\* the tail in the last status
   fetch |-> NoFetch]        \* the transfer that it waits for
 
@@ -113,9 +113,9 @@ UnprovenLogDoesNotVote(n) == On("unproven-log-does-not-vote") => at[n].proven
 TransferReach(q, s) == On("transfer-reach") /\ q.unproven => s > q.after
 \* transfer-name: a state answers the transfer that asked for it. (Without: an earlier one of the same count, in any life.)
 TransferName(n, m) == On("transfer-name") => m.name = at[n].fetch.name
-\* atomic-state-transfer: half a state is one that lacks the content of its first entry.
-AtomicStateTransfer(state, l) ==
-  l = state \/ (~On("atomic-state-transfer") /\ Len(l) > 0 /\ l = [state EXCEPT ![1].request = 0])
+\* atomic-state-transfer: half a state is one that lacks what some entry did.
+Halves(l) == {[l EXCEPT ![s].request = 0] : s \in 1..Len(l)}
+AtomicStateTransfer(state, l) == l = state \/ (~On("atomic-state-transfer") /\ l \in Halves(state))
 \* apply-only-committed
 ApplyOnlyCommitted(n, s) == On("apply-only-committed") => s <= at[n].commit
 \* read-confirmation: a majority has confirmed the epoch in a round that began after the read arrived.
@@ -124,10 +124,11 @@ ReadConfirmation(n, q) ==
     {x \in said.mail : x.kind = "Confirmed" /\ x.to = n /\ x.epoch = q.epoch /\ x.tail.seq >= q.round}})
 \* epoch-marker
 EpochMarker(n) == On("epoch-marker") => Marked(n)
-\* request-dedup
-RequestDedup(n, request) == On("request-dedup") => request \notin at[n].seen
-\* dedup-survives-failover
-DedupSurvivesFailover(n) == On("dedup-survives-failover") \/ Is(n, "primary")
+\* request-dedup: what took effect is remembered,
+RequestDedup(n, request) == On("request-dedup") => request \notin at[n].answered
+\* dedup-survives-failover: not only by who was primary then.
+DedupSurvivesFailover(n, request) ==
+  On("request-dedup") /\ On("dedup-survives-failover") => request \notin at[n].took \ at[n].answered
 \* frame-identity
 FrameIdentity(n, m) == On("frame-identity") => m.to = n
 \* no-role-survives
@@ -218,6 +219,7 @@ Write(n, request) ==
   /\ Is(n, "primary")
   /\ EpochMarker(n)
   /\ RequestDedup(n, request)
+  /\ DedupSurvivesFailover(n, request)
   /\ \A s \in at[n].applied + 1..Len(at[n].log) : at[n].log[s].request # request
   /\ AppendOwn(n, request)
 
@@ -311,12 +313,12 @@ Sync(n) ==
 Apply(n) ==
   LET s == at[n].applied + 1
       request == at[n].log[s].request
-      fresh == request # 0 /\ RequestDedup(n, request) IN
+      fresh == request # 0 /\ RequestDedup(n, request) /\ DedupSurvivesFailover(n, request) IN
   /\ s <= Len(at[n].log) /\ s <= at[n].durable
   /\ ApplyOnlyCommitted(n, s)
   /\ at' = [at EXCEPT ![n].applied = s,
                       ![n].took = IF fresh THEN @ \cup {request} ELSE @,
-                      ![n].seen = IF fresh /\ DedupSurvivesFailover(n) THEN @ \cup {request} ELSE @]
+                      ![n].answered = IF fresh /\ Is(n, "primary") THEN @ \cup {request} ELSE @]
   /\ client' = [client EXCEPT !.twice = @ \/ (fresh /\ request \in at[n].took),
        !.shown = IF request # 0 /\ Is(n, "primary") THEN @ \cup {Shown(n, s)} ELSE @]
   /\ UNCHANGED said
@@ -390,8 +392,7 @@ Install(n, m, l) ==
   /\ LET epoch == Max(at[n].promise, m.epoch) IN
      at' = [at EXCEPT ![n] = [Blank(TRUE) EXCEPT
        !.promise = epoch, !.stored = epoch, !.owed = at[n].owed, !.log = l, !.disk = {l}, !.reported = at[n].reported,
-       !.durable = Len(l), !.commit = Len(l), !.applied = Len(l), !.base = Len(l),
-       !.seen = Requests(l, Len(l)), !.took = Requests(l, Len(l))]]
+       !.durable = Len(l), !.commit = Len(l), !.applied = Len(l), !.base = Len(l),!.took = Requests(l, Len(l))]]
   /\ UNCHANGED <<said, client>>
 
 ----------------------------------------------------------------------------
@@ -402,8 +403,7 @@ Reopened(n, l, base, owed) ==
   [Blank(at[n].proven) EXCEPT
     !.promise = Max(Max(at[n].stored, TailOf(l).epoch), owed.epoch), !.stored = at[n].stored, !.owed = owed,
     !.role = NoRoleSurvives(n), !.match = IF NoRoleSurvives(n) = "primary" THEN at[n].match ELSE @,
-    !.log = l, !.disk = {l}, !.durable = Len(l), !.commit = base, !.applied = base, !.base = base,
-    !.seen = Requests(l, base), !.took = Requests(l, base), !.reported = TailOf(l)]
+    !.log = l, !.disk = {l}, !.durable = Len(l), !.commit = base, !.applied = base, !.base = base,!.took = Requests(l, base), !.reported = TailOf(l)]
 
 \* Power fails at n, which restarts.
 Crash(n, l) ==
@@ -438,7 +438,8 @@ Wipe(n) ==
 ----------------------------------------------------------------------------
 (* Invariants, by their numbers in ARCHITECTURE.                                                                         *)
 
-D1 == \A n \in Node : \A s \in 1..Min(at[n].commit, Len(client.committed)) : at[n].log[s] = client.committed[s]
+D1 == \A n \in Node : \A s \in 1..Min(Min(at[n].commit, Len(at[n].log)), Len(client.committed)) :
+        at[n].log[s] = client.committed[s]
 D2 == \A a, b \in said.leads : a.epoch = b.epoch => a.by = b.by
 \* Over any restart, but not over the loss of a disk: what transfer-reach is for.
 D3 == \A m \in said.mail : m.from \in client.wiped \/ m.epoch <= at[m.from].promise

@@ -86,7 +86,7 @@ AtLeisure ==
        \/ Free /\ \E q \in client.reads : AnswerRead(n, q)
        \/ Free /\ \E q \in said.pulls : SendState(n, q) /\ said' # said
        \/ Free /\ \E m \in said.states : Install(n, m, m.log)
-       \/ Free /\ ~On("atomic-state-transfer") /\ \E m \in said.states : m.log # <<>> /\ Install(n, m, [m.log EXCEPT ![1].request = 0])
+       \/ Free /\ ~On("atomic-state-transfer") /\ \E m \in said.states : \E l \in Halves(m.log) : l # m.log /\ Install(n, m, l)
        \/ Spend("checkpoints") /\ at[n].base < at[n].applied /\ Checkpoint(n, at[n].applied)
        \/ Spend("crashes") /\ \E l \in at[n].disk : Crash(n, l)
        \/ Spend("wipes") /\ Wipe(n)

@@ -307,6 +307,21 @@ impl Stage {
         Stage { world, setting: *setting, events, answered: 0, reads: 0 }
     }
 
+    /// From now on the events tell of the devices too: of each promise that is stored, each sync, and each read.
+    pub fn listen_to_devices(&mut self) {
+        self.world.listen_to_devices();
+    }
+
+    /// The open session: the entry that opened it.
+    pub fn session(&self) -> u64 {
+        self.world.session()
+    }
+
+    /// Is only a part of a state on the node's device?
+    pub fn is_half(&self, node: u32) -> bool {
+        self.world.is_half(node)
+    }
+
     /// Takes a step. An error says why it is not possible here; then nothing has changed.
     pub fn take(&mut self, step: &Step) -> Result<Done, String> {
         let reading = self.world.reads_waiting();

@@ -17,6 +17,7 @@ pub mod cluster;
 pub mod device;
 pub mod hostile;
 mod quiet;
+pub use quiet::caught;
 pub mod story;
 pub mod why;
 

@@ -12,7 +12,7 @@ thread_local! {
 }
 
 /// Runs it; the error is what an assertion said that failed. Nothing is printed.
-pub(crate) fn caught<T>(run: impl FnOnce() -> T) -> Result<T, String> {
+pub fn caught<T>(run: impl FnOnce() -> T) -> Result<T, String> {
     static HOOK: Once = Once::new();
     HOOK.call_once(|| {
         let loud = take_hook();

@@ -144,7 +144,9 @@ impl Scope<'_> {
             Expr::Ident(name) => self.name(name)?,
             Expr::At => self.name("@")?,
             Expr::Prime(inner) => {
-                let Expr::Ident(name) = &**inner else { return Err(format!("{expr}: only a variable may be primed")) };
+                let Expr::Ident(name) = &**inner else {
+                    return Err(format!("{expr}: only a variable may be primed"));
+                };
                 let at = self.vars.iter().position(|var| var == name);
                 E::Next(at.ok_or_else(|| format!("{name} is no variable"))?)
             }
@@ -177,7 +179,10 @@ impl Scope<'_> {
             }
             Expr::Except { base, updates } => {
                 let base = self.boxed(base)?;
-                E::Except(base, updates.iter().map(|(path, value)| self.update(path, value)).collect::<Result<_>>()?)
+                E::Except(
+                    base,
+                    updates.iter().map(|(path, value)| self.update(path, value)).collect::<Result<_>>()?,
+                )
             }
             other => return Err(format!("{other} is beyond what this evaluates")),
         })

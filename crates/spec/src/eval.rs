@@ -221,15 +221,16 @@ impl Spec {
             }
             E::SubSeq(sequence, from, upto) => {
                 let sequence = self.eval(sequence, frame, state)?;
-                let (from, upto) = (self.eval(from, frame, state)?.int()?, self.eval(upto, frame, state)?.int()?);
+                let (from, upto) =
+                    (self.eval(from, frame, state)?.int()?, self.eval(upto, frame, state)?.int()?);
                 sub_seq(&sequence, from, upto)?
             }
             E::All(all) => Value::Bool(self.first(all, false, frame, state)?),
             E::Any(any) => Value::Bool(self.first(any, true, frame, state)?),
             E::Not(inner) => Value::Bool(!self.eval(inner, frame, state)?.bool()?),
-            E::Implies(left, right) => {
-                Value::Bool(!self.eval(left, frame, state)?.bool()? || self.eval(right, frame, state)?.bool()?)
-            }
+            E::Implies(left, right) => Value::Bool(
+                !self.eval(left, frame, state)?.bool()? || self.eval(right, frame, state)?.bool()?,
+            ),
             E::Binary(op, left, right) => {
                 let (left, right) = (self.eval(left, frame, state)?, self.eval(right, frame, state)?);
                 binary(*op, &left, &right)?
@@ -257,7 +258,8 @@ impl Spec {
             }
             E::Map(place, domain, body) => {
                 let domain = self.eval(domain, frame, state)?;
-                let values = domain.elements()?.iter().map(|value| self.with(*place, value, body, frame, state));
+                let values =
+                    domain.elements()?.iter().map(|value| self.with(*place, value, body, frame, state));
                 Value::Set(Arc::new(values.collect::<Result<_>>()?))
             }
             E::Function(place, domain, body) => {
@@ -269,8 +271,12 @@ impl Spec {
                 let values = elements.iter().map(|value| self.with(*place, value, body, frame, state));
                 Value::Seq(Arc::new(values.collect::<Result<_>>()?))
             }
-            E::Forall(place, domain, body) => Value::Bool(self.search(*place, domain, body, false, frame, state)?.is_none()),
-            E::Exists(place, domain, body) => Value::Bool(self.search(*place, domain, body, true, frame, state)?.is_some()),
+            E::Forall(place, domain, body) => {
+                Value::Bool(self.search(*place, domain, body, false, frame, state)?.is_none())
+            }
+            E::Exists(place, domain, body) => {
+                Value::Bool(self.search(*place, domain, body, true, frame, state)?.is_some())
+            }
             E::Choose(place, domain, body) => {
                 let found = self.search(*place, domain, body, true, frame, state)?;
                 found.ok_or("CHOOSE from none")?

@@ -89,7 +89,11 @@ pub(super) enum Shown {
 
 /// Who hears the events of the replicas. No part of the state: two worlds that differ in it are the same.
 #[derive(Clone, Default)]
-pub(crate) struct Listener(pub Option<Arc<Mutex<Vec<trace::Event>>>>);
+pub(crate) struct Listener {
+    pub events: Option<Arc<Mutex<Vec<trace::Event>>>>,
+    /// Does it want to hear what their devices do as well: store a promise, sync, read?
+    pub devices: bool,
+}
 
 impl PartialEq for Listener {
     fn eq(&self, _: &Listener) -> bool {
@@ -111,7 +115,7 @@ impl fmt::Debug for Listener {
 
 impl Listener {
     fn tracer(&self, node: u32) -> Tracer {
-        let Some(events) = self.0.clone() else { return Tracer::off() };
+        let Some(events) = self.events.clone() else { return Tracer::off() };
         let sink = move |event| events.lock().expect("nobody panics while listening").push(event);
         Tracer::always(Actor::Node { node, shard: 0 }, 1, Box::new(sink))
     }
@@ -324,7 +328,12 @@ impl World {
 
     /// From now on the replicas' events go there.
     pub(crate) fn listen(&mut self, events: Arc<Mutex<Vec<trace::Event>>>) {
-        self.listener = Listener(Some(events));
+        self.listener.events = Some(events);
+    }
+
+    /// And those of their devices as well.
+    pub(crate) fn listen_to_devices(&mut self) {
+        self.listener.devices = true;
     }
 
     /// What is on its way, in the order of sending as long as nobody asked for [`World::after`].
@@ -344,6 +353,10 @@ impl World {
 
     pub(crate) fn session(&self) -> Seq {
         self.history.session
+    }
+
+    pub(crate) fn is_half(&self, node: u32) -> bool {
+        self.seats[node as usize - 1].disk.half
     }
 
     pub(crate) fn unsynced(&self, node: u32) -> usize {
@@ -432,6 +445,18 @@ impl World {
     }
 
     pub(crate) fn sync(&mut self, node: u32) {
+        let position = self.seats[node as usize - 1].disk.position;
+        self.tell_of_device(
+            node,
+            Kind::DeviceSynced {
+                batch: 0,
+                durable_before: 0,
+                durable: position,
+                writes: 0,
+                bytes: 0,
+                micros: 0,
+            },
+        );
         let seat = self.seat(node);
         seat.disk.synced = seat.disk.log.clone();
         seat.disk.unsynced.clear();
@@ -447,13 +472,16 @@ impl World {
     /// One event at one node, with the effects that follow: what `node::Node` does on a real engine.
     fn event(&mut self, node: u32, event: Event) {
         let (now, limits) = (self.now, self.limits);
-        let t = &mut self.listener.tracer(node);
+        let (t, devices) = (&mut self.listener.tracer(node), self.listener.devices);
         let mut out = Vec::new();
         let seat = self.seat(node);
         seat.replica.listen(t.is_on());
         seat.replica.step(now, event);
         loop {
             while let Some(effect) = seat.replica.next_effect() {
+                if devices {
+                    tell_of_effect(t, &effect, seat.disk.promise);
+                }
                 seat.perform(now, effect, limits, &mut out, t);
             }
             let at = seat.disk.written();
@@ -470,6 +498,12 @@ impl World {
         }
         seat.release(&mut out, t);
         out.into_iter().for_each(|(to, message)| self.said(NodeId(node), to, message));
+    }
+
+    fn tell_of_device(&self, node: u32, kind: Kind) {
+        if self.listener.devices {
+            emit!(&mut self.listener.tracer(node), kind);
+        }
     }
 
     fn said(&mut self, from: NodeId, to: Address, message: Message) {
@@ -532,6 +566,19 @@ impl World {
 
     pub(super) fn break_promise(&mut self, id: &str, what: String) {
         self.history.change().broken.get_or_insert(format!("{id}: {what}"));
+    }
+}
+
+/// What the node would tell of this effect.
+fn tell_of_effect(t: &mut Tracer, effect: &Effect, stored: Epoch) {
+    match effect {
+        Effect::Promise(epoch) => {
+            emit!(t, Kind::PromiseStored { before: stored.0, epoch: epoch.0, generation: 0 });
+        }
+        Effect::Read { gateway, id, .. } => {
+            emit!(t, Kind::ReadAnswered { gateway: gateway.gateway, id: *id, reply: String::new() });
+        }
+        _ => {}
     }
 }
 
