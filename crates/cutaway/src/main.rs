@@ -16,6 +16,7 @@ mod play;
 mod process;
 mod quiz;
 mod sim;
+mod spec;
 mod status;
 mod story;
 mod up;
@@ -69,6 +70,7 @@ enum Command {
     Play(play::Play),
     View(view::View),
     Quiz(quiz::Quiz),
+    Spec(spec::Spec),
     Bench(bench::Bench),
 }
 
@@ -114,6 +116,7 @@ fn main() -> ExitCode {
         Command::Sim(sim) => sim.run(),
         Command::View(view) => view.run(),
         Command::Quiz(quiz) => quiz.run(),
+        Command::Spec(spec) => spec.run(),
         Command::Why(why) => why.run(),
         Command::Play(play) => play.run(),
         Command::Bench(bench) => bench.run(),

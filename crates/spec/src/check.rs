@@ -1,10 +1,11 @@
 //! Where traces come from: files, seeds of the simulator, schedules of the lab.
 
-use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
 
 use lab::cluster::{Setting, Stage, Step};
 use lab::why::Schedule;
-use trace::{Actor, Event, Kind, Mechanisms};
+use trace::{Actor, Event, Kind, Mechanism, Mechanisms};
 
 use crate::eval::Spec;
 use crate::follow::{Follower, Item};
@@ -18,6 +19,19 @@ pub struct Verdict {
     pub steps: u64,
     /// The first step of each shard that is not allowed.
     pub mismatches: Vec<Mismatch>,
+}
+
+/// The counterexample of a mechanism, played without it: the first step that is not allowed. `None`: there is no schedule of
+/// a cluster, or every step is.
+pub fn necessity(mechanism: Mechanism) -> Result<Option<Mismatch>, String> {
+    let Some(text) = lab::why::registry::entry(mechanism).counterexample else { return Ok(None) };
+    let schedule: Schedule = text.parse()?;
+    if schedule.is_local() {
+        return Ok(None);
+    }
+    let without = lab::all_but(&[mechanism.id().to_string()])?;
+    let verdict = Checker::new(schedule.setting()?.nodes)?.schedule(&schedule, without)?;
+    Ok(verdict.mismatches.into_iter().next())
 }
 
 /// Holds whole runs, from the first event on, against the specification.
@@ -82,6 +96,54 @@ impl Checker {
         self.follow(judge, 0, &items, &mut verdict);
         Ok(verdict)
     }
+}
+
+/// What came of many seeds.
+#[derive(Clone, Debug, Default)]
+pub struct Summary {
+    /// Seeds that were run.
+    pub seeds: u64,
+    /// Steps of the specification.
+    pub steps: u64,
+    /// Seeds with a step that is not allowed, and the first such step.
+    pub mismatches: Vec<(u64, Mismatch)>,
+}
+
+/// Runs seeds on all cores. `report` is called after each.
+pub fn seeds(
+    seeds: std::ops::Range<u64>,
+    options: &sim::Options,
+    report: impl Fn(u64) + Sync,
+) -> Result<Summary, String> {
+    let checker = Checker::new(options.nodes)?;
+    let (next, summary) = (AtomicU64::new(seeds.start), Mutex::new(Ok(Summary::default())));
+    let work = || {
+        loop {
+            let seed = next.fetch_add(1, Ordering::Relaxed);
+            if seed >= seeds.end {
+                return;
+            }
+            let verdict = checker.seed(seed, options);
+            let mut all = summary.lock().expect("nobody panics with the summary");
+            match (&mut *all, verdict) {
+                (Ok(all), Ok(verdict)) => {
+                    all.seeds += 1;
+                    all.steps += verdict.steps;
+                    all.mismatches.extend(verdict.mismatches.into_iter().map(|mismatch| (seed, mismatch)));
+                    report(all.seeds);
+                }
+                (all, Err(why)) => *all = Err(format!("seed {seed}: {why}")),
+                (Err(_), _) => return,
+            }
+        }
+    };
+    std::thread::scope(|scope| {
+        let threads = std::thread::available_parallelism().map_or(1, usize::from);
+        (0..threads).for_each(|_| _ = scope.spawn(work));
+    });
+    let mut summary = summary.into_inner().expect("nobody panics with the summary")?;
+    summary.mismatches.sort_by_key(|(seed, _)| *seed);
+    Ok(summary)
 }
 
 /// Takes the steps, and notes what happens.

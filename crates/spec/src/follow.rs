@@ -73,6 +73,14 @@ struct Read {
     confirmed: bool,
 }
 
+/// What is known of where a damaged log ended.
+#[derive(Clone, Copy, Debug)]
+enum End {
+    Tail(u64, u64),
+    At(u64),
+    Unknown,
+}
+
 /// A trace that is followed.
 pub(crate) struct Follower<'a> {
     pub judge: Judge,
@@ -724,30 +732,53 @@ impl<'a> Follower<'a> {
             self.reopened(node);
             return Ok(());
         }
-        let mut later = self.items[at + 1..].iter().filter_map(|item| match item {
+        let later = self.items[at + 1..].iter().filter_map(|item| match item {
             Item::Event(event) if self.node_of(event) == Some(node) => Some(&event.kind),
             _ => None,
         });
-        let (mut damaged, mut again) = (false, false);
-        let (mut promised, mut owed, mut last) = (None, None, last);
-        for kind in later.by_ref() {
+        let (mut damaged, mut again, mut whole) = (false, false, false);
+        let (mut promised, mut owed, opened, mut last) = (None, None, last, last);
+        for (after, kind) in later.enumerate() {
             match kind {
-                Kind::CorruptionFound { zone, .. } if zone != "data" && !again => damaged = true,
+                // Told at once, or found later, while it runs, which changes nothing of what it opened.
+                Kind::CorruptionFound { .. } if after > 0 => {}
+                Kind::StateGivenUp { .. } => again = true,
+                Kind::CorruptionFound { zone, .. } if zone != "data" && !again => {
+                    damaged = true;
+                    whole |= zone == "checkpoint";
+                }
                 Kind::DamageGivenUp { last: left, owed_epoch, owed_seq } if damaged && !again => {
                     (last, owed) = (*left, Some((*owed_epoch, *owed_seq)));
                 }
-                Kind::PromiseGranted { epoch_before, .. }
-                | Kind::TakeoverStarted { epoch_before, .. }
-                | Kind::EpochAdopted { epoch_before, .. } => promised = promised.or(Some(*epoch_before)),
+                Kind::PromiseGranted { epoch_before, tail_epoch, tail_seq, .. } => {
+                    promised = promised.or(Some(*epoch_before));
+                    if damaged && !again {
+                        owed = owed.or(Some((*tail_epoch, *tail_seq)));
+                    }
+                }
+                Kind::TakeoverStarted { epoch_before, .. } | Kind::EpochAdopted { epoch_before, .. } => {
+                    promised = promised.or(Some(*epoch_before))
+                }
                 Kind::StaleEpochRefused { promised: now, .. } => promised = promised.or(Some(*now)),
                 // A damaged checkpoint leaves nothing.
                 Kind::StateInstalled { seq: 0, .. } if damaged && !again => last = 0,
-                Kind::DeviceOpened { generation: next, .. } if *next <= generation => break,
-                Kind::DeviceOpened { .. } => again = true,
+                Kind::DeviceOpened { generation: next, checkpoint: 0, last: 0, .. }
+                    if *next <= generation =>
+                {
+                    break;
+                }
+                // Nothing was written in between: what it finds is the same.
+                Kind::DeviceOpened { generation: next, .. } => again |= *next != generation,
                 _ => {}
             }
         }
-        self.reopen(node, checkpoint, last, damaged.then_some(owed), promised)
+        // Behind a damaged checkpoint the log may be whole; then its end is what is owed.
+        let had = if whole {
+            End::At(opened)
+        } else {
+            owed.map_or(End::Unknown, |(epoch, seq)| End::Tail(epoch, seq))
+        };
+        self.reopen(node, checkpoint, last, damaged.then_some(had), promised)
     }
 
     fn reopen(
@@ -755,7 +786,7 @@ impl<'a> Follower<'a> {
         node: u32,
         checkpoint: u64,
         last: u64,
-        damaged: Option<Option<(u64, u64)>>,
+        damaged: Option<End>,
         promised: Option<u64>,
     ) -> Taken {
         let n = Value::from(node);
@@ -764,11 +795,15 @@ impl<'a> Follower<'a> {
             self.judge.take("StorePromise", std::slice::from_ref(&n))?;
         }
         let length = |log: &Value| log.items().map_or(0, |log| log.len() as u64);
-        if let Some(owed) = damaged {
-            let ends = |log: &Value| {
-                let epoch =
-                    log.items().ok().and_then(|log| log.last()?.at("epoch").ok()?.int().ok()).unwrap_or(0);
-                owed.is_none_or(|owed| owed == (epoch as u64, length(log)))
+        if let Some(had) = damaged {
+            let last_epoch = |log: &Value| -> u64 {
+                let epoch = log.items().ok().and_then(|log| log.last()?.at("epoch").ok()?.int().ok());
+                epoch.unwrap_or(0) as u64
+            };
+            let ends = |log: &Value| match had {
+                End::Tail(epoch, seq) => (epoch, seq) == (last_epoch(log), length(log)),
+                End::At(seq) => seq == length(log),
+                End::Unknown => true,
             };
             let logs = self.judge.at(node, "disk").elements().expect("a set");
             let log = logs.iter().rev().find(|log| ends(log)).or_else(|| logs.iter().next_back()).cloned();

@@ -19,5 +19,5 @@ mod follow;
 mod judge;
 pub mod value;
 
-pub use check::{Checker, Verdict};
+pub use check::{Checker, Summary, Verdict, necessity, seeds};
 pub use judge::{CUTAWAY, Mismatch, clause, cutaway};
