@@ -1,30 +1,27 @@
 ------------------------------ MODULE Cutaway ------------------------------
-(* One shard of Cutaway: promises, takeover, log, commit, acknowledgement, reads, transfer, sessions.                    *)
-(*                                                                                                                       *)
-(* Each mechanism is one clause, a definition with its id in CamelCase: `epoch-fence` is EpochFence. `Without` names the *)
-(* mechanisms that are taken out; the code runs with all of them.                                                        *)
-(*                                                                                                                       *)
-(* Abstracted, and why that is sound:                                                                                    *)
-(* - The network. `said` holds what was ever said; a message that is lost is one that nobody hears, and a late or        *)
-(*   duplicated one is heard late or twice. A primary's messages are pieces of its log, so `said.leads` keeps one record *)
-(*   per primary and epoch: the log, the commit point and the read round as of now. A Prepare is any piece of it, with   *)
-(*   any commit point up to that one: that includes every frame the code sends, whatever its size, order and age.        *)
-(* - Time. A timer may expire at any moment, so it is no guard of any action.                                            *)
-(* - Values and conditions. An entry is its epoch and the request that it carries (0: marker, or the opening of a        *)
-(*   session). What an operation comes to is a function of the log up to it.                                             *)
-(* - The checkpoint. The log keeps what is before it; `base` says how far it reaches. A restart goes back to it.         *)
-(* - The device. `disk` is the set of logs that a crash may leave: what Device.tla promises. It may leave any of those   *)
-(*   since the last sync; the engine, which counts a batch whole, leaves one of two.                                     *)
-(* - Windows and evictions of sessions. Whoever falls out is refused, which takes no effect.                             *)
+\* One shard of Cutaway: promises, takeover, log, commit, acknowledgement, reads, transfer, sessions.
+\*
+\* Each mechanism is one clause, a definition with its id in CamelCase: `epoch-fence` is EpochFence. `Without` names the
+\* mechanisms that are taken out; the code runs with all of them.
+\*
+\* Abstracted, and why that is sound:
+\* - The network. `said` holds what was ever said; a message that is lost is one that nobody hears, and a late or
+\*   duplicated one is heard late or twice. A primary's messages are pieces of its log, so `said.leads` keeps one record
+\*   per primary and epoch: the log, the commit point and the read round as of now. A Prepare is any piece of it, with
+\*   any commit point up to that one: that includes every frame the code sends, whatever its size, order and age.
+\* - Time. A timer may expire at any moment, so it is no guard of any action.
+\* - Values and conditions. An entry is its epoch and the request that it carries (0: marker, or the opening of a
+\*   session). What an operation comes to is a function of the log up to it.
+\* - The checkpoint. The log keeps what is before it; `base` says how far it reaches. A restart goes back to it.
+\* - The device. `disk` is the set of logs that a crash may leave: what Device.tla promises. It may leave any of those
+\*   since the last sync; the engine, which counts a batch whole, leaves one of two.
+\* - Windows and evictions of sessions. Whoever falls out is refused, which takes no effect.
 EXTENDS Naturals, Sequences, FiniteSets
-
 CONSTANTS Node, Without
-
 VARIABLES
   at,      \* at[n]: one replica, memory and device
   said,    \* what was ever said: [stands, mail, leads, pulls, states]
   client   \* what clients know and ask, and what was ever committed: only invariants and replies read it
-
 vars == <<at, said, client>>
 
 On(id) == id \notin Without
@@ -45,7 +42,6 @@ Requests(l, upto) == {l[s].request : s \in 1..upto} \ {0}
 Marked(n) == \E s \in 1..at[n].applied : at[n].log[s].epoch = at[n].promise
 Synced(n) == at[n].disk = {at[n].log}
 Is(n, role) == at[n].role = role
-
 NoFetch == [by |-> 0, epoch |-> 0, name |-> 0]
 Blank(proven) == [
   promise |-> 0,            \* the greatest epoch promised or followed
@@ -69,9 +65,7 @@ Init ==
   /\ said = [stands |-> {}, mail |-> {}, leads |-> {}, pulls |-> {}, states |-> {}]
   /\ client = [committed |-> <<>>, shown |-> {}, reads |-> {}, stale |-> FALSE, twice |-> FALSE, wiped |-> {}]
 
-----------------------------------------------------------------------------
-(* The clauses.                                                                                                          *)
-
+\* The clauses.
 \* epoch-fence
 EpochFence(n, epoch) == On("epoch-fence") => epoch >= at[n].promise
 \* one-candidate-per-epoch
@@ -111,7 +105,7 @@ AckBoundToEpoch(n, m) == m.epoch <= at[n].promise /\ (On("ack-bound-to-epoch") =
 UnprovenLogDoesNotVote(n) == On("unproven-log-does-not-vote") => at[n].proven
 \* transfer-reach: the state has an entry that was appended after the transfer began.
 TransferReach(q, s) == On("transfer-reach") /\ q.unproven => s > q.after
-\* transfer-name: a state answers the transfer that asked for it. (Without: an earlier one of the same count, in any life.)
+\* transfer-name: a state answers the transfer that asked for it, and not an earlier one.
 TransferName(n, m) == On("transfer-name") => m.name = at[n].fetch.name
 \* atomic-state-transfer: half a state is one that lacks what some entry did.
 Halves(l) == {[l EXCEPT ![s].request = 0] : s \in 1..Len(l)}
@@ -134,9 +128,7 @@ FrameIdentity(n, m) == On("frame-identity") => m.to = n
 \* no-role-survives
 NoRoleSurvives(n) == IF On("no-role-survives") THEN "backup" ELSE at[n].role
 
-----------------------------------------------------------------------------
-(* Takeover.                                                                                                             *)
-
+\* Takeover.
 Hold(n, kind, to, epoch, tail, synced) ==
   [kind |-> kind, from |-> n, to |-> to, epoch |-> epoch, tail |-> tail, synced |-> synced]
 
@@ -148,8 +140,7 @@ Stand(n, epoch) ==
   /\ epoch > at[n].promise
   /\ at' = [at EXCEPT ![n].role = "candidate", ![n].promise = epoch,
                       ![n].votes = {[from |-> n, tail |-> TailOf(at[n].log)]}]
-  /\ said' = [said EXCEPT !.stands = @ \cup {[by |-> n, epoch |-> epoch]}]
-  /\ UNCHANGED client
+  /\ said' = [said EXCEPT !.stands = @ \cup {[by |-> n, epoch |-> epoch]}] /\ UNCHANGED client
 
 \* PromiseRequest arrives: n promises, and steps down from whatever it was.
 GrantPromise(n, c, tail) ==
@@ -158,13 +149,11 @@ GrantPromise(n, c, tail) ==
   /\ OneCandidatePerEpoch(n, c.epoch)
   /\ TailWithPromise(n, tail)
   /\ at' = [at EXCEPT ![n] = [Backup(at[n]) EXCEPT !.promise = c.epoch,
-       !.held = @ \cup {Hold(n, "Promised", c.by, c.epoch, tail, Synced(n))}]]
-  /\ UNCHANGED <<said, client>>
+       !.held = @ \cup {Hold(n, "Promised", c.by, c.epoch, tail, Synced(n))}]] /\ UNCHANGED <<said, client>>
 
 \* Effect::Promise: the promise is on the device.
 StorePromise(n) ==
-  /\ at' = [at EXCEPT ![n].stored = Max(@, at[n].promise)]
-  /\ UNCHANGED <<said, client>>
+  /\ at' = [at EXCEPT ![n].stored = Max(@, at[n].promise)] /\ UNCHANGED <<said, client>>
 
 \* Held::release: what waited may be said (Promised, PrepareOk).
 Release(n, m) ==
@@ -172,8 +161,7 @@ Release(n, m) ==
   /\ DurablePromise(n, m.epoch)
   /\ DurableAck(m)
   /\ at' = [at EXCEPT ![n].held = @ \ {m}]
-  /\ said' = [said EXCEPT !.mail = @ \cup {[m EXCEPT !.synced = TRUE]}]
-  /\ UNCHANGED client
+  /\ said' = [said EXCEPT !.mail = @ \cup {[m EXCEPT !.synced = TRUE]}] /\ UNCHANGED client
 
 \* Promised arrives. The candidate's own promise is durable before it counts any other.
 CountPromise(n, m) ==
@@ -181,45 +169,34 @@ CountPromise(n, m) ==
   /\ FrameIdentity(n, m)
   /\ Is(n, "candidate") /\ m.epoch = at[n].promise
   /\ DurablePromise(n, m.epoch)
-  /\ at' = [at EXCEPT ![n].votes = @ \cup {[from |-> m.from, tail |-> m.tail]}]
-  /\ UNCHANGED <<said, client>>
+  /\ at' = [at EXCEPT ![n].votes = @ \cup {[from |-> m.from, tail |-> m.tail]}] /\ UNCHANGED <<said, client>>
 
 \* A majority supports the candidate: it is primary.
 Lead(n) == [by |-> n, epoch |-> at[n].promise, log |-> at[n].log, commit |-> at[n].commit, round |-> 0]
 Elect(n) ==
   /\ Is(n, "candidate")
-  /\ PromiseMajority(at[n].votes)
-  /\ MostCompleteLog(n)
+  /\ PromiseMajority(at[n].votes) /\ MostCompleteLog(n)
   /\ at' = [at EXCEPT ![n].role = "primary", ![n].votes = {}]
-  /\ said' = [said EXCEPT !.leads = @ \cup {Lead(n)}]
-  /\ UNCHANGED client
+  /\ said' = [said EXCEPT !.leads = @ \cup {Lead(n)}] /\ UNCHANGED client
 
 \* A greater epoch exists, or patience ends. Always allowed: it takes nothing but service.
 StepDown(n) ==
-  /\ at' = [at EXCEPT ![n] = Backup(at[n])]
-  /\ UNCHANGED <<said, client>>
+  /\ at' = [at EXCEPT ![n] = Backup(at[n])] /\ UNCHANGED <<said, client>>
 
-----------------------------------------------------------------------------
-(* The primary.                                                                                                          *)
-
+\* The primary.
 Own(n, l) == l.by = n /\ l.epoch = at[n].promise
 AppendOwn(n, request) ==
   LET grown == Append(at[n].log, [epoch |-> at[n].promise, request |-> request]) IN
   /\ at' = [at EXCEPT ![n].log = grown, ![n].disk = @ \cup {grown}]
-  /\ said' = [said EXCEPT !.leads = {IF Own(n, l) THEN [l EXCEPT !.log = grown] ELSE l : l \in @}]
-  /\ UNCHANGED client
+  /\ said' = [said EXCEPT !.leads = {IF Own(n, l) THEN [l EXCEPT !.log = grown] ELSE l : l \in @}] /\ UNCHANGED client
 
 \* The marker of an epoch, the opening of a session, the entry that a transfer must include.
-AppendMarker(n) ==
-  /\ Is(n, "primary")
-  /\ AppendOwn(n, 0)
+AppendMarker(n) == Is(n, "primary") /\ AppendOwn(n, 0)
 
-\* Write arrives: it is refused, answered from memory, or appended. One that waits in the log already is not appended twice.
+\* Write arrives: it is refused, answered from memory, or appended. One that waits in the log is not appended twice.
 Write(n, request) ==
-  /\ Is(n, "primary")
-  /\ EpochMarker(n)
-  /\ RequestDedup(n, request)
-  /\ DedupSurvivesFailover(n, request)
+  /\ Is(n, "primary") /\ EpochMarker(n)
+  /\ RequestDedup(n, request) /\ DedupSurvivesFailover(n, request)
   /\ \A s \in at[n].applied + 1..Len(at[n].log) : at[n].log[s].request # request
   /\ AppendOwn(n, request)
 
@@ -230,8 +207,7 @@ CountAck(n, m) ==
   /\ Is(n, "primary")
   /\ AckBoundToEpoch(n, m)
   /\ m.tail.seq <= Len(at[n].log)
-  /\ at' = [at EXCEPT ![n].match[m.from] = Max(@, m.tail.seq)]
-  /\ UNCHANGED <<said, client>>
+  /\ at' = [at EXCEPT ![n].match[m.from] = Max(@, m.tail.seq)] /\ UNCHANGED <<said, client>>
 
 \* What anybody commits is committed for ever.
 Committed(l, s) ==
@@ -241,8 +217,7 @@ Committed(l, s) ==
 CommitByCount(n, s) ==
   /\ Is(n, "primary")
   /\ s \in at[n].commit + 1..Len(at[n].log)
-  /\ MajorityCommit(n, s)
-  /\ OwnEpochCommit(n, s)
+  /\ MajorityCommit(n, s) /\ OwnEpochCommit(n, s)
   /\ at' = [at EXCEPT ![n].commit = s]
   /\ said' = [said EXCEPT !.leads = {IF Own(n, l) THEN [l EXCEPT !.commit = s] ELSE l : l \in @}]
   /\ client' = [client EXCEPT !.committed = Committed(at[n].log, s)]
@@ -252,29 +227,23 @@ Shown(n, s) == [seq |-> s, entry |-> at[n].log[s], epoch |-> at[n].promise]
 Answer(n, s) ==
   /\ Is(n, "primary")
   /\ s \in 1..at[n].applied
-  /\ client' = [client EXCEPT !.shown = @ \cup {Shown(n, s)}]
-  /\ UNCHANGED <<at, said>>
+  /\ client' = [client EXCEPT !.shown = @ \cup {Shown(n, s)}] /\ UNCHANGED <<at, said>>
 
-----------------------------------------------------------------------------
-(* The backup. `l` is what the primary of an epoch says; whatever it says begins with Follow.                            *)
+\* The backup. `l` is what the primary of an epoch says; whatever it says begins with Follow.
 
 \* A greater epoch is promised before anything is done in it, but by an unproven replica not before its transfer is done.
 Adopted(n, epoch) == IF at[n].proven THEN Max(at[n].promise, epoch) ELSE at[n].promise
 Follow(n, l) ==
-  /\ l \in said.leads /\ l.by # n
-  /\ EpochFence(n, l.epoch)
-  /\ at' = [at EXCEPT ![n] = [Backup(at[n]) EXCEPT !.promise = Adopted(n, l.epoch)]]
-  /\ UNCHANGED <<said, client>>
+  /\ l \in said.leads /\ l.by # n /\ EpochFence(n, l.epoch)
+  /\ at' = [at EXCEPT ![n] = [Backup(at[n]) EXCEPT !.promise = Adopted(n, l.epoch)]] /\ UNCHANGED <<said, client>>
 
-\* Prepare arrives: entries behind prev up to s, commit point c. What contradicts them goes, from `cut` on (0: nothing); those
-\* that are missing are appended. PrepareOk says so once that is durable.
+\* Prepare arrives: entries behind prev up to s, commit point c. What contradicts them goes, from `cut` on (0: nothing);
+\* those that are missing are appended. PrepareOk says so once that is durable.
 Prepare(n, l, prev, s, cut, c) ==
   LET old  == at[n].log
       kept == IF cut = 0 THEN old ELSE SubSeq(old, 1, cut - 1)
       new  == IF s <= Len(kept) THEN kept ELSE kept \o SubSeq(l.log, Len(kept) + 1, s) IN
-  /\ l \in said.leads /\ l.by # n
-  /\ EpochFence(n, l.epoch)
-  /\ UnprovenLogDoesNotVote(n)
+  /\ l \in said.leads /\ l.by # n /\ EpochFence(n, l.epoch) /\ UnprovenLogDoesNotVote(n)
   /\ prev <= s /\ s <= Len(l.log)
   /\ LogMatching(n, l, prev)
   /\ cut > 0 => cut \in prev + 1..Len(old)
@@ -286,30 +255,23 @@ Prepare(n, l, prev, s, cut, c) ==
        !.log = new, !.commit = c, !.durable = Min(@, Len(kept)),
        !.disk = @ \cup {kept} \cup {SubSeq(new, 1, i) : i \in Len(kept) + 1..Len(new)},
        !.held = @ \cup {Hold(n, "PrepareOk", l.by, l.epoch, [epoch |-> 0, seq |-> s], at[n].disk = {new})}]]
-  /\ client' = [client EXCEPT !.committed = Committed(new, c)]
-  /\ UNCHANGED said
+  /\ client' = [client EXCEPT !.committed = Committed(new, c)] /\ UNCHANGED said
 
 \* Confirm arrives: n has promised nothing beyond this epoch (Confirmed).
 Confirm(n, l, round) ==
-  /\ l \in said.leads /\ l.by # n
-  /\ EpochFence(n, l.epoch)
-  /\ UnprovenLogDoesNotVote(n)
+  /\ l \in said.leads /\ l.by # n /\ EpochFence(n, l.epoch) /\ UnprovenLogDoesNotVote(n)
   /\ DurablePromise(n, Adopted(n, l.epoch))
   /\ round <= l.round
   /\ at' = [at EXCEPT ![n] = [Backup(at[n]) EXCEPT !.promise = Adopted(n, l.epoch)]]
   /\ said' = [said EXCEPT !.mail = @ \cup
-       {Hold(n, "Confirmed", l.by, l.epoch, [epoch |-> 0, seq |-> round], TRUE)}]
-  /\ UNCHANGED client
+       {Hold(n, "Confirmed", l.by, l.epoch, [epoch |-> 0, seq |-> round], TRUE)}] /\ UNCHANGED client
 
-----------------------------------------------------------------------------
-(* Every replica: sync, apply, checkpoint.                                                                               *)
-
+\* Every replica: sync, apply, checkpoint.
 Sync(n) ==
   /\ at' = [at EXCEPT ![n].durable = Len(at[n].log), ![n].disk = {at[n].log},
-                      ![n].held = {[m EXCEPT !.synced = TRUE] : m \in @}]
-  /\ UNCHANGED <<said, client>>
+                      ![n].held = {[m EXCEPT !.synced = TRUE] : m \in @}] /\ UNCHANGED <<said, client>>
 
-\* An entry takes effect unless its request did before. It is applied from the device, so it is durable. The primary answers.
+\* An entry takes effect unless its request did before. It is durable: it comes from the device. The primary answers.
 Apply(n) ==
   LET s == at[n].applied + 1
       request == at[n].log[s].request
@@ -320,26 +282,20 @@ Apply(n) ==
                       ![n].took = IF fresh THEN @ \cup {request} ELSE @,
                       ![n].answered = IF fresh /\ Is(n, "primary") THEN @ \cup {request} ELSE @]
   /\ client' = [client EXCEPT !.twice = @ \/ (fresh /\ request \in at[n].took),
-       !.shown = IF request # 0 /\ Is(n, "primary") THEN @ \cup {Shown(n, s)} ELSE @]
-  /\ UNCHANGED said
+       !.shown = IF request # 0 /\ Is(n, "primary") THEN @ \cup {Shown(n, s)} ELSE @] /\ UNCHANGED said
 
 Checkpoint(n, s) ==
   /\ s \in at[n].base..at[n].applied
-  /\ at' = [at EXCEPT ![n].base = s]
-  /\ UNCHANGED <<said, client>>
+  /\ at' = [at EXCEPT ![n].base = s] /\ UNCHANGED <<said, client>>
 
 \* Status: where the log ends, for a gateway.
 Report(n) ==
-  /\ at' = [at EXCEPT ![n].reported = TailOf(at[n].log)]
-  /\ UNCHANGED <<said, client>>
+  /\ at' = [at EXCEPT ![n].reported = TailOf(at[n].log)] /\ UNCHANGED <<said, client>>
 
-----------------------------------------------------------------------------
-(* Reads. `known` is what a client may know of when it asks.                                                             *)
-
+\* Reads. `known` is what a client may know of when it asks.
 AskRead(n, l, id) ==
   /\ l \in said.leads /\ Own(n, l)
-  /\ Is(n, "primary")
-  /\ EpochMarker(n)
+  /\ Is(n, "primary") /\ EpochMarker(n)
   /\ client' = [client EXCEPT !.reads = @ \cup
        {[at |-> n, id |-> id, epoch |-> l.epoch, round |-> l.round + 1, known |-> Len(client.committed)]}]
   /\ UNCHANGED <<at, said>>
@@ -356,21 +312,16 @@ AnswerRead(n, q) ==
   /\ Is(n, "primary") /\ q.epoch = at[n].promise
   /\ ReadConfirmation(n, q)
   /\ client' = [client EXCEPT !.reads = @ \ {q}, !.stale = @ \/ s < q.known,
-       !.shown = IF s = 0 THEN @ ELSE @ \cup {Shown(n, s)}]
-  /\ UNCHANGED <<at, said>>
+       !.shown = IF s = 0 THEN @ ELSE @ \cup {Shown(n, s)}] /\ UNCHANGED <<at, said>>
 
-----------------------------------------------------------------------------
-(* Transfer of a state to who cannot catch up from the log, or may have forgotten something.                             *)
-
+\* Transfer of a state to who cannot catch up from the log, or may have forgotten something.
 \* Pull. `after` is where the primary's log ends as the transfer begins.
 StartTransfer(n, l) ==
-  /\ l \in said.leads /\ l.by # n
-  /\ EpochFence(n, l.epoch)
-  /\ LET q == [by |-> n, to |-> l.by, epoch |-> l.epoch, name |-> Cardinality(said.pulls) + 1, unproven |-> ~at[n].proven,
-               after |-> Len(l.log)] IN
+  /\ l \in said.leads /\ l.by # n /\ EpochFence(n, l.epoch)
+  /\ LET q == [by |-> n, to |-> l.by, epoch |-> l.epoch, name |-> Cardinality(said.pulls) + 1,
+               unproven |-> ~at[n].proven, after |-> Len(l.log)] IN
      /\ at' = [at EXCEPT ![n].fetch = [by |-> l.by, epoch |-> l.epoch, name |-> q.name]]
-     /\ said' = [said EXCEPT !.pulls = @ \cup {q}]
-  /\ UNCHANGED client
+     /\ said' = [said EXCEPT !.pulls = @ \cup {q}] /\ UNCHANGED client
 
 \* Chunk, all pieces in one: the state as of the checkpoint.
 SendState(n, q) ==
@@ -395,28 +346,25 @@ Install(n, m, l) ==
        !.durable = Len(l), !.commit = Len(l), !.applied = Len(l), !.base = Len(l),!.took = Requests(l, Len(l))]]
   /\ UNCHANGED <<said, client>>
 
-----------------------------------------------------------------------------
-(* Faults.                                                                                                               *)
-
+\* Faults.
 \* What a restart finds: the log l, up to its checkpoint applied; no role, no word that waited, no transfer.
 Reopened(n, l, base, owed) ==
   [Blank(at[n].proven) EXCEPT
     !.promise = Max(Max(at[n].stored, TailOf(l).epoch), owed.epoch), !.stored = at[n].stored, !.owed = owed,
     !.role = NoRoleSurvives(n), !.match = IF NoRoleSurvives(n) = "primary" THEN at[n].match ELSE @,
-    !.log = l, !.disk = {l}, !.durable = Len(l), !.commit = base, !.applied = base, !.base = base,!.took = Requests(l, base), !.reported = TailOf(l)]
+    !.log = l, !.disk = {l}, !.durable = Len(l), !.commit = base, !.applied = base, !.base = base,
+    !.took = Requests(l, base), !.reported = TailOf(l)]
 
 \* Power fails at n, which restarts.
 Crash(n, l) ==
   /\ l \in at[n].disk
-  /\ at' = [at EXCEPT ![n] = Reopened(n, l, at[n].base, at[n].owed)]
-  /\ UNCHANGED <<said, client>>
+  /\ at' = [at EXCEPT ![n] = Reopened(n, l, at[n].base, at[n].owed)] /\ UNCHANGED <<said, client>>
 
 \* The same, and the log is damaged behind its first s entries: the replica owes the others.
 Rot(n, l, s) ==
   /\ l \in at[n].disk /\ s \in 0..Len(l)
   /\ LET owed == IF AtMost(at[n].owed, TailOf(l)) THEN TailOf(l) ELSE at[n].owed IN
-     at' = [at EXCEPT ![n] = Reopened(n, SubSeq(l, 1, s), Min(s, at[n].base), owed)]
-  /\ UNCHANGED <<said, client>>
+     at' = [at EXCEPT ![n] = Reopened(n, SubSeq(l, 1, s), Min(s, at[n].base), owed)] /\ UNCHANGED <<said, client>>
 
 \* No room for the primary's state beside its own: n gives up its own, and owes it.
 GiveUpAll(n) ==
@@ -426,18 +374,14 @@ GiveUpAll(n) ==
 
 \* Contradicted: n acknowledged more than it has, so its device lost it. It stops voting, durably.
 LoseVote(n) ==
-  /\ at' = [at EXCEPT ![n].proven = FALSE]
-  /\ UNCHANGED <<said, client>>
+  /\ at' = [at EXCEPT ![n].proven = FALSE] /\ UNCHANGED <<said, client>>
 
 \* The disk of n is replaced by an empty one, marked as joining.
 Wipe(n) ==
   /\ at' = [at EXCEPT ![n] = Blank(FALSE)]
-  /\ client' = [client EXCEPT !.wiped = @ \cup {n}]
-  /\ UNCHANGED said
+  /\ client' = [client EXCEPT !.wiped = @ \cup {n}] /\ UNCHANGED said
 
-----------------------------------------------------------------------------
-(* Invariants, by their numbers in ARCHITECTURE.                                                                         *)
-
+\* Invariants, by their numbers in ARCHITECTURE.
 D1 == \A n \in Node : \A s \in 1..Min(Min(at[n].commit, Len(at[n].log)), Len(client.committed)) :
         at[n].log[s] = client.committed[s]
 D2 == \A a, b \in said.leads : a.epoch = b.epoch => a.by = b.by

@@ -63,7 +63,7 @@ StaleLogRejection(sb, p, life, before) ==
 WholeBatch(log, c) ==
   On("whole-batch") => \A q \in c.first..c.last : RecordCrc(log[q]) /\ log[q].life = c.life /\ log[q].first = c.first
 \* new-life-first: after a recovery nothing is written before the new life is durable.
-NewLifeFirst == On("new-life-first") => mem.sb.life = cache.sb[1].life /\ mem.update = <<>>
+NewLifeFirst == On("new-life-first") => mem.update = <<>> /\ disk.sb = cache.sb
 \* sync-on-recovery: what was read is made durable before anybody relies on it.
 SyncOnRecovery(read) == IF On("sync-on-recovery") THEN read ELSE disk
 \* data-checksum-in-log: a record whose value is not what it was is not replayed.

@@ -17,9 +17,13 @@ fn each_counterexample_of_a_cluster_is_rejected_at_the_clause_of_its_mechanism()
         if of_a_cluster(mechanism).is_none() {
             continue;
         }
-        let found = necessity(mechanism).unwrap().unwrap_or_else(|| panic!("{mechanism}: every step is allowed"));
+        let found =
+            necessity(mechanism).unwrap().unwrap_or_else(|| panic!("{mechanism}: every step is allowed"));
         assert_eq!(found.clause, Some(mechanism), "{mechanism}: {found}");
-        assert!(found.event.as_ref().is_none_or(|event| !event.source.file.is_empty()), "{mechanism}: {found}");
+        assert!(
+            found.event.as_ref().is_none_or(|event| !event.source.file.is_empty()),
+            "{mechanism}: {found}"
+        );
         rejected += 1;
     }
     assert!(rejected >= 24, "only {rejected} counterexamples");

@@ -8,7 +8,8 @@ use trace::Mechanisms;
 #[test]
 fn every_step_of_these_seeds_is_allowed() {
     let summary = seeds(0..40, &Options::default(), |_| ()).unwrap();
-    let told: Vec<String> = summary.mismatches.iter().map(|(seed, found)| format!("seed {seed}\n{found}")).collect();
+    let told: Vec<String> =
+        summary.mismatches.iter().map(|(seed, found)| format!("seed {seed}\n{found}")).collect();
     assert!(told.is_empty(), "{}", told.join("\n"));
     assert!(summary.steps > 40_000, "only {} steps", summary.steps);
 }
@@ -16,7 +17,8 @@ fn every_step_of_these_seeds_is_allowed() {
 #[test]
 fn five_replicas_are_held_against_it_as_well() {
     let summary = seeds(0..6, &Options { nodes: 5, ..Options::default() }, |_| ()).unwrap();
-    let told: Vec<String> = summary.mismatches.iter().map(|(seed, found)| format!("seed {seed}\n{found}")).collect();
+    let told: Vec<String> =
+        summary.mismatches.iter().map(|(seed, found)| format!("seed {seed}\n{found}")).collect();
     assert!(told.is_empty(), "{}", told.join("\n"));
 }
 
@@ -50,6 +52,7 @@ fn a_forged_event_is_told_with_the_clause_that_forbids_it() {
     // An entry is applied before its turn; an acknowledgement is counted that was never sent.
     let early = forged(r#""applied_before":4"#, r#""applied_before":3"#);
     assert!(early.why.contains("applied: 3 by the event, 4 by the specification"), "{early}");
-    let counted = forged(r#""ack_counted","facts":{"from":2,"upto":"#, r#""ack_counted","facts":{"from":3,"upto":9"#);
+    let counted =
+        forged(r#""ack_counted","facts":{"from":2,"upto":"#, r#""ack_counted","facts":{"from":3,"upto":9"#);
     assert!(counted.why.contains("never said"), "{counted}");
 }
