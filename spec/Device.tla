@@ -210,7 +210,7 @@ Belongs(sb, p) ==
   /\ RecordCrc(c)
   /\ StaleLogRejection(sb, p, c.life, before)
   /\ WholeBatch(cache.log, c)
-  /\ DataChecksumInLog(c)
+  /\ \A q \in c.first..c.last : RecordCrc(cache.log[q]) => DataChecksumInLog(cache.log[q])
 Ends(sb) == CHOOSE n \in sb.base..EntryMax :
   /\ \A p \in sb.base + 1..n : RecordCrc(cache.log[p]) /\ Belongs(sb, p)
   /\ n = EntryMax \/ ~RecordCrc(cache.log[n + 1]) \/ ~Belongs(sb, n + 1)

@@ -8,7 +8,8 @@ CONSTANTS
   Candidates, \* Candidates[e]: who may stand for epoch e
   Writers,    \* requests, by number
   LogMax,     \* entries of a log
-  Budget      \* how often what may happen: [crashes, wipes, rots, unproves, reads, markers, pulls, checkpoints]
+  Faulty,     \* replicas that may fail
+  Budget      \* how often what may happen: [crashes, wipes, rots, reads, markers, pulls, checkpoints, answers]
 
 VARIABLE left
 
@@ -88,9 +89,9 @@ AtLeisure ==
        \/ Free /\ \E m \in said.states : Install(n, m, m.log)
        \/ Free /\ ~On("atomic-state-transfer") /\ \E m \in said.states : \E l \in Halves(m.log) : l # m.log /\ Install(n, m, l)
        \/ Spend("checkpoints") /\ at[n].base < at[n].applied /\ Checkpoint(n, at[n].applied)
-       \/ Spend("crashes") /\ \E l \in at[n].disk : Crash(n, l)
-       \/ Spend("wipes") /\ Wipe(n)
-       \/ Spend("rots") /\ \E l \in at[n].disk : \E s \in 0..Len(l) : s < Len(l) /\ Rot(n, l, s)
+       \/ n \in Faulty /\ Spend("crashes") /\ \E l \in at[n].disk : Crash(n, l)
+       \/ n \in Faulty /\ Spend("wipes") /\ Wipe(n)
+       \/ n \in Faulty /\ Spend("rots") /\ \E l \in at[n].disk : \E s \in 0..Len(l) : s < Len(l) /\ Rot(n, l, s)
        \/ ~On("tail-with-promise") /\ Free /\ at[n].reported # TailOf(at[n].log) /\ Report(n)
   \/ \E n \in Node, l \in said.leads : n # l.by /\
        \/ Free /\ \E s \in 0..Len(l.log) : \E prev \in Prevs(n, l, s) : \E cut \in Cuts(n, l, prev, s) : \E c \in Told(n, l, s) :
