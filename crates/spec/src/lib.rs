@@ -8,7 +8,7 @@
 //! |---|---|
 //! | `value`, `compile`, `eval` | the part of TLA+ that the specification uses: text to expressions, expressions to values and steps |
 //! | `judge` | one state of the specification, and the steps taken from it |
-//! | `follow` | from events to steps |
+//! | `follow` | from events to steps: `prepare`, `reads`, `restart` are about what one event does not tell |
 //! | `check` | where traces come from: files, seeds, schedules |
 #![forbid(unsafe_code)]
 

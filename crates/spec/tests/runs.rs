@@ -56,3 +56,16 @@ fn a_forged_event_is_told_with_the_clause_that_forbids_it() {
         forged(r#""ack_counted","facts":{"from":2,"upto":"#, r#""ack_counted","facts":{"from":3,"upto":9"#);
     assert!(counted.why.contains("never said"), "{counted}");
 }
+
+/// As many seeds as there is time for: `SPEC_SEEDS=A..B cargo test -p spec --test runs -- --ignored`.
+#[test]
+#[ignore = "takes as long as one likes"]
+fn every_step_of_many_seeds_is_allowed() {
+    let range = std::env::var("SPEC_SEEDS").unwrap_or("0..1000".into());
+    let (from, to) = range.split_once("..").expect("SPEC_SEEDS=A..B");
+    let summary = seeds(from.parse().unwrap()..to.parse().unwrap(), &Options::default(), |_| ()).unwrap();
+    println!("{} seeds, {} steps", summary.seeds, summary.steps);
+    let told: Vec<String> =
+        summary.mismatches.iter().map(|(seed, found)| format!("seed {seed}\n{found}")).collect();
+    assert!(told.is_empty(), "{}", told.join("\n"));
+}
