@@ -10,8 +10,8 @@ use std::path::{Path, PathBuf};
 /// What a reader is asked to trust; counted.
 const CORE: [&str; 5] = ["kv", "engine", "dataplane", "node", "gateway"];
 /// Crates without circles, but for those in `TIED`.
-const DRAWN: [&str; 10] =
-    ["kv", "engine", "store", "dataplane", "node", "gateway", "sim", "server", "lab", "cutaway"];
+const DRAWN: [&str; 11] =
+    ["kv", "engine", "store", "dataplane", "node", "gateway", "sim", "server", "lab", "spec", "cutaway"];
 /// Crates whose circles are not untied yet, with the reason. The list only shrinks: a crate without a circle must leave it.
 const TIED: [(&str, &str); 2] = [
     ("server", "a host starts the doors that clients come through, and the doors call the host"),
