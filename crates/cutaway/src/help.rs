@@ -23,7 +23,8 @@ const EXAMPLES: &[(&str, &str)] = &[
         "up",
         "cutaway up                                   # three nodes and a gateway
 cutaway up --nodes 5 --shards 4 --dir five   # another cluster
-cutaway up --ephemeral --port 7500           # leaves nothing behind",
+cutaway up --ephemeral --port 7500           # leaves nothing behind
+cutaway up --trace traces                    # every event, for spec check",
     ),
     (
         "node",
