@@ -183,6 +183,8 @@ impl Follower<'_> {
         if let Some(word) = best {
             return Ok(word.clone());
         }
+        // What it said follows from what it was told before.
+        self.flush(from)?;
         let held = self.judge.at(from, "held").elements().expect("a set").iter().find(fits).cloned();
         match held {
             Some(held) => {
