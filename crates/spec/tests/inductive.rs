@@ -100,7 +100,8 @@ fn step(state: &State, dice: &mut Dice) -> Option<(&'static str, Vec<Value>)> {
             let lead = dice.one(&leads)?.clone();
             let theirs = lead.at("log").unwrap().items().unwrap().len();
             let (prev, upto) = (dice.below(length + 1), dice.below(theirs + 1));
-            let (cut, commit) = (dice.below(3) / 2 * (prev + 1), dice.below(LOG_MAX + 1));
+            let cut = dice.below(3) / 2 * (prev + 1);
+            let commit = number(if dice.below(2) == 0 { at } else { &lead }, "commit") as usize;
             ("Prepare", vec![int(n), lead, int(prev), int(upto), int(cut), int(commit)])
         }
         34..=36 => ("Sync", vec![int(n)]),
@@ -312,6 +313,7 @@ fn without_a_clause_some_step_does() {
 #[test]
 #[ignore = "takes minutes"]
 fn without_one_of_these_some_step_does_too() {
+    let only = std::env::var("INDUCTIVE_WITHOUT").ok();
     for id in [
         "most-complete-log",
         "log-matching",
@@ -323,7 +325,9 @@ fn without_one_of_these_some_step_does_too() {
         "frame-identity",
         "no-role-survives",
     ] {
-        needed(id, 300_000);
+        if only.as_deref().is_none_or(|only| only == id) {
+            needed(id, 300_000);
+        }
     }
 }
 

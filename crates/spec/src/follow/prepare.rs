@@ -78,8 +78,13 @@ impl Follower<'_> {
             None => self.matching(node, &lead, u64::MAX),
         };
         let usual = if heard.cut > 0 { heard.cut - 1 } else { first.map_or(upto, |first| first - 1) };
-        let prev = heard.prev.filter(|prev| *prev <= usual).unwrap_or(usual);
-        self.prepare(node, &lead, prev, upto, heard.cut, commit)?;
+        match heard.prev.filter(|prev| *prev <= usual) {
+            Some(prev) => {
+                let ask = [node.into(), lead, prev.into(), upto.into(), heard.cut.into(), commit.into()];
+                self.judge.take("Prepare", &ask)?;
+            }
+            None => self.prepare(node, &lead, usual, upto, heard.cut, commit)?,
+        }
         let log = self.judge.log(node);
         let wrong = heard.entries.iter().find(|(seq, epoch)| {
             log.get(*seq as usize - 1).is_none_or(|entry| !has(entry, &[("epoch", (*epoch).into())]))
