@@ -304,6 +304,9 @@ fn without_a_clause_some_step_does() {
         "majority-commit",
         "durable-ack",
         "truncate-only-on-conflict",
+        "apply-only-committed",
+        "frame-identity",
+        "no-role-survives",
     ] {
         needed(id, 2000);
     }
@@ -313,21 +316,14 @@ fn without_a_clause_some_step_does() {
 #[test]
 #[ignore = "takes minutes"]
 fn without_one_of_these_some_step_does_too() {
-    let only = std::env::var("INDUCTIVE_WITHOUT").ok();
     for id in [
         "most-complete-log",
         "log-matching",
         "truncate-on-conflict",
         "commit-within-match",
-        "own-epoch-commit",
         "ack-bound-to-epoch",
-        "apply-only-committed",
-        "frame-identity",
-        "no-role-survives",
     ] {
-        if only.as_deref().is_none_or(|only| only == id) {
-            needed(id, 300_000);
-        }
+        needed(id, 60_000);
     }
 }
 
