@@ -144,7 +144,7 @@ Stand(n, epoch) ==
 
 \* PromiseRequest arrives: n promises, and steps down from whatever it was.
 GrantPromise(n, c, tail) ==
-  /\ c \in said.stands
+  /\ c \in said.stands /\ c.by # n
   /\ UnprovenLogDoesNotVote(n)
   /\ OneCandidatePerEpoch(n, c.epoch)
   /\ TailWithPromise(n, tail)
@@ -152,8 +152,7 @@ GrantPromise(n, c, tail) ==
        !.held = @ \cup {Hold(n, "Promised", c.by, c.epoch, tail, Synced(n))}]] /\ UNCHANGED <<said, client>>
 
 \* Effect::Promise: the promise is on the device.
-StorePromise(n) ==
-  /\ at' = [at EXCEPT ![n].stored = Max(@, at[n].promise)] /\ UNCHANGED <<said, client>>
+StorePromise(n) == at' = [at EXCEPT ![n].stored = Max(@, at[n].promise)] /\ UNCHANGED <<said, client>>
 
 \* Held::release: what waited may be said (Promised, PrepareOk).
 Release(n, m) ==
@@ -284,8 +283,9 @@ Apply(n) ==
   /\ client' = [client EXCEPT !.twice = @ \/ (fresh /\ request \in at[n].took),
        !.shown = IF request # 0 /\ Is(n, "primary") THEN @ \cup {Shown(n, s)} ELSE @] /\ UNCHANGED said
 
+\* What a restart takes for committed was committed in a durable promise: else an older primary could contradict it.
 Checkpoint(n, s) ==
-  /\ s \in at[n].base..at[n].applied
+  /\ DurablePromise(n, at[n].promise) /\ s \in at[n].base..at[n].applied
   /\ at' = [at EXCEPT ![n].base = s] /\ UNCHANGED <<said, client>>
 
 \* Status: where the log ends, for a gateway.

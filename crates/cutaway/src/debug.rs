@@ -24,7 +24,7 @@ mod listing;
 mod protocol;
 mod scopes;
 mod session;
-mod tree;
+pub mod tree;
 mod values;
 
 use clap::Args;

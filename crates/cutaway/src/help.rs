@@ -11,7 +11,7 @@ const GROUPS: &[(&str, &[&str])] = &[
     ("Run a cluster", &["up", "node", "gateway", "format"]),
     ("Ask it", &["put", "get", "del", "list", "status"]),
     ("Break it", &["kill", "pause", "resume", "restart", "isolate", "heal"]),
-    ("Understand it", &["why", "play", "lab", "debug", "quiz", "sim", "check", "view"]),
+    ("Understand it", &["why", "play", "lab", "debug", "quiz", "sim", "check", "spec", "view"]),
     ("Inspect disks", &["inspect", "verify"]),
     ("Measure", &["bench"]),
     ("For the shell", &["completions", "man"]),
@@ -23,7 +23,8 @@ const EXAMPLES: &[(&str, &str)] = &[
         "up",
         "cutaway up                                   # three nodes and a gateway
 cutaway up --nodes 5 --shards 4 --dir five   # another cluster
-cutaway up --ephemeral --port 7500           # leaves nothing behind",
+cutaway up --ephemeral --port 7500           # leaves nothing behind
+cutaway up --trace traces                    # every event, for spec check",
     ),
     (
         "node",
@@ -142,6 +143,12 @@ cutaway sim --seeds 5000 --without majority-commit   # breaks one (exits 1)",
 cutaway check --scope failover --without epoch-fence    # (exits 1)
 cutaway check --scope takeover --states 50000 --save takeover.check
 cutaway check --resume takeover.check --states 60000    # goes on from there",
+    ),
+    (
+        "spec",
+        "cutaway spec check --seeds 20            # every step is one that it allows
+cutaway sim --seed 3 --trace trace.jsonl && cutaway spec check trace.jsonl
+cutaway why epoch-fence --spec           # the clause that forbids a step",
     ),
     (
         "view",

@@ -21,6 +21,7 @@ mod process;
 mod quiz;
 mod shell;
 mod sim;
+mod spec;
 mod status;
 mod story;
 mod terminal;
@@ -81,6 +82,7 @@ enum Command {
     Debug(debug::Debug),
     View(view::View),
     Quiz(quiz::Quiz),
+    Spec(spec::Spec),
     Bench(bench::Bench),
     Completions(shell::Completions),
     Man(shell::Man),
@@ -132,6 +134,7 @@ fn main() -> ExitCode {
         Command::Sim(sim) => sim.run(),
         Command::View(view) => view.run(),
         Command::Quiz(quiz) => quiz.run(),
+        Command::Spec(spec) => spec.run(),
         Command::Why(why) => why.run(),
         Command::Play(play) => play.run(),
         Command::Lab(lab) => lab.run(),

@@ -12,6 +12,7 @@ use server::gateway_host::{self, GatewayOptions};
 use server::hello::names;
 use server::manifest::{Manifest, hex, unhex};
 use server::node_host::{self, NodeFailure, NodeOptions};
+use server::ring::Record;
 use server::{child, manifest};
 use store::{FileDevice, FileError};
 
@@ -71,6 +72,9 @@ pub struct NodeArgs {
     /// Image or block device of each shard, in shard order; prepared with `format`
     #[arg(long = "image", value_name = "PATH", required = true)]
     images: Vec<PathBuf>,
+    /// Add every event to this file, for `spec check` and `view`. Slow: a line is written for each
+    #[arg(long, value_name = "FILE")]
+    trace: Option<PathBuf>,
     /// Take commands from `up` on standard input, and stop at its end
     #[arg(long, hide = true)]
     supervised: bool,
@@ -83,12 +87,17 @@ impl NodeArgs {
         if nodes.len() != self.peers.len() || !nodes.contains_key(&self.node) {
             return Err(Failure::usage("every node is named exactly once with --peer, this one included"));
         }
+        let record = self.trace.as_deref().map(|path| {
+            Record::open(path)
+                .map_err(|why| Failure::error(format!("cannot write {}: {why}", path.display())))
+        });
         let options = NodeOptions {
             cluster: self.cluster,
             node: self.node,
             nodes,
             listen: self.listen,
             images: self.images,
+            record: record.transpose()?,
         };
         child::end_with_panics();
         local_runtime(async move {

@@ -58,7 +58,7 @@ pub struct Sim {
 }
 
 /// A cluster has a majority and a minority.
-fn nodes(text: &str) -> Result<u32, String> {
+pub fn nodes(text: &str) -> Result<u32, String> {
     match text {
         "3" => Ok(3),
         "5" => Ok(5),
@@ -68,7 +68,7 @@ fn nodes(text: &str) -> Result<u32, String> {
 
 /// Seeds from one to before another.
 #[derive(Clone, Debug)]
-struct Seeds(std::ops::Range<u64>);
+pub struct Seeds(pub std::ops::Range<u64>);
 
 impl std::str::FromStr for Seeds {
     type Err = String;

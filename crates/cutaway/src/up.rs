@@ -55,6 +55,10 @@ pub struct Up {
     /// Use a temporary directory, removed at exit
     #[arg(long, conflicts_with = "dir")]
     ephemeral: bool,
+    /// Record every event of each node in this directory, from now on, for `spec check` and `view`. Slow: a line is written
+    /// for each
+    #[arg(long, value_name = "DIR")]
+    trace: Option<PathBuf>,
     /// Print one line of JSON when the cluster is ready
     #[arg(long)]
     json: bool,
@@ -79,7 +83,12 @@ impl Up {
             bind: self.bind,
             image_bytes: self.image_size,
             host_names: self.hosts,
+            trace: self.trace,
         };
+        if let Some(traces) = &options.trace {
+            std::fs::create_dir_all(traces)
+                .map_err(|why| Failure::error(format!("cannot create {}: {why}", traces.display())))?;
+        }
         child::end_with_panics();
         local_runtime(async move {
             let (mut stop, _) = child::listen(false).map_err(Failure::error)?;

@@ -8,9 +8,10 @@ use lab::Schedule;
 use lab::why::{self, Case, FoundBy, Pair, Verdict, registry};
 use serde_json::json;
 use trace::Mechanism;
+use web::url::Shown;
 
 use crate::failure::{Failure, me, note, say, say_wrapped};
-use crate::page::{self, url::Shown};
+use crate::page;
 use crate::play::{mechanism, read};
 
 /// States that `--search` visits at most: some minutes.
@@ -44,6 +45,9 @@ pub struct Why {
     /// Search exhaustively for a new counterexample, and print it as a schedule
     #[arg(long, requires = "mechanism", conflicts_with = "schedule")]
     search: bool,
+    /// Name the clause of the TLA+ specification that rejects the counterexample
+    #[arg(long, requires = "mechanism", conflicts_with_all = ["schedule", "search", "html", "own"])]
+    spec: bool,
     /// Print one line of JSON for each mechanism
     #[arg(long)]
     json: bool,
@@ -56,6 +60,9 @@ impl Why {
         }
         let Some(id) = &self.mechanism else { return all(self.json) };
         let mechanism = mechanism(id)?;
+        if self.spec {
+            return crate::spec::rejected(mechanism, self.json);
+        }
         if self.search {
             let threads = std::thread::available_parallelism().map_or(1, |n| n.get());
             let found = why::search(mechanism, STATES, threads).map_err(Failure::usage)?;

@@ -10,8 +10,20 @@ use std::path::{Path, PathBuf};
 /// What a reader is asked to trust; counted.
 const CORE: [&str; 5] = ["kv", "engine", "dataplane", "node", "gateway"];
 /// Crates without circles, but for those in `TIED`.
-const DRAWN: [&str; 11] =
-    ["kv", "engine", "store", "dataplane", "node", "gateway", "sim", "server", "lab", "web", "cutaway"];
+const DRAWN: [&str; 12] = [
+    "kv",
+    "engine",
+    "store",
+    "dataplane",
+    "node",
+    "gateway",
+    "sim",
+    "server",
+    "lab",
+    "spec",
+    "web",
+    "cutaway",
+];
 /// Crates whose circles are not untied yet, with the reason. The list only shrinks: a crate without a circle must leave it.
 const TIED: [(&str, &str); 1] =
     [("server", "a host starts the doors that clients come through, and the doors call the host")];

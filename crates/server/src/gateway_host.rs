@@ -251,7 +251,7 @@ impl Core {
         };
         let now = self.clock.now();
         let gateway = self.gateway.insert(Gateway::new(config, now));
-        gateway.trace_to(self.ring.tracer(Actor::Gateway(self.id.gateway), self.id.life));
+        gateway.trace_to(self.ring.tracer(Actor::Gateway(self.id.gateway), self.id.life, None));
         for (token, request, explain) in self.early.drain(..) {
             gateway.submit(now, token, request, explain);
         }

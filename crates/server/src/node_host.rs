@@ -47,7 +47,7 @@ use crate::fullness::{self, Watch};
 use crate::hello::{Greeting, Hello, IMAGE_VERSION, NO_SHARD};
 use crate::link::Link;
 use crate::partial::Partial;
-use crate::ring::Ring;
+use crate::ring::{Record, Ring};
 use crate::transport::Wire;
 
 /// Most connections that have not sent their first frame yet. One more, and the oldest of them is closed: whoever says
@@ -73,6 +73,8 @@ pub struct NodeOptions {
     pub listen: SocketAddr,
     /// The device of each shard; its place in the list is the shard's number.
     pub images: Vec<PathBuf>,
+    /// Where every event is recorded; `None`: only followed requests are, in memory.
+    pub record: Option<Record>,
 }
 
 impl NodeOptions {
@@ -318,7 +320,7 @@ impl Seat {
         };
         let ring = Ring::default();
         let life = u32::from_le_bytes(crate::manifest::random());
-        let t = ring.tracer(Actor::Node { node: options.node.0, shard }, life);
+        let t = ring.tracer(Actor::Node { node: options.node.0, shard }, life, options.record.clone());
         let device = FileDevice::open(&image).map_err(|e| NodeFailure::File(image.clone(), e))?;
         let begun = clock.now();
         let (mut replica, report) =

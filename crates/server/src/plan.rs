@@ -43,6 +43,8 @@ pub struct UpOptions {
     pub image_bytes: Option<u64>,
     /// Host names that HTTP requests may be addressed to.
     pub host_names: Vec<String>,
+    /// The directory in which each node records every event.
+    pub trace: Option<PathBuf>,
 }
 
 /// Why a cluster was not started.
@@ -249,6 +251,9 @@ pub(crate) fn members(dir: &Path, manifest: &Manifest, options: &UpOptions) -> B
         nodes.iter().for_each(|peer| arguments.extend(["--peer".into(), peer.clone()]));
         for shard in 0..manifest.shards {
             arguments.extend(["--image".into(), text(image_path(dir, NodeId(n), shard))]);
+        }
+        if let Some(traces) = &options.trace {
+            arguments.extend(["--trace".into(), text(traces.join(format!("{name}.jsonl")))]);
         }
         add(&mut members, dir, name, arguments, json!({ "listen": listen }));
     }

@@ -1,9 +1,13 @@
-//! Where a live process keeps the events of followed requests: in memory, and only the latest.
+//! Where a live process keeps its events: those of followed requests in memory, and only the latest; all of them in a file,
+//! if it was started so.
 //!
 //! A process that nobody asks anything records nothing. One that is asked keeps at most [`EVENTS_MAX`] events per actor;
 //! older ones make room. So an explanation may be cut short under heavy use, and never costs more than this memory.
 
 use std::collections::VecDeque;
+use std::fs::{File, OpenOptions};
+use std::io::{self, Write};
+use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use dataplane::TRACE_BYTES_MAX;
@@ -18,18 +22,39 @@ pub const EVENTS_MAX: usize = 4096;
 #[derive(Clone, Default)]
 pub struct Ring(Arc<Mutex<VecDeque<Event>>>);
 
+/// A file to which a process adds all its events, as JSON Lines.
+#[derive(Clone, Debug)]
+pub struct Record(Arc<File>);
+
+impl Record {
+    /// Behind what earlier processes wrote there.
+    pub fn open(path: &Path) -> io::Result<Record> {
+        Ok(Record(Arc::new(OpenOptions::new().create(true).append(true).open(path)?)))
+    }
+
+    /// At once, and not through a buffer: whoever kills the process wants to see what it did last.
+    fn add(&self, event: &Event) {
+        let line = trace::json::to_line(event) + "\n";
+        if let Err(error) = (&*self.0).write_all(line.as_bytes()) {
+            tracing::error!("the trace lacks an event: {error}");
+        }
+    }
+}
+
 impl Ring {
-    /// A tracer of followed requests that writes here.
-    pub fn tracer(&self, actor: Actor, life: u32) -> Tracer {
-        let ring = self.clone();
+    /// A tracer that writes here: of followed requests, or of everything if there is a record to keep.
+    pub fn tracer(&self, actor: Actor, life: u32, record: Option<Record>) -> Tracer {
+        let (ring, everything) = (self.clone(), record.is_some());
         let sink = move |event| {
+            record.iter().for_each(|record| record.add(&event));
             let mut events = ring.0.lock().unwrap_or_else(PoisonError::into_inner);
             if events.len() == EVENTS_MAX {
                 events.pop_front();
             }
             events.push_back(event);
         };
-        Tracer::followed(actor, life, wall_micros, Box::new(sink))
+        let tracer = if everything { Tracer::recorded } else { Tracer::followed };
+        tracer(actor, life, wall_micros, Box::new(sink))
     }
 
     /// The latest events as JSON Lines, as many as one frame holds.

@@ -172,6 +172,11 @@ impl Tracer {
         Tracer { sink: Some(sink.into()), wall: Some(wall), actor, life, ..Tracer::off() }
     }
 
+    /// Every event of `actor`, with wall-clock time from `wall`: for a live process of which everything is recorded.
+    pub fn recorded(actor: Actor, life: u32, wall: fn() -> u64, sink: Box<Sink>) -> Tracer {
+        Tracer { wall: Some(wall), ..Tracer::always(actor, life, sink) }
+    }
+
     /// Starts a step at logical time `now` (microseconds of the host's clock), caused by `causes`.
     pub fn begin(&mut self, now: u64, causes: impl IntoIterator<Item = EventId>) {
         self.logical = now;

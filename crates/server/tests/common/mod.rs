@@ -155,6 +155,7 @@ fn start_node(node: NodeId, addresses: &BTreeMap<NodeId, SocketAddr>, image: Pat
         nodes: texts(addresses),
         listen: addresses[&node],
         images: vec![image],
+        record: None,
     };
     Host::start(&node.to_string(), async move |stop| {
         node_host::run(options, stop, Cut::default()).await.unwrap();
