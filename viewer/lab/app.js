@@ -617,6 +617,7 @@ if (recorded) {
 const fresh = !recorded && !readFragment(location.hash).line;
 showTab(fresh ? "learn" : "story");
 const first = begin();
+if (worker) say("The program is loading…");
 // What breaks opens where it broke.
 stand(first).then((answer) => { if (answer?.broken_at && first.at === first.steps.length) go(answer.broken_at); });
 mark("free");

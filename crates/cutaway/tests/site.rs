@@ -196,6 +196,8 @@ fn the_site_plays_what_is_clicked_and_asks_for_nothing_but_its_own_files() {
 
     // From the list: a counterexample opens where the promise breaks.
     browser.open(&format!("{}links.html", host.address));
+    // Before its style is there, everything is elsewhere.
+    browser.until("document.readyState === 'complete' && document.querySelector('.links')");
     browser.click("[...document.querySelectorAll('a')].find((a) => a.textContent === 'epoch-fence')");
     browser.until("globalThis.cutaway?.answer?.broken_at && cutaway.line.at === cutaway.answer.broken_at");
     browser.until("document.querySelectorAll('.lamp.red').length === 1");
