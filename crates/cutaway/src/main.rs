@@ -3,7 +3,6 @@
 #![forbid(unsafe_code)]
 
 mod bench;
-mod bundle;
 mod check;
 mod client;
 mod debug;
