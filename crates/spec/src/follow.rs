@@ -41,7 +41,8 @@ impl<'a> Run<'a> {
 struct Heard {
     /// Which event told of it first.
     at: usize,
-    prev: Option<u64>,
+    /// The entry before its first one; and is it a sign of life, without entries?
+    sent: Option<(u64, bool)>,
     cut: u64,
     /// The first and the last entry that was appended, and their epochs.
     entries: Vec<(u64, u64)>,
@@ -90,8 +91,8 @@ pub(crate) struct Follower<'a> {
     /// Reads that are not answered.
     reads: Vec<Read>,
     reads_asked: i64,
-    /// What entries a frame is about, by the event that tells of its sending: those behind this one.
-    sent: BTreeMap<EventId, u64>,
+    /// What entries a frame is about, by the event that tells of its sending: those behind this one; and if it has none.
+    sent: BTreeMap<EventId, (u64, bool)>,
     choices: Choices,
     /// The event that told of the step that is taken now, if it was told of earlier.
     earlier: Option<usize>,
@@ -336,11 +337,11 @@ impl<'a> Follower<'a> {
                 Ok(())
             }
             Kind::EntriesSent { epoch, from, upto, commit, .. } => {
-                self.sent.insert(event.id, from - 1);
+                self.sent.insert(event.id, (from - 1, false));
                 self.speaks(node, *epoch, *upto, *commit)
             }
             Kind::HeartbeatSent { epoch, prev, commit, .. } => {
-                self.sent.insert(event.id, *prev);
+                self.sent.insert(event.id, (*prev, true));
                 self.speaks(node, *epoch, *prev, *commit)
             }
             Kind::MatchAcknowledged { to, epoch, upto } => self.acknowledges(node, *to, *epoch, *upto),

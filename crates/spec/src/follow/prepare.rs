@@ -39,9 +39,9 @@ impl Follower<'_> {
     }
 
     pub(super) fn hear(&mut self, node: u32, event: &Event, at: usize) {
-        let prev = event.parents.iter().find_map(|parent| self.sent.get(parent).copied());
+        let sent = event.parents.iter().find_map(|parent| self.sent.get(parent).copied());
         let heard = self.known(node).heard.get_or_insert(Heard { at, ..Heard::default() });
-        heard.prev = heard.prev.or(prev);
+        heard.sent = heard.sent.or(sent);
         match &event.kind {
             Kind::LogTruncated { from, .. } => heard.cut = *from,
             Kind::EntryAppended { epoch, seq, .. } => heard.entries.push((*seq, *epoch)),
@@ -75,11 +75,14 @@ impl Follower<'_> {
         let upto = match heard.entries.last() {
             Some((seq, _)) => *seq,
             None if heard.repeated >= commit && heard.repeated > 0 => heard.repeated,
-            None => self.matching(node, &lead, u64::MAX),
+            None => match heard.sent {
+                Some((prev, true)) => prev,
+                _ => self.matching(node, &lead, u64::MAX),
+            },
         };
         let usual = if heard.cut > 0 { heard.cut - 1 } else { first.map_or(upto, |first| first - 1) };
-        match heard.prev.filter(|prev| *prev <= usual) {
-            Some(prev) => {
+        match heard.sent.filter(|(prev, _)| *prev <= usual) {
+            Some((prev, _)) => {
                 let ask = [node.into(), lead, prev.into(), upto.into(), heard.cut.into(), commit.into()];
                 self.judge.take("Prepare", &ask)?;
             }
