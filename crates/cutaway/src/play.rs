@@ -23,8 +23,8 @@ use until::Until;
 /// with all that came of it.
 #[derive(Debug, Args)]
 pub struct Play {
-    /// A file with a schedule or a story; the id of a mechanism: then its counterexample; or the address that `lab` shows
-    #[arg(value_name = "FILE|MECHANISM|URL", required_unless_present = "seed")]
+    /// A file with a schedule or a story; the id of a mechanism: then its counterexample; `try:` and an id: then what its page suggests to try; or the address that `lab` shows
+    #[arg(value_name = "FILE|MECHANISM|try:MECHANISM|URL", required_unless_present = "seed")]
     what: Option<String>,
     /// Play this seed of the simulator: whole clusters, clients and faults; what happens all day is left out
     #[arg(long, conflicts_with = "what")]
@@ -98,11 +98,17 @@ pub fn named(what: &str) -> Result<(Schedule, Option<Mechanism>), Failure> {
     if path.is_file() {
         return Ok((read(path)?, None));
     }
-    let mechanism = lab::mechanism(what).map_err(|why| {
+    let (id, tried) = match what.strip_prefix("try:") {
+        Some(id) => (id, true),
+        None => (what, false),
+    };
+    let mechanism = lab::mechanism(id).map_err(|why| {
         let what = format!("{what} is neither a file nor a mechanism: {why}");
         Failure::usage(what).next(format!("{} why", me()))
     })?;
-    let text = registry::entry(mechanism).counterexample.ok_or_else(|| {
+    let entry = registry::entry(mechanism);
+    let text = if tried { entry.trial } else { entry.counterexample };
+    let text = text.ok_or_else(|| {
         Failure::error(format!("{mechanism} has no schedule")).next(format!("{} why {mechanism}", me()))
     })?;
     Ok((text.parse().map_err(Failure::error)?, Some(mechanism)))

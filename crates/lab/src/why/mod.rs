@@ -12,7 +12,7 @@
 //! | `shorten` | looks for a shorter one nearby |
 //! | `seed` | the same for a seed of the simulator |
 //! | `narrate`, `picture` | the story; its lanes |
-//! | `causes` | why the promise broke |
+//! | `causes`, `invariants` | why the promise broke; what a broken invariant says |
 //! | `origin` | how a schedule was found, and what may be claimed of its length |
 //! | `run` | a run of the simulator, told |
 //! | `quiz` | what comes next? |
@@ -21,6 +21,7 @@
 mod causes;
 mod chapter;
 mod examine;
+mod invariants;
 mod narrate;
 mod origin;
 mod picture;

@@ -5,6 +5,7 @@ use trace::{Actor, Event, Kind, Mechanism};
 
 use super::causes::chain;
 use super::examine::Case;
+use super::invariants;
 use super::picture::{below, heading, step};
 use super::registry;
 use crate::play::{Act, Mark, Play};
@@ -47,7 +48,9 @@ pub fn narrate(case: &Case) -> Narration {
     before.push(format!("     {}", entry.predict));
 
     let mut after: Vec<String> = (parts..off.acts.len()).flat_map(|at| rows(case, at)).collect();
-    after.push(format!("      ✗ {}", off.broken.as_deref().unwrap_or("nothing is broken")));
+    let broken = off.broken.as_deref().unwrap_or("nothing is broken");
+    after.push(format!("      ✗ {broken}"));
+    after.extend(invariants::stated(broken).map(|(id, what)| format!("        ({id}: {what})")));
     // Where no client was betrayed yet, what one reads says nothing.
     after.extend(off.readers.iter().filter(|_| !only_endangered(case)).map(|line| format!("        {line}")));
     after.push(String::new());
@@ -79,20 +82,24 @@ fn broken_how(case: &Case) -> String {
 /// Does the schedule end where replicas, or a device and its host, disagree, before any client is told something wrong?
 fn only_endangered(case: &Case) -> bool {
     let judged = case.schedule.setting.iter().any(|line| line.starts_with("judge"));
-    judged || case.off.broken.as_deref().is_some_and(|broken| broken.starts_with("E2"))
+    // Nor has anybody, if what is damaged is what its host gave up: it may come back, and then it must be whole.
+    let apart = |broken: &str| {
+        broken.starts_with("E2") || (broken.starts_with("E4") && broken.contains(", which was "))
+    };
+    judged || case.off.broken.as_deref().is_some_and(apart)
 }
 
 /// Plays the schedule to try.
 pub(super) fn try_command(mechanism: Mechanism) -> String {
-    format!("cutaway play crates/lab/variations/{mechanism}.schedule --without {mechanism}")
+    format!("cutaway play try:{mechanism} --without {mechanism}")
 }
 
 fn set_up(case: &Case) -> String {
     if case.schedule.is_local() {
         let device = case.schedule.setting[0].trim_start_matches("device ");
         return format!(
-            "one disk: {device}. Drawn are superblocks A and B, then a letter for each sector of 512 bytes: the log (from \
-             sector 16) and the data (from sector 32): {}",
+            "n1's disk: {device}. n1 is the disk engine of one node; the host is the code above it. Drawn are superblocks \
+             A and B, then a letter for each sector of 512 bytes: the log (from sector 16) and the data (from sector 32, its unit 0): {}",
             legend(
                 &case.off,
                 &[
@@ -100,7 +107,8 @@ fn set_up(case: &Case) -> String {
                     ('~', "in the cache only"),
                     ('t', "torn"),
                     ('s', "left over from a discarded tail"),
-                    ('.', "never written"),
+                    ('+', "what the power cut let through"),
+                    ('.', "nothing on the disk"),
                 ]
             )
         );
@@ -114,8 +122,9 @@ fn set_up(case: &Case) -> String {
          1.1); without the rule no marker comes before it"
     } else if case.mechanism == Mechanism::TailWithPromise {
         // The report that the rule keeps from being used.
-        "n1 serves in epoch 1, and all logs end with entry 2, as each node reported at its start (entry 1 is the epoch's \
-         marker, entry 2 opened the client's session, so its first request is 2.1)"
+        "n1 serves in epoch 1, and all logs end with entry 2 (entry 1 is the epoch's marker, entry 2 opened the client's \
+         session, so its first request is 2.1). Each node has told a gateway so; without the rule, it tells a candidate \
+         what it told last"
     } else {
         "n1 serves in epoch 1, and all logs end with entry 2 (entry 1 is the epoch's marker, entry 2 opened the client's \
          session, so its first request is 2.1)"
@@ -124,7 +133,7 @@ fn set_up(case: &Case) -> String {
     let rest: Vec<String> = case.schedule.setting[1..].iter().map(|line| setting_in_words(line)).collect();
     let rest: String = rest.iter().map(|line| format!("; {line}")).collect();
     let letters = [
-        ('S', "a sync returns"),
+        ('S', "the node's sync returns"),
         ('X', "a crash"),
         ('W', "a new disk"),
         ('R', "damage"),
@@ -137,7 +146,7 @@ fn set_up(case: &Case) -> String {
     });
     let marks: Vec<String> = marks.map(|(letter, means)| format!("{letter}: {means}")).collect();
     let marks = if marks.is_empty() { marks.concat() } else { format!(" {}.", marks.join(", ")) };
-    format!("{nodes} nodes; {begin}{rest}. Gateways are drawn under `client`.{marks}")
+    format!("{nodes} nodes; {begin}{rest}. Gateways, such as g1, are drawn under `client`.{marks}")
 }
 
 /// Those of these letters that a picture shows.
@@ -189,6 +198,7 @@ fn rows(case: &Case, at: usize) -> Vec<String> {
         !matches!((&event.kind, act.mark), (Kind::DeviceSynced { .. }, Mark::At(_, 'S')))
     });
     rows.extend(lines.map(|(event, line)| {
+        let line = as_it_was(case, fitting(case, event, line));
         format!("{}    {line}{}", below(play, Some(event)), held_since(play, at, event))
     }));
     if folded > 0 {
@@ -231,12 +241,34 @@ fn held_since(play: &Play, at: usize, event: &Event) -> String {
     let Kind::MatchAcknowledged { to, epoch, upto } = event.kind else { return String::new() };
     let Actor::Node { node, .. } = event.id.actor else { return String::new() };
     let line = format!(
-        "n{node} holds back for n{to}, until its sync: PrepareOk in epoch {epoch}: durable up to {upto}"
+        "n{node} holds back for n{to}, until its own sync returns: PrepareOk in epoch {epoch}: durable up to {upto}"
     );
     let waits = |n: &usize| play.acts[*n].held.contains(&line);
     match (0..at).rev().take_while(waits).last() {
         Some(first) => format!(" (held back since step {})", first + 1),
         None => String::new(),
+    }
+}
+
+/// Without the rule that an answer waits for its sync, none was sent.
+fn as_it_was(case: &Case, line: String) -> String {
+    match case.mechanism {
+        Mechanism::AckAfterSync => line.replace(" as durable", " as durable, without a sync"),
+        _ => line,
+    }
+}
+
+/// What a primary sends, as far as it fits into one message.
+fn fitting(case: &Case, event: &Event, line: &str) -> String {
+    let frames =
+        case.schedule.setting.iter().find_map(|line| line.strip_prefix("frames ")?.parse::<u64>().ok());
+    match (&event.kind, frames) {
+        (Kind::EntriesSent { from, upto, .. }, Some(most)) if upto - from >= most => {
+            let all = trace::entries(*from, *upto);
+            let part = trace::entries(*from, from + most - 1);
+            format!("{}; no more fits into the message", line.replace(&all, &part))
+        }
+        _ => line.to_string(),
     }
 }
 
@@ -259,9 +291,15 @@ fn causes(case: &Case, parts: usize) -> Vec<String> {
     let links = chain(&case.off, &case.on, parts);
     let last = links.len() - 1;
     let line = |(n, link): (usize, super::causes::Link)| {
-        let head = if n == 0 { "Cause        the rule is missing in " } else { "             → " };
-        let tail = if n == last && n > 0 { ": the promise is broken" } else { "" };
-        format!("{head}step {}: {}{tail}", link.step + 1, link.words)
+        let head = match (n, link.follows) {
+            (0, _) => "Cause        without the rule, ",
+            (_, true) => "             → ",
+            (_, false) => "             meanwhile, ",
+        };
+        let broken =
+            if only_endangered(case) { ": the invariant is broken" } else { ": the promise is broken" };
+        let tail = if n == last && n > 0 { broken } else { "" };
+        format!("{head}step {}: {}{tail}", link.step + 1, as_it_was(case, link.words))
     };
     links.into_iter().enumerate().map(line).collect()
 }
@@ -279,7 +317,7 @@ fn difference(case: &Case, parts: usize) -> Vec<String> {
             let client = act.client.iter().find(|line| !without.client.contains(line));
             let held = act.held.iter().find(|line| !without.held.contains(line));
             let state = act.state.iter().find(|line| !without.state.contains(line));
-            let missing = unlike(without, act).map(|event| format!("what does not happen: {}", plain(event)));
+            let missing = unlike(without, act).map(|event| format!("this does not happen: {}", plain(event)));
             client
                 .or(held)
                 .cloned()
@@ -297,15 +335,19 @@ fn difference(case: &Case, parts: usize) -> Vec<String> {
     let (heard, hears) = (told(off), told(on));
     let unheard: Vec<&String> = heard.iter().filter(|line| !hears.contains(line)).collect();
     let client = match (case.schedule.is_local(), unheard.as_slice()) {
-        (true, []) => "Until then the host is told the same, and it stays true".to_string(),
-        (true, [first, ..]) => format!("The host is never told: {first}"),
+        (true, []) => format!("Up to step {} the host is told the same, and it stays true", parts + 1),
+        (true, unheard) => format!("The host is never told: {}", said(unheard)),
         (false, []) => "What the client was told stays true".to_string(),
         (false, [first, ..]) => match hears.iter().find(|line| same_write(line, first)) {
             Some(other) => format!("The client is told instead: {other}"),
-            None => format!("The client is never told: {first}"),
+            None => format!("The client is never told: {}", said(&unheard)),
         },
     };
-    let end = if case.schedule.is_local() { "" } else { ", not even when every message has been delivered" };
+    let end = if case.schedule.is_local() {
+        ""
+    } else {
+        ", nor is one when all that is still on its way has arrived"
+    };
     vec![format!(
         "With it on   step {}{by}: {}. {client}. No promise is broken{end}.",
         parts + 1,
@@ -313,12 +355,17 @@ fn difference(case: &Case, parts: usize) -> Vec<String> {
     )]
 }
 
+/// One thing after the other.
+fn said(lines: &[&String]) -> String {
+    lines.iter().map(|line| line.as_str()).collect::<Vec<_>>().join("; ")
+}
+
 /// A step that the power failure interrupts with the rule on, and not without it.
 fn cut_short(act: &Act, without: &Act) -> Option<String> {
     let (step, cut) = act.words.split_once(" (cut off after ")?;
-    let (done, of) = cut.trim_end_matches(')').split_once(" of ")?;
+    let (_, not) = cut.trim_end_matches(')').split_once("; not done: ")?;
     (without.words == step)
-        .then(|| format!("{step}: it waits for {of}, and the power fails after {done} of them"))
+        .then(|| format!("n1 waits for {not} as well, and the power fails before that returns"))
 }
 
 /// Are both about one write, and tell of another version?
