@@ -166,7 +166,11 @@ fn a_promise_is_broken_by_clicking_told_by_play_and_the_same_clicks_are_refused_
         act(&mut browser, name, words);
     }
     let says = notice(&mut browser);
-    assert!(says.contains("Step 5, refused by epoch-fence") && says.contains("n3 refuses n1"), "{says}");
+    assert!(
+        says.contains("Step 5, refused by epoch-fence")
+            && says.contains("n3 has promised epoch 2, and refuses"),
+        "{says}"
+    );
     // The guard's name leads to its code.
     browser.click("document.querySelector('#notice .chip')");
     browser.until("document.querySelector('dialog[open] pre')?.textContent.includes('fn epoch_fence')");
@@ -247,7 +251,7 @@ fn two_runs_are_told_apart_in_a_sentence_and_text_is_played_as_it_is_typed() {
     browser.until("document.querySelectorAll('.run').length === 2");
     let says = notice(&mut browser);
     assert!(says.contains("part at step 5: without epoch-fence, n3 "), "{says}");
-    assert!(says.contains("with epoch-fence, n3 refuses n1"), "{says}");
+    assert!(says.contains("with epoch-fence, n3 has promised epoch 2"), "{says}");
 
     browser.click("document.getElementById('compare')");
     browser.until("document.querySelectorAll('.run').length === 1");

@@ -47,7 +47,8 @@ fn the_crime_is_told_without_the_mechanism_and_the_refusal_with_it() {
     );
     let with = told(&["play", "epoch-fence"]);
     assert!(
-        with.contains("n3 has promised epoch 2, and refuses n1's message of epoch 1") && with.contains("[epoch-fence]"),
+        with.contains("n3 has promised epoch 2, and refuses n1's message of epoch 1")
+            && with.contains("[epoch-fence]"),
         "{with}"
     );
     assert!(with.contains("HELD"), "{with}");

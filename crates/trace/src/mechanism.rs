@@ -120,7 +120,7 @@ registry! {
     EpochMarker "epoch-marker" Cluster Safety promise 2 "A new primary serves once an entry of its own epoch is committed: only then does it know all that was acknowledged before."
     RequestDedup "request-dedup" Cluster Safety promise 2 "A request takes effect once, however often it was sent."
     SessionOnce "session-once" Cluster Safety promise 2 "A gateway takes up a session once: no request number is given out twice."
-    DedupSurvivesFailover "dedup-survives-failover" Cluster Safety promise 2 "Every replica rebuilds the table of answered requests from the log."
+    DedupSurvivesFailover "dedup-survives-failover" Cluster Safety promise 2 "Every replica builds its table of answered requests from the entries that it applies."
     AtomicStateTransfer "atomic-state-transfer" Cluster Safety promise 1 "A transferred state takes effect as a whole or not at all."
     FrameIdentity "frame-identity" Cluster Safety promise 1 "A frame of another cluster, shard or receiver is dropped."
     FailoverBackoff "failover-backoff" Cluster Liveness promise 4 "Gateways wait longer, and differently long, after each failed takeover."

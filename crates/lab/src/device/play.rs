@@ -251,8 +251,8 @@ impl Stage {
         };
         let disk = self.engine.as_ref().map_or_else(|| self.disk.clone(), |engine| engine.device().state());
         let end = self.engine.as_ref().map(|engine| engine.durable_lsn().0);
-        let strip = self.strip(&disk, end);
         self.note_stale(&disk, end);
+        let strip = self.strip(&disk, end);
         Ok(Done { events: self.events(life), strip, told, words: sentence })
     }
 

@@ -312,7 +312,12 @@ fn difference(case: &Case, parts: usize) -> Vec<String> {
         (None, _) if cut_short(act, without).is_some() => cut_short(act, without).unwrap_or_default(),
         (None, _) if act.words != without.words => act.words.clone(),
         (Some(why), _) => format!("it cannot happen ({why})"),
-        (None, Some(event)) => plain(event),
+        (None, Some(event)) => {
+            let (first, other) = (plain(event), without.events.iter().map(plain).collect::<Vec<_>>());
+            let new = act.events.iter().filter(|event| weight(event) > 1).map(plain);
+            let more = new.filter(|line| *line != first && !other.contains(line)).take(1);
+            std::iter::once(first.clone()).chain(more).collect::<Vec<_>>().join(", and ")
+        }
         (None, None) => {
             let client = act.client.iter().find(|line| !without.client.contains(line));
             let held = act.held.iter().find(|line| !without.held.contains(line));
@@ -349,10 +354,21 @@ fn difference(case: &Case, parts: usize) -> Vec<String> {
         ", nor is one when all that is still on its way has arrived"
     };
     vec![format!(
-        "With it on   step {}{by}: {}. {client}. No promise is broken{end}.",
+        "With it on   step {}{by}: {}.{} {client}. No promise is broken{end}.",
         parts + 1,
-        with.trim_end_matches('.')
+        with.trim_end_matches('.'),
+        later(off, on, parts)
     )]
+}
+
+/// What follows from that: the next event that decides something, and is not in the run without the rule.
+fn later(off: &Play, on: &Play, parts: usize) -> String {
+    let known: Vec<String> = off.acts.iter().flat_map(|act| act.events.iter().map(plain)).collect();
+    let new = on.acts.iter().enumerate().skip(parts + 1).find_map(|(at, act)| {
+        let new = act.events.iter().find(|event| weight(event) > 1 && !known.contains(&plain(event)))?;
+        Some((at, plain(new)))
+    });
+    new.map_or(String::new(), |(at, words)| format!(" Then, step {}: {words}.", at + 1))
 }
 
 /// One thing after the other.
@@ -383,6 +399,7 @@ fn unlike<'a>(act: &'a Act, without: &Act) -> Option<&'a Event> {
 
 fn bounds(case: &Case) -> String {
     let found = case.schedule.notes.first().map_or("", String::as_str).trim_end_matches('.');
+    let found = found.replace(" for what a client sees,", ", judged by what a client sees,");
     let (lines, length) = (case.schedule.steps.len(), case.off.length());
     let lines = if lines == length { String::new() } else { format!(" in {lines} lines") };
     let minimal = if case.minimal { "none of them can be left out" } else { "some of them can be left out" };
