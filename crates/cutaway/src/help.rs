@@ -11,7 +11,7 @@ const GROUPS: &[(&str, &[&str])] = &[
     ("Run a cluster", &["up", "node", "gateway", "format"]),
     ("Ask it", &["put", "get", "del", "list", "status"]),
     ("Break it", &["kill", "pause", "resume", "restart", "isolate", "heal"]),
-    ("Understand it", &["why", "play", "lab", "debug", "quiz", "sim", "check", "spec", "view"]),
+    ("Understand it", &["why", "museum", "play", "lab", "debug", "quiz", "sim", "check", "spec", "view"]),
     ("Inspect disks", &["inspect", "verify"]),
     ("Measure", &["bench"]),
     ("For the shell", &["completions", "man"]),
@@ -107,6 +107,12 @@ cutaway heal n3",
 cutaway why epoch-fence                # one of them, as a story
 cutaway why epoch-fence --schedule > mine
 cutaway why epoch-fence --try mine     # a step changed: what comes of it",
+    ),
+    (
+        "museum",
+        "cutaway museum                         # published failures of real systems
+cutaway museum fsyncgate               # one of them, on this code
+cutaway museum raft-figure-8 --schedule > mine && cutaway play mine",
     ),
     (
         "play",

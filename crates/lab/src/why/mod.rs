@@ -33,7 +33,7 @@ mod shrink;
 
 pub use chapter::{chapter, necessity_table};
 pub use examine::{Case, Pair, Verdict, case, class, examine, pair, search, why_none};
-pub use narrate::{Narration, narrate};
+pub use narrate::{Narration, narrate, retell};
 pub use origin::FoundBy;
 pub use seed::{RUNS_MAX, Shrunk, is_safety, preferred_seed, shrink_script, shrink_seed};
 pub use shorten::shorten;

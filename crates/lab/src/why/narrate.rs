@@ -48,15 +48,7 @@ pub fn narrate(case: &Case) -> Narration {
     before.push(format!("     {}", entry.predict));
 
     let mut after: Vec<String> = (parts..off.acts.len()).flat_map(|at| rows(case, at)).collect();
-    let broken = off.broken.as_deref().unwrap_or("nothing is broken");
-    after.push(format!("      ✗ {broken}"));
-    after.extend(invariants::stated(broken).map(|(id, what)| format!("        ({id}: {what})")));
-    // Where no client was betrayed yet, what one reads says nothing.
-    after.extend(off.readers.iter().filter(|_| !only_endangered(case)).map(|line| format!("        {line}")));
-    after.push(String::new());
-    after.extend(client(off));
-    after.extend(causes(case, parts));
-    after.extend(difference(case, parts));
+    after.extend(end(case, parts));
     after.push(format!("Why needed   {}", entry.others));
     after.extend(entry.choice.map(|choice| format!("Instead      {choice}")));
     after.push(format!("Origin       {}", bounds(case)));
@@ -68,6 +60,30 @@ pub fn narrate(case: &Case) -> Narration {
     after.push(format!("Try          {}", entry.variation));
     after.push(format!("             {}", try_command(mechanism)));
     Narration { before, after }
+}
+
+/// The run alone, for a story that has words of its own: where it begins, every step, what broke, why, and what holds it.
+pub fn retell(case: &Case) -> Vec<String> {
+    let mut lines = vec![format!("Set-up       {}", set_up(case)), String::new()];
+    lines.extend(heading(&case.off));
+    lines.extend((0..case.off.acts.len()).flat_map(|at| rows(case, at)));
+    lines.extend(end(case, case.parts_at()));
+    lines
+}
+
+/// What broke, what the client saw of it, why, and what would have held it.
+fn end(case: &Case, parts: usize) -> Vec<String> {
+    let off = &case.off;
+    let broken = off.broken.as_deref().unwrap_or("nothing is broken");
+    let mut lines = vec![format!("      ✗ {broken}")];
+    lines.extend(invariants::stated(broken).map(|(id, what)| format!("        ({id}: {what})")));
+    // Where no client was betrayed yet, what one reads says nothing.
+    lines.extend(off.readers.iter().filter(|_| !only_endangered(case)).map(|line| format!("        {line}")));
+    lines.push(String::new());
+    lines.extend(client(off));
+    lines.extend(causes(case, parts));
+    lines.extend(difference(case, parts));
+    lines
 }
 
 /// What goes wrong here beside the missing rule.
@@ -203,9 +219,10 @@ fn rows(case: &Case, at: usize) -> Vec<String> {
     }));
     if folded > 0 {
         rows.push(format!(
-            "{}    ({folded} more events, of ordinary replication: cutaway play {m} --without {m})",
+            "{}    ({folded} more events, of ordinary replication: cutaway play {} --without {})",
             below(play, None),
-            m = case.mechanism
+            case.called,
+            case.mechanism
         ));
     }
     rows.extend(
