@@ -16,7 +16,7 @@ export function drawLogs(box, answer, lostShows, pick) {
   if (lost) seqs.push(lost.seq);
   const [first, last] = [Math.min(...seqs, 1), Math.max(...seqs, 1)];
   const columns = [];
-  for (let seq = Math.max(first, last - 39); seq <= last; seq++) columns.push(seq);
+  for (let seq = Math.max(first, last + 1 - (answer.columns ?? 40)); seq <= last; seq++) columns.push(seq);
   const head = el("tr", {}, el("th", { scope: "col", class: "node-head" }, "log"),
     columns.map((seq) => el("th", { scope: "col", class: lost?.seq === seq ? "lost-head" : "" }, String(seq))),
     el("td", { class: "fill" }), el("th", { scope: "col", class: "disk-head" }, "disk"));
@@ -29,7 +29,7 @@ export function drawLogs(box, answer, lostShows, pick) {
   box.append(el("div", { class: "disks" }, nodes.map((node) => el("div", {}, el("b", {}, node.name), " ", diskOf(node, pick)))));
   box.append(el("p", { class: "legend" }, STANDINGS.map(([standing, means]) =>
     el("span", {}, el("i", { class: `cell ${standing} e1` }, standing === "applied" ? "✓" : ""), `${standing}: ${means}`)),
-    lost ? el("span", { class: "bad" }, el("i", { class: "cell gone" }, "✗"), `entry ${lost.seq} of epoch ${lost.epoch} is lost at step ${answer.broken_at}`) : null));
+    lost ? el("span", { class: "bad" }, el("i", { class: "cell gone" }, "✗"), `entry ${lost.seq} of epoch ${lost.epoch} is lost at ${answer.unit ?? "step"} ${answer.broken_at}`) : null));
   box.querySelector(".log-scroll").scrollLeft = 1e6;
 }
 
@@ -55,6 +55,8 @@ function diskOf(node, pick) {
   const chips = superblocks.map((block, at) => el("span", {
     class: `block ${block ? (block.generation === newest ? "newest" : "older") : "torn"}`,
   }, "AB"[at], block ? ` g${block.generation} p${block.promised}` : " torn"));
+  // A trace tells of promises and entries, not of bytes and units.
+  if (!log) return el("span", { class: "disk-facts" }, chips.flatMap((chip) => [chip, space()]));
   const share = log[0] ? Math.max(4, Math.round(100 * log[1] / log[0])) : 0;
   const bar = el("span", { class: "ring", title: `log ring: ${log[1]} of ${log[0]} bytes` }, el("i"));
   bar.firstChild.style.width = `${share}%`;

@@ -106,7 +106,7 @@ export class Picture {
       svg("rect", { class: "stripe", width: 8, height: h, rx: 4 }),
       svg("text", { class: "name", x: 18, y: 23 }, node.name),
       svg("text", { class: "role", x: 44, y: 23 }, role),
-      svg("text", { class: "fact", x: 18, y: h - 13 }, node.down ? "click to wipe" : this.promise(node)),
+      svg("text", { class: "fact", x: 18, y: h - 13 }, node.down ? node.hint ?? "click to wipe" : this.promise(node)),
     );
     if (!node.proven && !node.down) group.append(svg("text", { class: "tag", x: w - 8, y: h - 13 }, "unproven"));
     asButton(group, label, (from) => this.pick("node", node, from)).setAttribute("aria-haspopup", "menu");

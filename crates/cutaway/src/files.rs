@@ -9,7 +9,7 @@ use crate::failure::{Failure, Result};
 /// What a file is, and how it begins if this program wrote it.
 pub type Kind = (&'static str, &'static str);
 
-/// A page of `view` and `why --html`.
+/// A page of `view` and `why --html`. What `view --to` writes is in `export`.
 pub const PAGE: Kind = ("page", "<!DOCTYPE html>\n<!-- written by cutaway -->\n");
 /// A schedule that `sim --shrink` found.
 pub const SCHEDULE: Kind = ("schedule", "# A schedule of cutaway sim");

@@ -14,6 +14,7 @@ use clap::Args;
 use crate::failure::{Failure, me, note, say};
 use crate::files;
 use crate::play::named;
+pub use http::random;
 use http::{Door, Site};
 use serde_json::Value;
 use web::document::{document, with};

@@ -93,7 +93,7 @@ impl Check {
         let read = |file: &PathBuf| {
             let named = |why: String| Failure::error(format!("{}: {why}", file.display()));
             let text = std::fs::read_to_string(file).map_err(|why| named(why.to_string()))?;
-            spec::read(&text).map_err(named)
+            trace::json::read(&text).map_err(named)
         };
         let traces = self.traces.iter().map(read).collect::<Result<_, _>>()?;
         let verdict = Checker::new(self.nodes).and_then(|checker| checker.traces(traces));

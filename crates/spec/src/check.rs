@@ -11,7 +11,6 @@ use trace::{Actor, Event, EventId, Kind, Mechanism, Mechanisms};
 use crate::eval::Spec;
 use crate::follow::{Follower, Run};
 use crate::judge::{Judge, Mismatch, cutaway, record};
-use crate::merge::merged;
 use crate::value::{Value, Word};
 
 /// What came of holding a trace against the specification.
@@ -33,12 +32,6 @@ pub fn necessity(mechanism: Mechanism) -> Result<Option<Mismatch>, String> {
     }
     let verdict = Checker::new(schedule.setting()?.nodes)?.schedule(&schedule, lab::without([&mechanism]))?;
     Ok(verdict.mismatches.into_iter().next())
-}
-
-/// The events of a trace in JSON Lines.
-pub fn read(text: &str) -> Result<Vec<Event>, String> {
-    let lines = text.lines().zip(1..).filter(|(line, _)| !line.is_empty());
-    lines.map(|(line, at)| trace::json::from_line(line).map_err(|why| format!("line {at}: {why}"))).collect()
 }
 
 /// Holds whole runs, from the first event on, against the specification.
@@ -72,7 +65,7 @@ impl Checker {
 
     /// Traces of all processes of a cluster, or one of the whole, in any order.
     pub fn traces(&self, traces: Vec<Vec<Event>>) -> Result<Verdict, String> {
-        self.events(&merged(traces))
+        self.events(&trace::merge::merged(traces))
     }
 
     /// A seed of the simulator.
@@ -80,7 +73,7 @@ impl Checker {
         let options = sim::Options { trace: true, nodes: self.nodes, ..options.clone() };
         let report = sim::run(seed, &options);
         let text = String::from_utf8(report.trace).map_err(|why| why.to_string())?;
-        self.events(&read(&text)?)
+        self.events(&trace::json::read(&text)?)
     }
 
     /// A schedule of the lab, up to the step that breaks a promise. A local one has no cluster to be held against.

@@ -9,7 +9,6 @@
 //! | `value`, `compile`, `eval` | the part of TLA+ that the specification uses: text to expressions, expressions to values and steps |
 //! | `judge` | one state of the specification, and the steps taken from it |
 //! | `follow` | from events to steps: `prepare`, `reads`, `restart` are about what one event does not tell |
-//! | `merge` | traces of several processes in one order |
 //! | `check` | where traces come from: files, seeds, schedules |
 #![forbid(unsafe_code)]
 
@@ -18,8 +17,7 @@ mod compile;
 pub mod eval;
 mod follow;
 mod judge;
-mod merge;
 pub mod value;
 
-pub use check::{Checker, Summary, Verdict, necessity, read, seeds};
+pub use check::{Checker, Summary, Verdict, necessity, seeds};
 pub use judge::{CUTAWAY, Mismatch, clause, cutaway};

@@ -189,6 +189,11 @@ macro_rules! kinds {
                 match self { $(Kind::$name { .. } => leads!($($leads)?),)* }
             }
 
+            /// Does it tell of the sending of a frame?
+            pub fn sends(&self) -> bool {
+                self.leads() == Leads::ToAFrame
+            }
+
             /// The mechanism at work, if one is.
             pub fn mechanism(&self) -> Option<Mechanism> {
                 match self { $($(Kind::$name { .. } => Some(Mechanism::$mechanism),)?)* _ => None }

@@ -88,6 +88,12 @@ pub fn from_line(line: &str) -> Result<Event, ReadError> {
     })
 }
 
+/// Reads a trace; the error names the line.
+pub fn read(text: &str) -> Result<Vec<Event>, String> {
+    let lines = text.lines().zip(1..).filter(|(line, _)| !line.trim().is_empty());
+    lines.map(|(line, at)| from_line(line).map_err(|why| format!("line {at}: {why}"))).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -11,6 +11,7 @@
 //! | [`event`] | what one event carries, and its kinds |
 //! | [`tracer`] | who is listening, and which event follows from which |
 //! | `json` | JSON Lines, one event a line (feature `json`) |
+//! | [`merge`] | traces of several processes in one order |
 //!
 //! This crate knows nothing of engines, replicas or sockets: kinds carry plain numbers.
 
@@ -20,6 +21,7 @@ pub mod event;
 #[cfg(feature = "json")]
 pub mod json;
 pub mod mechanism;
+pub mod merge;
 pub mod tracer;
 
 pub use event::{Actor, Event, EventId, Kind, Source, Told, entries};

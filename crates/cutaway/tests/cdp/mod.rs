@@ -1,5 +1,7 @@
 //! A real browser with real clicks and keys: Chromium, driven by its DevTools protocol over two pipes.
 
+#![allow(dead_code)] // Each test binary uses its part.
+
 use std::io::{BufRead, BufReader, Write};
 use std::path::PathBuf;
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};

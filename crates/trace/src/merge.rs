@@ -2,11 +2,11 @@
 
 use std::collections::{BTreeSet, VecDeque};
 
-use trace::{Event, EventId};
+use crate::event::{Event, EventId};
 
 /// Each file's events stay in their order. Among those whose causes are all told, the earliest by wall clock comes next; a
 /// cause that is in no file was lost with its process, and is not waited for.
-pub(crate) fn merged(files: Vec<Vec<Event>>) -> Vec<Event> {
+pub fn merged(files: Vec<Vec<Event>>) -> Vec<Event> {
     let mut untold: BTreeSet<EventId> = files.iter().flatten().map(|event| event.id).collect();
     let mut files: Vec<VecDeque<Event>> = files.into_iter().map(VecDeque::from).collect();
     let mut told = Vec::new();
@@ -28,7 +28,7 @@ pub(crate) fn merged(files: Vec<Vec<Event>>) -> Vec<Event> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use trace::{Actor, Kind, Source};
+    use crate::event::{Actor, Kind, Source};
 
     fn event(node: u32, n: u64, parents: &[EventId], wall: u64) -> Event {
         Event {
