@@ -80,7 +80,7 @@ macro_rules! registry {
 registry! {
     AckAfterSync "ack-after-sync" Local Safety promise 1 "A write is reported durable only after the sync that covers it has returned."
     RecordCrc "record-crc" Local Safety promise 5 "A log record counts only if its CRC-32C fits its bytes."
-    StaleLogRejection "stale-log-rejection" Local Safety promise 1 "A log record from an earlier lap of the ring, an earlier start, or a tail that recovery discarded is never replayed."
+    StaleLogRejection "stale-log-rejection" Local Safety promise 1 "A log record from an earlier lap of the ring, or from a tail that an earlier start discarded, is never replayed."
     WholeBatch "whole-batch" Local Safety promise 1 "A batch of the log counts as a whole or not at all."
     NewLifeFirst "new-life-first" Local Safety promise 1 "After a recovery nothing is written to the log before its new life is durable."
     SyncOnRecovery "sync-on-recovery" Local Safety promise 1 "Recovery syncs the device before anything it read there is relied on."

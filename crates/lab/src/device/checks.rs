@@ -98,9 +98,7 @@ fn recovered_log(e: &Engine<Disk>, candidates: &[&[Made]], acknowledged: usize) 
                 }
                 None => format!("it has been truncated to {since} since"),
             };
-            format!(
-                "E2: the log {ends}, and it never was such a log: the host was last told of {log}, and {since}"
-            )
+            format!("E2: the log {ends}, but the host was last told of {log}, and {since}")
         }
     })
 }

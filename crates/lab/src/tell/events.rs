@@ -45,7 +45,7 @@ pub fn plain(event: &Event) -> String {
             };
             let tail = match discarded {
                 0 => String::new(),
-                bytes => format!("; {bytes} bytes behind it are discarded, since they are not whole"),
+                bytes => format!("; {bytes} bytes of a batch that is not all there are discarded"),
             };
             format!("{name} opens its device: {checkpoint}, {log}{tail}")
         }

@@ -140,10 +140,10 @@ fn set_up(case: &Case) -> String {
         // The report that the rule keeps from being used.
         "n1 serves in epoch 1, and all logs end with entry 2 (entry 1 is the epoch's marker, entry 2 opened the client's \
          session, so its first request is 2.1). Each node has told a gateway so; without the rule, it tells a candidate \
-         what it told last"
+         what it last told a gateway"
     } else {
         "n1 serves in epoch 1, and all logs end with entry 2 (entry 1 is the epoch's marker, entry 2 opened the client's \
-         session, so its first request is 2.1)"
+         session, so its first request is 2.1); the version of a value is the number of its entry"
     };
     let nodes = case.off.lanes.iter().filter(|lane| lane.starts_with('n')).count();
     let rest: Vec<String> = case.schedule.setting[1..].iter().map(|line| setting_in_words(line)).collect();
@@ -339,7 +339,8 @@ fn difference(case: &Case, parts: usize) -> Vec<String> {
             let client = act.client.iter().find(|line| !without.client.contains(line));
             let held = act.held.iter().find(|line| !without.held.contains(line));
             let state = act.state.iter().find(|line| !without.state.contains(line));
-            let missing = unlike(without, act).map(|event| format!("this does not happen: {}", plain(event)));
+            let missing =
+                unlike(without, act).map(|event| format!("what does not happen there: {}", plain(event)));
             client
                 .or(held)
                 .cloned()
@@ -362,7 +363,7 @@ fn difference(case: &Case, parts: usize) -> Vec<String> {
         (false, []) => "What the client was told stays true".to_string(),
         (false, [first, ..]) => match hears.iter().find(|line| same_write(line, first)) {
             Some(other) => format!("The client is told instead: {other}"),
-            None => format!("The client is never told: {}", said(&unheard)),
+            None => format!("In this run the client is never told: {}", said(&unheard)),
         },
     };
     let end = if case.schedule.is_local() {
@@ -398,7 +399,7 @@ fn cut_short(act: &Act, without: &Act) -> Option<String> {
     let (step, cut) = act.words.split_once(" (cut off after ")?;
     let (_, not) = cut.trim_end_matches(')').split_once("; not done: ")?;
     (without.words == step)
-        .then(|| format!("n1 waits for {not} as well, and the power fails before that returns"))
+        .then(|| format!("n1 also asks for {not} and waits for it, and the power fails before it returns"))
 }
 
 /// Are both about one write, and tell of another version?

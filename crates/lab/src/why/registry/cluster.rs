@@ -86,7 +86,7 @@ pub(super) const ENTRIES: &[Entry] = &[
     Entry {
         mechanism: Mechanism::TailWithPromise,
         short: "A client writes k, and n1 and n2 have it on their disks: the client is told that it is written. n3 takes over, and n2 repeats what it told before the write: that its log ends with entry 2. So n3 takes its own log to be complete, and serves without the write.",
-        predict: "n2's log ends with entry 3, and a client was told that it is written. When n2 last told where its log ends, before the write, that was entry 2; n3's log ends there too. What must n2 answer, and as of when?",
+        predict: "n2's log ends with entry 3, and a client was told that it is written. When n2 last told a gateway where its log ends, before the write, that was entry 2; n3's log ends there too. What must n2 answer, and as of when?",
         faults: "a takeover after an acknowledged write",
         guard: Some((DATAPLANE, "tail_with_promise")),
         scope: Some("failover"),
@@ -222,7 +222,7 @@ pub(super) const ENTRIES: &[Entry] = &[
         counterexample: schedule!("own-epoch-commit"),
         trial: trial!("own-epoch-commit"),
         story: Some("commit_only_through_own_epoch"),
-        others: "Entries 3 and 4 are on a majority, durable, but they are of epoch 1. Of two logs, the one whose last entry is of the later epoch is more complete: n3's log ends in epoch 2, so n3 still becomes primary with n2's promise, and has n2 truncate them. Once entry 5, which is of epoch 3, is on n2 as well, n3's log can win no more, and entries 3 and 4 are committed together with entry 5.",
+        others: "Entries 3 and 4 are on a majority, durable, but they are of epoch 1. Of two logs, the one whose last entry is of the later epoch counts as the more complete one: n3's log ends in epoch 2, so n3 still becomes primary with n2's promise, and has n2 truncate them. Once entry 5, which is of epoch 3, is on n2 as well, n3's log can win no more, and entries 3 and 4 are committed together with entry 5.",
         variation: "Let one message carry the old entries and the marker of epoch 3. May n3 still lead?",
         published: "Ongaro and Ousterhout, USENIX ATC 2014, section 5.4.2 and figure 8",
         choice: Some(
@@ -314,7 +314,7 @@ pub(super) const ENTRIES: &[Entry] = &[
         counterexample: schedule!("read-confirmation"),
         trial: trial!("read-confirmation"),
         story: Some("old_primary_wakes_up"),
-        others: "n1 has not heard of n2. It even has the entry, but not as committed, so it answers without it. Its answer was true, some time ago. Only the others know of epoch 2, and they are not asked. (What n2 and n3 acknowledge to n1 in epoch 1 is true and does no harm: they have the entry.)",
+        others: "n1 has not heard of n2. It even has the entry, but not as committed, so it answers without it. Its answer was true, some time ago. Only the others know of epoch 2, and they are not asked. (Two lines may seem odd. What n2 and n3 acknowledge to n1 in epoch 1 is true, and does no harm: they have the entry. And n2 can answer request 2.1, which reached only n1: the entry names the request and its gateway.)",
         variation: "Let the read arrive just before n2 counts the acknowledgement. Is the same answer right then?",
         published: "Ongaro, 2014, section 6.4 (read-only queries)",
         choice: Some(
@@ -365,7 +365,7 @@ pub(super) const ENTRIES: &[Entry] = &[
     },
     Entry {
         mechanism: Mechanism::DedupSurvivesFailover,
-        short: "The client is told by n1: written as version 3. n2, a backup, applies the entry too, and takes over. Then a copy of the request arrives at n2, which a gateway had sent before the answer came. n2 does not know it and writes it again, as version 5. One write took effect twice.",
+        short: "The client is told by n1: written as version 3. n2, a backup, applies the entry too, and takes over. Then a copy of the request, sent by a gateway before the answer came, arrives at n2. n2 does not know the request and writes it again, as version 5. One write took effect twice.",
         predict: "n2 has entry 3, which came from request 2.1; n1 answered that. Now request 2.1 reaches n2. How could n2 know that it was answered, and with what?",
         faults: "a retry after a takeover",
         guard: Some((DATAPLANE, "dedup_survives_failover")),

@@ -50,11 +50,11 @@ pub(super) const ENTRIES: &[Entry] = &[
         scope: Some("device"),
         counterexample: schedule!("stale-log-rejection"),
         trial: trial!("stale-log-rejection"),
-        others: "The stale records are whole: their CRCs fit, and their numbers follow one another. Only when they were written gives them away: each start writes a new number of its own (its life) into the superblock, and each record carries the one that it was written in. In a cluster the node has told the others by then where its log ends, and elections compare the ends of logs: with an end from the past, a primary may be chosen that lacks what was acknowledged.",
+        others: "The stale records are whole: their CRCs fit, and their numbers follow one another. Only when they were written gives them away. Each start begins a new life of the log: it writes the number of its life into the superblock, and where the log ended then; each record carries the life that it was written in. Behind that place only records of the present life count. The start of step 5 found an empty log, and so the records of the life before it are dead from the first one on. In a cluster the node has told the others by then where its log ends, and elections compare the ends of logs: with an end from the past, a primary may be chosen that lacks what was acknowledged.",
         variation: "Let the second power cut take the new value as well. Why is the old record not believed then, even without the rule?",
         published: "SQLite's write-ahead log format, 2010 (salts tell frames of an earlier lap)",
         choice: Some(
-            "Zeroing the discarded tail durably before going on would do as well. The number of a life costs one superblock update at each start.",
+            "Zeroing the discarded tail durably before going on would do here; records of an earlier lap are told by their place. The number of a life costs one superblock update at each start.",
         ),
         ..BLANK
     },
@@ -170,14 +170,14 @@ pub(super) const ENTRIES: &[Entry] = &[
     },
     Entry {
         mechanism: Mechanism::ExtentQuarantine,
-        short: "The host truncates its last entry. Before that is synced, the value of a new entry 3 is written over the value of the old one. The power fails: half of the new value is on the disk, the truncation is not. At the next start the old entry 3 is back, as it may be, and its value is damaged.",
-        predict: "Entry 3 was truncated in step 2, without a sync, so in memory its value's place is free. May the next value go there? What if the power fails now?",
+        short: "The host truncates its last entry. Before that is synced, the value of a new entry 3 is written over the value of the old one. The power fails: one of the two sectors of the new value is on the disk, the truncation is not. At the next start the old entry 3 is back, which is allowed, since its truncation was never durable; but its value is damaged.",
+        predict: "Entry 3, whose value lies in sectors 34 and 35, was truncated in step 2, without a sync. In memory its place is free. May the next value go there? What if the power fails now?",
         faults: "a truncation without a sync, then a power cut",
         guard: Some((ENGINE, "extent_quarantine")),
         scope: Some("device"),
         counterexample: schedule!("extent-quarantine"),
         trial: trial!("extent-quarantine"),
-        others: "Every single write is in a free place. It became free too early: until the truncation is durable, the old entry 3 is still stored, and a start may find it. Then it must be whole: another replica may count on it.",
+        others: "Every single write is in a free place. It became free too early: until the truncation is durable, the old entry 3 is still stored, and a start may find it. Then it must be whole: the replica has told others that it has entry 3, and a later primary that still has it may count this copy.",
         variation: "Sync the truncation before the place is used again. Why is the place free then?",
         published: "Hitz et al., File System Design for an NFS File Server Appliance, USENIX 1994 (blocks of the last consistency point are not reused)",
         ..BLANK
