@@ -8,9 +8,8 @@ fn of_seed(seed: u64) -> Replay {
     Replay::new(Script::new(Schedule::generate(seed, &options), &options), &[]).unwrap()
 }
 
-#[test]
-fn going_back_finds_the_state_that_was_there() {
-    for seed in 0..6 {
+fn forth_and_back(seeds: std::ops::Range<u64>) {
+    for seed in seeds {
         let mut replay = of_seed(seed);
         let places: Vec<usize> = (0..5).map(|n| n * replay.len() / 5).collect();
         let mut see = |n: usize| {
@@ -22,6 +21,17 @@ fn going_back_finds_the_state_that_was_there() {
         assert!(forth.iter().eq(back.iter().rev()), "seed {seed}");
         assert!(forth.windows(2).any(|pair| pair[0] != pair[1]), "seed {seed}: nothing ever changes");
     }
+}
+
+#[test]
+fn going_back_finds_the_state_that_was_there() {
+    forth_and_back(0..6);
+}
+
+#[test]
+#[ignore = "takes minutes: cargo test --release -p lab --test replay -- --ignored"]
+fn going_back_finds_the_state_that_was_there_in_a_thousand_seeds() {
+    forth_and_back(0..1_000);
 }
 
 #[test]
