@@ -159,7 +159,7 @@ cutaway why epoch-fence --spec           # the clause that forbids a step",
     (
         "view",
         "cutaway sim --seed 3 --trace trace.jsonl
-cutaway view trace.jsonl                                # trace.html, beside it
+cutaway view trace.jsonl                                # trace.html
 cutaway view trace.jsonl --to perfetto --out trace.json # ui.perfetto.dev
 cutaway view trace.jsonl --to mermaid --events 1..100   # a diagram",
     ),
