@@ -77,3 +77,38 @@ impl Painter {
         Some(json!(["durable", last]))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use trace::{Actor, EventId, Source};
+
+    fn changes(painter: &mut Painter, kind: Kind) -> Vec<Value> {
+        let id = EventId { actor: Actor::Node { node: 1, shard: 0 }, life: 1, n: 0 };
+        let source = Source { file: "f".into(), symbol: "s".into() };
+        painter.changes(0, &Event { id, parents: Vec::new(), logical: 0, wall: None, kind, source })
+    }
+
+    fn written(seq: u64, lsn: u64) -> Kind {
+        Kind::RecordWritten { seq, lsn, extent: 0, bytes: 1 }
+    }
+
+    fn synced(durable: u64) -> Kind {
+        Kind::DeviceSynced { batch: 1, durable_before: 0, durable, writes: 1, bytes: 1, micros: 0 }
+    }
+
+    #[test]
+    fn entries_are_durable_whose_records_a_sync_has_reached_and_none_that_was_truncated() {
+        let mut painter = Painter::default();
+        for (seq, lsn) in [(1, 0), (2, 512), (3, 1024)] {
+            assert!(changes(&mut painter, written(seq, lsn)).is_empty());
+        }
+        assert_eq!(changes(&mut painter, synced(1024)), [json!(["durable", 2])]);
+        assert!(changes(&mut painter, synced(1024)).is_empty(), "nothing new is durable");
+        let cut = Kind::LogTruncated { from: 3, last_before: 3, last: 2 };
+        assert_eq!(changes(&mut painter, cut), [json!(["cut", 3])]);
+        assert!(changes(&mut painter, synced(4096)).is_empty(), "entry 3 is no more");
+        changes(&mut painter, written(3, 2048));
+        assert_eq!(changes(&mut painter, synced(4096)), [json!(["durable", 3])]);
+    }
+}
