@@ -19,10 +19,10 @@
     n2/0 stores the promise of epoch 2 in both superblocks (generation 8) [ab-superblock]
 > lose n2 n1
 > calm without n1
-    n3/0 promises epoch 2 to n2, and reports that its log ends with entry 2 (epoch 1) [durable-promise]
+    n3/0 agrees to epoch 2 of n2; its answer will say that its log ends with entry 2 (epoch 1) [durable-promise]
     n3/0 stores the promise of epoch 2 in both superblocks (generation 8) [ab-superblock]
-    n2/0 has n3's promise of epoch 2 (2 of 2) [promise-majority]
-    n2/0 becomes primary of epoch 2; its log ends with entry 2 [promise-majority]
+    n2/0 counts n3's promise of epoch 2: with its own, 2 of the 2 that it needs [promise-majority]
+    n2/0 becomes primary of epoch 2; its log ends with entry 2 (epoch 1) [promise-majority]
     n2/0 appends entry 3 (epoch 2)
     n2/0 writes the log record of entry 3 at LSN 1024; its value of 0 bytes goes to unit 0 [data-checksum-in-log]
     n2/0 sends entry 3 to n1 in epoch 2; commit point 2
@@ -36,7 +36,7 @@
     n2/0 counts n3 as having entries up to 3 durable
     n2/0 commits entry 3 [majority-commit]
     n2/0 applies entry 3: no key changes [apply-only-committed]
-    n2/0 starts to serve in epoch 2: its marker, entry 3, is committed [own-epoch-commit]
+    n2/0 starts to serve in epoch 2: its marker, entry 3 (epoch 2), is committed [own-epoch-commit]
 > state
     n1: Primary in epoch 1, log [1@1 2@1 3@1] (durable 3, committed 2, end 3)
     n2: Primary in epoch 2, log [1@1 2@1 3@2] (durable 3, committed 3, end 3)
@@ -46,7 +46,7 @@
     n1/0 sends entry 3 to n2 in epoch 1; commit point 2
     n1/0 sends entry 3 to n3 in epoch 1; commit point 2
 > deliver n1 n2
-    n2/0 refuses n1, which speaks for epoch 1: it has promised epoch 2 [epoch-fence]
+    n2/0 has promised epoch 2, and refuses n1's message of epoch 1 [epoch-fence]
     n2/0 sends entry 3 to n1 in epoch 2; commit point 3
     n2/0 sends a heartbeat to n3 in epoch 2, after entry 3; commit point 3
 > deliver n2 n1
@@ -63,7 +63,7 @@
     n2: Primary in epoch 2, log [1@1 2@1 3@2] (durable 3, committed 3, end 3)
     n3: Backup in epoch 2, log [1@1 2@1 3@2] (durable 3, committed 2, end 3)
     on its way n1 → n3: Prepare in epoch 1: entry 3 after entry 2 (epoch 1), committed 2
-    on its way n2 → n3: Prepare in epoch 2: no entries after entry 3 (epoch 2), committed 3
+    on its way n2 → n3: Prepare in epoch 2: no entries (a heartbeat) after entry 3 (epoch 2), committed 3
 > tick n2
     n2/0 sends a heartbeat to n1 in epoch 2, after entry 3; commit point 3
     n2/0 sends a heartbeat to n3 in epoch 2, after entry 3; commit point 3
@@ -75,7 +75,7 @@
     n1/0 syncs batch 4: 1 writes, 512 bytes, 0 µs; durable up to LSN 2048 [ack-after-sync]
     n1/0 applies entry 3: no key changes [apply-only-committed]
     n1/0 acknowledges to n2 in epoch 2 that it has entries up to 3 durable [durable-ack]
-    n3/0 refuses n1, which speaks for epoch 1: it has promised epoch 2 [epoch-fence]
+    n3/0 has promised epoch 2, and refuses n1's message of epoch 1 [epoch-fence]
     n3/0 commits entry 3 [majority-commit]
     n3/0 applies entry 3: no key changes [apply-only-committed]
     n3/0 acknowledges to n2 in epoch 2 that it has entries up to 3 durable [durable-ack]

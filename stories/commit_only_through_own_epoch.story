@@ -21,11 +21,11 @@
     n3/0 stands for epoch 2
     n3/0 stores the promise of epoch 2 in both superblocks (generation 8) [ab-superblock]
 > deliver n3 n2 PromiseRequest
-    n2/0 promises epoch 2 to n3, and reports that its log ends with entry 2 (epoch 1) [durable-promise]
+    n2/0 agrees to epoch 2 of n3; its answer will say that its log ends with entry 2 (epoch 1) [durable-promise]
     n2/0 stores the promise of epoch 2 in both superblocks (generation 8) [ab-superblock]
 > deliver n2 n3
-    n3/0 has n2's promise of epoch 2 (2 of 2) [promise-majority]
-    n3/0 becomes primary of epoch 2; its log ends with entry 2 [promise-majority]
+    n3/0 counts n2's promise of epoch 2: with its own, 2 of the 2 that it needs [promise-majority]
+    n3/0 becomes primary of epoch 2; its log ends with entry 2 (epoch 1) [promise-majority]
     n3/0 appends entry 3 (epoch 2)
     n3/0 writes the log record of entry 3 at LSN 1024; its value of 0 bytes goes to unit 0 [data-checksum-in-log]
     n3/0 sends entry 3 to n1 in epoch 2; commit point 2
@@ -40,11 +40,11 @@
     n1/0 stands for epoch 3
     n1/0 stores the promise of epoch 3 in both superblocks (generation 8) [ab-superblock]
 > deliver n1 n2 PromiseRequest
-    n2/0 promises epoch 3 to n1, and reports that its log ends with entry 2 (epoch 1) [durable-promise]
+    n2/0 agrees to epoch 3 of n1; its answer will say that its log ends with entry 2 (epoch 1) [durable-promise]
     n2/0 stores the promise of epoch 3 in both superblocks (generation 10) [ab-superblock]
 > deliver n2 n1
-    n1/0 has n2's promise of epoch 3 (2 of 2) [promise-majority]
-    n1/0 becomes primary of epoch 3; its log ends with entry 3 [promise-majority]
+    n1/0 counts n2's promise of epoch 3: with its own, 2 of the 2 that it needs [promise-majority]
+    n1/0 becomes primary of epoch 3; its log ends with entry 3 (epoch 1) [promise-majority]
     n1/0 appends entry 4 (epoch 3)
     n1/0 writes the log record of entry 4 at LSN 1536; its value of 0 bytes goes to unit 0 [data-checksum-in-log]
     n1/0 sends entry 4 to n2 in epoch 3; commit point 2
@@ -84,7 +84,7 @@
     n1/0 applies entry 3: written as version 3 [apply-only-committed]
     n1/0 answers request 2.1 to g1: written as version 3
     n1/0 applies entry 4: no key changes [apply-only-committed]
-    n1/0 starts to serve in epoch 3: its marker, entry 4, is committed [own-epoch-commit]
+    n1/0 starts to serve in epoch 3: its marker, entry 4 (epoch 3), is committed [own-epoch-commit]
     client: write 1 is written as version 3
 # The marker, entry 4, is on a majority. Entry 3 is committed with it.
 > state
@@ -97,10 +97,10 @@
     n3/0 stands for epoch 4
     n3/0 stores the promise of epoch 4 in both superblocks (generation 10) [ab-superblock]
 > deliver n3 n2
-    n2/0 promises epoch 4 to n3, and reports that its log ends with entry 4 (epoch 3) [durable-promise]
+    n2/0 agrees to epoch 4 of n3; its answer will say that its log ends with entry 4 (epoch 3) [durable-promise]
     n2/0 stores the promise of epoch 4 in both superblocks (generation 12) [ab-superblock]
 > deliver n2 n3
-    n3/0 has n2's promise of epoch 4 (2 of 2) [promise-majority]
+    n3/0 has n2's promise of epoch 4, and cannot count it: the log of n2 ends later [promise-majority]
 > state
     n1: Primary in epoch 3, log [1@1 2@1 3@1 4@3] (durable 4, committed 4, end 4)
     n2: Backup in epoch 4, log [1@1 2@1 3@1 4@3] (durable 4, committed 2, end 4)

@@ -84,10 +84,10 @@
     n3/0 stands for epoch 2
     n3/0 stores the promise of epoch 2 in both superblocks (generation 8) [ab-superblock]
 > deliver n3 n2
-    n2/0 promises epoch 2 to n3, and reports that its log ends with entry 4 (epoch 1) [durable-promise]
+    n2/0 agrees to epoch 2 of n3; its answer will say that its log ends with entry 4 (epoch 1) [durable-promise]
     n2/0 stores the promise of epoch 2 in both superblocks (generation 8) [ab-superblock]
 > deliver n2 n3
-    n3/0 has n2's promise of epoch 2 (2 of 2) [promise-majority]
+    n3/0 has n2's promise of epoch 2, and cannot count it: the log of n2 ends later [promise-majority]
 > state
     n1: Primary in epoch 1, log [1@1 2@1 3@1 4@1] (durable 4, committed 4, end 4)
     n2: Backup in epoch 2, log [1@1 2@1 3@1 4@1] (durable 4, committed 4, end 4)

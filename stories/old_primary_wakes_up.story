@@ -8,10 +8,10 @@
     n2/0 stands for epoch 2
     n2/0 stores the promise of epoch 2 in both superblocks (generation 8) [ab-superblock]
 > calm without n1
-    n3/0 promises epoch 2 to n2, and reports that its log ends with entry 2 (epoch 1) [durable-promise]
+    n3/0 agrees to epoch 2 of n2; its answer will say that its log ends with entry 2 (epoch 1) [durable-promise]
     n3/0 stores the promise of epoch 2 in both superblocks (generation 8) [ab-superblock]
-    n2/0 has n3's promise of epoch 2 (2 of 2) [promise-majority]
-    n2/0 becomes primary of epoch 2; its log ends with entry 2 [promise-majority]
+    n2/0 counts n3's promise of epoch 2: with its own, 2 of the 2 that it needs [promise-majority]
+    n2/0 becomes primary of epoch 2; its log ends with entry 2 (epoch 1) [promise-majority]
     n2/0 appends entry 3 (epoch 2)
     n2/0 writes the log record of entry 3 at LSN 1024; its value of 0 bytes goes to unit 0 [data-checksum-in-log]
     n2/0 sends entry 3 to n1 in epoch 2; commit point 2
@@ -25,7 +25,7 @@
     n2/0 counts n3 as having entries up to 3 durable
     n2/0 commits entry 3 [majority-commit]
     n2/0 applies entry 3: no key changes [apply-only-committed]
-    n2/0 starts to serve in epoch 2: its marker, entry 3, is committed [own-epoch-commit]
+    n2/0 starts to serve in epoch 2: its marker, entry 3 (epoch 2), is committed [own-epoch-commit]
 > write 1 to n2
     n2/0 receives request 2.1: put k
     n2/0 appends entry 4 (epoch 2)
@@ -58,10 +58,10 @@
 > sync n1
     n1/0 syncs batch 3: 2 writes, 1024 bytes, 0 µs; durable up to LSN 1536 [ack-after-sync]
 > read from n1
-    n1/0 makes read 1 wait for confirmation round 1 [read-confirmation]
-    n1/0 asks the other replicas to confirm epoch 1 (round 1) [read-confirmation]
+    n1/0 lets read 1 wait until a majority confirms its epoch (round 1) [read-confirmation]
+    n1/0 asks the other replicas whether they have promised an epoch after 1 (round 1) [read-confirmation]
 > deliver n1 n3 Confirm
-    n3/0 refuses n1, which speaks for epoch 1: it has promised epoch 2 [epoch-fence]
+    n3/0 has promised epoch 2, and refuses n1's message of epoch 1 [epoch-fence]
 > deliver n3 n1
     n1/0 steps down as primary of epoch 1: epoch 2 exists
     client: the read is answered

@@ -33,10 +33,10 @@
     n1/0 stands for epoch 2
     n1/0 stores the promise of epoch 2 in both superblocks (generation 10) [ab-superblock]
 > deliver n1 n2
-    n2/0 promises epoch 2 to n1, and reports that its log ends with entry 3 (epoch 1) [durable-promise]
+    n2/0 agrees to epoch 2 of n1; its answer will say that its log ends with entry 3 (epoch 1) [durable-promise]
     n2/0 stores the promise of epoch 2 in both superblocks (generation 8) [ab-superblock]
 > deliver n2 n1
-    n1/0 has n2's promise of epoch 2 (2 of 2) [promise-majority]
+    n1/0 has n2's promise of epoch 2, and cannot count it: the log of n2 ends later [promise-majority]
 # n2's log is more complete. n1 cannot lead with n2; n2 can.
 > lose n1 n3
 > tick n1
@@ -45,12 +45,12 @@
     n2/0 stands for epoch 3
     n2/0 stores the promise of epoch 3 in both superblocks (generation 10) [ab-superblock]
 > calm
-    n1/0 promises epoch 3 to n2, and reports that its log ends with entry 2 (epoch 1) [durable-promise]
+    n1/0 agrees to epoch 3 of n2; its answer will say that its log ends with entry 2 (epoch 1) [durable-promise]
     n1/0 stores the promise of epoch 3 in both superblocks (generation 12) [ab-superblock]
-    n3/0 promises epoch 3 to n2, and reports that its log ends with entry 2 (epoch 1) [durable-promise]
+    n3/0 agrees to epoch 3 of n2; its answer will say that its log ends with entry 2 (epoch 1) [durable-promise]
     n3/0 stores the promise of epoch 3 in both superblocks (generation 8) [ab-superblock]
-    n2/0 has n1's promise of epoch 3 (2 of 2) [promise-majority]
-    n2/0 becomes primary of epoch 3; its log ends with entry 3 [promise-majority]
+    n2/0 counts n1's promise of epoch 3: with its own, 2 of the 2 that it needs [promise-majority]
+    n2/0 becomes primary of epoch 3; its log ends with entry 3 (epoch 1) [promise-majority]
     n2/0 appends entry 4 (epoch 3)
     n2/0 writes the log record of entry 4 at LSN 1536; its value of 0 bytes goes to unit 0 [data-checksum-in-log]
     n2/0 sends entry 4 to n1 in epoch 3; commit point 2
@@ -82,7 +82,7 @@
     n2/0 applies entry 3: written as version 3 [apply-only-committed]
     n2/0 answers request 2.1 to g1: written as version 3
     n2/0 applies entry 4: no key changes [apply-only-committed]
-    n2/0 starts to serve in epoch 3: its marker, entry 4, is committed [own-epoch-commit]
+    n2/0 starts to serve in epoch 3: its marker, entry 4 (epoch 3), is committed [own-epoch-commit]
     n2/0 counts n3 as having entries up to 4 durable
     client: write 1 is written as version 3
 > write 1 to n2

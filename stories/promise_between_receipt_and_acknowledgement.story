@@ -19,7 +19,7 @@
     n2/0 appends entry 3 (epoch 1)
     n2/0 writes the log record of entry 3 at LSN 1024; its value of 1 bytes goes to unit 0 [data-checksum-in-log]
 > deliver n3 n2 PromiseRequest
-    n2/0 promises epoch 2 to n3, and reports that its log ends with entry 3 (epoch 1) [durable-promise]
+    n2/0 agrees to epoch 2 of n3; its answer will say that its log ends with entry 3 (epoch 1) [durable-promise]
     n2/0 stores the promise of epoch 2 in both superblocks (generation 8) [ab-superblock]
 > sync n2
     n2/0 syncs batch 3: 2 writes, 1024 bytes, 0 µs; durable up to LSN 1536 [ack-after-sync]
@@ -32,7 +32,7 @@
     n1/0 sends entry 4 to n2 in epoch 1; commit point 2
     n1/0 sends entry 4 to n3 in epoch 1; commit point 2
 > deliver n1 n2 Prepare
-    n2/0 refuses n1, which speaks for epoch 1: it has promised epoch 2 [epoch-fence]
+    n2/0 has promised epoch 2, and refuses n1's message of epoch 1 [epoch-fence]
 > state
     n1: Primary in epoch 1, log [1@1 2@1 3@1 4@1] (durable 2, committed 2, end 4)
     n2: Backup in epoch 2, log [1@1 2@1 3@1] (durable 3, committed 2, end 3)
@@ -45,15 +45,15 @@
     on its way n2 → n1: Fenced by epoch 2
 # n3 hears where n2's log ends: further than its own, so it does not lead.
 > deliver n2 n3
-    n3/0 has n2's promise of epoch 2 (2 of 2) [promise-majority]
+    n3/0 has n2's promise of epoch 2, and cannot count it: the log of n2 ends later [promise-majority]
 > calm
     n1/0 syncs batch 3: 2 writes, 1536 bytes, 0 µs; durable up to LSN 1536 [ack-after-sync]
-    n3/0 refuses n1, which speaks for epoch 1: it has promised epoch 2 [epoch-fence]
-    n1/0 promises epoch 2 to n3, and reports that its log ends with entry 4 (epoch 1) [durable-promise]
+    n3/0 has promised epoch 2, and refuses n1's message of epoch 1 [epoch-fence]
+    n1/0 agrees to epoch 2 of n3; its answer will say that its log ends with entry 4 (epoch 1) [durable-promise]
     n1/0 steps down as primary of epoch 1: epoch 2 exists
     n1/0 stores the promise of epoch 2 in both superblocks (generation 8) [ab-superblock]
-    n3/0 refuses n1, which speaks for epoch 1: it has promised epoch 2 [epoch-fence]
-    n3/0 has n1's promise of epoch 2 (3 of 2) [promise-majority]
+    n3/0 has promised epoch 2, and refuses n1's message of epoch 1 [epoch-fence]
+    n3/0 has n1's promise of epoch 2, and cannot count it: the log of n1 ends later [promise-majority]
     n3/0 abandons its candidacy for epoch 2: another log is more complete
 > state
     n1: Backup in epoch 2, log [1@1 2@1 3@1 4@1] (durable 4, committed 2, end 4)

@@ -8,7 +8,7 @@
     n2/0 stands for epoch 2
     n2/0 stores the promise of epoch 2 in both superblocks (generation 8) [ab-superblock]
 > deliver n2 n3 PromiseRequest
-    n3/0 promises epoch 2 to n2, and reports that its log ends with entry 2 (epoch 1) [durable-promise]
+    n3/0 agrees to epoch 2 of n2; its answer will say that its log ends with entry 2 (epoch 1) [durable-promise]
     n3/0 stores the promise of epoch 2 in both superblocks (generation 8) [ab-superblock]
 > crash n3 keep 0
     n3/0 opens its device: checkpoint as of entry 0, log up to entry 2; 0 bytes of torn tail discarded (log life 3) [stale-log-rejection]
@@ -28,8 +28,8 @@
     n3/0 refuses to promise epoch 2 to n1: it has promised epoch 2 [one-candidate-per-epoch]
 > deliver n3 n1
 > deliver n3 n2
-    n2/0 has n3's promise of epoch 2 (2 of 2) [promise-majority]
-    n2/0 becomes primary of epoch 2; its log ends with entry 2 [promise-majority]
+    n2/0 counts n3's promise of epoch 2: with its own, 2 of the 2 that it needs [promise-majority]
+    n2/0 becomes primary of epoch 2; its log ends with entry 2 (epoch 1) [promise-majority]
     n2/0 appends entry 3 (epoch 2)
     n2/0 writes the log record of entry 3 at LSN 1024; its value of 0 bytes goes to unit 0 [data-checksum-in-log]
     n2/0 sends entry 3 to n1 in epoch 2; commit point 2

@@ -76,13 +76,13 @@
     n3/0 stands for epoch 2
     n3/0 stores the promise of epoch 2 in both superblocks (generation 8) [ab-superblock]
 > calm
-    n1/0 promises epoch 2 to n3, and reports that its log ends with entry 4 (epoch 1) [durable-promise]
+    n1/0 agrees to epoch 2 of n3; its answer will say that its log ends with entry 4 (epoch 1) [durable-promise]
     n1/0 steps down as primary of epoch 1: epoch 2 exists
     n1/0 stores the promise of epoch 2 in both superblocks (generation 10) [ab-superblock]
-    n2/0 promises epoch 2 to n3, and reports that its log ends with entry 4 (epoch 1) [durable-promise]
+    n2/0 agrees to epoch 2 of n3; its answer will say that its log ends with entry 4 (epoch 1) [durable-promise]
     n2/0 stores the promise of epoch 2 in both superblocks (generation 8) [ab-superblock]
-    n3/0 has n1's promise of epoch 2 (2 of 2) [promise-majority]
-    n3/0 becomes primary of epoch 2; its log ends with entry 4 [promise-majority]
+    n3/0 counts n1's promise of epoch 2: with its own, 2 of the 2 that it needs [promise-majority]
+    n3/0 becomes primary of epoch 2; its log ends with entry 4 (epoch 1) [promise-majority]
     n3/0 appends entry 5 (epoch 2)
     n3/0 writes the log record of entry 5 at LSN 0; its value of 0 bytes goes to unit 0 [data-checksum-in-log]
     n3/0 sends entry 5 to n1 in epoch 2; commit point 4
@@ -101,7 +101,7 @@
     n3/0 counts n1 as having entries up to 5 durable
     n3/0 commits entry 5 [majority-commit]
     n3/0 applies entry 5: no key changes [apply-only-committed]
-    n3/0 starts to serve in epoch 2: its marker, entry 5, is committed [own-epoch-commit]
+    n3/0 starts to serve in epoch 2: its marker, entry 5 (epoch 2), is committed [own-epoch-commit]
     n3/0 counts n2 as having entries up to 5 durable
 > state
     n1: Backup in epoch 2, log [5@2] (durable 5, committed 4, end 5)

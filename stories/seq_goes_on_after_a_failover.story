@@ -30,10 +30,10 @@
     n3/0 stands for epoch 2
     n3/0 stores the promise of epoch 2 in both superblocks (generation 8) [ab-superblock]
 > calm without n1
-    n2/0 promises epoch 2 to n3, and reports that its log ends with entry 3 (epoch 1) [durable-promise]
+    n2/0 agrees to epoch 2 of n3; its answer will say that its log ends with entry 3 (epoch 1) [durable-promise]
     n2/0 stores the promise of epoch 2 in both superblocks (generation 8) [ab-superblock]
-    n3/0 has n2's promise of epoch 2 (2 of 2) [promise-majority]
-    n3/0 becomes primary of epoch 2; its log ends with entry 3 [promise-majority]
+    n3/0 counts n2's promise of epoch 2: with its own, 2 of the 2 that it needs [promise-majority]
+    n3/0 becomes primary of epoch 2; its log ends with entry 3 (epoch 1) [promise-majority]
     n3/0 appends entry 4 (epoch 2)
     n3/0 writes the log record of entry 4 at LSN 1536; its value of 0 bytes goes to unit 0 [data-checksum-in-log]
     n3/0 sends entry 4 to n1 in epoch 2; commit point 2
@@ -49,7 +49,7 @@
     n3/0 applies entry 3: written as version 3 [apply-only-committed]
     n3/0 answers request 2.1 to g1: written as version 3
     n3/0 applies entry 4: no key changes [apply-only-committed]
-    n3/0 starts to serve in epoch 2: its marker, entry 4, is committed [own-epoch-commit]
+    n3/0 starts to serve in epoch 2: its marker, entry 4 (epoch 2), is committed [own-epoch-commit]
 > write 2 to n3
     n3/0 receives request 2.2: put k
     n3/0 appends entry 5 (epoch 2)

@@ -32,19 +32,19 @@
     n3/0 stands for epoch 3
     n3/0 stores the promise of epoch 3 in both superblocks (generation 10) [ab-superblock]
 > deliver n3 n1 PromiseRequest
-    n1/0 promises epoch 3 to n3, and reports that its log ends with entry 2 (epoch 1) [durable-promise]
+    n1/0 agrees to epoch 3 of n3; its answer will say that its log ends with entry 2 (epoch 1) [durable-promise]
     n1/0 steps down as primary of epoch 1: epoch 3 exists
     n1/0 stores the promise of epoch 3 in both superblocks (generation 8) [ab-superblock]
 > deliver n1 n3
-    n3/0 has n1's promise of epoch 3 (2 of 2) [promise-majority]
-    n3/0 becomes primary of epoch 3; its log ends with entry 2 [promise-majority]
+    n3/0 counts n1's promise of epoch 3: with its own, 2 of the 2 that it needs [promise-majority]
+    n3/0 becomes primary of epoch 3; its log ends with entry 2 (epoch 1) [promise-majority]
     n3/0 appends entry 3 (epoch 3)
     n3/0 writes the log record of entry 3 at LSN 1024; its value of 0 bytes goes to unit 0 [data-checksum-in-log]
     n3/0 sends entry 3 to n1 in epoch 3; commit point 2
     n3/0 sends entry 3 to n2 in epoch 3; commit point 2
 > calm
     n3/0 syncs batch 3: 1 writes, 512 bytes, 0 µs; durable up to LSN 1536 [ack-after-sync]
-    n2/0 promises epoch 3 to n3, and reports that its log ends with entry 2 (epoch 1) [durable-promise]
+    n2/0 agrees to epoch 3 of n3; its answer will say that its log ends with entry 2 (epoch 1) [durable-promise]
     n2/0 stores the promise of epoch 3 in both superblocks (generation 10) [ab-superblock]
     n1/0 follows n3 in epoch 3
     n1/0 appends entry 3 (epoch 3)
@@ -59,7 +59,7 @@
     n3/0 counts n1 as having entries up to 3 durable
     n3/0 commits entry 3 [majority-commit]
     n3/0 applies entry 3: no key changes [apply-only-committed]
-    n3/0 starts to serve in epoch 3: its marker, entry 3, is committed [own-epoch-commit]
+    n3/0 starts to serve in epoch 3: its marker, entry 3 (epoch 3), is committed [own-epoch-commit]
     n3/0 counts n2 as having entries up to 3 durable
 > state
     n1: Backup in epoch 3, log [1@1 2@1 3@3] (durable 3, committed 2, end 3)

@@ -23,10 +23,10 @@
     n2/0 stores the promise of epoch 2 in both superblocks (generation 8) [ab-superblock]
 > lose n2 n1
 > calm without n1
-    n3/0 promises epoch 2 to n2, and reports that its log ends with entry 2 (epoch 1) [durable-promise]
+    n3/0 agrees to epoch 2 of n2; its answer will say that its log ends with entry 2 (epoch 1) [durable-promise]
     n3/0 stores the promise of epoch 2 in both superblocks (generation 8) [ab-superblock]
-    n2/0 has n3's promise of epoch 2 (2 of 2) [promise-majority]
-    n2/0 becomes primary of epoch 2; its log ends with entry 3 [promise-majority]
+    n2/0 counts n3's promise of epoch 2: with its own, 2 of the 2 that it needs [promise-majority]
+    n2/0 becomes primary of epoch 2; its log ends with entry 3 (epoch 1) [promise-majority]
     n2/0 appends entry 4 (epoch 2)
     n2/0 writes the log record of entry 4 at LSN 1536; its value of 0 bytes goes to unit 0 [data-checksum-in-log]
     n2/0 sends entry 4 to n1 in epoch 2; commit point 2
@@ -46,7 +46,7 @@
     n2/0 applies entry 3: written as version 3 [apply-only-committed]
     n2/0 answers request 2.1 to g1: written as version 3
     n2/0 applies entry 4: no key changes [apply-only-committed]
-    n2/0 starts to serve in epoch 2: its marker, entry 4, is committed [own-epoch-commit]
+    n2/0 starts to serve in epoch 2: its marker, entry 4 (epoch 2), is committed [own-epoch-commit]
     client: write 1 is written as version 3
 > state
     n1: Primary in epoch 1, log [1@1 2@1 3@1] (durable 2, committed 2, end 3)

@@ -48,10 +48,10 @@
 > calm
     n1/0 refuses to promise epoch 2 to n3: it has promised epoch 3 [one-candidate-per-epoch]
     n2/0 refuses to vote for n1: its own log is unproven [unproven-log-does-not-vote]
-    n3/0 promises epoch 3 to n1, and reports that its log ends with entry 2 (epoch 1) [durable-promise]
+    n3/0 agrees to epoch 3 of n1; its answer will say that its log ends with entry 2 (epoch 1) [durable-promise]
     n3/0 stores the promise of epoch 3 in both superblocks (generation 10) [ab-superblock]
-    n1/0 has n3's promise of epoch 3 (2 of 2) [promise-majority]
-    n1/0 becomes primary of epoch 3; its log ends with entry 3 [promise-majority]
+    n1/0 counts n3's promise of epoch 3: with its own, 2 of the 2 that it needs [promise-majority]
+    n1/0 becomes primary of epoch 3; its log ends with entry 3 (epoch 1) [promise-majority]
     n1/0 appends entry 4 (epoch 3)
     n1/0 writes the log record of entry 4 at LSN 1536; its value of 0 bytes goes to unit 0 [data-checksum-in-log]
     n1/0 sends entry 4 to n2 in epoch 3; commit point 3
@@ -78,7 +78,7 @@
     n1/0 counts n3 as having entries up to 5 durable
     n1/0 commits entries 4–5 [majority-commit]
     n1/0 applies entry 4: no key changes [apply-only-committed]
-    n1/0 starts to serve in epoch 3: its marker, entry 4, is committed [own-epoch-commit]
+    n1/0 starts to serve in epoch 3: its marker, entry 4 (epoch 3), is committed [own-epoch-commit]
     n1/0 applies entry 5: no key changes [apply-only-committed]
     n1/0 begins a checkpoint as of entry 5 (1 keys)
     n1/0 completes a checkpoint as of entry 5; the log before it may be reused [atomic-checkpoint]

@@ -6,10 +6,10 @@
     n2/0 stands for epoch 2
     n2/0 stores the promise of epoch 2 in both superblocks (generation 8) [ab-superblock]
 > deliver n2 n3
-    n3/0 promises epoch 2 to n2, and reports that its log ends with entry 2 (epoch 1) [durable-promise]
+    n3/0 agrees to epoch 2 of n2; its answer will say that its log ends with entry 2 (epoch 1) [durable-promise]
     n3/0 stores the promise of epoch 2 in both superblocks (generation 8) [ab-superblock]
 > deliver n3 n2
-    n2/0 has n3's promise of epoch 2 (2 of 3) [promise-majority]
+    n2/0 counts n3's promise of epoch 2: with its own, 2 of the 3 that it needs [promise-majority]
 # n2 has two promises of three. n3's disk is replaced by an empty one; n1, which has not heard of epoch 2, sends its state.
 > wipe n3
     n3/0 opens its device: checkpoint as of entry 0, log up to entry 0; 0 bytes of torn tail discarded (log life 2) [stale-log-rejection]
@@ -111,10 +111,10 @@
 # Now n2's request for a promise reaches n5. Two promises and this one would be a majority, without the write. But n5 has
 # entry 3, which n2 cannot have: n2 stood before n3 forgot, and n1 appended it after.
 > deliver n2 n5
-    n5/0 promises epoch 2 to n2, and reports that its log ends with entry 3 (epoch 1) [durable-promise]
+    n5/0 agrees to epoch 2 of n2; its answer will say that its log ends with entry 3 (epoch 1) [durable-promise]
     n5/0 stores the promise of epoch 2 in both superblocks (generation 8) [ab-superblock]
 > deliver n5 n2
-    n2/0 has n5's promise of epoch 2 (3 of 3) [promise-majority]
+    n2/0 has n5's promise of epoch 2, and cannot count it: the log of n5 ends later [promise-majority]
 > state
     n1: Primary in epoch 1, log [4@1] (durable 4, committed 4, end 4)
     n2: Candidate in epoch 2, log [1@1 2@1] (durable 2, committed 2, end 2)
@@ -123,7 +123,7 @@
     n5: Backup in epoch 2, log [1@1 2@1 3@1] (durable 3, committed 2, end 3)
     on its way n2 → n1: PromiseRequest for epoch 2
     on its way n2 → n4: PromiseRequest for epoch 2
-    on its way n1 → n2: Prepare in epoch 1: no entries after entry 2 (epoch 1), committed 2
+    on its way n1 → n2: Prepare in epoch 1: no entries (a heartbeat) after entry 2 (epoch 1), committed 2
     on its way n1 → n2: Prepare in epoch 1: entry 3 after entry 2 (epoch 1), committed 2
-    on its way n1 → n2: Prepare in epoch 1: no entries after entry 3 (epoch 1), committed 3
+    on its way n1 → n2: Prepare in epoch 1: no entries (a heartbeat) after entry 3 (epoch 1), committed 3
     on its way n1 → n2: Prepare in epoch 1: entry 4 after entry 3 (epoch 1), committed 3

@@ -10,11 +10,11 @@
     n2/0 stores the promise of epoch 2 in both superblocks (generation 8) [ab-superblock]
 > lose n2 n1
 > deliver n2 n3
-    n3/0 promises epoch 2 to n2, and reports that its log ends with entry 2 (epoch 1) [durable-promise]
+    n3/0 agrees to epoch 2 of n2; its answer will say that its log ends with entry 2 (epoch 1) [durable-promise]
     n3/0 stores the promise of epoch 2 in both superblocks (generation 8) [ab-superblock]
 > deliver n3 n2
-    n2/0 has n3's promise of epoch 2 (2 of 2) [promise-majority]
-    n2/0 becomes primary of epoch 2; its log ends with entry 2 [promise-majority]
+    n2/0 counts n3's promise of epoch 2: with its own, 2 of the 2 that it needs [promise-majority]
+    n2/0 becomes primary of epoch 2; its log ends with entry 2 (epoch 1) [promise-majority]
     n2/0 appends entry 3 (epoch 2)
     n2/0 writes the log record of entry 3 at LSN 1024; its value of 0 bytes goes to unit 0 [data-checksum-in-log]
     n2/0 sends entry 3 to n1 in epoch 2; commit point 2
@@ -44,8 +44,8 @@
 # n1 appends entry 4, which the state has to include. n3 does not take it, and n2 refuses.
 > deliver n1 n3 Prepare
 > deliver n1 n2 Prepare
-    n2/0 refuses n1, which speaks for epoch 1: it has promised epoch 2 [epoch-fence]
-    n2/0 refuses n1, which speaks for epoch 1: it has promised epoch 2 [epoch-fence]
+    n2/0 has promised epoch 2, and refuses n1's message of epoch 1 [epoch-fence]
+    n2/0 has promised epoch 2, and refuses n1's message of epoch 1 [epoch-fence]
 > deliver n2 n1
     n1/0 steps down as primary of epoch 1: epoch 2 exists
 > state

@@ -467,12 +467,14 @@ function showReplays() {
   const item = (label, act) => el("li", {}, el("button", { type: "button", class: "choice", click: act }, label));
   const broken = library.mechanisms.filter((one) => one.counterexample)
     .map((one) => item(`without ${one.id}`, () => { breakIt(one.id); showTab("story"); }));
+  const museum = library.museum.map((one) => item(`${one.title} (${one.system}, ${one.year})`,
+    () => { app.compare = null; load(one.text, { at: 0, without: [one.guard] }); showTab("story"); }));
   const stories = library.stories.map((one) => item(one.name, () => { load(one.text, { at: 0 }); showTab("story"); }));
   $("panel-learn").replaceChildren(
     el("div", { class: "card" }, el("h2", { class: "sub" }, "A new cluster"), el("div", { class: "row" }, [["3 nodes", FREE], ["3 nodes, a gateway", "> cluster 3\n> gateways 1\n"],
       ["5 nodes, two gateways", "> cluster 5\n> gateways 2\n"], ["3 cold nodes", "> cluster 3 cold\n"]].map(([label, lines]) =>
       el("button", { type: "button", click: () => { load(lines); showTab("story"); } }, label)))),
-    el("h2", { class: "sub" }, "Counterexamples: a promise breaks"), el("ul", { class: "choices" }, broken), el("h2", { class: "sub" }, "Stories: it holds"), el("ul", { class: "choices" }, stories));
+    el("h2", { class: "sub" }, "Counterexamples: a promise breaks"), el("ul", { class: "choices" }, broken), el("h2", { class: "sub" }, "Museum: it happened elsewhere"), el("ul", { class: "choices" }, museum), el("h2", { class: "sub" }, "Stories: it holds"), el("ul", { class: "choices" }, stories));
   showTab("learn");
 }
 

@@ -153,7 +153,7 @@ export class Picture {
         "data-name": `held ${node.name} ${at}` },
         svg("rect", { class: "token", x: -width / 2, y: -9, width, height: 18, rx: 9 }),
         svg("text", { y: 4, "text-anchor": "middle" }, label));
-      asButton(group, `${node.name} holds back until its sync: ${way.words}, for ${way.to}`,
+      asButton(group, `${node.name} holds back until its own sync returns: ${way.words}, for ${way.to}`,
         (from) => this.pick("held", { node, way }, from));
       group.append(svg("title", {}, `Waits for ${node.name}'s sync: ${way.words}`));
       this.root.append(group);

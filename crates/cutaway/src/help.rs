@@ -11,7 +11,7 @@ const GROUPS: &[(&str, &[&str])] = &[
     ("Run a cluster", &["up", "node", "gateway", "format"]),
     ("Ask it", &["put", "get", "del", "list", "status"]),
     ("Break it", &["kill", "pause", "resume", "restart", "isolate", "heal"]),
-    ("Understand it", &["why", "play", "lab", "debug", "quiz", "sim", "check", "spec", "view"]),
+    ("Understand it", &["why", "museum", "play", "lab", "debug", "quiz", "sim", "check", "spec", "view"]),
     ("Inspect disks", &["inspect", "verify"]),
     ("Measure", &["bench"]),
     ("For the shell", &["completions", "man"]),
@@ -109,6 +109,12 @@ cutaway why epoch-fence --schedule > mine
 cutaway why epoch-fence --try mine     # a step changed: what comes of it",
     ),
     (
+        "museum",
+        "cutaway museum                         # published failures of real systems
+cutaway museum fsyncgate               # one of them, on this code
+cutaway museum raft-figure-8 --schedule > mine && cutaway play mine",
+    ),
+    (
         "play",
         "cutaway play epoch-fence --without epoch-fence   # a promise is broken
 cutaway play epoch-fence                         # with it on, it holds
@@ -153,9 +159,9 @@ cutaway why epoch-fence --spec           # the clause that forbids a step",
     (
         "view",
         "cutaway sim --seed 3 --trace trace.jsonl
-cutaway view trace.jsonl                                  # trace.html, beside it
-cutaway view trace.jsonl --to perfetto --out trace.json   # ui.perfetto.dev
-cutaway view trace.jsonl --to mermaid --events 1..100     # a diagram",
+cutaway view trace.jsonl                                # trace.html, beside it
+cutaway view trace.jsonl --to perfetto --out trace.json # ui.perfetto.dev
+cutaway view trace.jsonl --to mermaid --events 1..100   # a diagram",
     ),
     (
         "inspect",

@@ -16,6 +16,7 @@ mod interrupt;
 mod key;
 mod kv;
 mod members;
+mod museum;
 mod page;
 mod play;
 mod process;
@@ -79,6 +80,7 @@ enum Command {
     Verify(verify::Verify),
     Sim(sim::Sim),
     Why(why::Why),
+    Museum(museum::Museum),
     Play(play::Play),
     Lab(page::Lab),
     Debug(debug::Debug),
@@ -138,6 +140,7 @@ fn main() -> ExitCode {
         Command::Quiz(quiz) => quiz.run(),
         Command::Spec(spec) => spec.run(),
         Command::Why(why) => why.run(),
+        Command::Museum(museum) => museum.run(),
         Command::Play(play) => play.run(),
         Command::Lab(lab) => lab.run(),
         Command::Debug(debug) => debug.run(),

@@ -26,8 +26,8 @@ use web::url::{self, Shown};
 /// disks and the network are simulated. The page's own address holds the schedule; `cutaway play 'ADDRESS'` tells it.
 #[derive(Debug, Args)]
 pub struct Lab {
-    /// A schedule or a story, or the id of a mechanism: then its counterexample, with the mechanism taken out
-    #[arg(value_name = "FILE|MECHANISM", conflicts_with = "url")]
+    /// A schedule or a story; or the id of a mechanism or of an exhibit of the museum: then its schedule, with the mechanism taken out
+    #[arg(value_name = "FILE|MECHANISM|EXHIBIT", conflicts_with = "url")]
     what: Option<String>,
     /// An address that a page showed
     #[arg(long, value_name = "URL")]

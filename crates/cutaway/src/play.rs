@@ -8,6 +8,7 @@ use std::io::{IsTerminal, stdin, stdout};
 use std::path::{Path, PathBuf};
 
 use clap::Args;
+use lab::museum::{self, Exhibit, Shown};
 use lab::why::registry;
 use lab::{Machine, Schedule, tell};
 use trace::Mechanism;
@@ -23,8 +24,8 @@ use until::Until;
 /// with all that came of it.
 #[derive(Debug, Args)]
 pub struct Play {
-    /// A file with a schedule or a story; the id of a mechanism: then its counterexample; or the address that `lab` shows
-    #[arg(value_name = "FILE|MECHANISM|URL", required_unless_present = "seed")]
+    /// A file with a schedule or a story; the id of a mechanism: then its counterexample; `try:` and an id: then what its page suggests to try; the id of an exhibit of the museum; or the address that `lab` shows
+    #[arg(value_name = "FILE|MECHANISM|try:MECHANISM|EXHIBIT|URL", required_unless_present = "seed")]
     what: Option<String>,
     /// Play this seed of the simulator: whole clusters, clients and faults; what happens all day is left out
     #[arg(long, conflicts_with = "what")]
@@ -92,20 +93,41 @@ impl Play {
     }
 }
 
-/// The schedule in a file; or that of a mechanism, with the mechanism.
+/// The schedule in a file; or that of a mechanism or of an exhibit of the museum, with the mechanism.
 pub fn named(what: &str) -> Result<(Schedule, Option<Mechanism>), Failure> {
     let path = Path::new(what);
     if path.is_file() {
         return Ok((read(path)?, None));
     }
-    let mechanism = lab::mechanism(what).map_err(|why| {
+    if let Ok(exhibit) = museum::exhibit(what) {
+        return exhibited(&exhibit).map(|(schedule, guard)| (schedule, Some(guard)));
+    }
+    let (id, tried) = match what.strip_prefix("try:") {
+        Some(id) => (id, true),
+        None => (what, false),
+    };
+    let mechanism = lab::mechanism(id).map_err(|why| {
         let what = format!("{what} is neither a file nor a mechanism: {why}");
         Failure::usage(what).next(format!("{} why", me()))
     })?;
-    let text = registry::entry(mechanism).counterexample.ok_or_else(|| {
+    let entry = registry::entry(mechanism);
+    let text = if tried { entry.trial } else { entry.counterexample };
+    let text = text.ok_or_else(|| {
         Failure::error(format!("{mechanism} has no schedule")).next(format!("{} why {mechanism}", me()))
     })?;
     Ok((text.parse().map_err(Failure::error)?, Some(mechanism)))
+}
+
+/// The schedule of an exhibit, and its guard.
+pub fn exhibited(exhibit: &Exhibit) -> Result<(Schedule, Mechanism), Failure> {
+    match (&exhibit.shown, exhibit.schedule()) {
+        (Shown::Without(guard), Some(schedule)) => Ok((schedule, *guard)),
+        (Shown::Missing(what), _) => {
+            let why = format!("{} has no schedule: this code does not have {what}", exhibit.id);
+            Err(Failure::error(why).next(format!("{} museum {}", me(), exhibit.id)))
+        }
+        (Shown::Without(_), None) => Err(Failure::error(format!("{} has no schedule", exhibit.id))),
+    }
 }
 
 /// The schedule in a file.

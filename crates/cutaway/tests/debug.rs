@@ -41,7 +41,7 @@ fn with_the_fence_taken_out_it_stops_where_the_acknowledged_write_is_gone() {
     let stopped = editor.event("stopped");
     assert_eq!((&stopped["reason"], &stopped["allThreadsStopped"]), (&json!("exception"), &json!(true)));
     let text = stopped["text"].as_str().unwrap();
-    assert_eq!(text, "P1: n2 serves without entry 3, which was acknowledged");
+    assert_eq!(text, "P1: n2 serves without entry 3 of epoch 1, which was acknowledged");
     assert_eq!(editor.ask("exceptionInfo", json!({ "threadId": 1 }))["exceptionId"], "P1");
     assert!(
         editor.printed.contains("5. n1 → n3") && editor.printed.contains("BROKEN P1"),
@@ -82,7 +82,10 @@ fn with_the_fence_it_stops_at_the_refusal_whose_line_and_guard_are_shown() {
     let (mut editor, stopped) = at_the_refusal();
     let stack = editor.stack(&stopped);
     let names = names(&stack);
-    assert!(names[0].starts_with("5.1 n3 refuses n1, which speaks for epoch 1"), "{names:?}");
+    assert!(
+        names[0].starts_with("5.1 n3 has promised epoch 2, and refuses n1's message of epoch 1"),
+        "{names:?}"
+    );
     assert!(stack[0]["source"]["path"].as_str().unwrap().ends_with("crates/dataplane/src/transitions.rs"));
     assert!(line(&stack[0]).contains("Kind::StaleEpochRefused"), "{}", line(&stack[0]));
     assert!(line(&stack[1]).contains("fn epoch_fence("), "{}", line(&stack[1]));
@@ -238,7 +241,7 @@ fn a_line_that_emits_an_event_is_a_breakpoint_and_so_are_a_guard_and_a_step() {
     let hit: Vec<_> = stops.iter().map(|(id, _)| id.clone()).collect();
     assert!(hit.contains(&granted["id"]) && hit.contains(&step["id"]), "{stops:?}");
     let fenced = stops.iter().find(|(id, _)| *id == fence["id"]).expect("the guard is at work");
-    assert!(fenced.1.contains("n3 refuses n1"), "{stops:?}");
+    assert!(fenced.1.contains("refuses n1's message"), "{stops:?}");
     let began = stops.iter().find(|(id, _)| *id == step["id"]).unwrap();
     assert!(began.1.starts_with("8"), "{stops:?}");
 }

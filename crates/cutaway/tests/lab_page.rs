@@ -133,7 +133,9 @@ fn a_promise_is_broken_by_clicking_told_by_play_and_the_same_clicks_are_refused_
     let red =
         browser.value("[...document.querySelectorAll('.lamp.red')].map((lamp) => lamp.textContent).join()");
     assert!(red.as_str().unwrap().contains("P1"), "the lamp is red: {red}");
-    assert!(notice(&mut browser).contains("P1: n2 serves without entry 3, which was acknowledged"));
+    assert!(
+        notice(&mut browser).contains("P1: n2 serves without entry 3 of epoch 1, which was acknowledged")
+    );
     assert!(browser.value("document.querySelectorAll('.logs .cell.lost').length").as_u64().unwrap() >= 1);
 
     // The address tells the same story elsewhere.
@@ -142,7 +144,10 @@ fn a_promise_is_broken_by_clicking_told_by_play_and_the_same_clicks_are_refused_
         address.contains("#s=cluster+3;write+1+to+n1;sync+n1;takeover+n2;") && !address.contains(lab.token())
     );
     let story = told(&["play", &address]);
-    assert!(story.contains("BROKEN  P1: n2 serves without entry 3, which was acknowledged"), "{story}");
+    assert!(
+        story.contains("BROKEN  P1: n2 serves without entry 3 of epoch 1, which was acknowledged"),
+        "{story}"
+    );
     let shown =
         browser.value("cutaway.answer.acts.map((act) => act.events.map((event) => event.sentence)).flat()");
     for sentence in shown.as_array().unwrap() {
@@ -161,7 +166,11 @@ fn a_promise_is_broken_by_clicking_told_by_play_and_the_same_clicks_are_refused_
         act(&mut browser, name, words);
     }
     let says = notice(&mut browser);
-    assert!(says.contains("Step 5, refused by epoch-fence") && says.contains("n3 refuses n1"), "{says}");
+    assert!(
+        says.contains("Step 5, refused by epoch-fence")
+            && says.contains("n3 has promised epoch 2, and refuses"),
+        "{says}"
+    );
     // The guard's name leads to its code.
     browser.click("document.querySelector('#notice .chip')");
     browser.until("document.querySelector('dialog[open] pre')?.textContent.includes('fn epoch_fence')");
@@ -242,7 +251,7 @@ fn two_runs_are_told_apart_in_a_sentence_and_text_is_played_as_it_is_typed() {
     browser.until("document.querySelectorAll('.run').length === 2");
     let says = notice(&mut browser);
     assert!(says.contains("part at step 5: without epoch-fence, n3 "), "{says}");
-    assert!(says.contains("with epoch-fence, n3 refuses n1"), "{says}");
+    assert!(says.contains("with epoch-fence, n3 has promised epoch 2"), "{says}");
 
     browser.click("document.getElementById('compare')");
     browser.until("document.querySelectorAll('.run').length === 1");

@@ -41,10 +41,14 @@ fn the_crime_is_told_without_the_mechanism_and_the_refusal_with_it() {
         without.contains("n3 acknowledges to n1 in epoch 1 that it has entries up to 3 durable"),
         "{without}"
     );
-    assert!(without.contains("BROKEN  P1: n2 serves without entry 3, which was acknowledged"), "{without}");
+    assert!(
+        without.contains("BROKEN  P1: n2 serves without entry 3 of epoch 1, which was acknowledged"),
+        "{without}"
+    );
     let with = told(&["play", "epoch-fence"]);
     assert!(
-        with.contains("n3 refuses n1, which speaks for epoch 1") && with.contains("[epoch-fence]"),
+        with.contains("n3 has promised epoch 2, and refuses n1's message of epoch 1")
+            && with.contains("[epoch-fence]"),
         "{with}"
     );
     assert!(with.contains("HELD"), "{with}");

@@ -50,6 +50,7 @@ fn questions() -> Vec<String> {
     for one in list("mechanisms").iter().filter(|one| one["counterexample"].is_string()) {
         all.extend([json!([one["id"]]), json!([])].map(|without| of(&one["counterexample"], without)));
     }
+    all.extend(list("museum").iter().map(|one| of(&one["text"], json!([one["guard"]]))));
     all.extend(list("stories").iter().map(|story| of(&story["text"], json!([]))));
     all
 }

@@ -93,8 +93,9 @@ impl Replica {
         let Role::Candidate(candidate) = &self.role else { return };
         match candidate.support(&self.core) {
             Support::Majority => {
-                let (epoch, tail) = (candidate.epoch, self.core.log.tail().seq);
-                emit!(self.core, Kind::PrimaryElected { epoch: epoch.0, tail });
+                let (epoch, tail) = (candidate.epoch, self.core.log.tail());
+                let (tail_epoch, tail) = (tail.epoch.0, tail.seq);
+                emit!(self.core, Kind::PrimaryElected { epoch: epoch.0, tail_epoch, tail });
                 let primary = Primary::new(&self.core, epoch, candidate.asked_by);
                 self.core.following = Some(self.core.config.me);
                 primary.mark(&mut self.core);

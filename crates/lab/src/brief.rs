@@ -7,7 +7,7 @@ pub(crate) fn brief(message: &Message) -> String {
     match message {
         Message::Prepare { epoch, prev, entries, commit } => {
             let what = match entries.len() as u64 {
-                0 => "no entries".to_string(),
+                0 => "no entries (a heartbeat)".to_string(),
                 n => trace::entries(prev.seq + 1, prev.seq + n),
             };
             format!("Prepare in epoch {}: {what} after {}, committed {commit}", epoch.0, tail(prev))

@@ -10,6 +10,7 @@
 //! | [`replay`] | a run of the simulator, to step through |
 //! | [`why`] | one mechanism taken out: the schedule in which a client is betrayed, told as a story |
 //! | [`tell`] | a whole play, every step with every event; the state in words |
+//! | [`museum`] | published failures of real systems, each as a schedule |
 //! | [`save`] | a check in a file, to go on from |
 //! | [`nearest`] | the name that a mistyped one stands for |
 //! | [`page`] | the same for a page: JSON in, JSON out |
@@ -25,6 +26,7 @@ pub mod cluster;
 pub mod device;
 pub mod hostile;
 mod machine;
+pub mod museum;
 pub mod nearest;
 pub mod page;
 mod play;

@@ -245,8 +245,15 @@ impl<C: Cluster> TimeMachine<C> {
             Ok(Err(why)) => act.skipped = Some(why),
             Ok(Ok(done)) => {
                 act.words = words(&step, &done.moved);
-                if self.acts.iter().any(|before| before.step == line) && matches!(step, Step::Write { .. }) {
-                    act.words.push_str(", a copy of it that was sent before its answer came");
+                if let Step::Write { number, .. } = step {
+                    let before = |act: &Act| matches!(act.step.parse(), Ok(Step::Write { number: n, .. }) if n == number);
+                    let answer = format!("write {number} is ");
+                    let answered = |act: &Act| act.client.iter().any(|line| line.starts_with(&answer));
+                    if self.acts.iter().any(answered) {
+                        act.words.push_str("; this copy was sent before its answer came");
+                    } else if self.acts.iter().any(before) {
+                        act.words.push_str(", sent again");
+                    }
                 }
                 if done.events.is_empty() && matches!(step, Step::Tick(_)) {
                     act.words.push_str("; nothing is due yet");
@@ -275,7 +282,7 @@ impl<C: Cluster> TimeMachine<C> {
         let next = self.ahead.first().map(String::as_str);
         match stage.take_before(line, next) {
             Ok(done) => {
-                act.words = done.words.replace(" of that", &format!(" of step {}", self.acts.len()));
+                act.words = done.words.replace("the step before", &format!("step {}", self.acts.len()));
                 act.events = done.events;
                 act.client.extend(done.told);
                 act.counts = 1;

@@ -141,19 +141,21 @@ impl Play {
 /// A step for a person; `moved` are the messages that it moves.
 pub(crate) fn words(step: &Step, moved: &[String]) -> String {
     let what = if moved.is_empty() { "a message".to_string() } else { moved.join(", then ") };
-    let of = |key: &Option<String>| key.as_ref().map_or(String::new(), |key| format!(" of {key}"));
     match step {
         Step::Ask { what, via } => format!("a client asks g{via}: {what}"),
         Step::TakeOver { to, above: 0 } => format!("a gateway asks n{to} to take over"),
         Step::TakeOver { to, above } => {
-            format!("a gateway that knows of epoch {above} asks n{to} to take over, in a greater one")
+            format!("a gateway asks n{to} to take over, in an epoch above {above}")
         }
         Step::Probe(at) => format!("a gateway asks n{at} who it is, and where its log ends"),
         Step::StandAndCrash { at, keep, .. } => format!(
             "a gateway asks n{at} to take over, which asks for promises, crashes before its own is durable, and keeps \
              {keep} of its unsynced records"
         ),
-        Step::Write { number, key, to } => format!("a client's write {number}{} reaches n{to}", of(key)),
+        Step::Write { number, key, to } => {
+            let key = key.as_deref().unwrap_or("k");
+            format!("a client's write {number}, put {key} = {number}, reaches n{to}")
+        }
         Step::Read { key, from } => {
             format!("a client's read of {} reaches n{from}", key.as_deref().unwrap_or("k"))
         }
@@ -178,7 +180,7 @@ pub(crate) fn words(step: &Step, moved: &[String]) -> String {
         }
         Step::Wipe(at) => format!("n{at} comes back with an empty disk"),
         Step::Tick(Some(peer)) => format!("{peer}'s timers expire"),
-        Step::Tick(None) => "all timers expire".into(),
+        Step::Tick(None) => "the timers of all nodes expire".into(),
         Step::Calm { .. } => "everything arrives".into(),
         Step::State => "nothing happens".into(),
     }

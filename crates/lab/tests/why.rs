@@ -55,7 +55,7 @@ fn a_story_shows_the_crime_the_victim_and_what_would_have_stopped_it() {
         // The crime: where the runs part, something happens or is told that would not with the mechanism on.
         let act = &case.off.acts[case.parts_at()];
         assert!(text.contains(&act.words), "{mechanism}: {}", act.words);
-        for needed in ["Cause        the rule is missing in step", "With it on   step", "Guard        "] {
+        for needed in ["Cause        without the rule, step", "With it on   step", "Guard        "] {
             assert!(text.contains(needed), "{mechanism}: no `{needed}`");
         }
         assert!(!text.contains('…'), "{mechanism}: something is cut off");
@@ -85,7 +85,7 @@ fn what_to_try_is_another_schedule_whose_steps_are_possible_and_that_holds_with_
         // The command on the page names this very text.
         let page = std::fs::read_to_string(root().join(format!("docs/mechanisms/{mechanism}.md"))).unwrap();
         let file = format!("crates/lab/variations/{mechanism}.schedule");
-        assert!(page.contains(&format!("cutaway play {file} --without {mechanism}")), "{mechanism}");
+        assert!(page.contains(&format!("cutaway play try:{mechanism} --without {mechanism}")), "{mechanism}");
         assert_eq!(std::fs::read_to_string(root().join(&file)).unwrap(), text, "{file}");
         assert!(page.contains(&lab::tell::verdict(&off)), "{mechanism}: the page says something else");
     }

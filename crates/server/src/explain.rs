@@ -17,7 +17,7 @@ use gateway::{Reply, Request};
 use tokio::sync::mpsc;
 use trace::{Event, EventId};
 
-use crate::gateway_host::Handle;
+use crate::core::Handle;
 
 /// What happens after the reply belongs to the story as well.
 const AFTERMATH: Duration = Duration::from_millis(50);

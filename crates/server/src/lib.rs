@@ -10,10 +10,10 @@
 //! | [`hello`], [`facts`] | the handshake; what the nodes say the cluster is |
 //! | [`transport`], [`link`] | frames over TCP: one connection, and keeping one up |
 //! | [`node_host`], [`board`] | one storage node; its answers to probes |
-//! | [`gateway_host`] | one gateway |
+//! | [`gateway_host`], [`core`] | one gateway: its tasks and sockets; its rules and what they know |
 //! | [`resp`] | its Redis protocol |
 //! | [`doors`], [`chronicle`] | how many connections there may be; what the log tells |
-//! | [`flow`] | how much of its memory clients hold |
+//! | [`budget`], [`flow`] | how much of its memory clients hold; long values on their way |
 //! | [`partial`] | the memory of requests that have not come whole |
 //! | [`http`], [`status`], [`metrics`] | its HTTP interface |
 //! | [`linger`] | closing a connection so that the last words are heard |
@@ -26,11 +26,13 @@
 #![forbid(unsafe_code)]
 
 pub mod board;
+pub mod budget;
 pub mod child;
 pub mod chronicle;
 pub mod clock;
 pub mod control;
 mod control_file;
+pub mod core;
 pub mod doors;
 pub mod explain;
 pub mod facts;

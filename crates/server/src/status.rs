@@ -3,8 +3,8 @@
 use dataplane::{Micros, NodeStatus, Proof, RoleName};
 use serde_json::{Value, json};
 
+use crate::core::Core;
 use crate::fullness;
-use crate::gateway_host::Core;
 use crate::manifest::hex;
 
 /// A node that has said nothing for this long is shown as silent.

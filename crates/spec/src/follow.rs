@@ -284,7 +284,7 @@ impl<'a> Follower<'a> {
                 let word = self.word(node, "Promised", *from, Some(*epoch), None)?;
                 self.judge.take("CountPromise", &[n, word])
             }
-            Kind::PrimaryElected { epoch, tail } => {
+            Kind::PrimaryElected { epoch, tail, .. } => {
                 self.same(node, "Elect", "promise", *epoch)?;
                 self.judge.take("Elect", &[n])?;
                 let last = self.judge.log(node).len();

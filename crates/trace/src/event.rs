@@ -217,6 +217,18 @@ pub fn entries(from: u64, upto: u64) -> String {
     if from == upto { format!("entry {from}") } else { format!("entries {from}–{upto}") }
 }
 
+/// That a promise has come, and what it is good for, in words.
+fn promised(from: u32, epoch: u64, counts: bool, have: u32, need: u32) -> String {
+    match counts {
+        true => format!(
+            "counts n{from}'s promise of epoch {epoch}: with its own, {have} of the {need} that it needs"
+        ),
+        false => format!(
+            "has n{from}'s promise of epoch {epoch}, and cannot count it: the log of n{from} ends later"
+        ),
+    }
+}
+
 /// Why a request is refused, in words.
 fn refusal(why: &str) -> &str {
     match why {
@@ -261,20 +273,20 @@ kinds! {
     ReplyReleased { gateway: u32, session: u64, number: u64, reply: String } "answers request {session}.{number} to g{gateway}: {reply}" (says);
 
     // Replica: epochs.
-    StaleEpochRefused { from: u32, epoch: u64, promised: u64 } "refuses n{from}, which speaks for epoch {epoch}: it has promised epoch {promised}" by EpochFence;
+    StaleEpochRefused { from: u32, epoch: u64, promised: u64 } "has promised epoch {promised}, and refuses n{from}'s message of epoch {epoch}" by EpochFence;
     EpochAdopted { epoch_before: u64, epoch: u64, primary: u32 } "follows n{primary} in epoch {epoch}" changes "epoch" epoch_before epoch;
     TakeoverStarted { epoch_before: u64, epoch: u64 } "stands for epoch {epoch}" changes "epoch" epoch_before epoch;
-    PromiseGranted { to: u32, epoch_before: u64, epoch: u64, tail_epoch: u64, tail_seq: u64 } "promises epoch {epoch} to n{to}, and reports that its log ends with entry {tail_seq} (epoch {tail_epoch})" by DurablePromise changes "epoch" epoch_before epoch;
+    PromiseGranted { to: u32, epoch_before: u64, epoch: u64, tail_epoch: u64, tail_seq: u64 } "agrees to epoch {epoch} of n{to}; its answer will say that its log ends with entry {tail_seq} (epoch {tail_epoch})" by DurablePromise changes "epoch" epoch_before epoch;
     PromiseRefused { to: u32, epoch: u64, promised: u64 } "refuses to promise epoch {epoch} to n{to}: it has promised epoch {promised}" by OneCandidatePerEpoch;
-    PromiseCounted { from: u32, epoch: u64, have: u32, need: u32 } "has n{from}'s promise of epoch {epoch} ({have} of {need})" by PromiseMajority;
+    PromiseCounted { from: u32, epoch: u64, counts: bool, have: u32, need: u32 } "{}" [promised(*from, *epoch, *counts, *have, *need)] by PromiseMajority;
     TakeoverAbandoned { epoch: u64, why: String } "abandons its candidacy for epoch {epoch}: {why}";
-    PrimaryElected { epoch: u64, tail: u64 } "becomes primary of epoch {epoch}; its log ends with entry {tail}" by PromiseMajority;
-    PrimaryServing { epoch: u64, marker: u64 } "starts to serve in epoch {epoch}: its marker, entry {marker}, is committed" by OwnEpochCommit;
+    PrimaryElected { epoch: u64, tail_epoch: u64, tail: u64 } "becomes primary of epoch {epoch}; its log ends with entry {tail} (epoch {tail_epoch})" by PromiseMajority;
+    PrimaryServing { epoch: u64, marker: u64 } "starts to serve in epoch {epoch}: its marker, entry {marker} (epoch {epoch}), is committed" by OwnEpochCommit;
     SteppedDown { epoch: u64, promised: u64 } "steps down as primary of epoch {epoch}: epoch {promised} exists";
 
     // Replica: reads.
-    ReadWaiting { gateway: u32, id: u64, round: u64 } "makes read {id} wait for confirmation round {round}" (aside) by ReadConfirmation;
-    ConfirmationAsked { round: u64, epoch: u64 } "asks the other replicas to confirm epoch {epoch} (round {round})" by ReadConfirmation;
+    ReadWaiting { gateway: u32, id: u64, round: u64 } "lets read {id} wait until a majority confirms its epoch (round {round})" (aside) by ReadConfirmation;
+    ConfirmationAsked { round: u64, epoch: u64 } "asks the other replicas whether they have promised an epoch after {epoch} (round {round})" by ReadConfirmation;
     ReadConfirmed { round: u64, epoch: u64 } "learns from a majority that it was still primary of epoch {epoch} when round {round} began" by ReadConfirmation;
     EpochConfirmed { to: u32, epoch: u64, round: u64 } "confirms to n{to} that it has promised no epoch after {epoch} (round {round})" (says) by ReadConfirmation;
     ReadAnswered { gateway: u32, id: u64, reply: String } "answers read {id} to g{gateway}: {reply}" (says);

@@ -8,8 +8,6 @@ use h2::client::SendRequest;
 use http::Request;
 use tokio::net::TcpStream;
 
-use super::refused;
-
 /// A connection that may be shared: each call is a stream of its own.
 #[derive(Clone)]
 pub struct Connection {
@@ -22,7 +20,7 @@ impl Connection {
         for _ in 0..count {
             let stream = TcpStream::connect(("127.0.0.1", port)).await?;
             stream.set_nodelay(true)?;
-            let (calls, connection) = h2::client::handshake(stream).await.map_err(refused)?;
+            let (calls, connection) = h2::client::handshake(stream).await.map_err(io::Error::other)?;
             // It ends with its last call.
             tokio::spawn(connection);
             connections.push(Connection { calls });
@@ -55,21 +53,21 @@ impl Connection {
             .header("te", "trailers")
             .body(())
             .expect("a request of this file");
-        self.calls = self.calls.clone().ready().await.map_err(refused)?;
-        let (response, mut body) = self.calls.send_request(request, false).map_err(refused)?;
-        body.send_data(message(fields), true).map_err(refused)?;
-        let mut body = response.await.map_err(refused)?.into_body();
+        self.calls = self.calls.clone().ready().await.map_err(io::Error::other)?;
+        let (response, mut body) = self.calls.send_request(request, false).map_err(io::Error::other)?;
+        body.send_data(message(fields), true).map_err(io::Error::other)?;
+        let mut body = response.await.map_err(io::Error::other)?.into_body();
         let mut answer = Vec::new();
         while let Some(data) = body.data().await {
-            let data = data.map_err(refused)?;
+            let data = data.map_err(io::Error::other)?;
             answer.extend_from_slice(&data);
             let length = data.len();
-            body.flow_control().release_capacity(length).map_err(refused)?;
+            body.flow_control().release_capacity(length).map_err(io::Error::other)?;
         }
-        let trailers = body.trailers().await.map_err(refused)?;
+        let trailers = body.trailers().await.map_err(io::Error::other)?;
         match trailers.as_ref().and_then(|trailers| trailers.get("grpc-status")) {
             Some(status) if status == "0" => Ok(answer),
-            status => Err(refused(format!("etcd answers with status {status:?}: {trailers:?}"))),
+            status => Err(io::Error::other(format!("etcd answers with status {status:?}: {trailers:?}"))),
         }
     }
 }

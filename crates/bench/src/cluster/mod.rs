@@ -88,7 +88,3 @@ impl Connection {
         }
     }
 }
-
-fn refused(what: impl std::fmt::Display) -> io::Error {
-    io::Error::other(what.to_string())
-}

@@ -7,8 +7,6 @@ use tokio::net::TcpStream;
 use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::sync::{mpsc, oneshot};
 
-use super::refused;
-
 /// One client's own connection to a Redis server, or to a gateway.
 pub struct Connection {
     answers: Answers<TcpStream>,
@@ -168,7 +166,11 @@ impl<R: AsyncRead + Unpin> Answers<R> {
     /// Of a `SET`.
     async fn ok(&mut self) -> io::Result<()> {
         let reply = self.line().await?;
-        if reply == b"+OK" { Ok(()) } else { Err(refused(String::from_utf8_lossy(reply))) }
+        if reply == b"+OK" {
+            Ok(())
+        } else {
+            Err(io::Error::other(String::from_utf8_lossy(reply).into_owned()))
+        }
     }
 
     /// Of a `WAIT`.
@@ -176,7 +178,7 @@ impl<R: AsyncRead + Unpin> Answers<R> {
         let reply = self.line().await?;
         let copies = reply.strip_prefix(b":").and_then(|n| str::from_utf8(n).ok()?.parse::<u32>().ok());
         if copies.is_none_or(|copies| copies < least) {
-            return Err(refused("WAIT was answered with too few replicas"));
+            return Err(io::Error::other("WAIT was answered with too few replicas"));
         }
         Ok(())
     }
@@ -192,7 +194,7 @@ impl<R: AsyncRead + Unpin> Answers<R> {
                 Ok(Some(&self.value[..length as usize]))
             }
             Some(_) => Ok(None),
-            None => Err(refused(String::from_utf8_lossy(&self.line))),
+            None => Err(io::Error::other(String::from_utf8_lossy(&self.line).into_owned())),
         }
     }
 

@@ -81,8 +81,10 @@ impl Candidate {
         // A copy of the request may have been refused before.
         self.refusals.remove(&from);
         self.promises.insert(from, tail);
-        let (have, need) = (self.promises.len() as u32, guard::majority(core.config.members.len()) as u32);
-        emit!(core, Kind::PromiseCounted { from: from.0, epoch: self.epoch.0, have, need });
+        let (from, epoch, counts) = (from.0, self.epoch.0, self.supports(core, tail));
+        let have = self.supporters(core) as u32;
+        let need = guard::majority(core.config.members.len()) as u32;
+        emit!(core, Kind::PromiseCounted { from, epoch, counts, have, need });
     }
 
     /// Somebody has promised this very epoch to another candidate, or more.
@@ -101,11 +103,19 @@ impl Candidate {
         assert!(!both, "D2: a member counts for a candidate and against it");
     }
 
+    /// Does the promise of a log with this end support it?
+    fn supports(&self, core: &Core, tail: Tail) -> bool {
+        guard::most_complete_log(core.config.mechanisms, core.log.tail(), tail)
+    }
+
+    fn supporters(&self, core: &Core) -> usize {
+        self.promises.values().filter(|tail| self.supports(core, **tail)).count()
+    }
+
     /// Does a majority support it?
     pub fn support(&self, core: &Core) -> Support {
-        let (on, members, own) = (core.config.mechanisms, core.config.members.len(), core.log.tail());
-        let supports = |tail: &&Tail| guard::most_complete_log(on, own, **tail);
-        let supporters = self.promises.values().filter(supports).count();
+        let (on, members) = (core.config.mechanisms, core.config.members.len());
+        let supporters = self.supporters(core);
         let more_complete = self.promises.len() - supporters;
         let lost = more_complete + self.refusals.len();
         if guard::promise_majority(on, supporters, members) {

@@ -437,7 +437,10 @@ impl Cluster for Nodes {
             match node.engine().get(key) {
                 Ok(Some(found)) => {
                     let value = String::from_utf8_lossy(&found.value);
-                    format!("whoever reads {name} from n{id} now gets {value} (version {})", found.version)
+                    format!(
+                        "whoever reads {name} from n{id} now gets the value {value} (version {})",
+                        found.version
+                    )
                 }
                 Ok(None) => format!("whoever reads {name} from n{id} now is told that there is no such key"),
                 Err(error) => format!("whoever reads {name} from n{id} now is told: {error}"),

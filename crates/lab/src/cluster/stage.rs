@@ -266,7 +266,7 @@ impl<C: Cluster> Stage<C> {
     pub(crate) fn held_back(&self) -> Vec<String> {
         let at = |node: u32| {
             let tell = move |(to, message): (Address, &Message)| {
-                format!("n{node} holds back for {}, until its sync: {}", peer(to), brief(message))
+                format!("n{node} holds back for {}, until its own sync returns: {}", peer(to), brief(message))
             };
             self.cluster.held(node).into_iter().map(tell)
         };

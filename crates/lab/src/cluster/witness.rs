@@ -95,7 +95,7 @@ impl Shared<History> {
                 let asked = self.change().reading.extract_if(.., |(asked, _)| asked == id).next();
                 if let Some((_, known)) = asked.filter(|(_, known)| applied < *known) {
                     let what = format!(
-                        "a read got an old value: entry {known} was committed before the read was asked"
+                        "a read got an outdated answer: entry {known} was committed before the read was asked"
                     );
                     self.break_promise("P2", what);
                 }
@@ -198,13 +198,15 @@ impl Shared<History> {
                     || (seq > sight.base() && seq <= sight.last() && sight.stamp(seq) == Some(stamp))
             };
             let gone = self.shown.iter().find(|(seq, stamp, _)| !has(*seq, *stamp));
-            if let Some((seq, _, how)) = gone {
+            if let Some((seq, (epoch, _), how)) = gone {
                 let (id, how) = match how {
                     Shown::Acknowledged => ("P1", "was acknowledged"),
                     Shown::Read => ("P2", "a client has read"),
                 };
-                return self
-                    .break_promise(id, format!("n{} serves without entry {seq}, which {how}", at + 1));
+                return self.break_promise(
+                    id,
+                    format!("n{} serves without entry {seq} of epoch {}, which {how}", at + 1, epoch.0),
+                );
             }
         }
     }

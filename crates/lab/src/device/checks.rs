@@ -5,6 +5,7 @@ use trace::Mechanisms;
 
 use super::disk::Disk;
 use super::known::{Known, Made, entry, host_state, value};
+use super::medium::SECTOR;
 use super::starts::IDENTITY;
 
 /// Checks an engine that has just been opened, and lets the host catch up. Says what is broken, or what the host
@@ -61,7 +62,18 @@ fn recovered_log(e: &Engine<Disk>, candidates: &[&[Made]], acknowledged: usize) 
     for candidate in candidates.iter().filter(|candidate| candidate.len() as Seq == last) {
         let mut found = true;
         for seq in from..=last {
-            let read = e.entry(seq).map_err(|error| format!("E4: entry {seq}: {error}"))?;
+            let read = e.entry(seq).map_err(|error| {
+                let standing = match seq as usize {
+                    seq if seq <= acknowledged => "",
+                    seq if seq <= candidates[0].len() => ", which was truncated, but not durably,",
+                    _ => ", which was not acknowledged yet,",
+                };
+                let place = match &error {
+                    ReadError::Corrupt(damage) => format!(" (sector {})", damage.offset / SECTOR as u64),
+                    _ => String::new(),
+                };
+                format!("E4: entry {seq}{standing} cannot be read: {error}{place}")
+            })?;
             found &= read.is_some_and(|read| read == entry(seq, candidate[seq as usize - 1]));
         }
         if found {
@@ -73,11 +85,20 @@ fn recovered_log(e: &Engine<Disk>, candidates: &[&[Made]], acknowledged: usize) 
         acknowledged if last < acknowledged => {
             format!("E1: entry {acknowledged} was acknowledged, and the log {ends}")
         }
-        0 => format!("E2: the log {ends}, and the host wrote no such log: none of it was acknowledged"),
-        acknowledged => {
-            format!(
-                "E2: the log {ends}, and the host wrote no such log: it was told of entries up to {acknowledged}"
-            )
+        _ => {
+            let [told, since] = [0, 1].map(|n| candidates.get(n).map_or(0, |log| log.len()));
+            let log = match told {
+                0 => "an empty log".to_string(),
+                told => format!("a log up to entry {told}"),
+            };
+            let since = match since.checked_sub(told) {
+                Some(0) => "nothing has been put since".to_string(),
+                Some(_) => {
+                    format!("only {} has been put since", trace::entries(told as Seq + 1, since as Seq))
+                }
+                None => format!("it has been truncated to {since} since"),
+            };
+            format!("E2: the log {ends}, but the host was last told of {log}, and {since}")
         }
     })
 }

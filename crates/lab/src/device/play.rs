@@ -1,16 +1,17 @@
 //! A schedule of one device, step by step: the form in which a counterexample of a local mechanism is stored. It begins
 //! with `device NAME`, one of the devices of [`super::starts`]; [`STEPS`] has the rest.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex};
 
-use engine::{Engine, Identity, OpenError, RecoveryReport, Standing};
+use engine::{Engine, Identity, OpenError, RecoveryReport, Seq, Standing};
 use trace::{Actor, Event, Kind, Mechanisms, Source, Tracer};
 
 use super::caught::caught;
 use super::checks::{self, recovered};
 use super::disk::Disk;
 use super::known::Known;
-use super::medium::{Io, SLOTS, State};
+use super::medium::{Content, Io, SECTOR, SLOTS, State, bytes};
 use super::starts::{IDENTITY, LAYOUT, starts};
 use super::workload::{self, Op};
 use crate::nearest::unknown;
@@ -46,6 +47,33 @@ pub fn start_names() -> Vec<&'static str> {
 /// Sectors of the superblocks and the log, in front of the data.
 const WAL: std::ops::Range<usize> = 16..32;
 
+/// So many sectors of the data are drawn at least, so that a picture shows where it will be.
+const DATA_MIN: usize = 4;
+
+/// Does this sector lie in the log, behind its end?
+fn is_behind(at: usize, end: u64) -> bool {
+    let end = end.div_ceil(SECTOR as u64) as usize;
+    WAL.contains(&at) && at - WAL.start >= end && end < WAL.len()
+}
+
+/// What is written and synced, in words.
+fn accesses(journal: &[Io]) -> String {
+    let name = |io: &Io| match io {
+        Io::Write(first, ..) if *first == SLOTS[0] => "superblock A",
+        Io::Write(first, ..) if *first == SLOTS[1] => "superblock B",
+        Io::Write(first, ..) if WAL.contains(first) => "the log",
+        Io::Write(..) => "the data",
+        Io::Sync => "the sync",
+        Io::FailedSync => "the sync that fails",
+    };
+    let names: Vec<&str> = journal.iter().map(name).collect();
+    match names.as_slice() {
+        [] => "nothing".into(),
+        [all @ .., last] if !all.is_empty() => format!("{} and {last}", all.join(", ")),
+        [one, ..] => (*one).into(),
+    }
+}
+
 /// What came of a step.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Done {
@@ -76,8 +104,13 @@ pub(crate) struct Stage {
     life: u32,
     /// It was formatted since the last opening, or begun to be.
     formatting: bool,
-    /// Sectors that the last power cut tore, until they are written again.
+    /// Sectors that the last power cut tore, until something is written again; and those that it let through.
     torn: Vec<usize>,
+    spared: Vec<usize>,
+    /// Entries that gave a new key a value: made again, they have the same bytes.
+    put: BTreeSet<Seq>,
+    /// What the log's sectors hold that an opening found behind the log's end.
+    stale: BTreeMap<usize, Content>,
     /// What the engine told of in the step under way.
     heard: Vec<(Kind, Source)>,
     /// Events that were told of in the steps before.
@@ -104,6 +137,9 @@ impl Stage {
             life: 0,
             formatting: false,
             torn: Vec::new(),
+            spared: Vec::new(),
+            put: BTreeSet::new(),
+            stale: BTreeMap::new(),
             heard: Vec::new(),
             told: 0,
         })
@@ -120,21 +156,35 @@ impl Stage {
         let after = crash.and_then(|crash| crash.split_whitespace().next()?.parse::<usize>().ok());
         let op = Op::all(true, true).into_iter().find(|op| op.to_string() == line);
         let heard = after.zip(op).map(|(after, op)| self.heard_until(op, after));
+        let stale = self.stale.clone();
         let mut done = self.take(line)?;
         let of = self.last.as_ref().map_or(0, |last| last.journal.len());
         if let Some(after) = after.filter(|after| *after < of) {
             self.heard = heard.unwrap_or_default();
+            self.stale = stale;
             done.events = self.events(self.life + 1);
             done.told = None;
             // The device at the moment of the crash, not as the step would have left it.
             if let Some(last) = &self.last {
                 let mut state = last.before.clone();
                 last.journal.iter().take(after).for_each(|io| state.apply(io));
-                done.strip = self.strip(&state, u64::MAX);
+                done.strip = self.strip(&state, None);
+                let [did, not] = [&last.journal[..after], &last.journal[after..]].map(accesses);
+                done.words = format!("{} (cut off after {did}; not done: {not})", done.words);
             }
-            done.words = format!("{} (cut off after {after} of {of} writes and syncs)", done.words);
         }
         Ok(done)
+    }
+
+    /// What the host does, as entry `seq`.
+    fn named(&mut self, op: Op, seq: Seq) -> String {
+        let again = op.puts_new() && !self.put.insert(seq);
+        let text = op.to_string();
+        match again {
+            true => text
+                .replace("put a new key", &format!("put the key of entry {seq} again, with the same value")),
+            false => text,
+        }
     }
 
     /// What the engine would tell of an operation in which the power fails.
@@ -180,6 +230,7 @@ impl Stage {
         let words: Vec<&str> = line.split_whitespace().collect();
         if !matches!(words.first(), Some(&("cut" | "kill" | "open"))) {
             self.torn.clear();
+            self.spared.clear();
         }
         let (told, sentence) = match &words[..] {
             ["open", "as", node] => (self.open_as(node)?, format!("{node} opens the device")),
@@ -193,31 +244,50 @@ impl Stage {
                 let op = ops.into_iter().find(|op| op.to_string() == line).ok_or_else(|| {
                     format!("no such step of a device; there are: {}", all_steps().join("; "))
                 })?;
-                (self.act(op)?, format!("the host: {op}"))
+                let seq = self.engine.as_ref().map_or(0, |engine| engine.last_seq() + 1);
+                let told = self.act(op)?;
+                (told, format!("the host: {}", self.named(op, seq)))
             }
         };
         let disk = self.engine.as_ref().map_or_else(|| self.disk.clone(), |engine| engine.device().state());
-        let end = self.engine.as_ref().map_or(u64::MAX, |engine| engine.durable_lsn().0);
+        let end = self.engine.as_ref().map(|engine| engine.durable_lsn().0);
+        self.note_stale(&disk, end);
         let strip = self.strip(&disk, end);
         Ok(Done { events: self.events(life), strip, told, words: sentence })
     }
 
-    /// The sectors of a device, a letter each. What lies behind the durable `end` of the log is left over from a tail
-    /// that does not count.
-    fn strip(&self, disk: &State, end: u64) -> String {
-        let end = end.div_ceil(512);
+    /// The sectors of a device, a letter each. What lies behind the durable `end` of the log, if it is open, is left over
+    /// from a tail that does not count; and so it stays until it is written over.
+    fn strip(&self, disk: &State, end: Option<u64>) -> String {
+        let is_stale = |at: usize| match end {
+            Some(end) => is_behind(at, end),
+            None => self.stale.get(&at).is_some_and(|was| bytes(was) == bytes(&disk.durable[at])),
+        };
         let part = |sectors: std::ops::Range<usize>| -> String {
             let letters = disk.strip(sectors.clone());
             let letter = |(at, letter): (usize, char)| match letter {
                 '#' if self.torn.contains(&at) => 't',
-                '#' if WAL.contains(&at) && at - WAL.start >= end as usize && end < WAL.len() as u64 => 's',
+                '#' if is_stale(at) => 's',
+                '#' if self.spared.contains(&at) => '+',
                 other => other,
             };
             sectors.zip(letters.chars()).map(letter).collect()
         };
-        let data = WAL.end..disk.used().max(WAL.end);
+        let data = WAL.end..disk.used().max(WAL.end + DATA_MIN);
         let slot = |slot: usize| part(SLOTS[slot]..SLOTS[slot] + 1);
         format!("A{} B{} log {} data {}", slot(0), slot(1), part(WAL), part(data))
+    }
+
+    /// Keeps in mind what is left over. Whoever believes it, as an opening without some mechanism does, takes it for the log.
+    fn note_stale(&mut self, disk: &State, end: Option<u64>) {
+        match end {
+            Some(end) => {
+                let behind = WAL.filter(|at| is_behind(*at, end) && disk.durable[*at].is_some());
+                self.stale = behind.map(|at| (at, disk.durable[at].clone())).collect();
+            }
+            None if self.broken.is_some() => self.stale.clear(),
+            None => {}
+        }
     }
 
     /// What the engine told of in this step.
@@ -350,17 +420,21 @@ impl Stage {
                     return self.ends(broken);
                 }
                 let acknowledged = engine.durable_seq();
+                let open = match self.known.log.len() as Seq > acknowledged {
+                    true => "; the truncation is not durable yet",
+                    false => "",
+                };
                 Ok(Some(if acknowledged == 0 {
-                    "nothing is acknowledged yet".into()
+                    format!("nothing is acknowledged yet{open}")
                 } else {
-                    format!("acknowledged up to entry {acknowledged}")
+                    format!("acknowledged up to entry {acknowledged}{open}")
                 }))
             }
         }
     }
 
-    /// The device as it was after so many accesses of the last step, and what holds then.
-    fn interrupted(&mut self, after: &str) -> Result<(State, usize, usize), String> {
+    /// The device as it was after so many accesses of the last step, which moment that is, and what holds then.
+    fn interrupted(&mut self, after: &str) -> Result<(State, String), String> {
         let after: usize = after.parse().map_err(|_| format!("`{after}` is no number"))?;
         let last = self.last.take().ok_or("no step comes before the crash")?;
         let (mut state, of) = (last.before, last.journal.len());
@@ -370,29 +444,41 @@ impl Stage {
         self.engine = None;
         // What the interrupted recovery would have told does not count.
         self.broken = None;
-        Ok((state, done, of))
+        let moment = match last.journal.split_at(done) {
+            ([], []) => "after the step before, which wrote nothing".to_string(),
+            (did, []) if did.iter().all(|io| matches!(io, Io::Write(..))) => {
+                format!("after the step before wrote {}; no sync was sent", accesses(did))
+            }
+            (did, []) => format!("at the end of the step before, after {}", accesses(did)),
+            ([], not) => format!("at the beginning of the step before, before {}", accesses(not)),
+            (did, not) => {
+                format!("during the step before, after {}, before {}", accesses(did), accesses(not))
+            }
+        };
+        Ok((state, moment))
     }
 
     fn cut(&mut self, after: &str, kept: &[&str]) -> Result<String, String> {
-        let (state, done, of) = self.interrupted(after)?;
+        let (state, moment) = self.interrupted(after)?;
         let cut = state.cut_named(kept);
         let torn = kept.iter().filter_map(|name| name.split_once(':')?.0.parse().ok());
         self.torn = torn.collect();
+        self.spared = kept.iter().filter_map(|name| name.parse().ok()).collect();
         self.disk = state.after(&cut);
-        Ok(format!("power fails after {done} of {of} writes and syncs of that: {cut}"))
+        Ok(format!("power fails {moment}: {cut}"))
     }
 
     fn kill(&mut self, after: &str) -> Result<String, String> {
-        let (state, done, of) = self.interrupted(after)?;
+        let (state, moment) = self.interrupted(after)?;
         self.disk = state;
-        Ok(format!("kill -9 after {done} of {of} writes and syncs of that: the cache survives"))
+        Ok(format!("kill -9 {moment}: the cache survives"))
     }
 
     fn rot(&mut self, byte: &str, sectors: &[&str]) -> Result<(Option<String>, String), String> {
         let number = |word: &str| word.parse::<usize>().map_err(|_| format!("`{word}` is no number"));
         let (byte, sectors) =
             (number(byte)?, sectors.iter().map(|s| number(s)).collect::<Result<Vec<_>, _>>()?);
-        if byte >= super::medium::SECTOR || sectors.iter().any(|sector| *sector >= self.disk.used()) {
+        if byte >= SECTOR || sectors.iter().any(|sector| *sector >= self.disk.used()) {
             return Err("that is not on the device".into());
         }
         let state = self.engine.as_ref().map_or_else(|| self.disk.clone(), |engine| engine.device().state());
@@ -417,7 +503,7 @@ impl Stage {
             }),
         };
         let checked = opened.and_then(|opened| caught(|| check(opened)));
-        let places: Vec<String> = sectors.iter().map(|s| (s * super::medium::SECTOR).to_string()).collect();
+        let places: Vec<String> = sectors.iter().map(|s| (s * SECTOR).to_string()).collect();
         let words =
             format!("a bit rots in the sector at byte {}, and the device is opened", places.join(" and "));
         match checked {

@@ -36,7 +36,7 @@ impl fmt::Display for Step {
             }
             Step::ShortRead(reads) => write!(f, "open it; the read after {reads} others comes up short"),
             Step::Crash(done, of, crash) => {
-                write!(f, "after {done} of {of} writes and syncs of that, ")?;
+                write!(f, "after {done} of {of} writes and syncs of the step before, ")?;
                 match crash {
                     Crash::Kill => write!(f, "kill -9: the cache survives"),
                     Crash::Power(cut) => write!(f, "a power cut: {cut}"),

@@ -59,6 +59,20 @@ impl Op {
     }
 }
 
+impl Op {
+    /// Does it give a new key a value?
+    pub(crate) fn puts_new(self) -> bool {
+        use Op::{Append, Write, WriteAroundPromise, WriteFails};
+        matches!(
+            self,
+            Append(Change::PutNew)
+                | Write(Change::PutNew)
+                | WriteFails(Change::PutNew)
+                | WriteAroundPromise(Change::PutNew)
+        )
+    }
+}
+
 impl fmt::Display for Op {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let change = |change: &Change| match change {

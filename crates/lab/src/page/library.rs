@@ -1,8 +1,9 @@
-//! What a page has at hand: every mechanism with the text of its guard, its counterexample, and the stories.
+//! What a page has at hand: every mechanism with the text of its guard, its counterexample, the stories, and the museum.
 
 use serde_json::{Value, json};
 use trace::mechanism::{Class, Room};
 
+use crate::museum::{Exhibit, Shown, exhibits};
 use crate::why::registry::{Entry, entries};
 
 /// The files that hold guards.
@@ -54,12 +55,7 @@ stories! {
 pub fn guard_text(file: &str, symbol: &str) -> Option<String> {
     let (_, text) = GUARDS.iter().find(|(name, _)| *name == file)?;
     let lines: Vec<&str> = text.lines().collect();
-    let head = format!("fn {symbol}");
-    let is_head = |line: &&str| {
-        let rest = line.split_once(&head).map(|(_, rest)| rest);
-        rest.is_some_and(|rest| rest.starts_with(['(', '<']))
-    };
-    let at = lines.iter().position(is_head)?;
+    let at = guard_line(file, symbol)? - 1;
     let begin =
         lines[..at].iter().rposition(|line| !line.trim_start().starts_with("//") && !line.starts_with("#["));
     let begin = begin.map_or(0, |before| before + 1);
@@ -67,6 +63,14 @@ pub fn guard_text(file: &str, symbol: &str) -> Option<String> {
     let close = format!("{}}}", " ".repeat(indent));
     let end = lines[at..].iter().position(|line| *line == close)?;
     Some(lines[begin..=at + end].join("\n"))
+}
+
+/// The line, from 1, on which a guard begins.
+pub(crate) fn guard_line(file: &str, symbol: &str) -> Option<usize> {
+    let (_, text) = GUARDS.iter().find(|(name, _)| *name == file)?;
+    let head = format!("fn {symbol}");
+    let is_head = |line: &str| line.split_once(&head).is_some_and(|(_, rest)| rest.starts_with(['(', '<']));
+    text.lines().position(is_head).map(|at| at + 1)
 }
 
 fn mechanism(entry: &Entry) -> Value {
@@ -87,12 +91,23 @@ fn mechanism(entry: &Entry) -> Value {
     })
 }
 
-/// Mechanisms, stories and promises.
+/// An exhibit of the museum that has a schedule.
+fn exhibit(exhibit: &Exhibit) -> Option<Value> {
+    let Shown::Without(guard) = exhibit.shown else { return None };
+    let Exhibit { id, title, system, year, .. } = exhibit;
+    let text = exhibit.schedule()?.to_string();
+    Some(
+        json!({ "id": id, "title": title, "system": system, "year": year, "guard": guard.id(), "text": text }),
+    )
+}
+
+/// Mechanisms, stories, the museum and promises.
 pub fn library() -> Value {
     let story = |(name, text): &(&str, &str)| json!({ "name": name.replace('_', " "), "text": text });
     json!({
         "mechanisms": entries().map(mechanism).collect::<Vec<_>>(),
         "stories": STORIES.iter().map(story).collect::<Vec<_>>(),
+        "museum": exhibits().iter().filter_map(exhibit).collect::<Vec<_>>(),
         "promises": trace::mechanism::PROMISES,
     })
 }

@@ -21,6 +21,7 @@
 mod facts;
 mod library;
 
+pub(crate) use library::guard_line;
 pub use library::{guard_text, library};
 
 use std::collections::BTreeMap;

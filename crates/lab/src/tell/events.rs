@@ -29,7 +29,7 @@ pub fn plain(event: &Event) -> String {
                 String::new()
             } else {
                 let unit = if *bytes == 1 { "byte" } else { "bytes" };
-                format!(", its value of {bytes} {unit} at unit {extent}")
+                format!(", its value of {bytes} {unit} at unit {extent} of the data")
             };
             format!("{name} puts entry {seq} into its batch: the log record at LSN {lsn}{value}")
         }
@@ -45,7 +45,7 @@ pub fn plain(event: &Event) -> String {
             };
             let tail = match discarded {
                 0 => String::new(),
-                bytes => format!("; {bytes} bytes of a torn tail are discarded"),
+                bytes => format!("; {bytes} bytes of a batch that is not all there are discarded"),
             };
             format!("{name} opens its device: {checkpoint}, {log}{tail}")
         }

@@ -53,7 +53,9 @@ fn node(node: &NodeState) -> Vec<String> {
         log(node)
     )];
     lines.extend(
-        node.held.iter().map(|way| format!("    holds back for {}, until its sync: {}", way.to, way.words)),
+        node.held
+            .iter()
+            .map(|way| format!("    holds back for {}, until its own sync returns: {}", way.to, way.words)),
     );
     lines
 }

@@ -7,10 +7,11 @@ use trace::{Event, EventId, Kind};
 use crate::play::{Act, Mark, Play};
 use crate::tell::events::{plain, weight};
 
-/// One link: the step, and what happened in it.
+/// One link: the step, what happened in it, and whether that follows from the link before.
 pub(super) struct Link {
     pub(super) step: usize,
     pub(super) words: String,
+    pub(super) follows: bool,
 }
 
 /// From `parts`, where the runs part, to what a client was told, if that came of it; and to the last step.
@@ -45,7 +46,32 @@ pub(super) fn chain(off: &Play, on: &Play, parts: usize) -> Vec<Link> {
     let place = |at: usize, event: &Event| off.acts[at].events.iter().position(|other| other.id == event.id);
     way.sort_by_key(|(at, event)| (*at, event.and_then(|event| place(*at, event))));
     way.dedup_by_key(|(at, event)| (*at, event.map(|event| event.id)));
-    way.into_iter().map(|(step, event)| Link { step, words: words(&off.acts[step], event) }).collect()
+    let link = |n: usize| {
+        let (step, event) = way[n];
+        let follows = n.checked_sub(1).is_none_or(|before| match (way[before].1, event) {
+            (Some(cause), Some(event)) => follows(off, cause, event),
+            // A crash, or what follows from one: no event names it.
+            _ => true,
+        });
+        Link { step, words: words(&off.acts[step], event), follows }
+    };
+    (0..way.len()).map(link).collect()
+}
+
+/// Is `cause` among the causes of `event`, or of those?
+fn follows(play: &Play, cause: &Event, event: &Event) -> bool {
+    let all = || play.acts.iter().flat_map(|act| &act.events);
+    let (mut ahead, mut seen) = (vec![event.id], Vec::new());
+    while let Some(id) = ahead.pop() {
+        if id == cause.id {
+            return true;
+        }
+        if !seen.contains(&id) {
+            seen.push(id);
+            ahead.extend(all().filter(|event| event.id == id).flat_map(|event| event.parents.clone()));
+        }
+    }
+    false
 }
 
 /// What the run without the mechanism has in step `parts`, and the other has not: of several, what decides something.

@@ -51,6 +51,8 @@ impl Schedule {
 pub struct Case {
     /// What was taken out.
     pub mechanism: Mechanism,
+    /// By what name `play` finds the schedule.
+    pub called: String,
     /// The schedule.
     pub schedule: Schedule,
     /// Without the mechanism; a promise is broken.
@@ -178,7 +180,7 @@ pub fn case(mechanism: Mechanism, schedule: Schedule) -> Result<Case, String> {
     }
     let on = schedule.play_to_the_end(Mechanisms::all())?;
     let minimal = schedule.is_minimal(mechanism);
-    Ok(Case { mechanism, schedule, off, on, minimal })
+    Ok(Case { mechanism, called: mechanism.to_string(), schedule, off, on, minimal })
 }
 
 /// Two mechanisms, of which one may mask the other.

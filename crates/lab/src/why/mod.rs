@@ -12,7 +12,7 @@
 //! | `shorten` | looks for a shorter one nearby |
 //! | `seed` | the same for a seed of the simulator |
 //! | `narrate`, `picture` | the story; its lanes |
-//! | `causes` | why the promise broke |
+//! | `causes`, `invariants` | why the promise broke; what a broken invariant says |
 //! | `origin` | how a schedule was found, and what may be claimed of its length |
 //! | `run` | a run of the simulator, told |
 //! | `quiz` | what comes next? |
@@ -21,6 +21,7 @@
 mod causes;
 mod chapter;
 mod examine;
+mod invariants;
 mod narrate;
 mod origin;
 mod picture;
@@ -32,7 +33,7 @@ mod shrink;
 
 pub use chapter::{chapter, necessity_table};
 pub use examine::{Case, Pair, Verdict, case, class, examine, pair, search, why_none};
-pub use narrate::{Narration, narrate};
+pub use narrate::{Narration, narrate, retell};
 pub use origin::FoundBy;
 pub use seed::{RUNS_MAX, Shrunk, is_safety, preferred_seed, shrink_script, shrink_seed};
 pub use shorten::shorten;

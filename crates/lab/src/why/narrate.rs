@@ -5,6 +5,7 @@ use trace::{Actor, Event, Kind, Mechanism};
 
 use super::causes::chain;
 use super::examine::Case;
+use super::invariants;
 use super::picture::{below, heading, step};
 use super::registry;
 use crate::play::{Act, Mark, Play};
@@ -47,13 +48,7 @@ pub fn narrate(case: &Case) -> Narration {
     before.push(format!("     {}", entry.predict));
 
     let mut after: Vec<String> = (parts..off.acts.len()).flat_map(|at| rows(case, at)).collect();
-    after.push(format!("      ✗ {}", off.broken.as_deref().unwrap_or("nothing is broken")));
-    // Where no client was betrayed yet, what one reads says nothing.
-    after.extend(off.readers.iter().filter(|_| !only_endangered(case)).map(|line| format!("        {line}")));
-    after.push(String::new());
-    after.extend(client(off));
-    after.extend(causes(case, parts));
-    after.extend(difference(case, parts));
+    after.extend(end(case, parts));
     after.push(format!("Why needed   {}", entry.others));
     after.extend(entry.choice.map(|choice| format!("Instead      {choice}")));
     after.push(format!("Origin       {}", bounds(case)));
@@ -65,6 +60,30 @@ pub fn narrate(case: &Case) -> Narration {
     after.push(format!("Try          {}", entry.variation));
     after.push(format!("             {}", try_command(mechanism)));
     Narration { before, after }
+}
+
+/// The run alone, for a story that has words of its own: where it begins, every step, what broke, why, and what holds it.
+pub fn retell(case: &Case) -> Vec<String> {
+    let mut lines = vec![format!("Set-up       {}", set_up(case)), String::new()];
+    lines.extend(heading(&case.off));
+    lines.extend((0..case.off.acts.len()).flat_map(|at| rows(case, at)));
+    lines.extend(end(case, case.parts_at()));
+    lines
+}
+
+/// What broke, what the client saw of it, why, and what would have held it.
+fn end(case: &Case, parts: usize) -> Vec<String> {
+    let off = &case.off;
+    let broken = off.broken.as_deref().unwrap_or("nothing is broken");
+    let mut lines = vec![format!("      ✗ {broken}")];
+    lines.extend(invariants::stated(broken).map(|(id, what)| format!("        ({id}: {what})")));
+    // Where no client was betrayed yet, what one reads says nothing.
+    lines.extend(off.readers.iter().filter(|_| !only_endangered(case)).map(|line| format!("        {line}")));
+    lines.push(String::new());
+    lines.extend(client(off));
+    lines.extend(causes(case, parts));
+    lines.extend(difference(case, parts));
+    lines
 }
 
 /// What goes wrong here beside the missing rule.
@@ -79,20 +98,24 @@ fn broken_how(case: &Case) -> String {
 /// Does the schedule end where replicas, or a device and its host, disagree, before any client is told something wrong?
 fn only_endangered(case: &Case) -> bool {
     let judged = case.schedule.setting.iter().any(|line| line.starts_with("judge"));
-    judged || case.off.broken.as_deref().is_some_and(|broken| broken.starts_with("E2"))
+    // Nor has anybody, if what is damaged is what its host gave up: it may come back, and then it must be whole.
+    let apart = |broken: &str| {
+        broken.starts_with("E2") || (broken.starts_with("E4") && broken.contains(", which was "))
+    };
+    judged || case.off.broken.as_deref().is_some_and(apart)
 }
 
 /// Plays the schedule to try.
 pub(super) fn try_command(mechanism: Mechanism) -> String {
-    format!("cutaway play crates/lab/variations/{mechanism}.schedule --without {mechanism}")
+    format!("cutaway play try:{mechanism} --without {mechanism}")
 }
 
 fn set_up(case: &Case) -> String {
     if case.schedule.is_local() {
         let device = case.schedule.setting[0].trim_start_matches("device ");
         return format!(
-            "one disk: {device}. Drawn are superblocks A and B, then a letter for each sector of 512 bytes: the log (from \
-             sector 16) and the data (from sector 32): {}",
+            "n1's disk: {device}. n1 is the disk engine of one node; the host is the code above it. Drawn are superblocks \
+             A and B, then a letter for each sector of 512 bytes: the log (from sector 16) and the data (from sector 32, its unit 0): {}",
             legend(
                 &case.off,
                 &[
@@ -100,7 +123,8 @@ fn set_up(case: &Case) -> String {
                     ('~', "in the cache only"),
                     ('t', "torn"),
                     ('s', "left over from a discarded tail"),
-                    ('.', "never written"),
+                    ('+', "what the power cut let through"),
+                    ('.', "nothing on the disk"),
                 ]
             )
         );
@@ -114,17 +138,18 @@ fn set_up(case: &Case) -> String {
          1.1); without the rule no marker comes before it"
     } else if case.mechanism == Mechanism::TailWithPromise {
         // The report that the rule keeps from being used.
-        "n1 serves in epoch 1, and all logs end with entry 2, as each node reported at its start (entry 1 is the epoch's \
-         marker, entry 2 opened the client's session, so its first request is 2.1)"
+        "n1 serves in epoch 1, and all logs end with entry 2 (entry 1 is the epoch's marker, entry 2 opened the client's \
+         session, so its first request is 2.1). Each node has told a gateway so; without the rule, it tells a candidate \
+         what it last told a gateway"
     } else {
         "n1 serves in epoch 1, and all logs end with entry 2 (entry 1 is the epoch's marker, entry 2 opened the client's \
-         session, so its first request is 2.1)"
+         session, so its first request is 2.1); the version of a value is the number of its entry"
     };
     let nodes = case.off.lanes.iter().filter(|lane| lane.starts_with('n')).count();
     let rest: Vec<String> = case.schedule.setting[1..].iter().map(|line| setting_in_words(line)).collect();
     let rest: String = rest.iter().map(|line| format!("; {line}")).collect();
     let letters = [
-        ('S', "a sync returns"),
+        ('S', "the node's sync returns"),
         ('X', "a crash"),
         ('W', "a new disk"),
         ('R', "damage"),
@@ -137,7 +162,7 @@ fn set_up(case: &Case) -> String {
     });
     let marks: Vec<String> = marks.map(|(letter, means)| format!("{letter}: {means}")).collect();
     let marks = if marks.is_empty() { marks.concat() } else { format!(" {}.", marks.join(", ")) };
-    format!("{nodes} nodes; {begin}{rest}. Gateways are drawn under `client`.{marks}")
+    format!("{nodes} nodes; {begin}{rest}. Gateways, such as g1, are drawn under `client`.{marks}")
 }
 
 /// Those of these letters that a picture shows.
@@ -189,13 +214,15 @@ fn rows(case: &Case, at: usize) -> Vec<String> {
         !matches!((&event.kind, act.mark), (Kind::DeviceSynced { .. }, Mark::At(_, 'S')))
     });
     rows.extend(lines.map(|(event, line)| {
+        let line = as_it_was(case, fitting(case, event, line));
         format!("{}    {line}{}", below(play, Some(event)), held_since(play, at, event))
     }));
     if folded > 0 {
         rows.push(format!(
-            "{}    ({folded} more events, of ordinary replication: cutaway play {m} --without {m})",
+            "{}    ({folded} more events, of ordinary replication: cutaway play {} --without {})",
             below(play, None),
-            m = case.mechanism
+            case.called,
+            case.mechanism
         ));
     }
     rows.extend(
@@ -231,12 +258,34 @@ fn held_since(play: &Play, at: usize, event: &Event) -> String {
     let Kind::MatchAcknowledged { to, epoch, upto } = event.kind else { return String::new() };
     let Actor::Node { node, .. } = event.id.actor else { return String::new() };
     let line = format!(
-        "n{node} holds back for n{to}, until its sync: PrepareOk in epoch {epoch}: durable up to {upto}"
+        "n{node} holds back for n{to}, until its own sync returns: PrepareOk in epoch {epoch}: durable up to {upto}"
     );
     let waits = |n: &usize| play.acts[*n].held.contains(&line);
     match (0..at).rev().take_while(waits).last() {
         Some(first) => format!(" (held back since step {})", first + 1),
         None => String::new(),
+    }
+}
+
+/// Without the rule that an answer waits for its sync, none was sent.
+fn as_it_was(case: &Case, line: String) -> String {
+    match case.mechanism {
+        Mechanism::AckAfterSync => line.replace(" as durable", " as durable, without a sync"),
+        _ => line,
+    }
+}
+
+/// What a primary sends, as far as it fits into one message.
+fn fitting(case: &Case, event: &Event, line: &str) -> String {
+    let frames =
+        case.schedule.setting.iter().find_map(|line| line.strip_prefix("frames ")?.parse::<u64>().ok());
+    match (&event.kind, frames) {
+        (Kind::EntriesSent { from, upto, .. }, Some(most)) if upto - from >= most => {
+            let all = trace::entries(*from, *upto);
+            let part = trace::entries(*from, from + most - 1);
+            format!("{}; no more fits into the message", line.replace(&all, &part))
+        }
+        _ => line.to_string(),
     }
 }
 
@@ -259,9 +308,15 @@ fn causes(case: &Case, parts: usize) -> Vec<String> {
     let links = chain(&case.off, &case.on, parts);
     let last = links.len() - 1;
     let line = |(n, link): (usize, super::causes::Link)| {
-        let head = if n == 0 { "Cause        the rule is missing in " } else { "             → " };
-        let tail = if n == last && n > 0 { ": the promise is broken" } else { "" };
-        format!("{head}step {}: {}{tail}", link.step + 1, link.words)
+        let head = match (n, link.follows) {
+            (0, _) => "Cause        without the rule, ",
+            (_, true) => "             → ",
+            (_, false) => "             meanwhile, ",
+        };
+        let broken =
+            if only_endangered(case) { ": the invariant is broken" } else { ": the promise is broken" };
+        let tail = if n == last && n > 0 { broken } else { "" };
+        format!("{head}step {}: {}{tail}", link.step + 1, as_it_was(case, link.words))
     };
     links.into_iter().enumerate().map(line).collect()
 }
@@ -274,12 +329,18 @@ fn difference(case: &Case, parts: usize) -> Vec<String> {
         (None, _) if cut_short(act, without).is_some() => cut_short(act, without).unwrap_or_default(),
         (None, _) if act.words != without.words => act.words.clone(),
         (Some(why), _) => format!("it cannot happen ({why})"),
-        (None, Some(event)) => plain(event),
+        (None, Some(event)) => {
+            let (first, other) = (plain(event), without.events.iter().map(plain).collect::<Vec<_>>());
+            let new = act.events.iter().filter(|event| weight(event) > 1).map(plain);
+            let more = new.filter(|line| *line != first && !other.contains(line)).take(1);
+            std::iter::once(first.clone()).chain(more).collect::<Vec<_>>().join(", and ")
+        }
         (None, None) => {
             let client = act.client.iter().find(|line| !without.client.contains(line));
             let held = act.held.iter().find(|line| !without.held.contains(line));
             let state = act.state.iter().find(|line| !without.state.contains(line));
-            let missing = unlike(without, act).map(|event| format!("what does not happen: {}", plain(event)));
+            let missing =
+                unlike(without, act).map(|event| format!("what does not happen there: {}", plain(event)));
             client
                 .or(held)
                 .cloned()
@@ -297,28 +358,48 @@ fn difference(case: &Case, parts: usize) -> Vec<String> {
     let (heard, hears) = (told(off), told(on));
     let unheard: Vec<&String> = heard.iter().filter(|line| !hears.contains(line)).collect();
     let client = match (case.schedule.is_local(), unheard.as_slice()) {
-        (true, []) => "Until then the host is told the same, and it stays true".to_string(),
-        (true, [first, ..]) => format!("The host is never told: {first}"),
+        (true, []) => format!("Up to step {} the host is told the same, and it stays true", parts + 1),
+        (true, unheard) => format!("The host is never told: {}", said(unheard)),
         (false, []) => "What the client was told stays true".to_string(),
         (false, [first, ..]) => match hears.iter().find(|line| same_write(line, first)) {
             Some(other) => format!("The client is told instead: {other}"),
-            None => format!("The client is never told: {first}"),
+            None => format!("In this run the client is never told: {}", said(&unheard)),
         },
     };
-    let end = if case.schedule.is_local() { "" } else { ", not even when every message has been delivered" };
+    let end = if case.schedule.is_local() {
+        ""
+    } else {
+        ", nor is one when all that is still on its way has arrived"
+    };
     vec![format!(
-        "With it on   step {}{by}: {}. {client}. No promise is broken{end}.",
+        "With it on   step {}{by}: {}.{} {client}. No promise is broken{end}.",
         parts + 1,
-        with.trim_end_matches('.')
+        with.trim_end_matches('.'),
+        later(off, on, parts)
     )]
+}
+
+/// What follows from that: the next event that decides something, and is not in the run without the rule.
+fn later(off: &Play, on: &Play, parts: usize) -> String {
+    let known: Vec<String> = off.acts.iter().flat_map(|act| act.events.iter().map(plain)).collect();
+    let new = on.acts.iter().enumerate().skip(parts + 1).find_map(|(at, act)| {
+        let new = act.events.iter().find(|event| weight(event) > 1 && !known.contains(&plain(event)))?;
+        Some((at, plain(new)))
+    });
+    new.map_or(String::new(), |(at, words)| format!(" Then, step {}: {words}.", at + 1))
+}
+
+/// One thing after the other.
+fn said(lines: &[&String]) -> String {
+    lines.iter().map(|line| line.as_str()).collect::<Vec<_>>().join("; ")
 }
 
 /// A step that the power failure interrupts with the rule on, and not without it.
 fn cut_short(act: &Act, without: &Act) -> Option<String> {
     let (step, cut) = act.words.split_once(" (cut off after ")?;
-    let (done, of) = cut.trim_end_matches(')').split_once(" of ")?;
+    let (_, not) = cut.trim_end_matches(')').split_once("; not done: ")?;
     (without.words == step)
-        .then(|| format!("{step}: it waits for {of}, and the power fails after {done} of them"))
+        .then(|| format!("n1 also asks for {not} and waits for it, and the power fails before it returns"))
 }
 
 /// Are both about one write, and tell of another version?
@@ -336,6 +417,7 @@ fn unlike<'a>(act: &'a Act, without: &Act) -> Option<&'a Event> {
 
 fn bounds(case: &Case) -> String {
     let found = case.schedule.notes.first().map_or("", String::as_str).trim_end_matches('.');
+    let found = found.replace(" for what a client sees,", ", judged by what a client sees,");
     let (lines, length) = (case.schedule.steps.len(), case.off.length());
     let lines = if lines == length { String::new() } else { format!(" in {lines} lines") };
     let minimal = if case.minimal { "none of them can be left out" } else { "some of them can be left out" };

@@ -48,9 +48,10 @@ use serde_json::{Value, json};
 use tokio::sync::{Semaphore, mpsc, oneshot};
 use trace::Event;
 
+use crate::budget::{Budget, Held, SHORT_BYTES};
+use crate::core::{GatewayOptions, Handle};
 use crate::explain;
-use crate::flow::{self, Budget, Held, NoBody};
-use crate::gateway_host::{GatewayOptions, Handle};
+use crate::flow::{self, NoBody};
 use crate::linger::Peer;
 use crate::metrics;
 use crate::partial::Partial;
@@ -58,8 +59,6 @@ use crate::status;
 use preconditions::OfRead;
 use reply::{plain, problem, refused, reply_json};
 
-/// A request with this header is answered with its story.
-pub const EXPLAIN: &str = "x-cutaway-explain";
 /// The core answers a question about itself at once, or it hangs.
 const CORE_PATIENCE: Duration = Duration::from_secs(2);
 /// Listings under way at a time; further ones wait.
@@ -205,9 +204,9 @@ async fn read(State(app): State<App>, uri: Uri, headers: HeaderMap) -> Response 
     match OfRead::new(&headers) {
         Ok(wanted) => {
             let key = request::key_of(&uri);
-            let request = match headers.contains_key(EXPLAIN) {
+            let request = match headers.contains_key(request::EXPLAIN) {
                 true => Request::Read(Query::Get(key)), // One at a time: it needs no room to be made.
-                false => Request::Read(Query::GetUpTo(key, flow::SHORT_BYTES)),
+                false => Request::Read(Query::GetUpTo(key, SHORT_BYTES)),
             };
             app.run(request, &headers, |reply, held| reply::read(reply, held, &wanted)).await
         }
@@ -238,7 +237,7 @@ impl App {
     async fn body_of(&self, request: HttpRequest) -> Result<(Arc<[u8]>, Option<Held>), Response> {
         let share = self.partial.share();
         match flow::collect(request.into_body(), &share, VALUE_BYTES_MAX).await {
-            Ok(value) if value.len() <= flow::SHORT_BYTES as usize => Ok((value.into(), None)),
+            Ok(value) if value.len() <= SHORT_BYTES as usize => Ok((value.into(), None)),
             Ok(value) => match self.budget.put(value.len(), &share).await {
                 Some(room) => Ok((value.into(), Some(room))),
                 None => {
@@ -260,7 +259,7 @@ impl App {
         headers: &HeaderMap,
         response: impl FnOnce(Option<Reply>, Option<Held>) -> Response,
     ) -> Response {
-        if headers.contains_key(EXPLAIN) {
+        if headers.contains_key(request::EXPLAIN) {
             let limit = match &request {
                 Request::Read(Query::Scan { limit, .. }) => Some(*limit),
                 _ => None,

@@ -11,7 +11,7 @@ use percent_encoding::{NON_ALPHANUMERIC, percent_encode};
 use serde_json::{Value, json};
 use trace::Event;
 
-use crate::flow::Held;
+use crate::budget::Held;
 
 use super::preconditions::OfRead;
 use super::request::{Refusal, mark_of_key};

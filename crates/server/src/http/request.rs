@@ -10,7 +10,8 @@ use axum::http::{HeaderMap, HeaderName, Method, StatusCode, Uri, Version, header
 use dataplane::VALUE_BYTES_MAX;
 use percent_encoding::percent_decode_str;
 
-use super::EXPLAIN;
+/// A request with this header is answered with its story.
+pub const EXPLAIN: &str = "x-cutaway-explain";
 
 /// A status and the reason.
 pub type Refusal = (StatusCode, String);

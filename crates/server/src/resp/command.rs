@@ -11,11 +11,11 @@ use bytes::Bytes;
 use dataplane::{Condition, KEY_BYTES_MAX, Op, Outcome, Query};
 use gateway::{Reply, Request};
 
-use super::reply::Value;
-use super::server::{self, Asked};
-use super::table::{self, Row};
+use super::asked::{self, Asked};
+use super::reply::{Value, failed};
+use super::table::{self, Row, wrong_number};
 use super::walk::{PAGE_KEYS_MAX, Walk};
-use crate::flow;
+use crate::budget;
 
 /// Keys of one `SCAN` step when the client does not say.
 const SCAN_KEYS: usize = 10;
@@ -115,7 +115,7 @@ impl Command {
             "randomkey" => Command::Walk(Walk::Random),
             "dbsize" => Command::DbSize,
             "info" => Command::Info(rest.iter().map(|section| section.to_ascii_lowercase().into()).collect()),
-            _ => Command::Server(server::parse(name, rest)?),
+            _ => Command::Server(asked::parse(name, rest)?),
         };
         // Before the first effect, or it would be said of a half that it is the whole.
         if let Some(key) = command.keys().iter().find(|key| !(1..=KEY_BYTES_MAX).contains(&key.len())) {
@@ -146,7 +146,7 @@ impl Command {
     /// What to ask the gateway, in order.
     pub fn requests(&self) -> VecDeque<Request> {
         let bytes = |key: &Bytes| Arc::from(&key[..]);
-        let most = flow::short(self.values());
+        let most = budget::short(self.values());
         let get = |key: &Bytes| Request::Read(Query::GetUpTo(bytes(key), most));
         let delete = |key: &Bytes, condition| Request::Write(Op::Delete { key: bytes(key), condition });
         match self {
@@ -185,7 +185,7 @@ impl Command {
     pub fn reply_bytes(&self) -> usize {
         match self {
             Command::Walk(walk) => walk.reply_bytes(),
-            _ => self.values() * flow::short(self.values()) as usize,
+            _ => self.values() * budget::short(self.values()) as usize,
         }
     }
 
@@ -246,18 +246,6 @@ impl Command {
     }
 }
 
-/// Code and reason of a request that failed.
-pub fn failed(reply: &Reply) -> Option<(&'static str, &str)> {
-    match reply {
-        Reply::Unknown(why) => Some(("UNKNOWN", why)),
-        Reply::NoRoom => Some(("UNAVAILABLE", gateway::DEVICE_FULL)),
-        Reply::Unavailable(why) => Some(("UNAVAILABLE", why)),
-        Reply::Invalid(why) => Some(("ERR", why)),
-        Reply::Damaged => Some(("CORRUPT", "the stored value is damaged and is not shown")),
-        _ => None,
-    }
-}
-
 /// What is told of a value that was read, under a key of so many bytes.
 fn told(reply: Reply, what: Read, key_bytes: usize) -> Value {
     let (version, value) = match (reply, what) {
@@ -285,11 +273,6 @@ fn measured(what: Read, key_bytes: usize, value_bytes: usize) -> Value {
 
 fn count<T>(items: impl Iterator<Item = T>) -> Value {
     Value::Integer(items.count() as i64)
-}
-
-/// What Redis says of a command with too few arguments, or too many.
-pub fn wrong_number(name: &str) -> String {
-    format!("ERR wrong number of arguments for '{name}' command")
 }
 
 fn number<N: std::str::FromStr>(text: &Bytes) -> Result<N, String> {

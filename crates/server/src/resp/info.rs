@@ -1,41 +1,32 @@
-//! `INFO`, and the lines of `CLIENT LIST`.
+//! `INFO`.
 
 use bytes::Bytes;
 use gateway::Reply;
 
 use super::reply::Value;
-use super::server::REDIS_VERSION;
-use super::{Connection, Info, Pending};
-use crate::gateway_host::Core;
+use super::table::REDIS_VERSION;
+use crate::core::{Core, Handle};
 
 /// The parts of `INFO`.
 const SECTIONS: [&str; 9] =
     ["server", "clients", "memory", "persistence", "stats", "replication", "cluster", "keyspace", "cutaway"];
 
-impl Connection {
-    /// Tells these sections, or all. How many keys there are is asked, unless a shard has no primary to ask: whoever waits
-    /// to learn what is wrong does not wait for that.
-    pub(super) fn info(&self, sections: &[Bytes]) -> Pending {
-        let all = |section: &Bytes| matches!(&section[..], b"all" | b"default" | b"everything");
-        let all = sections.is_empty() || sections.iter().any(all);
-        let wanted = |section: &&str| all || sections.iter().any(|s| s == section.as_bytes());
-        let sections: Vec<&str> = SECTIONS.into_iter().filter(|section| wanted(section)).collect();
-        let count =
-            sections.contains(&"keyspace") && self.core.borrow().view().iter().all(|s| s.primary.is_some());
-        let core = self.core.clone();
-        Pending::Later(
-            Box::pin(async move {
-                let count =
-                    count.then(|| core.borrow_mut().submit(gateway::Request::Read(dataplane::Query::Count)));
-                let keys = match count {
-                    Some(count) => count.await.ok(),
-                    None => None,
-                };
-                let text = sections.iter().map(|section| told(&core.borrow(), section, keys.as_ref()));
-                Value::text(text.collect::<Vec<_>>().join("\r\n"))
-            }),
-            None,
-        )
+/// Tells these sections, or all. How many keys there are is asked, unless a shard has no primary to ask: whoever waits to
+/// learn what is wrong does not wait for that.
+pub fn info(core: Handle, sections: &[Bytes]) -> impl Future<Output = Value> + use<> {
+    let all = |section: &Bytes| matches!(&section[..], b"all" | b"default" | b"everything");
+    let all = sections.is_empty() || sections.iter().any(all);
+    let wanted = |section: &&str| all || sections.iter().any(|s| s == section.as_bytes());
+    let sections: Vec<&str> = SECTIONS.into_iter().filter(|section| wanted(section)).collect();
+    let count = sections.contains(&"keyspace") && core.borrow().view().iter().all(|s| s.primary.is_some());
+    async move {
+        let count = count.then(|| core.borrow_mut().submit(gateway::Request::Read(dataplane::Query::Count)));
+        let keys = match count {
+            Some(count) => count.await.ok(),
+            None => None,
+        };
+        let text = sections.iter().map(|section| told(&core.borrow(), section, keys.as_ref()));
+        Value::text(text.collect::<Vec<_>>().join("\r\n"))
     }
 }
 
@@ -114,22 +105,4 @@ fn memory() -> Option<u64> {
 /// How far a shard is, as far as this gateway has heard.
 pub fn committed(shard: &gateway::ShardView) -> u64 {
     shard.nodes.iter().filter_map(|(_, heard)| heard.as_ref()).map(|(_, s)| s.committed).max().unwrap_or(0)
-}
-
-/// One line of `CLIENT LIST`.
-pub fn line(id: u64, info: &Info) -> String {
-    let address = |a: Option<std::net::SocketAddr>| a.map_or("?:0".into(), |a| a.to_string());
-    let (command, at) = info.last.get();
-    format!(
-        "id={id} addr={} laddr={} name={} age={} idle={} flags=N db=0 sub=0 psub=0 multi=-1 cmd={command} user=default \
-         resp={} lib-name={} lib-ver={}\n",
-        address(info.from),
-        address(info.to),
-        info.name,
-        info.since.elapsed().as_secs(),
-        at.elapsed().as_secs(),
-        info.version,
-        info.library,
-        info.library_version,
-    )
 }

@@ -12,6 +12,7 @@ use std::fmt::Write;
 use std::sync::Arc;
 
 use bytes::{BufMut, Bytes, BytesMut};
+use gateway::Reply;
 
 /// One reply, or a part of one.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -90,6 +91,18 @@ impl Value {
                 }
             }
         }
+    }
+}
+
+/// Code and reason of a request that failed.
+pub fn failed(reply: &Reply) -> Option<(&'static str, &str)> {
+    match reply {
+        Reply::Unknown(why) => Some(("UNKNOWN", why)),
+        Reply::NoRoom => Some(("UNAVAILABLE", gateway::DEVICE_FULL)),
+        Reply::Unavailable(why) => Some(("UNAVAILABLE", why)),
+        Reply::Invalid(why) => Some(("ERR", why)),
+        Reply::Damaged => Some(("CORRUPT", "the stored value is damaged and is not shown")),
+        _ => None,
     }
 }
 

@@ -2,6 +2,9 @@
 
 use super::glob;
 
+/// A version of Redis that clients read as "speaks RESP3 and HELLO, has no later extensions".
+pub const REDIS_VERSION: &str = "7.0.0";
+
 /// A command that is understood.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Row {
@@ -184,6 +187,11 @@ pub fn refusal(arguments: &[bytes::Bytes]) -> String {
             text
         }
     }
+}
+
+/// What Redis says of a command with too few arguments, or too many.
+pub fn wrong_number(name: &str) -> String {
+    format!("ERR wrong number of arguments for '{name}' command")
 }
 
 #[cfg(test)]

@@ -22,10 +22,9 @@ use dataplane::Query;
 use gateway::{Reply, Request, SCAN_LIMIT_MAX};
 use siphasher::sip::SipHasher13;
 
-use super::command::failed;
 use super::glob;
-use super::reply::Value;
-use crate::gateway_host::Handle;
+use super::reply::{Value, failed};
+use crate::core::Handle;
 
 /// Most keys of one page.
 pub const PAGE_KEYS_MAX: usize = 50_000;
@@ -37,8 +36,6 @@ const PAGES: usize = 16;
 const KEYS_MAX: (usize, usize) = (100_000, 8 << 20);
 /// What a key in a reply takes beside its own bytes.
 const OVERHEAD: usize = 64;
-/// So many of these commands run at a time in a gateway; further ones wait.
-pub const WALKS_MAX: usize = 2;
 
 /// A command that goes over all keys.
 #[derive(Clone, Debug, PartialEq, Eq)]

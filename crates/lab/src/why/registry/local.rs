@@ -9,14 +9,14 @@ const ENGINE: &str = "crates/engine/src/guard.rs";
 pub(super) const ENTRIES: &[Entry] = &[
     Entry {
         mechanism: Mechanism::AckAfterSync,
-        short: "The host writes a value and is told that it is stored. The power fails. At the next start the log is empty: the write is lost.",
+        short: "The host writes a value and is told that it is stored, while it is in the disk's cache only. The power fails, and the cache is lost. At the next start the log is empty: the write is lost.",
         predict: "The bytes go to the disk by way of a cache. When may the host be told that the entry is stored?",
         faults: "power cut",
         guard: Some((ENGINE, "ack_after_sync")),
         scope: Some("device"),
         counterexample: schedule!("ack-after-sync"),
         trial: trial!("ack-after-sync"),
-        others: "CRCs, epochs and majorities all judge bytes that reached the medium. These never did.",
+        others: "A CRC can only judge bytes that reached the disk, and a majority counts what its nodes call durable. These bytes never got there.",
         variation: "Kill the process instead of cutting the power. Is the entry lost then? And is that an excuse to do without the sync?",
         published: "Gray, Notes on Data Base Operating Systems, 1978 (force the log before you answer)",
         choice: Some(
@@ -43,18 +43,18 @@ pub(super) const ENTRIES: &[Entry] = &[
     },
     Entry {
         mechanism: Mechanism::StaleLogRejection,
-        short: "Two entries are cut off by a power cut, and the host is told at the next start that its log is empty. It begins a new entry 1, and the power fails again. At the start after that the log ends with entry 2, which was given up long ago.",
-        predict: "Recovery gave up what the first power cut left, and said so. Since then the value of the new entry 1, the same bytes, has reached the disk, where the old one should have been; the old log sectors are still there, and fit it. Which records does recovery find now? May it believe them?",
+        short: "The power fails before a batch of two entries is synced. Their log records survive, the value of entry 1 does not, so recovery discards both: the host is told that its log is empty. It puts the same entry 1 again. Only its value reaches the disk before the power fails once more. Now the discarded records fit what is there, and recovery takes them for the log, up to entry 2, which it had discarded itself.",
+        predict: "In step 5 recovery discarded both records, since the value of entry 1 was missing, and said so. The discarded records are still in the log's sectors (`s`), and the missing value is there now: it has the same bytes, in the same place. What does recovery find now? May it believe it?",
         faults: "power cut, twice",
         guard: Some((ENGINE, "stale_log_rejection")),
         scope: Some("device"),
         counterexample: schedule!("stale-log-rejection"),
         trial: trial!("stale-log-rejection"),
-        others: "The stale record is whole: its CRC fits, its sequence number is the next one. Only where and when it was written gives it away. In a cluster the node has told the others by then where its log ends, and elections compare the ends of logs: with an end from the past, a primary may be chosen that lacks what was acknowledged.",
+        others: "The stale records are whole: their CRCs fit, and their numbers follow one another. Only when they were written gives them away. Each start begins a new life of the log: it writes the number of its life into the superblock, and where the log ended then; each record carries the life that it was written in. Behind that place only records of the present life count. The start of step 5 found an empty log, and so the records of the life before it are dead from the first one on. In a cluster the node has told the others by then where its log ends, and elections compare the ends of logs: with an end from the past, a primary may be chosen that lacks what was acknowledged.",
         variation: "Let the second power cut take the new value as well. Why is the old record not believed then, even without the rule?",
         published: "SQLite's write-ahead log format, 2010 (salts tell frames of an earlier lap)",
         choice: Some(
-            "Zeroing the discarded tail durably before going on would do as well; a life number costs one superblock update.",
+            "Zeroing the discarded tail durably before going on would do here; records of an earlier lap are told by their place. The number of a life costs one superblock update at each start.",
         ),
         ..BLANK
     },
@@ -170,14 +170,14 @@ pub(super) const ENTRIES: &[Entry] = &[
     },
     Entry {
         mechanism: Mechanism::ExtentQuarantine,
-        short: "The host undoes its last entry. Before that is synced, a new value is written over the value of the undone one. The power fails: half of the new value is on the disk, the undoing is not. At the next start entry 3 is back, and its value is damaged.",
-        predict: "Entry 3 was truncated in step 2, without a sync, so in memory its value's place is free. May the next value go there? What if the power fails now?",
+        short: "The host truncates its last entry. Before that is synced, the value of a new entry 3 is written over the value of the old one. The power fails: one of the two sectors of the new value is on the disk, the truncation is not. At the next start the old entry 3 is back, which is allowed, since its truncation was never durable; but its value is damaged.",
+        predict: "Entry 3, whose value lies in sectors 34 and 35, was truncated in step 2, without a sync. In memory its place is free. May the next value go there? What if the power fails now?",
         faults: "a truncation without a sync, then a power cut",
         guard: Some((ENGINE, "extent_quarantine")),
         scope: Some("device"),
         counterexample: schedule!("extent-quarantine"),
         trial: trial!("extent-quarantine"),
-        others: "Every single write is in a free place. It became free too early: the truncation that freed it is not durable, so the entry that it removed can still come back.",
+        others: "Every single write is in a free place. It became free too early: until the truncation is durable, the old entry 3 is still stored, and a start may find it. Then it must be whole: the replica has told others that it has entry 3, and a later primary that still has it may count this copy.",
         variation: "Sync the truncation before the place is used again. Why is the place free then?",
         published: "Hitz et al., File System Design for an NFS File Server Appliance, USENIX 1994 (blocks of the last consistency point are not reused)",
         ..BLANK
