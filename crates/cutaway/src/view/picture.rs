@@ -63,7 +63,7 @@ impl Painter {
             }
             Kind::TransferFinished { epoch, .. } => vec![json!(["proven", true]), json!(["epoch", epoch])],
             Kind::StateInstalled { seq, epoch, .. } => vec![json!(["base", seq]), json!(["epoch", epoch])],
-            Kind::DamageGivenUp { last, .. } => vec![json!(["cut", last + 1])],
+            Kind::DamageGivenUp { last, .. } => vec![json!(["cut", last.saturating_add(1)])],
             Kind::StateGivenUp { .. } => vec![json!(["cut", 0])],
             Kind::PrimaryLearned { node, epoch, .. } => vec![json!(["knows", format!("n{node}"), epoch])],
             _ => Vec::new(),
@@ -73,7 +73,7 @@ impl Painter {
     fn synced(&mut self, lane: usize, durable: u64) -> Option<Value> {
         let written = self.written.entry(lane).or_default();
         let last = written.iter().filter(|(_, lsn)| **lsn < durable).map(|(seq, _)| *seq).max()?;
-        *written = written.split_off(&(last + 1));
+        *written = written.split_off(&last.saturating_add(1));
         Some(json!(["durable", last]))
     }
 }
