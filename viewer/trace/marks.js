@@ -4,11 +4,18 @@ import { Pen, epochColour } from "./pen.js";
 /** What events are marked with: sign, colour, and the words for it. The first that fits counts. */
 export const MARKS = [
   { name: "broken", sign: "◆", colour: "--bad", words: "a promise breaks", is: (run, at) => run.promise(at) > 0 },
-  { name: "fault", sign: "✕", colour: "--soft", words: "a fault", is: (run, at) => /^(FaultInjected|Crashed|DeviceDamaged|DevicePoisoned|CorruptionFound)$/.test(run.kind(at)) },
+  { name: "fault", sign: "✕", colour: "--soft", words: "a fault, or a restart", is: isFault },
   { name: "elected", sign: "▲", colour: "--accent", words: "a primary is elected", is: (run, at) => run.kind(at) === "PrimaryElected" },
   { name: "refused", sign: "⊠", colour: "--guard", words: "a mechanism refuses", is: (run, at) => run.mechanism(at) !== "" && /Refus|Withh|VoteLost|Ignored/.test(run.kind(at)) },
   { name: "committed", sign: "●", colour: "--good", words: "entries are committed", is: (run, at) => run.kind(at) === "CommitAdvanced" },
 ];
+
+/** Of a process that was killed only its next life can tell. */
+function isFault(run, at) {
+  const kind = run.kind(at);
+  if (kind === "DeviceOpened") return run.begins[run.lane(at)] !== at;
+  return /^(FaultInjected|Crashed|DeviceDamaged|DevicePoisoned|CorruptionFound)$/.test(kind);
+}
 
 /** The marks of a run by name, each a list of events. */
 export function marksOf(run) {

@@ -14,7 +14,10 @@ export class Run {
     this.rows = data.rows;
     this.children = new Map();
     this.sends = new Map();
+    /** The first event of each lane. */
+    this.begins = [];
     this.rows.forEach((row, at) => {
+      this.begins[row[LANE]] ??= at;
       for (const parent of row[PARENTS] || NONE) add(this.children, parent, at);
       for (const sent of row[CAME] || NONE) add(this.sends, sent, { sent, at, from: this.rows[sent][LANE], to: row[LANE], lost: false });
       if (row[LOST]) {

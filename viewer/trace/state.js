@@ -96,7 +96,8 @@ const PLAYED = {
     Object.assign(lane, { down: null, role: "backup", serving: false });
     if (last === null) return;
     cut(lane, last + 1);
-    Object.assign(lane, { base: checkpoint, durable: last, commit: checkpoint, applied: checkpoint });
+    // Of its epoch it knows what its disk has kept.
+    Object.assign(lane, { base: checkpoint, durable: last, commit: checkpoint, applied: checkpoint, epoch: lane.stored[0] });
   },
   proven(lane, yes) { lane.proven = yes; },
   append(lane, seq, epoch) {

@@ -58,7 +58,7 @@ impl Window {
     }
 }
 
-/// Reads the traces of one run: one file of all, or one of each process.
+/// Reads the traces of one run: one file of all, or one of each node.
 pub fn read(files: &[PathBuf], window: Option<Window>) -> Result<Run> {
     let read = |file: &PathBuf| {
         let named = |why: String| Failure::error(format!("{}: {why}", file.display()));

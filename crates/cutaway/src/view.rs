@@ -15,14 +15,14 @@ use crate::saved::{self, Run, Window};
 
 /// Show a trace: as an HTML page, or in the format of another viewer
 ///
-/// The page stands beside the trace, or where --html says. It is self-contained and needs no network. Press `?` in it for
+/// The page stands beside the trace, of several traces in this folder, or where --html says. It needs no network. Press `?` in it for
 /// the keyboard shortcuts. docs/traces.md tells what each of the other formats shows, and what opens it.
 #[derive(Debug, Args)]
 pub struct View {
-    /// A trace, from `sim --trace`; or one of each process, from `up --trace`
+    /// A trace, from `sim --trace`; or one of each node, from `up --trace`
     #[arg(value_name = "TRACE", required = true)]
     traces: Vec<PathBuf>,
-    /// The page to write, instead of the one beside the trace
+    /// Where to write the page
     #[arg(long, value_name = "FILE", conflicts_with = "to")]
     html: Option<PathBuf>,
     /// The format of another viewer
@@ -44,7 +44,11 @@ impl View {
         }
         let name = |file: &PathBuf| file.file_name().unwrap_or_default().to_string_lossy().into_owned();
         let title = self.traces.iter().map(name).collect::<Vec<_>>().join(", ");
-        let file = self.html.unwrap_or_else(|| self.traces[0].with_extension("html"));
+        let file = self.html.unwrap_or_else(|| match &self.traces[..] {
+            [one] => one.with_extension("html"),
+            // Beside one of them it would be taken for the trace of another process.
+            _ => PathBuf::from("trace.html"),
+        });
         let nonce = random().map_err(Failure::error)?;
         let page = page::document(&title, &run, &nonce);
         files::write(&file, page.as_bytes(), files::PAGE)?;

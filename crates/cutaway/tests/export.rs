@@ -353,6 +353,23 @@ fn mermaid_parses_the_diagrams() {
     assert_eq!(parsed, "sequence\nsequence\n");
 }
 
+#[test]
+fn a_clock_gone_mad_breaks_no_format() {
+    let folder = tempfile::tempdir().unwrap();
+    let mad = odd_trace(folder.path());
+    let text = std::fs::read_to_string(&mad).unwrap();
+    std::fs::write(
+        &mad,
+        text.replace("\"logical\":1,\"kind\":\"call", "\"logical\":18446744073709551615,\"kind\":\"call"),
+    )
+    .unwrap();
+    for format in ["perfetto", "shiviz", "mermaid", "otlp-json"] {
+        let told = output_of(program().arg("view").arg(&mad).args(["--to", format]));
+        assert!(told.contains("put a"), "{format}: {told}");
+    }
+    output_of(program().arg("view").arg(&mad));
+}
+
 // ---- OpenTelemetry ----
 
 #[test]

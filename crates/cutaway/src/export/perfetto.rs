@@ -28,7 +28,7 @@ pub fn text(run: &Run) -> String {
     events.extend(disks(&spans, &tracks));
     for (n, journey) in run.journeys().iter().enumerate() {
         for (phase, at) in [("s", journey.sent), ("f", journey.came)] {
-            let middle = slices[at].begin + slices[at].width / 2;
+            let middle = slices[at].begin.saturating_add(slices[at].width / 2);
             events.push(tracks.at(run.lane(at), 0, json!({
                 "ph": phase, "bp": "e", "id": n + 1, "name": "message", "cat": "message", "ts": micros(middle),
             })));
@@ -102,8 +102,8 @@ fn slices(run: &Run) -> Vec<Slice> {
         for (n, at) in (0..).zip(together) {
             // A wall clock may have been put back: what happened later in a lane stands later all the same.
             let free = &mut free[run.lane(*at)];
-            let begin = (run.time(*at) * 1000 + n * width).max(*free);
-            *free = begin + width;
+            let begin = run.time(*at).saturating_mul(1000).saturating_add(n * width).max(*free);
+            *free = begin.saturating_add(width);
             slices.push(Slice { begin, width });
         }
     }

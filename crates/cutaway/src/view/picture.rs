@@ -63,7 +63,7 @@ impl Painter {
             }
             Kind::TransferFinished { epoch, .. } => vec![json!(["proven", true]), json!(["epoch", epoch])],
             Kind::StateInstalled { seq, epoch, .. } => vec![json!(["base", seq]), json!(["epoch", epoch])],
-            Kind::DamageGivenUp { last, .. } => vec![json!(["cut", last + 1])],
+            Kind::DamageGivenUp { last, .. } => vec![json!(["cut", last.saturating_add(1)])],
             Kind::StateGivenUp { .. } => vec![json!(["cut", 0])],
             Kind::PrimaryLearned { node, epoch, .. } => vec![json!(["knows", format!("n{node}"), epoch])],
             _ => Vec::new(),
@@ -73,7 +73,42 @@ impl Painter {
     fn synced(&mut self, lane: usize, durable: u64) -> Option<Value> {
         let written = self.written.entry(lane).or_default();
         let last = written.iter().filter(|(_, lsn)| **lsn < durable).map(|(seq, _)| *seq).max()?;
-        *written = written.split_off(&(last + 1));
+        *written = written.split_off(&last.saturating_add(1));
         Some(json!(["durable", last]))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use trace::{Actor, EventId, Source};
+
+    fn changes(painter: &mut Painter, kind: Kind) -> Vec<Value> {
+        let id = EventId { actor: Actor::Node { node: 1, shard: 0 }, life: 1, n: 0 };
+        let source = Source { file: "f".into(), symbol: "s".into() };
+        painter.changes(0, &Event { id, parents: Vec::new(), logical: 0, wall: None, kind, source })
+    }
+
+    fn written(seq: u64, lsn: u64) -> Kind {
+        Kind::RecordWritten { seq, lsn, extent: 0, bytes: 1 }
+    }
+
+    fn synced(durable: u64) -> Kind {
+        Kind::DeviceSynced { batch: 1, durable_before: 0, durable, writes: 1, bytes: 1, micros: 0 }
+    }
+
+    #[test]
+    fn entries_are_durable_whose_records_a_sync_has_reached_and_none_that_was_truncated() {
+        let mut painter = Painter::default();
+        for (seq, lsn) in [(1, 0), (2, 512), (3, 1024)] {
+            assert!(changes(&mut painter, written(seq, lsn)).is_empty());
+        }
+        assert_eq!(changes(&mut painter, synced(1024)), [json!(["durable", 2])]);
+        assert!(changes(&mut painter, synced(1024)).is_empty(), "nothing new is durable");
+        let cut = Kind::LogTruncated { from: 3, last_before: 3, last: 2 };
+        assert_eq!(changes(&mut painter, cut), [json!(["cut", 3])]);
+        assert!(changes(&mut painter, synced(4096)).is_empty(), "entry 3 is no more");
+        changes(&mut painter, written(3, 2048));
+        assert_eq!(changes(&mut painter, synced(4096)), [json!(["durable", 3])]);
     }
 }
