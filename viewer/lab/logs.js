@@ -6,8 +6,8 @@ const STANDINGS = [
   ["applied", "visible to clients"],
 ];
 
-/** Draws the logs of `answer` into `box`. `pick(node, from)` hears which disk is clicked. */
-export function drawLogs(box, answer, lostShows, pick) {
+/** Draws the logs of `answer` into `box`. `pick(node, from)` hears which disk is clicked; `diskOf` draws one in a line. */
+export function drawLogs(box, answer, lostShows, pick, diskOf = diskInALine) {
   box.replaceChildren();
   if (answer.state.device) return;
   const { nodes } = answer.state;
@@ -16,12 +16,12 @@ export function drawLogs(box, answer, lostShows, pick) {
   if (lost) seqs.push(lost.seq);
   const [first, last] = [Math.min(...seqs, 1), Math.max(...seqs, 1)];
   const columns = [];
-  for (let seq = Math.max(first, last - 39); seq <= last; seq++) columns.push(seq);
+  for (let seq = Math.max(first, last + 1 - (answer.columns ?? 40)); seq <= last; seq++) columns.push(seq);
   const head = el("tr", {}, el("th", { scope: "col", class: "node-head" }, "log"),
     columns.map((seq) => el("th", { scope: "col", class: lost?.seq === seq ? "lost-head" : "" }, String(seq))),
     el("td", { class: "fill" }), el("th", { scope: "col", class: "disk-head" }, "disk"));
   const body = nodes.map((node) => el("tr", {},
-    el("th", { scope: "row", class: "node-head" }, node.name, el("small", {}, ` ${node.down ? "down" : node.role}`)),
+    el("th", { scope: "row", class: "node-head" }, node.name, el("small", {}, ` ${node.down ? node.standing ?? "down" : node.role}`)),
     columns.map((seq) => logCell(node, seq, lost)), el("td", { class: "fill" }), el("td", { class: "disk" }, diskOf(node, pick))));
   box.append(el("div", { class: "log-scroll", tabindex: "0", role: "region", "aria-label": "Logs and disks" },
     el("table", { class: "logs" }, el("thead", {}, head), el("tbody", {}, body))));
@@ -48,22 +48,28 @@ function logCell(node, seq, lost) {
     `e${cell.epoch}`, cell.standing === "applied" ? el("sup", {}, "✓") : null));
 }
 
-function diskOf(node, pick) {
+function diskInALine(node, pick) {
   const { superblocks, log, units, extents, unsynced } = node.disk;
   const space = () => document.createTextNode(" ");
   const newest = Math.max(...superblocks.map((block) => block?.generation ?? -1));
   const chips = superblocks.map((block, at) => el("span", {
     class: `block ${block ? (block.generation === newest ? "newest" : "older") : "torn"}`,
   }, "AB"[at], block ? ` g${block.generation} p${block.promised}` : " torn"));
-  const share = log[0] ? Math.max(4, Math.round(100 * log[1] / log[0])) : 0;
-  const bar = el("span", { class: "ring", title: `log ring: ${log[1]} of ${log[0]} bytes` }, el("i"));
-  bar.firstChild.style.width = `${share}%`;
+  const bar = ringBar(log);
   const box = el("span", { class: "disk-facts" }, chips.flatMap((chip) => [chip, space()]), el("span", { class: "ringed" }, "log ", bar), space(),
     el("span", {}, `${extents.length} ext${units[1] ? ` +${units[1]}q` : ""}`),
     space(), unsynced ? el("span", { class: "unsynced" }, "unsynced") : null);
   const words = superblocks.map((block, at) => block
     ? `superblock ${"AB"[at]} generation ${block.generation} promises ${block.promised}` : `superblock ${"AB"[at]} not readable`);
   return asButton(box, `Disk of ${node.name}: ${words.join(", ")}${unsynced ? ", something unsynced" : ""}`, (from) => pick(node, from));
+}
+
+/** How much of the log ring is in use. */
+export function ringBar(log) {
+  const share = log[0] ? Math.max(4, Math.round(100 * log[1] / log[0])) : 0;
+  const bar = el("span", { class: "ring", title: `log ring: ${log[1]} of ${log[0]} bytes` }, el("i"));
+  bar.firstChild.style.width = `${share}%`;
+  return bar;
 }
 
 /** All that is known of a disk, as lines. */

@@ -16,14 +16,15 @@ use dataplane::{Address, ClusterId, Frame, GatewayId, Message, Micros, NodeId, O
 use gateway::{Config, Gateway, IN_FLIGHT_MAX, Output, Reply, Request, ShardView, Token};
 use tokio::net::TcpListener;
 use tokio::sync::{Notify, mpsc, oneshot};
-use trace::{Actor, EventId, Mechanisms};
+use trace::{Actor, EventId, Mechanisms, Tracer};
 
-use crate::child::{Cut, Stop, announce, stopped};
+use crate::child::{Cut, Orders, Question, announce, reply, stopped};
 use crate::chronicle::OfShards;
 use crate::clock::{Clock, sleep_until};
 use crate::doors::{self, Doors};
 use crate::facts::Facts;
 use crate::flow::Budget;
+use crate::glass;
 use crate::hello::{Hello, NO_SHARD};
 use crate::linger::{Lingerer, Peer, Places};
 use crate::link::{Change, Link};
@@ -112,7 +113,10 @@ pub struct Core {
     pub usage: BTreeMap<(ShardId, NodeId), Usage>,
     /// Redis connections now open.
     pub resp_clients: resp::Clients,
-    chronicle: OfShards,
+    /// What was told of the primaries.
+    pub chronicle: OfShards,
+    recording: bool,
+    trace_life: u32,
     /// Most connections of clients.
     pub doors: Doors,
     /// The memory that clients may hold.
@@ -192,6 +196,22 @@ impl Core {
         self.clock
     }
 
+    /// From now on every event is recorded, or only those of followed requests.
+    fn record(&mut self, on: bool) {
+        self.recording = on;
+        // Later events have greater ids, whoever recorded them.
+        self.trace_life = self.trace_life.wrapping_add(1);
+        let tracer = self.tracer();
+        if let Some(gateway) = &mut self.gateway {
+            gateway.trace_to(tracer);
+        }
+    }
+
+    fn tracer(&self) -> Tracer {
+        let (actor, life) = (Actor::Gateway(self.id.gateway), self.trace_life);
+        if self.recording { self.ring.recorder(actor, life) } else { self.ring.tracer(actor, life, None) }
+    }
+
     /// How many requests are under way.
     pub fn in_flight(&self) -> usize {
         self.waiting.len()
@@ -250,8 +270,9 @@ impl Core {
             in_flight_max: gateway::IN_FLIGHT_MAX,
         };
         let now = self.clock.now();
+        let tracer = self.tracer();
         let gateway = self.gateway.insert(Gateway::new(config, now));
-        gateway.trace_to(self.ring.tracer(Actor::Gateway(self.id.gateway), self.id.life, None));
+        gateway.trace_to(tracer);
         for (token, request, explain) in self.early.drain(..) {
             gateway.submit(now, token, request, explain);
         }
@@ -303,7 +324,8 @@ fn answer(
 }
 
 /// Runs the gateway until it is told to stop. Call it within a `LocalSet` on a current-thread runtime.
-pub async fn run(options: GatewayOptions, mut stop: Stop, cut: Cut) -> Result<(), GatewayFailure> {
+pub async fn run(options: GatewayOptions, orders: Orders) -> Result<(), GatewayFailure> {
+    let Orders { mut stop, cut, questions } = orders;
     let listen =
         async |address| TcpListener::bind(address).await.map_err(|e| GatewayFailure::Listen(address, e));
     let redis = listen(options.redis).await?;
@@ -334,6 +356,7 @@ pub async fn run(options: GatewayOptions, mut stop: Stop, cut: Cut) -> Result<()
     let web = tokio::spawn(async move { serve.with_graceful_shutdown(until_stop).await });
     tokio::task::spawn_local(resp::listen(core.clone(), redis, stop.clone()));
     tokio::task::spawn_local(announce_service(core.clone()));
+    tokio::task::spawn_local(answer_up(core.clone(), questions));
     let pump = tokio::task::spawn_local(pump(core.clone()));
 
     stopped(&mut stop).await;
@@ -378,6 +401,8 @@ fn found(options: GatewayOptions, cut: Cut) -> Handle {
         usage: BTreeMap::new(),
         resp_clients: resp::Clients::default(),
         chronicle: OfShards::default(),
+        recording: false,
+        trace_life: id.life,
         doors,
         budget: Budget::default(),
         partial: Partial::default(),
@@ -449,6 +474,21 @@ async fn pump(core: Handle) {
             tokio::task::yield_now().await;
             tokio::task::yield_now().await;
         }
+    }
+}
+
+/// Answers what `up` asks.
+async fn answer_up(core: Handle, mut questions: mpsc::UnboundedReceiver<Question>) {
+    while let Some(question) = questions.recv().await {
+        let answer = match question {
+            Question::Look => glass::gateway(&core.borrow()),
+            Question::Trace => core.borrow().ring.text(1),
+            Question::Record(on) => {
+                core.borrow_mut().record(on);
+                serde_json::Value::Null
+            }
+        };
+        reply(question, answer);
     }
 }
 
