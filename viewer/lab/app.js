@@ -2,25 +2,19 @@
 import { readFragment, readText, writeFragment, writeText } from "./text.js";
 import { askProgram, askRecording, askWorker } from "./ask.js";
 import { closeMenu, el, showMenu } from "./parts.js";
+import { $, chooseTab, keep, showDialog, wireKeys, wireTabs, wireTheme } from "./frame.js";
 import { Picture } from "./picture.js";
 import { diskLines, drawLogs } from "./logs.js";
 import { refusal, Timeline } from "./time.js";
 import { showGuard, Story, Switches, TextPanel } from "./panel.js";
 import { challenges, seen, stormStep, TOUR, tourCard } from "./lessons.js";
 
-const $ = (id) => document.getElementById(id);
 const library = JSON.parse($("library").textContent);
 /** Lines with a state for each step, if this page is a file that stands alone. */
 const recorded = JSON.parse($("recorded").textContent);
 const mechanisms = new Map(library.mechanisms.map((one) => [one.id, one]));
 const LAMPS = ["nothing lost", "one order", "unknown is said", "comes back", "damage is told"];
 const FREE = "> cluster 3\n";
-
-/** What a browser may refuse to keep is not needed. */
-const keep = {
-  get: (name) => { try { return localStorage.getItem(`cutaway.${name}`); } catch { return null; } },
-  set: (name, value) => { try { localStorage.setItem(`cutaway.${name}`, value); } catch { /* not kept */ } },
-};
 
 /** Everything that is shown follows from these. */
 const app = {
@@ -225,11 +219,7 @@ const ways = {
 };
 
 function showDisk(node) {
-  const dialog = el("dialog", { "aria-label": `Disk of ${node.name}` }, el("h2", {}, `Disk of ${node.name}`),
-    el("ul", {}, diskLines(node).map((line) => el("li", {}, line))), el("form", { method: "dialog" }, el("button", {}, "Close")));
-  dialog.addEventListener("close", () => dialog.remove());
-  document.body.append(dialog);
-  dialog.showModal();
+  showDialog(`Disk of ${node.name}`, el("ul", {}, diskLines(node).map((line) => el("li", {}, line))));
 }
 
 function askPut(gateway) {
@@ -373,12 +363,7 @@ function drawNotice() {
 // ---- learning ---------------------------------------------------------------------------------------------------------
 
 function showTab(name) {
-  for (const tab of document.querySelectorAll("[role=tab]")) {
-    const is = tab.id === `tab-${name}`;
-    tab.setAttribute("aria-selected", String(is));
-    tab.tabIndex = is ? 0 : -1;
-    $(tab.getAttribute("aria-controls")).hidden = !is;
-  }
+  chooseTab(name);
   // On a phone the panel is below the picture.
   const below = innerWidth <= 860 && !document.body.classList.contains("touring");
   if (name === "learn" && app.answer && below) document.querySelector(".panel").scrollIntoView({ block: "start" });
@@ -538,16 +523,6 @@ function nextLike(alike) {
   if (next) choose(next[0], next[1].n); else say("There is no further one on this line.");
 }
 
-document.addEventListener("keydown", (event) => {
-  if (!(event.target instanceof Element) || event.ctrlKey || event.metaKey || event.altKey) return;
-  if (event.target.closest("input:not([type=range]), textarea, dialog, .menu")) return;
-  const key = KEYS.find(([, , , names]) => names.includes(event.key));
-  if (!key || (event.key === " " && event.target.closest("button, [role=button]"))) return;
-  if (event.target.closest("[role=tablist]") && event.key.startsWith("Arrow")) return;
-  event.preventDefault();
-  key[2]();
-});
-
 const storyWays = { go: (at) => go(at), choose, guard: (id) => showGuard(mechanisms.get(id)) };
 const story = new Story($("panel-story"), storyWays);
 const switches = new Switches($("panel-mechanisms"), library, { flip, guard: storyWays.guard, break: (id) => { breakIt(id); showTab("story"); } });
@@ -567,10 +542,6 @@ const timeline = new Timeline($("time"), {
   undo: () => undo(app.done, app.undone), redo: () => undo(app.undone, app.done),
 });
 
-function setTheme(theme) {
-  if (theme) document.documentElement.dataset.theme = theme; else delete document.documentElement.dataset.theme;
-}
-
 function begin() {
   const { token, line } = readFragment(location.hash);
   if (token) keep.set("token", token);
@@ -582,33 +553,17 @@ function lineOf({ notes, settings, steps, without }) {
   return { notes, settings, steps, without, at: steps.length };
 }
 
-for (const [label, words] of KEYS) $("help-keys").append(el("tr", {}, el("th", { scope: "row" }, el("kbd", {}, label)), el("td", {}, words)));
+wireKeys(KEYS);
 for (const button of document.querySelectorAll("[data-mode]")) {
   button.addEventListener("click", () => (button.dataset.mode === "storm" && app.storm ? stopStorm() : setMode(button.dataset.mode)));
 }
-const tabs = [...document.querySelectorAll("[role=tab]")];
-tabs.forEach((tab, at) => {
-  tab.addEventListener("click", () => showTab(tab.id.slice(4)));
-  tab.addEventListener("keydown", (event) => {
-    const to = { ArrowRight: at + 1, ArrowLeft: at - 1 }[event.key];
-    if (to === undefined) return;
-    const next = tabs[(to + tabs.length) % tabs.length];
-    showTab(next.id.slice(4));
-    next.focus();
-  });
-});
-$("keys-button").addEventListener("click", () => $("help").showModal());
+wireTabs(showTab);
 $("compare").addEventListener("click", () => chooseCompare($("compare")));
-$("theme").addEventListener("click", () => {
-  const dark = document.documentElement.dataset.theme ? document.documentElement.dataset.theme === "dark" : matchMedia("(prefers-color-scheme: dark)").matches;
-  setTheme(dark ? "light" : "dark");
-  keep.set("theme", dark ? "light" : "dark");
-});
 addEventListener("hashchange", () => stand(begin()));
 let resized = null;
 addEventListener("resize", () => { clearTimeout(resized); resized = setTimeout(() => app.answer && draw(false), 120); });
 
-setTheme(keep.get("theme"));
+wireTheme();
 $("panel-learn").replaceChildren(el("div", { class: "card" }, el("h2", {}, "New here?"),
   el("p", {}, "The tour takes ten minutes: a write, a crash, a failover, and a split brain that one comparison prevents. Each step asks you first."),
   el("button", { type: "button", class: "primary", click: () => setMode("tour") }, "Start the tour")));

@@ -6,8 +6,8 @@ const STANDINGS = [
   ["applied", "visible to clients"],
 ];
 
-/** Draws the logs of `answer` into `box`. `pick(node, from)` hears which disk is clicked. */
-export function drawLogs(box, answer, lostShows, pick) {
+/** Draws the logs of `answer` into `box`. `pick(node, from)` hears which disk is clicked; `diskOf` draws one in a line. */
+export function drawLogs(box, answer, lostShows, pick, diskOf = diskInALine) {
   box.replaceChildren();
   if (answer.state.device) return;
   const { nodes } = answer.state;
@@ -21,7 +21,7 @@ export function drawLogs(box, answer, lostShows, pick) {
     columns.map((seq) => el("th", { scope: "col", class: lost?.seq === seq ? "lost-head" : "" }, String(seq))),
     el("td", { class: "fill" }), el("th", { scope: "col", class: "disk-head" }, "disk"));
   const body = nodes.map((node) => el("tr", {},
-    el("th", { scope: "row", class: "node-head" }, node.name, el("small", {}, ` ${node.down ? "down" : node.role}`)),
+    el("th", { scope: "row", class: "node-head" }, node.name, el("small", {}, ` ${node.down ? node.standing ?? "down" : node.role}`)),
     columns.map((seq) => logCell(node, seq, lost)), el("td", { class: "fill" }), el("td", { class: "disk" }, diskOf(node, pick))));
   box.append(el("div", { class: "log-scroll", tabindex: "0", role: "region", "aria-label": "Logs and disks" },
     el("table", { class: "logs" }, el("thead", {}, head), el("tbody", {}, body))));
@@ -48,7 +48,7 @@ function logCell(node, seq, lost) {
     `e${cell.epoch}`, cell.standing === "applied" ? el("sup", {}, "✓") : null));
 }
 
-function diskOf(node, pick) {
+function diskInALine(node, pick) {
   const { superblocks, log, units, extents, unsynced } = node.disk;
   const space = () => document.createTextNode(" ");
   const newest = Math.max(...superblocks.map((block) => block?.generation ?? -1));
@@ -57,15 +57,21 @@ function diskOf(node, pick) {
   }, "AB"[at], block ? ` g${block.generation} p${block.promised}` : " torn"));
   // A trace tells of promises and entries, not of bytes and units.
   if (!log) return el("span", { class: "disk-facts" }, chips.flatMap((chip) => [chip, space()]));
-  const share = log[0] ? Math.max(4, Math.round(100 * log[1] / log[0])) : 0;
-  const bar = el("span", { class: "ring", title: `log ring: ${log[1]} of ${log[0]} bytes` }, el("i"));
-  bar.firstChild.style.width = `${share}%`;
+  const bar = ringBar(log);
   const box = el("span", { class: "disk-facts" }, chips.flatMap((chip) => [chip, space()]), el("span", { class: "ringed" }, "log ", bar), space(),
     el("span", {}, `${extents.length} ext${units[1] ? ` +${units[1]}q` : ""}`),
     space(), unsynced ? el("span", { class: "unsynced" }, "unsynced") : null);
   const words = superblocks.map((block, at) => block
     ? `superblock ${"AB"[at]} generation ${block.generation} promises ${block.promised}` : `superblock ${"AB"[at]} not readable`);
   return asButton(box, `Disk of ${node.name}: ${words.join(", ")}${unsynced ? ", something unsynced" : ""}`, (from) => pick(node, from));
+}
+
+/** How much of the log ring is in use. */
+export function ringBar(log) {
+  const share = log[0] ? Math.max(4, Math.round(100 * log[1] / log[0])) : 0;
+  const bar = el("span", { class: "ring", title: `log ring: ${log[1]} of ${log[0]} bytes` }, el("i"));
+  bar.firstChild.style.width = `${share}%`;
+  return bar;
 }
 
 /** All that is known of a disk, as lines. */

@@ -93,11 +93,11 @@ export class Picture {
   node(node) {
     const [x, y] = this.at(node.name);
     const [w, h] = this.card;
-    const role = node.down ? "down" : node.role;
-    const facts = node.down ? "down" : `${role}${node.serving ? ", serving" : ""}${node.proven ? "" : ", unproven"}`;
+    const role = node.down ? node.standing ?? "down" : node.role;
+    const facts = node.down ? role : `${role}${node.serving ? ", serving" : ""}${node.proven ? "" : ", unproven"}`;
     const label = `${node.name}: ${facts}, epoch ${node.promised}`;
     const group = svg("g", {
-      class: `node ${role} ${epochClass(node.promised)}`, transform: `translate(${x - w / 2} ${y - h / 2})`,
+      class: `node ${node.down ? "down" : role} ${epochClass(node.promised)}`, transform: `translate(${x - w / 2} ${y - h / 2})`,
       "data-name": node.name,
     });
     if (role === "primary") group.append(svg("rect", { class: "halo", x: -4, y: -4, width: w + 8, height: h + 8, rx: 13 }));
@@ -108,7 +108,8 @@ export class Picture {
       svg("text", { class: "role", x: 44, y: 23 }, role),
       svg("text", { class: "fact", x: 18, y: h - 13 }, node.down ? node.hint ?? "click to wipe" : this.promise(node)),
     );
-    if (!node.proven && !node.down) group.append(svg("text", { class: "tag", x: w - 8, y: h - 13 }, "unproven"));
+    const tag = node.tag ?? (!node.proven && !node.down ? "unproven" : null);
+    if (tag) group.append(svg("text", { class: "tag", x: w - 8, y: 23 }, tag));
     asButton(group, label, (from) => this.pick("node", node, from)).setAttribute("aria-haspopup", "menu");
     group.append(svg("title", {}, node.down ?? label));
     this.root.append(group);
@@ -122,13 +123,13 @@ export class Picture {
 
   gateway(gateway) {
     const [x, y] = this.at(gateway.name);
-    const knows = gateway.primary ? `${gateway.primary} e${gateway.epoch}` : "nobody";
-    const group = svg("g", { class: "gateway", transform: `translate(${x - 38} ${y - 23})`, "data-name": gateway.name },
+    const knows = gateway.down ?? (gateway.primary ? `${gateway.primary} e${gateway.epoch}` : "nobody");
+    const group = svg("g", { class: gateway.down ? "gateway down" : "gateway", transform: `translate(${x - 38} ${y - 23})`, "data-name": gateway.name },
       svg("path", { class: "card", d: "M10 0 H66 L76 23 L66 46 H10 L0 23 Z" }),
       svg("text", { class: "name", x: 38, y: 20, "text-anchor": "middle" }, gateway.name),
-      svg("text", { class: "fact", x: 38, y: 35, "text-anchor": "middle" }, `→ ${knows}`));
+      svg("text", { class: "fact", x: 38, y: 35, "text-anchor": "middle" }, gateway.down ? knows : `→ ${knows}`));
     const open = gateway.in_flight ? `, ${gateway.in_flight} requests open` : "";
-    asButton(group, `Gateway ${gateway.name}: knows of ${knows}${open}`, (from) => this.pick("gateway", gateway, from));
+    asButton(group, `Gateway ${gateway.name}: ${gateway.down ? "" : "knows of "}${knows}${open}`, (from) => this.pick("gateway", gateway, from));
     this.root.append(group);
   }
 
@@ -248,21 +249,34 @@ export class Picture {
   move(answer, act) {
     const mark = act.mark;
     if (!mark || act.skipped) return;
-    const place = (lane) => this.at(answer.lanes[lane]);
-    if (mark.kind === "at") {
-      const [x, y] = place(mark.at);
-      const ring = svg("circle", { class: "pulse", cx: x, cy: y, r: 40 });
-      this.root.append(ring);
-      ring.animate([{ opacity: 0.9, r: 30 }, { opacity: 0, r: 78 }], { duration: 500 }).finished.then(() => ring.remove());
-    }
-    if (mark.kind !== "arrow" && mark.kind !== "lost") return;
-    const [[x1, y1], [x2, y2]] = [place(mark.from), place(mark.to)];
-    const part = mark.kind === "lost" ? 0.5 : 1;
-    const dot = svg("circle", { class: mark.kind === "lost" ? "flying lost" : "flying", r: 7 });
+    if (mark.kind === "at") this.pulse(answer.lanes[mark.at]);
+    if (mark.kind === "arrow" || mark.kind === "lost") this.fly(answer.lanes[mark.from], answer.lanes[mark.to], mark.kind === "lost");
+  }
+
+  /** A ring where something happens. */
+  pulse(name) {
+    const [x, y] = this.at(name);
+    const ring = svg("circle", { class: "pulse", cx: x, cy: y, r: 40 });
+    this.root.append(ring);
+    return ring.animate([{ opacity: 0.9, r: 30 }, { opacity: 0, r: 78 }], { duration: 500 }).finished.then(() => ring.remove());
+  }
+
+  /** A message flies; one that is lost stops half way. */
+  fly(from, to, lost = false) {
+    const [[x1, y1], [x2, y2]] = [this.at(from), this.at(to)];
+    const part = lost ? 0.5 : 1;
+    const dot = svg("circle", { class: lost ? "flying lost" : "flying", r: 7 });
     this.root.append(dot);
-    const to = `translate(${x1 + (x2 - x1) * part}px, ${y1 + (y2 - y1) * part}px)`;
-    dot.animate([{ transform: `translate(${x1}px, ${y1}px)` }, { transform: to }], { duration: 420, easing: "ease-in-out" })
+    const end = `translate(${x1 + (x2 - x1) * part}px, ${y1 + (y2 - y1) * part}px)`;
+    return dot.animate([{ transform: `translate(${x1}px, ${y1}px)` }, { transform: end }], { duration: 420, easing: "ease-in-out" })
       .finished.then(() => dot.remove());
+  }
+
+  /** A line from one place to another, until the next picture is drawn. */
+  path(from, to) {
+    const [[x1, y1], [x2, y2]] = [this.at(from), this.at(to)];
+    // Below the places.
+    this.root.prepend(svg("line", { class: "told-path", x1, y1, x2, y2 }));
   }
 
   /** A device alone: its parts, a letter for each sector. */

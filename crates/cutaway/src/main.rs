@@ -5,6 +5,7 @@
 mod bench;
 mod check;
 mod client;
+mod console;
 mod debug;
 mod export;
 mod failure;

@@ -3,7 +3,7 @@
 //! The page is `viewer/lab/`, put into one document (`web::document`). It asks this process to play schedules, and nothing else: the
 //! schedule is the state, the page holds it, and so does its address.
 
-mod http;
+pub mod http;
 
 use std::net::{Ipv4Addr, TcpListener};
 use std::path::{Path, PathBuf};
@@ -58,8 +58,9 @@ impl Lab {
         say(format!("http://127.0.0.1:{port}/#t={}{begin}", door.token()));
         note("Open this address in a browser on this machine. Ctrl-C ends the page.\n");
         let site = Site {
-            page: with(&document(), &Value::Null),
-            play: |question| lab::page::answer(question).to_string(),
+            pages: vec![("/", with(&document(), &Value::Null))],
+            asks: vec![("/play", Box::new(|question| lab::page::answer(question).to_string()))],
+            command: "cutaway lab",
         };
         http::serve(&listener, &Arc::new(door), &Arc::new(site));
         Ok(())

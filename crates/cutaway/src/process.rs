@@ -101,9 +101,9 @@ impl NodeArgs {
         };
         child::end_with_panics();
         local_runtime(async move {
-            let (stop, cut) = child::listen(self.supervised).map_err(Failure::error)?;
+            let orders = child::listen(self.supervised).map_err(Failure::error)?;
             let asked = options.clone();
-            node_host::run(options, stop, cut).await.map_err(|failure| advise(&failure, &asked))
+            node_host::run(options, orders).await.map_err(|failure| advise(&failure, &asked))
         })
     }
 }
@@ -219,8 +219,8 @@ impl GatewayArgs {
         };
         child::end_with_panics();
         local_runtime(async move {
-            let (stop, cut) = child::listen(self.supervised).map_err(Failure::error)?;
-            let run = gateway_host::run(options, stop, cut).await;
+            let orders = child::listen(self.supervised).map_err(Failure::error)?;
+            let run = gateway_host::run(options, orders).await;
             run.map_err(|e| {
                 Failure::error(e).next("choose another --redis or --http, or stop who listens there")
             })

@@ -15,6 +15,7 @@ use server::supervisor::Cluster;
 use store::FileError;
 
 use crate::client::GatewayArgs;
+use crate::console;
 use crate::failure::{Failure, Result, again, me, note, quote, say};
 use crate::files::parse_size;
 use crate::process::local_runtime;
@@ -24,6 +25,9 @@ use crate::status::table;
 ///
 /// Data and ports persist: run it again on the same directory, and the cluster recovers. The number of nodes and shards
 /// is fixed when the directory is created; gateways and port may change. A killed process stays dead until `restart`.
+///
+/// Prints the address of a console: a page, on this machine only, that shows the cluster and acts on it. Whoever has that
+/// address can do so.
 #[derive(Debug, Args)]
 pub struct Up {
     /// Storage nodes, 3 for a new cluster
@@ -91,7 +95,7 @@ impl Up {
         }
         child::end_with_panics();
         local_runtime(async move {
-            let (mut stop, _) = child::listen(false).map_err(Failure::error)?;
+            let child::Orders { mut stop, .. } = child::listen(false).map_err(Failure::error)?;
             let mut early = stop.clone();
             let cluster = Cluster::start(&options, async move { stopped(&mut early).await }).await;
             let cluster = match cluster {
@@ -103,6 +107,13 @@ impl Up {
                 cluster.stop().await;
                 return Err(Failure::error(format!("cannot take orders for the cluster: {e}")));
             }
+            let console = match console::serve(&cluster, gateways(&cluster)) {
+                Ok(address) => address,
+                Err(why) => {
+                    cluster.stop().await;
+                    return Err(Failure::error(format!("the cluster has no console: {why}")));
+                }
+            };
             let serving = async {
                 if tokio::time::timeout(NOTICE_AFTER, cluster.serving()).await.is_err() {
                     let (me, at) = (me(), first_gateway(&cluster).0.flag());
@@ -116,7 +127,7 @@ impl Up {
                 () = stopped(&mut stop) => None,
             };
             match served {
-                Some(Ok(())) => say(announce(&cluster, self.json).trim_end()),
+                Some(Ok(())) => say(announce(&cluster, &console, self.json).trim_end()),
                 Some(Err(failure)) => {
                     control::withdraw(&cluster.dir);
                     cluster.stop().await;
@@ -204,6 +215,15 @@ fn reached_at(listens: &str) -> SocketAddr {
     address
 }
 
+/// Every gateway, with where it serves HTTP.
+fn gateways(cluster: &Cluster) -> Vec<(String, GatewayArgs)> {
+    let one = |facts: serde_json::Map<String, Value>| {
+        let gateway = reached_at(facts.get("http")?.as_str()?).to_string();
+        Some((facts.get("name")?.as_str()?.to_string(), GatewayArgs { gateway }))
+    };
+    cluster.facts().into_iter().filter_map(one).collect()
+}
+
 /// Where the first gateway is reached: over HTTP, and over the Redis protocol.
 fn first_gateway(cluster: &Cluster) -> (GatewayArgs, SocketAddr) {
     let first = cluster.facts().into_iter().find(|facts| facts["name"] == "g1").unwrap_or_default();
@@ -211,7 +231,7 @@ fn first_gateway(cluster: &Cluster) -> (GatewayArgs, SocketAddr) {
     (GatewayArgs { gateway: at("http").to_string() }, at("redis"))
 }
 
-fn announce(cluster: &Cluster, as_json: bool) -> String {
+fn announce(cluster: &Cluster, console: &str, as_json: bool) -> String {
     let facts = cluster.facts();
     let of = |kind: char| {
         let own = facts.iter().filter(move |f| f["name"].as_str().is_some_and(|name| name.starts_with(kind)));
@@ -222,7 +242,7 @@ fn announce(cluster: &Cluster, as_json: bool) -> String {
     if as_json {
         let line = json!({
             "cluster": m.cluster, "dir": cluster.dir, "port": m.port, "shards": m.shards, "pid": std::process::id(),
-            "nodes": nodes, "gateways": gateways,
+            "nodes": nodes, "gateways": gateways, "console": console,
         });
         return format!("{line}\n");
     }
@@ -241,7 +261,7 @@ fn announce(cluster: &Cluster, as_json: bool) -> String {
     let at = http.flag();
     let host = if redis.ip() == Ipv4Addr::LOCALHOST { String::new() } else { format!(" -h {}", redis.ip()) };
     format!(
-        "Cutaway is up: {} nodes, {} shard(s), {} gateway(s).\n\n{}\n  data: {}\n\n\
+        "Cutaway is up: {} nodes, {} shard(s), {} gateway(s).\n\n{}\n  data: {}\n  console: {console}\n\n\
          Try, in another terminal:\n  {me} put greeting hello{at}\n  {me} kill primary{at}\n  {me} get greeting --explain{at}\n  \
          {me} status{at}\n  redis-cli{host} -p {} set greeting hi\n\nCtrl-C stops everything. Start it again, and nothing is lost.\n",
         m.nodes,

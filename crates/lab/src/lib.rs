@@ -8,6 +8,7 @@
 //! | [`device`] | every crash of every small workload, on the real engine and a simulated disk |
 //! | [`Schedule`], [`Machine`] | a schedule as text; the time machine that plays it, forth and back |
 //! | [`replay`] | a run of the simulator, to step through |
+//! | [`rebuild`] | what was seen elsewhere, as a schedule that leads to it |
 //! | [`why`] | one mechanism taken out: the schedule in which a client is betrayed, told as a story |
 //! | [`tell`] | a whole play, every step with every event; the state in words |
 //! | [`museum`] | published failures of real systems, each as a schedule |
@@ -32,6 +33,7 @@ pub mod page;
 mod play;
 mod portable;
 mod quiet;
+pub mod rebuild;
 pub mod replay;
 pub mod save;
 mod schedule;

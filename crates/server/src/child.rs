@@ -2,8 +2,8 @@
 //!
 //! `up` holds the writing end of each child's standard input. Over it go orders, one a line; its end means that `up` is
 //! gone, and the child drains and stops. So there are no orphans, even when `up` itself is killed with SIGKILL. The other
-//! way go two lines: `ready {json}` when the child listens, and, from a gateway, `serving {json}` when every shard has a
-//! primary.
+//! way go `ready {json}` when the child listens; from a gateway `serving {json}` when every shard has a primary; and an
+//! answer to each [`Question`].
 //!
 //! A child that is stopped (SIGSTOP) cannot notice the end of its input. Linux can send a signal when the parent dies:
 //! SIGCONT is asked for, which wakes the child so that it sees the end, and does nothing to one that is awake.
@@ -38,6 +38,34 @@ impl Cut {
             "{}",
             if on { "isolated: every frame is dropped" } else { "healed: frames pass again" }
         );
+    }
+}
+
+/// What `up` wants to know. It asks the next question only when this one is answered, so nothing piles up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Question {
+    /// How it looks inside, as JSON.
+    Look,
+    /// Record every event from now on, in memory, and only the latest; or stop that.
+    Record(bool),
+    /// The events that are remembered.
+    Trace,
+}
+
+/// What reaches a process that was started by `up`, and whoever ends one in order.
+pub struct Orders {
+    /// When to end.
+    pub stop: Stop,
+    /// Whether it is cut off.
+    pub cut: Cut,
+    /// What it is asked.
+    pub questions: mpsc::UnboundedReceiver<Question>,
+}
+
+impl Orders {
+    /// Of a process that nobody asks anything.
+    pub fn alone(stop: Stop, cut: Cut) -> Orders {
+        Orders { stop, cut, questions: mpsc::unbounded_channel().1 }
     }
 }
 
@@ -95,17 +123,24 @@ fn hangup_is_ignored() -> bool {
 /// Listens for what may stop this process: the [`signals`], and when `supervised` the orders of `up`.
 ///
 /// Must be called within a tokio runtime, from the main thread.
-pub fn listen(supervised: bool) -> std::io::Result<(Stop, Cut)> {
-    let (tx, rx) = watch::channel(false);
+pub fn listen(supervised: bool) -> std::io::Result<Orders> {
+    let (tx, stop) = watch::channel(false);
     let cut = Cut::default();
+    let (asks, questions) = mpsc::unbounded_channel();
     if supervised {
         wake_when_parent_dies();
         let (tx, cut) = (tx.clone(), cut.clone());
+        // Nobody hears a question that comes when the process is about to end.
+        let ask = move |question| _ = asks.send(question);
         std::thread::Builder::new().name("orders".into()).spawn(move || {
             for line in std::io::stdin().lock().lines() {
                 match line.as_deref() {
                     Ok("isolate") => cut.set(true),
                     Ok("heal") => cut.set(false),
+                    Ok("look") => ask(Question::Look),
+                    Ok("record on") => ask(Question::Record(true)),
+                    Ok("record off") => ask(Question::Record(false)),
+                    Ok("trace") => ask(Question::Trace),
                     Ok("drain") | Err(_) => break,
                     Ok(other) => tracing::warn!("an order that is not known: {other:?}"),
                 }
@@ -118,7 +153,7 @@ pub fn listen(supervised: bool) -> std::io::Result<(Stop, Cut)> {
         signals.recv().await;
         let _ = tx.send(true);
     });
-    Ok((rx, cut))
+    Ok(Orders { stop, cut, questions })
 }
 
 /// Tells `up`, or whoever reads standard output, how far this process has come.
@@ -126,6 +161,16 @@ pub fn announce(what: &str, facts: serde_json::Value) {
     let mut out = std::io::stdout().lock();
     // A closed pipe means that `up` is gone; the end of standard input says so too, and is acted on there.
     let _ = writeln!(out, "{what} {facts}").and_then(|()| out.flush());
+}
+
+/// Answers a question.
+pub fn reply(question: Question, answer: serde_json::Value) {
+    let word = match question {
+        Question::Look => "looks",
+        Question::Record(_) => "recording",
+        Question::Trace => "traced",
+    };
+    announce(word, answer);
 }
 
 #[cfg(target_os = "linux")]

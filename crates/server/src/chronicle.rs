@@ -1,24 +1,32 @@
 //! What is worth a line in a log: who leads, who votes, and why that changed. Each change once; a state that flaps is told a
 //! few times, and then counted.
 
+use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
 use dataplane::{NodeId, NodeStatus, Proof, RoleName, ShardId};
 use gateway::ShardView;
+use serde_json::{Value, json};
+
+use crate::clock::wall_micros;
+use crate::told::Lines;
 
 /// So many lines in a [`WINDOW`]; what is more is counted.
 const LINES_MAX: u32 = 12;
+/// So many changes of primaries are kept.
+const TAKEOVERS_MAX: usize = 16;
 const WINDOW: Duration = Duration::from_secs(10);
 
 /// Keeps a log readable when a state flaps.
 struct Pace {
     since: Instant,
     lines: u32,
+    kept: Lines,
 }
 
 impl Pace {
     fn new() -> Pace {
-        Pace { since: Instant::now(), lines: 0 }
+        Pace { since: Instant::now(), lines: 0, kept: Lines::default() }
     }
 
     fn tell(&mut self, line: &str) {
@@ -26,9 +34,10 @@ impl Pace {
             if self.lines > LINES_MAX {
                 tracing::info!("{} more changes in the last {WINDOW:?} or longer", self.lines - LINES_MAX);
             }
-            *self = Pace::new();
+            (self.since, self.lines) = (Instant::now(), 0);
         }
         self.lines += 1;
+        self.kept.keep(line);
         if self.lines <= LINES_MAX {
             tracing::info!("{line}");
         }
@@ -46,6 +55,11 @@ impl OfReplica {
     /// Begins with what a replica is when it is opened.
     pub fn new(shard: ShardId, status: NodeStatus) -> OfReplica {
         OfReplica { shard, last: status, pace: Pace::new() }
+    }
+
+    /// The latest of what was told.
+    pub fn told(&self) -> Value {
+        self.pace.kept.json()
     }
 
     /// Tells what has changed. `damage` is what is known to be wrong with the device.
@@ -95,9 +109,20 @@ impl OfReplica {
 pub struct OfShards {
     last: Vec<(Option<NodeId>, u64)>,
     pace: Option<Pace>,
+    takeovers: VecDeque<Value>,
 }
 
 impl OfShards {
+    /// The latest of what was told.
+    pub fn told(&self) -> Value {
+        self.pace.as_ref().map_or(Value::Array(Vec::new()), |pace| pace.kept.json())
+    }
+
+    /// The last changes of primaries, with their causes.
+    pub fn takeovers(&self) -> &VecDeque<Value> {
+        &self.takeovers
+    }
+
     /// Tells what has changed.
     pub fn note(&mut self, view: &[ShardView]) {
         let pace = self.pace.get_or_insert_with(Pace::new);
@@ -110,6 +135,14 @@ impl OfShards {
             let (number, epoch) = (shard.shard, shard.epoch.0);
             match (shard.primary, &shard.suspected, &shard.last_failover) {
                 (Some(node), _, Some(failover)) if failover.to == node => {
+                    if self.takeovers.len() == TAKEOVERS_MAX {
+                        self.takeovers.pop_front();
+                    }
+                    self.takeovers.push_back(json!({
+                        "at": wall_micros() / 1000, "shard": number, "epoch": epoch,
+                        "from": failover.from.map(|node| node.to_string()), "to": node.to_string(),
+                        "why": failover.why,
+                    }));
                     pace.tell(&format!("shard {number}: {node} leads in epoch {epoch}: {}", failover.why))
                 }
                 (Some(node), ..) => pace.tell(&format!("shard {number}: {node} leads in epoch {epoch}")),

@@ -10,7 +10,7 @@ use std::time::Duration;
 use dataplane::{Address, ClusterId, Frame, GatewayId, Message, Micros, NodeId, Op, Query, ShardId, Usage};
 use gateway::{Config, Gateway, IN_FLIGHT_MAX, Output, Reply, Request, ShardView, Token};
 use tokio::sync::{Notify, mpsc, oneshot};
-use trace::{Actor, EventId, Mechanisms};
+use trace::{Actor, EventId, Mechanisms, Tracer};
 
 use crate::budget::Budget;
 use crate::chronicle::OfShards;
@@ -86,7 +86,10 @@ pub struct Core {
     pub usage: BTreeMap<(ShardId, NodeId), Usage>,
     /// Redis connections now open.
     pub resp_clients: Clients,
-    chronicle: OfShards,
+    /// What was told of the primaries.
+    pub chronicle: OfShards,
+    recording: bool,
+    trace_life: u32,
     /// Most connections of clients.
     pub doors: Doors,
     /// The memory that clients may hold.
@@ -102,13 +105,14 @@ impl Core {
     /// A gateway that knows of the cluster what it was told at its start.
     pub fn new(options: GatewayOptions) -> Core {
         let links = options.nodes.len() * (options.shards.unwrap_or(SHARDS_MAX) as usize + 1);
+        let id = GatewayId { gateway: options.gateway, life: u32::from_le_bytes(random()) };
         Core {
             gateway: None,
             early: VecDeque::new(),
             facts: Facts::new(options.nodes.keys()),
             ring: Ring::default(),
             clock: Clock::start(),
-            id: GatewayId { gateway: options.gateway, life: u32::from_le_bytes(random()) },
+            id,
             options,
             links: BTreeMap::new(),
             probes: BTreeMap::new(),
@@ -120,6 +124,8 @@ impl Core {
             usage: BTreeMap::new(),
             resp_clients: Clients::default(),
             chronicle: OfShards::default(),
+            recording: false,
+            trace_life: id.life,
             doors: Doors::new(doors::descriptors(), links),
             budget: Budget::default(),
             partial: Partial::default(),
@@ -191,6 +197,22 @@ impl Core {
     /// The clock that the view's times are read from.
     pub fn clock(&self) -> Clock {
         self.clock
+    }
+
+    /// From now on every event is recorded, or only those of followed requests.
+    pub fn record(&mut self, on: bool) {
+        self.recording = on;
+        // Later events have greater ids, whoever recorded them.
+        self.trace_life = self.trace_life.wrapping_add(1);
+        let tracer = self.tracer();
+        if let Some(gateway) = &mut self.gateway {
+            gateway.trace_to(tracer);
+        }
+    }
+
+    fn tracer(&self) -> Tracer {
+        let (actor, life) = (Actor::Gateway(self.id.gateway), self.trace_life);
+        if self.recording { self.ring.recorder(actor, life) } else { self.ring.tracer(actor, life, None) }
     }
 
     /// How many requests are under way.
@@ -290,8 +312,9 @@ impl Core {
             in_flight_max: gateway::IN_FLIGHT_MAX,
         };
         let now = self.clock.now();
+        let tracer = self.tracer();
         let gateway = self.gateway.insert(Gateway::new(config, now));
-        gateway.trace_to(self.ring.tracer(Actor::Gateway(self.id.gateway), self.id.life, None));
+        gateway.trace_to(tracer);
         for (token, request, explain) in self.early.drain(..) {
             gateway.submit(now, token, request, explain);
         }

@@ -15,10 +15,11 @@ use gateway::ShardView;
 use tokio::net::TcpListener;
 use tokio::sync::mpsc;
 
-use crate::child::{Cut, Stop, announce, stopped};
+use crate::child::{Cut, Orders, Question, announce, reply, stopped};
 use crate::clock::sleep_until;
 pub use crate::core::GatewayOptions;
 use crate::core::{Core, Handle};
+use crate::glass;
 use crate::hello::NO_SHARD;
 use crate::linger::{Lingerer, Peer, Places};
 use crate::link::Link;
@@ -44,7 +45,8 @@ impl std::fmt::Display for GatewayFailure {
 }
 
 /// Runs the gateway until it is told to stop. Call it within a `LocalSet` on a current-thread runtime.
-pub async fn run(options: GatewayOptions, mut stop: Stop, cut: Cut) -> Result<(), GatewayFailure> {
+pub async fn run(options: GatewayOptions, orders: Orders) -> Result<(), GatewayFailure> {
+    let Orders { mut stop, cut, questions } = orders;
     let listen =
         async |address| TcpListener::bind(address).await.map_err(|e| GatewayFailure::Listen(address, e));
     let redis = listen(options.redis).await?;
@@ -77,6 +79,7 @@ pub async fn run(options: GatewayOptions, mut stop: Stop, cut: Cut) -> Result<()
     let web = tokio::spawn(async move { serve.with_graceful_shutdown(until_stop).await });
     tokio::task::spawn_local(resp::listen(core.clone(), redis, stop.clone()));
     tokio::task::spawn_local(announce_service(core.clone()));
+    tokio::task::spawn_local(answer_up(core.clone(), questions));
     let pump = tokio::task::spawn_local(pump(core.clone()));
 
     stopped(&mut stop).await;
@@ -125,6 +128,21 @@ async fn pump(core: Handle) {
             tokio::task::yield_now().await;
             tokio::task::yield_now().await;
         }
+    }
+}
+
+/// Answers what `up` asks.
+async fn answer_up(core: Handle, mut questions: mpsc::UnboundedReceiver<Question>) {
+    while let Some(question) = questions.recv().await {
+        let answer = match question {
+            Question::Look => glass::gateway(&core.borrow()),
+            Question::Trace => core.borrow().ring.text(1),
+            Question::Record(on) => {
+                core.borrow_mut().record(on);
+                serde_json::Value::Null
+            }
+        };
+        reply(question, answer);
     }
 }
 

@@ -20,6 +20,7 @@
 //! | [`fullness`] | how full a device is, said loudly when it matters |
 //! | [`ring`], [`explain`] | the story of one request |
 //! | [`manifest`], [`founding`] | what a data directory was founded as |
+//! | [`glass`], `told` | what a process shows of itself to the `up` that watches it |
 //! | [`child`] | what a process that `up` started hears and says |
 //! | [`plan`], [`supervisor`], [`control`] | `up`: what it starts, running it, and how to act on it |
 
@@ -40,6 +41,7 @@ pub mod flow;
 pub mod founding;
 pub mod fullness;
 pub mod gateway_host;
+pub mod glass;
 pub mod hello;
 pub mod http;
 pub mod linger;
@@ -53,5 +55,6 @@ pub mod resp;
 pub mod ring;
 pub mod status;
 pub mod supervisor;
+mod told;
 pub mod transport;
 mod unsent;

@@ -1,5 +1,6 @@
 //! What `/metrics` tells Prometheus.
 
+use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
@@ -148,6 +149,34 @@ impl Metrics {
         self.damaged.get_or_create(&label).set(usage.values_damaged);
         self.mended.get_or_create(&label).set(usage.values_mended);
         self.missing.get_or_create(&label).set(usage.values_missing);
+    }
+
+    /// How many requests ended with each result, and how many took at most so long: seconds, and the number up to there.
+    pub fn totals(&self) -> (BTreeMap<String, u64>, Vec<(f64, u64)>) {
+        let mut text = String::new();
+        prometheus_client::encoding::text::encode(&mut text, &self.registry)
+            .expect("a string takes any text");
+        let label = |line: &str, name: &str| {
+            let (_, rest) = line.split_once(&format!("{name}=\""))?;
+            rest.split('"').next().map(String::from)
+        };
+        let (mut results, mut buckets): (BTreeMap<String, u64>, Vec<(f64, u64)>) = Default::default();
+        for line in text.lines() {
+            let Some((name, count)) = line.rsplit_once(' ') else { continue };
+            let Ok(count) = count.parse::<u64>() else { continue };
+            if let (true, Some(result)) = (name.starts_with("cutaway_requests_total"), label(name, "result"))
+            {
+                *results.entry(result).or_default() += count;
+            }
+            let upto = label(name, "le").and_then(|le| le.parse::<f64>().ok()).filter(|le| le.is_finite());
+            if let (true, Some(upto)) = (name.starts_with("cutaway_request_duration_seconds_bucket"), upto) {
+                match buckets.iter_mut().find(|(known, _)| *known == upto) {
+                    Some((_, all)) => *all += count,
+                    None => buckets.push((upto, count)),
+                }
+            }
+        }
+        (results, buckets)
     }
 
     /// OpenMetrics, with the cluster as it is seen now.

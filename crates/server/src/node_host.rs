@@ -31,6 +31,7 @@ use std::time::Duration;
 use bytes::BytesMut;
 use dataplane::{Address, ClusterId, Frame, GatewayId, Message, NodeId, NodeStatus, ShardId, Usage};
 use node::{Config, Node, OpenError, StopError};
+use serde_json::{Value, json};
 use store::{FileDevice, FileError};
 use tokio::io::AsyncWriteExt;
 use tokio::net::{TcpListener, TcpStream};
@@ -39,11 +40,12 @@ use tokio::task::AbortHandle;
 use trace::{Actor, Mechanisms};
 
 use crate::board::Board;
-use crate::child::{Cut, Stop, announce, stopped};
+use crate::child::{Cut, Orders, Question, announce, reply, stopped};
 use crate::chronicle::OfReplica;
 use crate::clock::{Clock, sleep_until};
 use crate::doors;
 use crate::fullness::{self, Watch};
+use crate::glass;
 use crate::hello::{Greeting, Hello, IMAGE_VERSION, NO_SHARD};
 use crate::link::Link;
 use crate::partial::Partial;
@@ -57,6 +59,8 @@ const NAMELESS_MAX: usize = 256;
 const NAMED_MAX: usize = 1024;
 /// A connection that has not greeted by then is closed.
 const NAMELESS_PATIENCE: Duration = Duration::from_secs(5);
+/// A replica that does not answer a question of `up` by then is in the middle of a sync.
+const LOOK_PATIENCE: Duration = Duration::from_millis(300);
 /// Reasons for sending callers away that are remembered.
 const TOLD_MAX: usize = 256;
 
@@ -129,12 +133,15 @@ impl From<io::Error> for NodeFailure {
 enum ToReplica {
     /// A connection from there, after its greeting, with what was read behind that.
     Connection(std::net::TcpStream, Address, BytesMut),
+    /// `up` asks.
+    Question(Question, oneshot::Sender<Value>),
     /// Finish the round and end.
     Stop,
 }
 
 /// Runs the node until it is told to stop or a device fails. Call it within a `LocalSet` on a current-thread runtime.
-pub async fn run(options: NodeOptions, mut stop: Stop, cut: Cut) -> Result<(), NodeFailure> {
+pub async fn run(options: NodeOptions, orders: Orders) -> Result<(), NodeFailure> {
+    let Orders { mut stop, cut, mut questions } = orders;
     doors::descriptors();
     // The port comes first: a second start of the same node fails here and never comes near the devices.
     let listener =
@@ -173,7 +180,7 @@ pub async fn run(options: NodeOptions, mut stop: Stop, cut: Cut) -> Result<(), N
             }
         }
     }
-    announce("ready", serde_json::json!({ "node": options.node.to_string(), "pid": std::process::id() }));
+    announce("ready", json!({ "node": options.node.to_string(), "pid": std::process::id() }));
 
     let told = RefCell::default();
     let options = Arc::new(options);
@@ -183,6 +190,9 @@ pub async fn run(options: NodeOptions, mut stop: Stop, cut: Cut) -> Result<(), N
         tokio::select! {
             () = stopped(&mut stop) => break Ok(()),
             Some(Err(failure)) = any_over.recv() => break Err(failure),
+            Some(question) = questions.recv() => {
+                tokio::task::spawn_local(answer(question, replicas.clone()));
+            }
             connection = listener.accept() => match connection {
                 Ok((stream, from)) => {
                     nameless.retain(|task| !task.is_finished());
@@ -211,6 +221,22 @@ pub async fn run(options: NodeOptions, mut stop: Stop, cut: Cut) -> Result<(), N
     drop(over);
     while any_over.recv().await.is_some() {}
     result
+}
+
+/// Has each replica answer a question of `up`. One whose device is at work for longer than that gives no answer this time.
+async fn answer(question: Question, replicas: Vec<mpsc::UnboundedSender<ToReplica>>) {
+    let ask = |replica: &mpsc::UnboundedSender<ToReplica>| {
+        let (tell, told) = oneshot::channel();
+        let _ = replica.send(ToReplica::Question(question, tell));
+        told
+    };
+    let asked: Vec<_> = replicas.iter().map(ask).collect();
+    let until = tokio::time::Instant::now() + LOOK_PATIENCE;
+    let mut answers = Vec::new();
+    for told in asked {
+        answers.push(tokio::time::timeout_at(until, told).await.ok().and_then(Result::ok));
+    }
+    reply(question, json!(answers));
 }
 
 /// Where connections are led.
@@ -318,9 +344,10 @@ impl Seat {
                 limits: dataplane::Limits::default(),
             },
         };
-        let ring = Ring::default();
-        let life = u32::from_le_bytes(crate::manifest::random());
-        let t = ring.tracer(Actor::Node { node: options.node.0, shard }, life, options.record.clone());
+        let (ring, actor) = (Ring::default(), Actor::Node { node: options.node.0, shard });
+        let mut life = u32::from_le_bytes(crate::manifest::random());
+        let t = ring.tracer(actor, life, options.record.clone());
+        let mut recording = options.record.is_some();
         let device = FileDevice::open(&image).map_err(|e| NodeFailure::File(image.clone(), e))?;
         let begun = clock.now();
         let (mut replica, report) =
@@ -403,6 +430,21 @@ impl Seat {
                 () = sleep_until(clock, replica.next_deadline()) => (),
                 order = inbox.recv() => match order {
                     Some(ToReplica::Connection(stream, from, read)) => ports.serve(stream, from, read),
+                    // Whoever asked may wait no longer.
+                    Some(ToReplica::Question(Question::Look, tell)) => {
+                        drop(tell.send(glass::replica(&replica, &chronicle, clock, recording)));
+                    }
+                    Some(ToReplica::Question(Question::Trace, tell)) => drop(tell.send(ring.text(options.images.len()))),
+                    Some(ToReplica::Question(Question::Record(on), tell)) => {
+                        if options.record.is_none() && on != recording {
+                            // Later events have greater ids, whoever recorded them.
+                            life = life.wrapping_add(1);
+                            let few = || ring.tracer(actor, life, None);
+                            replica.trace_to(if on { ring.recorder(actor, life) } else { few() });
+                            recording = on;
+                        }
+                        drop(tell.send(Value::Null));
+                    }
                     Some(ToReplica::Stop) | None => return Ok(()),
                 },
             }

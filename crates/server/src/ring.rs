@@ -1,5 +1,5 @@
-//! Where a live process keeps its events: those of followed requests in memory, and only the latest; all of them in a file,
-//! if it was started so.
+//! Where a live process keeps its events: those of followed requests in memory, and only the latest; all of them there while
+//! `up` asks for that, and in a file, if it was started so.
 //!
 //! A process that nobody asks anything records nothing. One that is asked keeps at most [`EVENTS_MAX`] events per actor;
 //! older ones make room. So an explanation may be cut short under heavy use, and never costs more than this memory.
@@ -44,24 +44,36 @@ impl Record {
 impl Ring {
     /// A tracer that writes here: of followed requests, or of everything if there is a record to keep.
     pub fn tracer(&self, actor: Actor, life: u32, record: Option<Record>) -> Tracer {
-        let (ring, everything) = (self.clone(), record.is_some());
-        let sink = move |event| {
+        let new = if record.is_some() { Tracer::recorded } else { Tracer::followed };
+        new(actor, life, wall_micros, self.sink(record))
+    }
+
+    /// A tracer that writes everything here, and nowhere else.
+    pub fn recorder(&self, actor: Actor, life: u32) -> Tracer {
+        Tracer::recorded(actor, life, wall_micros, self.sink(None))
+    }
+
+    fn sink(&self, record: Option<Record>) -> Box<trace::Sink> {
+        let ring = self.clone();
+        Box::new(move |event| {
             record.iter().for_each(|record| record.add(&event));
             let mut events = ring.0.lock().unwrap_or_else(PoisonError::into_inner);
             if events.len() == EVENTS_MAX {
                 events.pop_front();
             }
             events.push_back(event);
-        };
-        let tracer = if everything { Tracer::recorded } else { Tracer::followed };
-        tracer(actor, life, wall_micros, Box::new(sink))
+        })
     }
 
     /// The latest events as JSON Lines, as many as one frame holds.
     pub fn lines(&self) -> Vec<u8> {
+        self.latest_lines(TRACE_BYTES_MAX)
+    }
+
+    fn latest_lines(&self, bytes_max: usize) -> Vec<u8> {
         let lines: Vec<String> =
             self.events().iter().map(|event| trace::json::to_line(event) + "\n").collect();
-        let mut room = TRACE_BYTES_MAX;
+        let mut room = bytes_max;
         let fits = lines.iter().rev().take_while(|line| {
             let fits = line.len() <= room;
             room = room.saturating_sub(line.len());
@@ -69,6 +81,11 @@ impl Ring {
         });
         let kept = fits.count();
         lines[lines.len() - kept..].concat().into_bytes()
+    }
+
+    /// The same as a text of JSON, and one of `parts` that share the room.
+    pub fn text(&self, parts: usize) -> serde_json::Value {
+        String::from_utf8_lossy(&self.latest_lines(TRACE_BYTES_MAX / parts)).into_owned().into()
     }
 
     /// The events.

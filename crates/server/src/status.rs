@@ -62,7 +62,8 @@ pub fn status(core: &Core, near: bool) -> Value {
     status
 }
 
-fn role(s: &NodeStatus) -> &'static str {
+/// The role in the words of `ARCHITECTURE.md`.
+pub(crate) fn role(s: &NodeStatus) -> &'static str {
     match s.role {
         RoleName::Primary => "primary",
         RoleName::Backup => "backup",
@@ -70,7 +71,8 @@ fn role(s: &NodeStatus) -> &'static str {
     }
 }
 
-fn state(s: &NodeStatus, silent_for: Micros) -> &'static str {
+/// What it is doing, in a word.
+pub(crate) fn state(s: &NodeStatus, silent_for: Micros) -> &'static str {
     match (s.proof, s.role) {
         _ if silent_for > SILENT_AFTER => "silent",
         (Proof::Unproven, _) => "unproven",

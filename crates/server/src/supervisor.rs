@@ -18,10 +18,10 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use rustix::process::{Pid, Signal, kill_process};
-use serde_json::json;
+use serde_json::{Value, json};
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
 use tokio::process::{Child, Command};
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::founding;
 use crate::manifest::Manifest;
@@ -29,6 +29,10 @@ use crate::plan::{self, DRAIN_PATIENCE, Process, UpFailure, UpOptions};
 
 /// A cluster that does not serve by then takes orders already: one of them may be what it needs to serve.
 const SERVING_PATIENCE: Duration = Duration::from_secs(15);
+/// A member that has not shown itself by then stands still, or is in the middle of a sync.
+const LOOK_PATIENCE: Duration = Duration::from_millis(600);
+/// Its events take longer: they may be megabytes.
+const TRACE_PATIENCE: Duration = Duration::from_secs(5);
 /// Lines of a failed child's log that are shown.
 const LOG_LINES: usize = 12;
 
@@ -46,8 +50,31 @@ struct Run {
     pid: Rc<RefCell<Option<Pid>>>,
     orders: mpsc::UnboundedSender<&'static str>,
     progress: watch::Receiver<Progress>,
+    /// What it was asked, and what it said to that.
+    answers: Rc<RefCell<Answers>>,
+    /// What was done to it and holds: it stands still, it is cut off.
+    paused: Cell<bool>,
+    isolated: Cell<bool>,
     /// Where this run's log begins.
     log_start: u64,
+}
+
+/// Questions to a child, one at a time: one that stands still is not asked again until it has answered.
+#[derive(Default)]
+struct Answers {
+    open: bool,
+    waiting: Option<oneshot::Sender<Value>>,
+}
+
+impl Answers {
+    /// The rest of a line of the child's.
+    fn hear(&mut self, answer: &str) {
+        self.open = false;
+        if let Some(waiting) = self.waiting.take() {
+            // It may have come too late.
+            let _ = waiting.send(serde_json::from_str(answer).unwrap_or_default());
+        }
+    }
 }
 
 #[derive(Clone, Debug, PartialEq)]
@@ -74,6 +101,8 @@ pub struct Cluster {
     /// What it was founded as.
     pub manifest: Manifest,
     members: RefCell<BTreeMap<String, Member>>,
+    /// Who asks the members something: the next one waits until they have answered.
+    asking: tokio::sync::Mutex<()>,
     /// Nothing is started any more.
     stopping: Cell<bool>,
     /// Held as long as the cluster is up.
@@ -145,6 +174,7 @@ impl Cluster {
             dir,
             manifest,
             members: RefCell::new(members),
+            asking: tokio::sync::Mutex::default(),
             stopping: Cell::new(false),
             _lock: lock,
         });
@@ -231,19 +261,22 @@ impl Cluster {
             }
         });
         let mut lines = BufReader::new(child.stdout.take().expect("piped")).lines();
-        let told = tell.clone();
+        let (told, answers) = (tell.clone(), Rc::<RefCell<Answers>>::default());
+        let heard = answers.clone();
         tokio::task::spawn_local(async move {
             while let Ok(Some(line)) = lines.next_line().await {
-                match line.split(' ').next() {
-                    Some("ready") => drop(told.send_if_modified(|p| advance(p, Progress::Ready))),
-                    Some("serving") => drop(told.send_if_modified(|p| advance(p, Progress::Serving))),
+                match line.split_once(' ') {
+                    Some(("ready", _)) => drop(told.send_if_modified(|p| advance(p, Progress::Ready))),
+                    Some(("serving", _)) => drop(told.send_if_modified(|p| advance(p, Progress::Serving))),
+                    Some(("looks" | "recording" | "traced", answer)) => heard.borrow_mut().hear(answer),
                     _ => (),
                 }
             }
         });
         let (running, name) = (pid.clone(), name.to_owned());
         tokio::task::spawn_local(async move { watch_end(child, running, tell, name).await });
-        member.run = Some(Run { pid, orders, progress, log_start });
+        let (paused, isolated) = (Cell::new(false), Cell::new(false));
+        member.run = Some(Run { pid, orders, progress, answers, paused, isolated, log_start });
         Ok(())
     }
 
@@ -265,7 +298,7 @@ impl Cluster {
     }
 
     /// What people and scripts are told of each member: name, pid, addresses.
-    pub fn facts(&self) -> Vec<serde_json::Map<String, serde_json::Value>> {
+    pub fn facts(&self) -> Vec<serde_json::Map<String, Value>> {
         let members = self.members.borrow();
         let facts = members.values().map(|member| {
             let mut facts = member.process.facts.clone();
@@ -274,6 +307,67 @@ impl Cluster {
             facts
         });
         facts.collect()
+    }
+
+    /// What the members show of themselves, those that answer in time; with what this process knows of each.
+    pub async fn look(&self) -> Value {
+        let looks = self.ask("look", LOOK_PATIENCE).await;
+        let members = self.members.borrow();
+        let shown = members.iter().map(|(name, member)| {
+            let run = member.run.as_ref();
+            let ended = run.and_then(|run| match &*run.progress.borrow() {
+                Progress::Ended(how) => Some(how.clone()),
+                _ => None,
+            });
+            let is = |flag: fn(&Run) -> &Cell<bool>| run.is_some_and(|run| flag(run).get());
+            json!({
+                "name": name, "pid": run.and_then(|run| run.pid.borrow().map(|pid| pid.as_raw_nonzero().get())),
+                "ended": ended, "paused": is(|run| &run.paused), "isolated": is(|run| &run.isolated),
+                "looks": looks.get(name),
+            })
+        });
+        shown.collect()
+    }
+
+    /// From now on all members record every event, in memory and only the latest; or no longer.
+    pub async fn record(&self, on: bool) {
+        self.ask(if on { "record on" } else { "record off" }, LOOK_PATIENCE).await;
+    }
+
+    /// The events that the members remember: JSON Lines of each actor.
+    pub async fn traces(&self) -> Vec<String> {
+        let told = self.ask("trace", TRACE_PATIENCE).await;
+        let texts = told.into_values().flat_map(|answer| match answer {
+            Value::Array(shards) => shards,
+            one => vec![one],
+        });
+        texts.filter_map(|text| text.as_str().map(String::from)).collect()
+    }
+
+    /// Asks all members the same, and returns what they answer in time.
+    async fn ask(&self, question: &'static str, patience: Duration) -> BTreeMap<String, Value> {
+        let _turn = self.asking.lock().await;
+        let mut asked = Vec::new();
+        for (name, member) in &*self.members.borrow() {
+            let awake = |run: &&Run| run.pid.borrow().is_some() && !run.paused.get();
+            let Some(run) = member.run.as_ref().filter(awake) else { continue };
+            let mut answers = run.answers.borrow_mut();
+            if answers.open {
+                continue;
+            }
+            let (tell, told) = oneshot::channel();
+            *answers = Answers { open: true, waiting: Some(tell) };
+            let _ = run.orders.send(question); // It may have ended meanwhile.
+            asked.push((name.clone(), told));
+        }
+        let until = tokio::time::Instant::now() + patience;
+        let mut answers = BTreeMap::new();
+        for (name, told) in asked {
+            if let Ok(Ok(answer)) = tokio::time::timeout_at(until, told).await {
+                answers.insert(name, answer);
+            }
+        }
+        answers
     }
 
     /// Does something to a member, and waits until it is done. The sentence says what was done.
@@ -293,10 +387,12 @@ impl Cluster {
             }
             Action::Pause => {
                 signal(Signal::STOP)?;
+                self.note(name, |run| run.paused.set(true));
                 Ok(format!("{name} is paused; next: resume {name}"))
             }
             Action::Resume => {
                 signal(Signal::CONT)?;
+                self.note(name, |run| run.paused.set(false));
                 Ok(format!("{name} runs again"))
             }
             Action::Isolate | Action::Heal => {
@@ -304,6 +400,10 @@ impl Cluster {
                     return Err(format!("{name} is a gateway; only storage nodes can be isolated"));
                 }
                 signal(Signal::CONT)?; // A paused node could not obey.
+                self.note(name, |run| {
+                    run.paused.set(false);
+                    run.isolated.set(action == Action::Isolate);
+                });
                 if action == Action::Isolate {
                     self.order(name, "isolate");
                     Ok(format!("{name} is cut off from everybody; next: heal {name}"))
@@ -331,6 +431,10 @@ impl Cluster {
         let members = self.members.borrow();
         let names: Vec<_> = members.keys().map(String::as_str).collect();
         format!("there is no {name:?} here; there are {}", names.join(", "))
+    }
+
+    fn note(&self, name: &str, what: impl FnOnce(&Run)) {
+        self.members.borrow().get(name).and_then(|member| member.run.as_ref()).map(what);
     }
 
     fn order(&self, name: &str, order: &'static str) {

@@ -6,28 +6,48 @@ use crate::bundle;
 
 pub(crate) const PAGE: &str = include_str!("../../../viewer/lab/page.html");
 pub(crate) const STYLE: &str = include_str!("../../../viewer/lab/style.css");
-/// In the order of their imports.
-const MODULES: [&str; 9] = [
+/// What draws, whatever cluster it is. In the order of their imports.
+const DRAWING: [&str; 7] = [
     include_str!("../../../viewer/lab/text.js"),
-    include_str!("../../../viewer/lab/ask.js"),
     include_str!("../../../viewer/lab/parts.js"),
+    include_str!("../../../viewer/lab/frame.js"),
     include_str!("../../../viewer/lab/picture.js"),
     include_str!("../../../viewer/lab/logs.js"),
     include_str!("../../../viewer/lab/time.js"),
     include_str!("../../../viewer/lab/panel.js"),
+];
+/// The page of a simulated cluster.
+const LAB: [&str; 3] = [
+    include_str!("../../../viewer/lab/ask.js"),
     include_str!("../../../viewer/lab/lessons.js"),
     include_str!("../../../viewer/lab/app.js"),
+];
+/// The page of one that runs.
+const CONSOLE: [&str; 4] = [
+    include_str!("../../../viewer/lab/live.js"),
+    include_str!("../../../viewer/lab/charts.js"),
+    include_str!("../../../viewer/lab/explain.js"),
+    include_str!("../../../viewer/lab/console.js"),
 ];
 
 /// The page as one document. `NONCE` stands where the one of an answer goes.
 pub fn document() -> String {
-    let page = PAGE.replacen("/*STYLE*/", STYLE, 1).replacen("/*SCRIPT*/", &script(), 1);
+    of(&script())
+}
+
+/// The same page, for a cluster that runs.
+pub fn console() -> String {
+    of(&bundle::script(&[&DRAWING[..], &CONSOLE].concat()))
+}
+
+fn of(script: &str) -> String {
+    let page = PAGE.replacen("/*STYLE*/", STYLE, 1).replacen("/*SCRIPT*/", script, 1);
     with_library(&page)
 }
 
 /// The modules as one script.
 pub(crate) fn script() -> String {
-    bundle::script(&MODULES)
+    bundle::script(&[&DRAWING[..], &LAB].concat())
 }
 
 /// A template with all that the page has at hand.
@@ -46,7 +66,12 @@ mod tests {
 
     #[test]
     fn the_document_is_whole_and_asks_for_nothing_from_elsewhere() {
-        let page = with(&document(), &Value::Null);
+        for page in [document(), console()] {
+            whole(&with(&page, &Value::Null));
+        }
+    }
+
+    fn whole(page: &str) {
         for left in ["/*STYLE*/", "/*SCRIPT*/", "/*LIBRARY*/", "/*RECORDED*/", "\nimport ", "\nexport "] {
             assert!(!page.contains(left), "{left}");
         }

@@ -1,4 +1,4 @@
-//! As much HTTP/1.1 as one page needs: `GET /` is the page, `POST /play` a question.
+//! As much HTTP/1.1 as a page needs: `GET` of a document, `POST` of a question. A site says which there are.
 //!
 //! A page of another site can make a browser send requests here, and can let its own name resolve to 127.0.0.1. So `Host`
 //! must be this very address, `Origin` too where there is one, and a question must bring the token, which only the printed
@@ -18,12 +18,27 @@ const PATIENCE: Duration = Duration::from_secs(5);
 /// Connections at a time; further ones are closed at once.
 const CONNECTIONS_MAX: usize = 32;
 
+/// Answers a question with JSON.
+pub type Answer = Box<dyn Fn(&str) -> String + Send + Sync>;
+
 /// What is served.
 pub struct Site {
-    /// The document; `NONCE` in it is replaced in every answer.
-    pub page: String,
-    /// Answers a question with JSON.
-    pub play: fn(&str) -> String,
+    /// Documents by path; `NONCE` in them is replaced in every answer.
+    pub pages: Vec<(&'static str, String)>,
+    /// Questions by path.
+    pub asks: Vec<(&'static str, Answer)>,
+    /// The command that prints the address with the token.
+    pub command: &'static str,
+}
+
+impl Site {
+    fn page(&self, path: &str) -> Option<&str> {
+        self.pages.iter().find(|(own, _)| *own == path).map(|(_, page)| page.as_str())
+    }
+
+    fn ask(&self, path: &str) -> Option<&Answer> {
+        self.asks.iter().find(|(own, _)| *own == path).map(|(_, answer)| answer)
+    }
 }
 
 /// Who may ask.
@@ -70,17 +85,21 @@ struct Head {
 }
 
 /// Why a request is refused: status and words.
-type Refusal = (u16, &'static str);
+type Refusal = (u16, String);
+
+fn refusal<T>(status: u16, why: impl Into<String>) -> Result<T, Refusal> {
+    Err((status, why.into()))
+}
 
 impl Head {
     fn read(text: &str) -> Result<Head, Refusal> {
-        let bad = (400, "not a request that this page sends");
+        let bad = || (400, "not a request that this page sends".to_string());
         let mut lines = text.split("\r\n");
         let mut words = lines.next().unwrap_or_default().split(' ');
         let (Some(method), Some(path), Some("HTTP/1.1"), None) =
             (words.next(), words.next(), words.next(), words.next())
         else {
-            return Err(bad);
+            return Err(bad());
         };
         let header = |line: &str| {
             let (name, value) = line.split_once(':')?;
@@ -89,7 +108,7 @@ impl Head {
             plain.then(|| (name.to_ascii_lowercase(), value.trim().to_string()))
         };
         let headers: Option<Vec<_>> = lines.map(header).collect();
-        Ok(Head { method: method.into(), path: path.into(), headers: headers.ok_or(bad)? })
+        Ok(Head { method: method.into(), path: path.into(), headers: headers.ok_or_else(bad)? })
     }
 
     /// The value of a header that occurs once. An error: it occurs more often, and readers could differ in which counts.
@@ -97,42 +116,48 @@ impl Head {
         let mut all = self.headers.iter().filter(|(found, _)| found == name).map(|(_, value)| value.as_str());
         match (all.next(), all.next()) {
             (value, None) => Ok(value),
-            _ => Err((400, "a header occurs twice")),
+            _ => refusal(400, "a header occurs twice"),
         }
     }
 
     /// How many bytes follow.
     fn body_bytes(&self) -> Result<usize, Refusal> {
         if self.one("transfer-encoding")?.is_some() {
-            return Err((411, "a body comes with its length"));
+            return refusal(411, "a body comes with its length");
         }
         let Some(length) = self.one("content-length")? else { return Ok(0) };
         if length.is_empty() || !length.bytes().all(|b| b.is_ascii_digit()) {
-            return Err((400, "the length is no number"));
+            return refusal(400, "the length is no number");
         }
-        length.parse().ok().filter(|bytes| *bytes <= BODY_BYTES_MAX).ok_or((413, "the question is too long"))
+        let length = length.parse().ok().filter(|bytes| *bytes <= BODY_BYTES_MAX);
+        length.map_or_else(|| refusal(413, "the question is too long"), Ok)
     }
 
     /// May whoever sent this be answered?
-    fn admit(&self, door: &Door) -> Result<(), Refusal> {
+    fn admit(&self, door: &Door, site: &Site) -> Result<(), Refusal> {
         if !self.one("host")?.is_some_and(|host| door.is_own_host(host)) {
-            return Err((421, "Host is not this page's address"));
+            return refusal(421, "Host is not this page's address");
         }
         let own = |origin: &str| origin.strip_prefix("http://").is_some_and(|host| door.is_own_host(host));
         if !self.one("origin")?.is_none_or(own) {
-            return Err((403, "Origin is another site"));
+            return refusal(403, "Origin is another site");
         }
-        match (self.method.as_str(), self.path.as_str()) {
-            ("GET", "/") => Ok(()),
-            ("POST", "/play") => {
+        match (self.method.as_str(), site.page(&self.path), site.ask(&self.path)) {
+            ("GET", Some(_), _) => Ok(()),
+            ("POST", _, Some(_)) => {
                 if !self.one("x-cutaway-token")?.is_some_and(|token| door.is_own_token(token)) {
-                    return Err((403, "the token is missing: open the address that `cutaway lab` printed"));
+                    let command = site.command;
+                    return refusal(
+                        403,
+                        format!("the token is missing: open the address that `{command}` printed"),
+                    );
                 }
                 let json = self.one("content-type")? == Some("application/json");
-                json.then_some(()).ok_or((415, "a question is application/json"))
+                if json { Ok(()) } else { refusal(415, "a question is application/json") }
             }
-            (_, "/" | "/play") => Err((405, "this page answers GET / and POST /play")),
-            _ => Err((404, "there is nothing here but the page")),
+            (_, Some(_), _) => refusal(405, "this page answers GET"),
+            (_, _, Some(_)) => refusal(405, "a question is asked with POST"),
+            (_, None, None) => refusal(404, "there is nothing here but the page"),
         }
     }
 }
@@ -163,11 +188,11 @@ pub fn serve(listener: &TcpListener, door: &Arc<Door>, site: &Arc<Site>) {
 
 /// One request and its answer. A peer that goes away midway is nobody's failure.
 fn converse(mut stream: TcpStream, door: &Door, site: &Site) {
-    let answer = match request(&mut stream, door) {
-        Ok((head, body)) if head.method == "POST" => {
-            reply(200, "application/json", "default-src 'none'", &(site.play)(&body))
-        }
-        Ok(_) => page(&site.page),
+    let answer = match request(&mut stream, door, site) {
+        Ok((head, body)) => match (head.method.as_str(), site.ask(&head.path), site.page(&head.path)) {
+            ("POST", Some(answer), _) => reply(200, "application/json", "default-src 'none'", &answer(&body)),
+            (_, _, document) => page(document.unwrap_or_default()),
+        },
         Err((status, why)) => {
             reply(status, "text/plain; charset=utf-8", "default-src 'none'", &format!("{why}\n"))
         }
@@ -182,7 +207,7 @@ fn converse(mut stream: TcpStream, door: &Door, site: &Site) {
 }
 
 /// Reads a request that may be answered. What may not is refused before its body is read.
-fn request(stream: &mut TcpStream, door: &Door) -> Result<(Head, String), Refusal> {
+fn request(stream: &mut TcpStream, door: &Door, site: &Site) -> Result<(Head, String), Refusal> {
     let until = Instant::now() + PATIENCE;
     let mut bytes = Vec::new();
     let end = loop {
@@ -190,39 +215,39 @@ fn request(stream: &mut TcpStream, door: &Door) -> Result<(Head, String), Refusa
             break end;
         }
         if bytes.len() > HEAD_BYTES_MAX {
-            return Err((431, "the head is too long"));
+            return refusal(431, "the head is too long");
         }
         more(stream, &mut bytes, until)?;
     };
-    let text = std::str::from_utf8(&bytes[..end]).map_err(|_| (400, "the head is no text"))?;
+    let text = std::str::from_utf8(&bytes[..end]).or_else(|_| refusal(400, "the head is no text"))?;
     let head = Head::read(text)?;
-    head.admit(door)?;
+    head.admit(door, site)?;
     let length = head.body_bytes()?;
     let mut body = bytes.split_off(end + 4);
     while body.len() < length {
         more(stream, &mut body, until)?;
     }
     body.truncate(length);
-    let body = String::from_utf8(body).map_err(|_| (400, "the question is no text"))?;
+    let body = String::from_utf8(body).or_else(|_| refusal(400, "the question is no text"))?;
     Ok((head, body))
 }
 
 /// Reads what is there, and waits for it no longer than until then.
 fn more(stream: &mut TcpStream, bytes: &mut Vec<u8>, until: Instant) -> Result<(), Refusal> {
-    const LATE: Refusal = (408, "the request took too long");
+    const LATE: &str = "the request took too long";
     let left = until.saturating_duration_since(Instant::now());
     if left.is_zero() || stream.set_read_timeout(Some(left)).is_err() {
-        return Err(LATE);
+        return refusal(408, LATE);
     }
     let mut piece = [0; 4096];
     match stream.read(&mut piece) {
-        Ok(0) => Err((400, "the request ends in the middle")),
+        Ok(0) => refusal(400, "the request ends in the middle"),
         Ok(read) => {
             bytes.extend_from_slice(&piece[..read]);
             Ok(())
         }
         Err(error) if error.kind() == ErrorKind::Interrupted => Ok(()),
-        Err(_) => Err(LATE),
+        Err(_) => refusal(408, LATE),
     }
 }
 

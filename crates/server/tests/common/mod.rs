@@ -17,7 +17,7 @@ use dataplane::{
     ShardId, Tail, WriteResult, wire,
 };
 use engine::Standing;
-use server::child::Cut;
+use server::child::{Cut, Orders};
 use server::founding;
 use server::gateway_host::{self, GatewayOptions};
 use server::hello::{Greeting, Hello, IMAGE_VERSION};
@@ -158,7 +158,7 @@ fn start_node(node: NodeId, addresses: &BTreeMap<NodeId, SocketAddr>, image: Pat
         record: None,
     };
     Host::start(&node.to_string(), async move |stop| {
-        node_host::run(options, stop, Cut::default()).await.unwrap();
+        node_host::run(options, Orders::alone(stop, Cut::default())).await.unwrap();
     })
 }
 
@@ -174,7 +174,7 @@ fn start_gateway(nodes: &BTreeMap<NodeId, SocketAddr>, redis: SocketAddr, http: 
         dir: None,
     };
     Host::start("g1", async move |stop| {
-        gateway_host::run(options, stop, Cut::default()).await.unwrap();
+        gateway_host::run(options, Orders::alone(stop, Cut::default())).await.unwrap();
     })
 }
 

@@ -50,11 +50,11 @@ pub(super) const ENTRIES: &[Entry] = &[
         scope: Some("device"),
         counterexample: schedule!("stale-log-rejection"),
         trial: trial!("stale-log-rejection"),
-        others: "The stale records are whole: their CRCs fit, and their numbers follow one another. Only when they were written gives them away. Each start begins a new life of the log: it writes the number of its life into the superblock, and where the log ended then; each record carries the life that it was written in. Behind that place only records of the present life count. The start of step 5 found an empty log, and so the records of the life before it are dead from the first one on. In a cluster the node has told the others by then where its log ends, and elections compare the ends of logs: with an end from the past, a primary may be chosen that lacks what was acknowledged.",
+        others: "The stale records are whole: their CRCs fit, and their numbers follow one another. Only when they were written gives them away. Each start begins a new life of the log: it writes the number of its life into the superblock, and where the log ended then; each record carries the life that it was written in. From that place on, the next start accepts only records of the life that the superblock names. The start of step 5 found an empty log, so from the first sector on only records of its own life count, and these are of the life before. In a cluster the node has told the others by then where its log ends, and elections compare the ends of logs: with an end from the past, the node would vote by a log that it has told others it does not have.",
         variation: "Let the second power cut take the new value as well. Why is the old record not believed then, even without the rule?",
         published: "SQLite's write-ahead log format, 2010 (salts tell frames of an earlier lap)",
         choice: Some(
-            "Zeroing the discarded tail durably before going on would do here; records of an earlier lap are told by their place. The number of a life costs one superblock update at each start.",
+            "Zeroing the discarded tail durably before going on would do here; a record of an earlier lap of the ring carries an LSN that does not belong where it lies. The number of a life costs one superblock update at each start.",
         ),
         ..BLANK
     },
@@ -170,7 +170,7 @@ pub(super) const ENTRIES: &[Entry] = &[
     },
     Entry {
         mechanism: Mechanism::ExtentQuarantine,
-        short: "The host truncates its last entry. Before that is synced, the value of a new entry 3 is written over the value of the old one. The power fails: one of the two sectors of the new value is on the disk, the truncation is not. At the next start the old entry 3 is back, which is allowed, since its truncation was never durable; but its value is damaged.",
+        short: "The host truncates its last entry. Before that is synced, the value of a new entry 3 is written over the value of the old one. The power fails: one of the two sectors of the new value is on the disk, the truncation is not. At the next start the old entry 3 is back, which is allowed, since its truncation was never durable; but its value is damaged. (Entry 3 was not acknowledged to a client; else its host could not truncate it.)",
         predict: "Entry 3, whose value lies in sectors 34 and 35, was truncated in step 2, without a sync. In memory its place is free. May the next value go there? What if the power fails now?",
         faults: "a truncation without a sync, then a power cut",
         guard: Some((ENGINE, "extent_quarantine")),
