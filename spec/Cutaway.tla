@@ -266,7 +266,7 @@ Confirm(n, l, round) ==
   /\ said' = [said EXCEPT !.mail = @ \cup
        {Hold(n, "Confirmed", l.by, l.epoch, [epoch |-> 0, seq |-> round], TRUE)}] /\ UNCHANGED client
 
-\* Every replica: sync, apply, checkpoint.
+\* Every replica: sync, apply, checkpoint. A restart forgets no epoch in which its checkpoint was committed.
 Sync(n) ==
   /\ at' = [at EXCEPT ![n].durable = Len(at[n].log), ![n].disk = {at[n].log},
                       ![n].held = {[m EXCEPT !.synced = TRUE] : m \in @}] /\ UNCHANGED <<said, client>>
@@ -285,7 +285,7 @@ Apply(n) ==
        !.shown = IF request # 0 /\ Is(n, "primary") THEN @ \cup {Shown(n, s)} ELSE @] /\ UNCHANGED said
 
 Checkpoint(n, s) ==
-  /\ s \in at[n].base..at[n].applied
+  /\ s \in at[n].base..at[n].applied /\ DurablePromise(n, at[n].promise)
   /\ at' = [at EXCEPT ![n].base = s] /\ UNCHANGED <<said, client>>
 
 \* Status: where the log ends, for a gateway.
