@@ -36,8 +36,9 @@ Order == \A n \in Node : LET r == at[n] IN
   /\ r.stored <= r.promise /\ r.owed.epoch <= r.promise /\ (Is(n, "backup") \/ r.promise >= 1)
 
 \* What is durable, every crash leaves: a primary counts itself by it, and what is applied survives.
-Durable == \A n \in Node : \A l \in at[n].disk :
-  at[n].durable <= Len(l) /\ \A s \in 1..at[n].durable : l[s] = at[n].log[s]
+Durable == \A n \in Node :
+  /\ at[n].log \in at[n].disk
+  /\ \A l \in at[n].disk : at[n].durable <= Len(l) /\ \A s \in 1..at[n].durable : l[s] = at[n].log[s]
 
 \* No log reaches beyond the promise. So who promises an epoch has no entry of it, and who leads it begins it.
 Bound == \A n \in Node : \A l \in at[n].disk \cup {at[n].log} : \A s \in 1..Len(l) : l[s].epoch \in 1..at[n].promise

@@ -269,12 +269,13 @@ class Actions:
         a, s, b = self.st, Int("s!"), self.st.next()
         e, log = a.promise[n], a.log[n]
         new = lambda i: And(i > a.known.end, i <= s)
+        first = lambda i: And(i <= s, Or(i > a.known.end, e < a.by_epoch(i)))  # the earliest epoch that counted it
         b.commit[n] = s
         b.lead_commit = lambda i: If(i == e, s, a.lead_commit(i))
         b.ack_said[n] = raised(a.ack_said[n], e, s)  # a primary that counts itself has said so
         b.known = Log(lambda i: If(new(i), log.at(i), a.known.at(i)), most(a.known.end, s))
-        b.by_epoch = lambda i: If(new(i), e, a.by_epoch(i))
-        b.by_top = lambda i: If(new(i), s, a.by_top(i))
+        b.by_epoch = lambda i: If(first(i), e, a.by_epoch(i))
+        b.by_top = lambda i: If(first(i), s, a.by_top(i))
         count = self.clause("majority-commit", a.majority(lambda m: BoolVal(True) if m == n else a.match[n, m] >= s))
         return And(a.role[n] == PRIMARY, s > a.commit[n], s <= log.end, a.durable[n] >= s, count,
                    self.clause("own-epoch-commit", log.epoch(s) == e)), b
@@ -314,8 +315,9 @@ class Actions:
             self.clause("commit-within-match", c <= most(a.commit[n], s)),
             Or(c == a.commit[n], And(c > a.commit[n], c <= a.lead_commit(e), c <= new.end)),
             kept.end <= left, left <= new.end,
-            Implies(synced, And(a.disk[n].end == new.end, self.all_("i", lambda i: Implies(
-                And(1 <= i, i <= new.end), a.disk[n].at(i) == new.at(i)))))), b
+            # `disk = {new}`: then the log was that too, for it is always one of `disk`.
+            Implies(synced, And(a.disk[n].end == new.end, old.end == new.end, self.all_("i", lambda i: Implies(
+                And(1 <= i, i <= new.end), And(a.disk[n].at(i) == new.at(i), old.at(i) == new.at(i))))))), b
 
     def sync(self, n, peer):
         a, b = self.st, self.st.next()
