@@ -342,16 +342,17 @@ class Actions:
 
     def install(self, n, peer):
         a, e, k, b = self.st, Int("e!"), Int("k!"), self.st.next()
-        state = a.known.upto(k)  # what is sent is what is committed: lemma State
+        state, half_state = a.known.upto(k), True  # what is sent is what is committed: lemmas Known and Order
         if not self.on("atomic-state-transfer"):
             half, x = Int("half!"), Const("x!", Entry)
             state = Log(lambda s: If(s == half, x, a.known.at(s)), k)
+            half_state = epoch_of(x) == a.known.epoch(half)
         log, epoch = a.log[n], most(a.promise[n], e)
         b.back_up(n), b.drop_held(n)
         b.promise[n] = b.stored[n] = epoch
         b.log[n] = b.disk[n] = state
         b.durable[n] = b.commit[n] = b.applied[n] = b.base[n] = k
-        return And(k >= 1, k <= a.sent(e), self.fence(n, e), k > a.commit[n],
+        return And(half_state, k >= 1, k <= a.sent(e), self.fence(n, e), k > a.commit[n],
                    Not(And(k <= log.end, log.epoch(k) == state.epoch(k)))), b
 
     def reopen(self, n, log, base, owed):

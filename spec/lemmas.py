@@ -202,6 +202,12 @@ def Answered(st, all_):
         1 <= s, s <= st.known.end, x == st.known.at(s), st.by_epoch(s) <= e)))
 
 
+def Agree(st, all_):
+    """What is not dead agrees with what is committed. It follows from the lemmas, and shortens a proof."""
+    yield (), all_("esi", lambda e, s, i: Implies(And(st.own(e, s), 1 <= i, i <= s, i <= st.known.end), Or(
+        st.lead(e).at(i) == st.known.at(i), st.dead(e, s))))
+
+
 def D1(st, all_):
     for n, in each(st):
         yield (n,), all_("s", lambda s: Implies(And(1 <= s, s <= st.commit[n], s <= st.log[n].end, s <= st.known.end),
@@ -238,4 +244,4 @@ def D8(st, all_):
             st.lead_end(st.promise[n]) == st.log[n].end, st.log[n].at(s) == st.lead(st.promise[n]).at(s))))
 
 
-GOALS = [D1, D2, D3, D4, D5, D7, D8]
+GOALS = [Agree, D1, D2, D3, D4, D5, D7, D8]
