@@ -144,7 +144,7 @@ Stand(n, epoch) ==
 
 \* PromiseRequest arrives: n promises, and steps down from whatever it was.
 GrantPromise(n, c, tail) ==
-  /\ c \in said.stands
+  /\ c \in said.stands /\ c.by # n
   /\ UnprovenLogDoesNotVote(n)
   /\ OneCandidatePerEpoch(n, c.epoch)
   /\ TailWithPromise(n, tail)
@@ -152,8 +152,7 @@ GrantPromise(n, c, tail) ==
        !.held = @ \cup {Hold(n, "Promised", c.by, c.epoch, tail, Synced(n))}]] /\ UNCHANGED <<said, client>>
 
 \* Effect::Promise: the promise is on the device.
-StorePromise(n) ==
-  /\ at' = [at EXCEPT ![n].stored = Max(@, at[n].promise)] /\ UNCHANGED <<said, client>>
+StorePromise(n) == at' = [at EXCEPT ![n].stored = Max(@, at[n].promise)] /\ UNCHANGED <<said, client>>
 
 \* Held::release: what waited may be said (Promised, PrepareOk).
 Release(n, m) ==
@@ -266,7 +265,7 @@ Confirm(n, l, round) ==
   /\ said' = [said EXCEPT !.mail = @ \cup
        {Hold(n, "Confirmed", l.by, l.epoch, [epoch |-> 0, seq |-> round], TRUE)}] /\ UNCHANGED client
 
-\* Every replica: sync, apply, checkpoint. A restart forgets no epoch in which its checkpoint was committed.
+\* Every replica: sync, apply, checkpoint.
 Sync(n) ==
   /\ at' = [at EXCEPT ![n].durable = Len(at[n].log), ![n].disk = {at[n].log},
                       ![n].held = {[m EXCEPT !.synced = TRUE] : m \in @}] /\ UNCHANGED <<said, client>>
@@ -284,8 +283,9 @@ Apply(n) ==
   /\ client' = [client EXCEPT !.twice = @ \/ (fresh /\ request \in at[n].took),
        !.shown = IF request # 0 /\ Is(n, "primary") THEN @ \cup {Shown(n, s)} ELSE @] /\ UNCHANGED said
 
+\* What a restart takes for committed was committed in a durable promise: else an older primary could contradict it.
 Checkpoint(n, s) ==
-  /\ s \in at[n].base..at[n].applied /\ DurablePromise(n, at[n].promise)
+  /\ DurablePromise(n, at[n].promise) /\ s \in at[n].base..at[n].applied
   /\ at' = [at EXCEPT ![n].base = s] /\ UNCHANGED <<said, client>>
 
 \* Status: where the log ends, for a gateway.

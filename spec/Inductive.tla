@@ -1,9 +1,10 @@
 ----------------------------- MODULE Inductive -----------------------------
 \* Why Cutaway.tla is safe: an invariant that every action keeps. D1, D2, D3, D4, D5, D7 and D8 follow from it.
 \*
-\* spec/prove proves that with z3 for any number of epochs, entries and steps (docs/spec.md says of what exactly); TLC
-\* checks that random walks satisfy it. Each lemma says what it is for. Replicas that were wiped or lost their vote have
-\* forgotten what they said: the lemmas are about clusters without them.
+\* spec/prove proves that with z3 for any number of epochs, entries and steps, of an encoding by hand (docs/spec.md says of
+\* what exactly). This text itself is checked by sampling: crates/spec/tests/inductive.rs draws states that satisfy it, reachable
+\* or not, and takes steps from them; in spec/walk TLC checks that random walks satisfy it. Each lemma says what it is for.
+\* Replicas that were wiped or lost their vote have forgotten what they said: the lemmas are about clusters without them.
 EXTENDS Cutaway
 
 Leads(e) == {l \in said.leads : l.epoch = e}
@@ -58,8 +59,8 @@ Promises == \A m \in Node :
 
 \* An acknowledgement promises its epoch (D3), and is of what that epoch's primary has.
 Acks == \A m \in Node :
-  /\ \A a \in AckSaid(m) : a.seq >= 1 => a.epoch <= at[m].stored
-  /\ \A a \in AckSaid(m) \cup AckHeld(m) : a.seq >= 1 =>
+  /\ \A a \in AckSaid(m) : a.epoch <= at[m].stored
+  /\ \A a \in AckSaid(m) \cup AckHeld(m) :
        a.epoch <= at[m].promise /\ a.epoch \in Epochs /\ a.seq <= Len(LogOf(a.epoch))
 
 \* A replica promises an epoch to one candidate: so two majorities do not elect two.
@@ -81,7 +82,8 @@ Votes == \A n \in Node : Is(n, "candidate") =>
 Elected == \A l \in said.leads :
   /\ 1 <= l.epoch /\ l.epoch <= at[l.by].stored
   /\ IsMajority({l.by} \cup {m \in Node : \E x \in Promised(m) : x.to = l.by /\ x.epoch = l.epoch})
-OnePrimary == D2
+\* An epoch has one primary, and what it said is one record.
+OnePrimary == \A a, b \in said.leads : a.epoch = b.epoch => a = b
 
 \* A primary's log is what it said (D8), so an acknowledgement of its epoch is one of its log.
 Primary == \A n \in Node :
@@ -122,4 +124,10 @@ Restart == \A n \in Node : \A s \in 1..at[n].base : CountedBy(s, at[n].stored)
 States == \A m \in said.states : \A s \in 1..Len(m.log) : CountedBy(s, m.epoch) /\ m.log[s] = client.committed[s]
 \* The same of what a client was told: so primaries of later epochs have it (D4).
 Answered == \A a \in client.shown : CountedBy(a.seq, a.epoch) /\ a.entry = client.committed[a.seq]
+
+Inductive ==
+  /\ Order /\ Durable /\ Bound /\ Origin /\ Rising /\ Promises /\ Acks /\ OneGrant /\ OwnVote /\ Votes /\ Elected /\ OnePrimary
+  /\ Primary /\ Kept /\ Told /\ Lacked /\ Counted /\ Known /\ Said /\ Restart /\ States /\ Answered
+\* What follows from it.
+Implied == D1 /\ D2 /\ D4 /\ D5 /\ D7 /\ D8 /\ \A m \in said.mail : m.kind # "Confirmed" => m.epoch <= at[m.from].promise
 =============================================================================

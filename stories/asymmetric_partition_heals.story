@@ -19,7 +19,7 @@
     n2/0 stores the promise of epoch 2 in both superblocks (generation 8) [ab-superblock]
 > lose n2 n1
 > calm without n1
-    n3/0 promises epoch 2 to n2; its log ends with entry 2 (epoch 1) [durable-promise]
+    n3/0 promises epoch 2 to n2, and reports that its log ends with entry 2 (epoch 1) [durable-promise]
     n3/0 stores the promise of epoch 2 in both superblocks (generation 8) [ab-superblock]
     n2/0 has n3's promise of epoch 2 (2 of 2) [promise-majority]
     n2/0 becomes primary of epoch 2; its log ends with entry 2 [promise-majority]
@@ -53,8 +53,8 @@
     n1/0 steps down as primary of epoch 1: epoch 2 exists
     n1/0 follows n2 in epoch 2
     n1/0 stores the promise of epoch 2 in both superblocks (generation 8) [ab-superblock]
-    n1/0 truncates entry 3, in conflict with the primary's log [truncate-on-conflict]
-    n1/0 writes at LSN 1536 that the log is truncated from entry 3 on
+    n1/0 truncates entry 3 to follow the primary's log [truncate-on-conflict]
+    n1/0 puts into its batch, at LSN 1536, that the log is truncated from entry 3 on
     n1/0 appends entry 3 (epoch 2)
     n1/0 writes the log record of entry 3 at LSN 1608; its value of 0 bytes goes to unit 0 [data-checksum-in-log]
     n1/0 commits entry 3 [majority-commit]

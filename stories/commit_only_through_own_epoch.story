@@ -21,7 +21,7 @@
     n3/0 stands for epoch 2
     n3/0 stores the promise of epoch 2 in both superblocks (generation 8) [ab-superblock]
 > deliver n3 n2 PromiseRequest
-    n2/0 promises epoch 2 to n3; its log ends with entry 2 (epoch 1) [durable-promise]
+    n2/0 promises epoch 2 to n3, and reports that its log ends with entry 2 (epoch 1) [durable-promise]
     n2/0 stores the promise of epoch 2 in both superblocks (generation 8) [ab-superblock]
 > deliver n2 n3
     n3/0 has n2's promise of epoch 2 (2 of 2) [promise-majority]
@@ -40,7 +40,7 @@
     n1/0 stands for epoch 3
     n1/0 stores the promise of epoch 3 in both superblocks (generation 8) [ab-superblock]
 > deliver n1 n2 PromiseRequest
-    n2/0 promises epoch 3 to n1; its log ends with entry 2 (epoch 1) [durable-promise]
+    n2/0 promises epoch 3 to n1, and reports that its log ends with entry 2 (epoch 1) [durable-promise]
     n2/0 stores the promise of epoch 3 in both superblocks (generation 10) [ab-superblock]
 > deliver n2 n1
     n1/0 has n2's promise of epoch 3 (2 of 2) [promise-majority]
@@ -97,7 +97,7 @@
     n3/0 stands for epoch 4
     n3/0 stores the promise of epoch 4 in both superblocks (generation 10) [ab-superblock]
 > deliver n3 n2
-    n2/0 promises epoch 4 to n3; its log ends with entry 4 (epoch 3) [durable-promise]
+    n2/0 promises epoch 4 to n3, and reports that its log ends with entry 4 (epoch 3) [durable-promise]
     n2/0 stores the promise of epoch 4 in both superblocks (generation 12) [ab-superblock]
 > deliver n2 n3
     n3/0 has n2's promise of epoch 4 (2 of 2) [promise-majority]

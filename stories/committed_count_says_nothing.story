@@ -84,7 +84,7 @@
     n3/0 stands for epoch 2
     n3/0 stores the promise of epoch 2 in both superblocks (generation 8) [ab-superblock]
 > deliver n3 n2
-    n2/0 promises epoch 2 to n3; its log ends with entry 4 (epoch 1) [durable-promise]
+    n2/0 promises epoch 2 to n3, and reports that its log ends with entry 4 (epoch 1) [durable-promise]
     n2/0 stores the promise of epoch 2 in both superblocks (generation 8) [ab-superblock]
 > deliver n2 n3
     n3/0 has n2's promise of epoch 2 (2 of 2) [promise-majority]

@@ -22,7 +22,7 @@
     n3/0 stands for epoch 2
     n3/0 stores the promise of epoch 2 in both superblocks (generation 8) [ab-superblock]
 > calm without n1
-    n2/0 promises epoch 2 to n3; its log ends with entry 2 (epoch 1) [durable-promise]
+    n2/0 promises epoch 2 to n3, and reports that its log ends with entry 2 (epoch 1) [durable-promise]
     n2/0 stores the promise of epoch 2 in both superblocks (generation 8) [ab-superblock]
     n3/0 has n2's promise of epoch 2 (2 of 2) [promise-majority]
     n3/0 becomes primary of epoch 2; its log ends with entry 2 [promise-majority]
@@ -70,8 +70,8 @@
     n1/0 steps down as primary of epoch 1: epoch 2 exists
     n1/0 follows n3 in epoch 2
     n1/0 stores the promise of epoch 2 in both superblocks (generation 8) [ab-superblock]
-    n1/0 truncates entries 3–4, in conflict with the primary's log [truncate-on-conflict]
-    n1/0 writes at LSN 1536 that the log is truncated from entry 3 on
+    n1/0 truncates entries 3–4 to follow the primary's log [truncate-on-conflict]
+    n1/0 puts into its batch, at LSN 1536, that the log is truncated from entry 3 on
     n1/0 appends entry 3 (epoch 2)
     n1/0 writes the log record of entry 3 at LSN 1608; its value of 0 bytes goes to unit 0 [data-checksum-in-log]
     n1/0 appends entry 4 (epoch 2)

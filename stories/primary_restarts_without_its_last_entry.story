@@ -33,7 +33,7 @@
     n1/0 stands for epoch 2
     n1/0 stores the promise of epoch 2 in both superblocks (generation 10) [ab-superblock]
 > deliver n1 n2
-    n2/0 promises epoch 2 to n1; its log ends with entry 3 (epoch 1) [durable-promise]
+    n2/0 promises epoch 2 to n1, and reports that its log ends with entry 3 (epoch 1) [durable-promise]
     n2/0 stores the promise of epoch 2 in both superblocks (generation 8) [ab-superblock]
 > deliver n2 n1
     n1/0 has n2's promise of epoch 2 (2 of 2) [promise-majority]
@@ -45,9 +45,9 @@
     n2/0 stands for epoch 3
     n2/0 stores the promise of epoch 3 in both superblocks (generation 10) [ab-superblock]
 > calm
-    n1/0 promises epoch 3 to n2; its log ends with entry 2 (epoch 1) [durable-promise]
+    n1/0 promises epoch 3 to n2, and reports that its log ends with entry 2 (epoch 1) [durable-promise]
     n1/0 stores the promise of epoch 3 in both superblocks (generation 12) [ab-superblock]
-    n3/0 promises epoch 3 to n2; its log ends with entry 2 (epoch 1) [durable-promise]
+    n3/0 promises epoch 3 to n2, and reports that its log ends with entry 2 (epoch 1) [durable-promise]
     n3/0 stores the promise of epoch 3 in both superblocks (generation 8) [ab-superblock]
     n2/0 has n1's promise of epoch 3 (2 of 2) [promise-majority]
     n2/0 becomes primary of epoch 3; its log ends with entry 3 [promise-majority]

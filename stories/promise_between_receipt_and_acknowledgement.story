@@ -19,7 +19,7 @@
     n2/0 appends entry 3 (epoch 1)
     n2/0 writes the log record of entry 3 at LSN 1024; its value of 1 bytes goes to unit 0 [data-checksum-in-log]
 > deliver n3 n2 PromiseRequest
-    n2/0 promises epoch 2 to n3; its log ends with entry 3 (epoch 1) [durable-promise]
+    n2/0 promises epoch 2 to n3, and reports that its log ends with entry 3 (epoch 1) [durable-promise]
     n2/0 stores the promise of epoch 2 in both superblocks (generation 8) [ab-superblock]
 > sync n2
     n2/0 syncs batch 3: 2 writes, 1024 bytes, 0 µs; durable up to LSN 1536 [ack-after-sync]
@@ -49,7 +49,7 @@
 > calm
     n1/0 syncs batch 3: 2 writes, 1536 bytes, 0 µs; durable up to LSN 1536 [ack-after-sync]
     n3/0 refuses n1, which speaks for epoch 1: it has promised epoch 2 [epoch-fence]
-    n1/0 promises epoch 2 to n3; its log ends with entry 4 (epoch 1) [durable-promise]
+    n1/0 promises epoch 2 to n3, and reports that its log ends with entry 4 (epoch 1) [durable-promise]
     n1/0 steps down as primary of epoch 1: epoch 2 exists
     n1/0 stores the promise of epoch 2 in both superblocks (generation 8) [ab-superblock]
     n3/0 refuses n1, which speaks for epoch 1: it has promised epoch 2 [epoch-fence]

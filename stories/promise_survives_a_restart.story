@@ -8,7 +8,7 @@
     n2/0 stands for epoch 2
     n2/0 stores the promise of epoch 2 in both superblocks (generation 8) [ab-superblock]
 > deliver n2 n3 PromiseRequest
-    n3/0 promises epoch 2 to n2; its log ends with entry 2 (epoch 1) [durable-promise]
+    n3/0 promises epoch 2 to n2, and reports that its log ends with entry 2 (epoch 1) [durable-promise]
     n3/0 stores the promise of epoch 2 in both superblocks (generation 8) [ab-superblock]
 > crash n3 keep 0
     n3/0 opens its device: checkpoint as of entry 0, log up to entry 2; 0 bytes of torn tail discarded (log life 3) [stale-log-rejection]

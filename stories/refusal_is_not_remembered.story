@@ -12,7 +12,7 @@
     n2/0 stands for epoch 2
     n2/0 stores the promise of epoch 2 in both superblocks (generation 8) [ab-superblock]
 > calm without n1
-    n3/0 promises epoch 2 to n2; its log ends with entry 2 (epoch 1) [durable-promise]
+    n3/0 promises epoch 2 to n2, and reports that its log ends with entry 2 (epoch 1) [durable-promise]
     n3/0 stores the promise of epoch 2 in both superblocks (generation 8) [ab-superblock]
     n2/0 has n3's promise of epoch 2 (2 of 2) [promise-majority]
     n2/0 becomes primary of epoch 2; its log ends with entry 2 [promise-majority]

@@ -76,10 +76,10 @@
     n3/0 stands for epoch 2
     n3/0 stores the promise of epoch 2 in both superblocks (generation 8) [ab-superblock]
 > calm
-    n1/0 promises epoch 2 to n3; its log ends with entry 4 (epoch 1) [durable-promise]
+    n1/0 promises epoch 2 to n3, and reports that its log ends with entry 4 (epoch 1) [durable-promise]
     n1/0 steps down as primary of epoch 1: epoch 2 exists
     n1/0 stores the promise of epoch 2 in both superblocks (generation 10) [ab-superblock]
-    n2/0 promises epoch 2 to n3; its log ends with entry 4 (epoch 1) [durable-promise]
+    n2/0 promises epoch 2 to n3, and reports that its log ends with entry 4 (epoch 1) [durable-promise]
     n2/0 stores the promise of epoch 2 in both superblocks (generation 8) [ab-superblock]
     n3/0 has n1's promise of epoch 2 (2 of 2) [promise-majority]
     n3/0 becomes primary of epoch 2; its log ends with entry 4 [promise-majority]

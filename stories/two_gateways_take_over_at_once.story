@@ -32,7 +32,7 @@
     n3/0 stands for epoch 3
     n3/0 stores the promise of epoch 3 in both superblocks (generation 10) [ab-superblock]
 > deliver n3 n1 PromiseRequest
-    n1/0 promises epoch 3 to n3; its log ends with entry 2 (epoch 1) [durable-promise]
+    n1/0 promises epoch 3 to n3, and reports that its log ends with entry 2 (epoch 1) [durable-promise]
     n1/0 steps down as primary of epoch 1: epoch 3 exists
     n1/0 stores the promise of epoch 3 in both superblocks (generation 8) [ab-superblock]
 > deliver n1 n3
@@ -44,7 +44,7 @@
     n3/0 sends entry 3 to n2 in epoch 3; commit point 2
 > calm
     n3/0 syncs batch 3: 1 writes, 512 bytes, 0 µs; durable up to LSN 1536 [ack-after-sync]
-    n2/0 promises epoch 3 to n3; its log ends with entry 2 (epoch 1) [durable-promise]
+    n2/0 promises epoch 3 to n3, and reports that its log ends with entry 2 (epoch 1) [durable-promise]
     n2/0 stores the promise of epoch 3 in both superblocks (generation 10) [ab-superblock]
     n1/0 follows n3 in epoch 3
     n1/0 appends entry 3 (epoch 3)

@@ -48,7 +48,7 @@
 > calm
     n1/0 refuses to promise epoch 2 to n3: it has promised epoch 3 [one-candidate-per-epoch]
     n2/0 refuses to vote for n1: its own log is unproven [unproven-log-does-not-vote]
-    n3/0 promises epoch 3 to n1; its log ends with entry 2 (epoch 1) [durable-promise]
+    n3/0 promises epoch 3 to n1, and reports that its log ends with entry 2 (epoch 1) [durable-promise]
     n3/0 stores the promise of epoch 3 in both superblocks (generation 10) [ab-superblock]
     n1/0 has n3's promise of epoch 3 (2 of 2) [promise-majority]
     n1/0 becomes primary of epoch 3; its log ends with entry 3 [promise-majority]

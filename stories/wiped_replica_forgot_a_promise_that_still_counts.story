@@ -6,7 +6,7 @@
     n2/0 stands for epoch 2
     n2/0 stores the promise of epoch 2 in both superblocks (generation 8) [ab-superblock]
 > deliver n2 n3
-    n3/0 promises epoch 2 to n2; its log ends with entry 2 (epoch 1) [durable-promise]
+    n3/0 promises epoch 2 to n2, and reports that its log ends with entry 2 (epoch 1) [durable-promise]
     n3/0 stores the promise of epoch 2 in both superblocks (generation 8) [ab-superblock]
 > deliver n3 n2
     n2/0 has n3's promise of epoch 2 (2 of 3) [promise-majority]
@@ -111,7 +111,7 @@
 # Now n2's request for a promise reaches n5. Two promises and this one would be a majority, without the write. But n5 has
 # entry 3, which n2 cannot have: n2 stood before n3 forgot, and n1 appended it after.
 > deliver n2 n5
-    n5/0 promises epoch 2 to n2; its log ends with entry 3 (epoch 1) [durable-promise]
+    n5/0 promises epoch 2 to n2, and reports that its log ends with entry 3 (epoch 1) [durable-promise]
     n5/0 stores the promise of epoch 2 in both superblocks (generation 8) [ab-superblock]
 > deliver n5 n2
     n2/0 has n5's promise of epoch 2 (3 of 3) [promise-majority]

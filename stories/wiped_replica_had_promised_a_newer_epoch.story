@@ -10,7 +10,7 @@
     n2/0 stores the promise of epoch 2 in both superblocks (generation 8) [ab-superblock]
 > lose n2 n1
 > deliver n2 n3
-    n3/0 promises epoch 2 to n2; its log ends with entry 2 (epoch 1) [durable-promise]
+    n3/0 promises epoch 2 to n2, and reports that its log ends with entry 2 (epoch 1) [durable-promise]
     n3/0 stores the promise of epoch 2 in both superblocks (generation 8) [ab-superblock]
 > deliver n3 n2
     n2/0 has n3's promise of epoch 2 (2 of 2) [promise-majority]

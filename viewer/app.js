@@ -14,7 +14,6 @@ const KEYS = [
   ["p f", "everything that it depends on, and that depends on it"],
   ["/", "show only events with a text in them"],
   ["s", "pin the event, to compare others with it"],
-  ["Tab", "the other run"],
   ["?", "this list"],
 ];
 
@@ -24,53 +23,35 @@ class App {
   constructor(data) {
     byId("title").textContent = document.title = data.title;
     byId("about").textContent = data.about.join("\n");
-    this.runs = data.runs.map((run) => new Run(run));
-    this.views = this.runs.map((run, n) => new Lanes(run, byId("runs"), (at) => this.choose(n, at)));
-    this.current = 0;
+    this.run = new Run(data.run);
+    this.view = new Lanes(this.run, byId("run"), (at) => this.choose(at));
     this.cone = "";
-    this.pin = null;
+    this.pin = -1;
     for (const [keys, words] of KEYS) byId("keys").append(row([keys, words]));
-    this.views.forEach((view, n) => view.scroll.addEventListener("focus", () => {
-      this.current = n;
-      this.tell();
-    }));
     document.addEventListener("keydown", (event) => this.key(event));
     byId("filter").addEventListener("input", () => this.filter(byId("filter").value));
     byId("twin").addEventListener("toggle", () => this.texts());
-    this.choose(0, data.chosen || 0);
+    this.choose(0);
   }
 
-  get run() { return this.runs[this.current]; }
-  get view() { return this.views[this.current]; }
-
-  /** Chooses an event, and in the other run the same step. */
-  choose(current, at) {
-    this.current = current;
-    const step = this.runs[current].event(at).step;
-    this.views.forEach((view, n) => {
-      if (n === current) view.chosen = at;
-      else if (step) view.chosen = this.runs[n].ofStep(step);
-    });
+  choose(at) {
+    this.view.chosen = at;
     this.mark();
-    this.views.forEach((view) => view.reveal());
+    this.view.reveal();
     this.tell();
     this.texts();
   }
 
   mark() {
-    this.views.forEach((view, n) => {
-      view.marked = this.cone && n === this.current
-        ? this.runs[n].cone(view.chosen, this.cone === "past") : null;
-      view.pinned = this.pin && this.pin.run === n ? this.pin.at : -1;
-    });
+    this.view.marked = this.cone ? this.run.cone(this.view.chosen, this.cone === "past") : null;
+    this.view.pinned = this.pin;
   }
 
   filter(text) {
-    this.runs.forEach((run) => run.filter(text));
-    const shown = this.runs.map((run) => run.shown.length).join(" and ");
-    byId("count").textContent = text ? `${shown} events` : "";
-    if (this.run.shown.length > 0) this.choose(this.current, this.run.shown[this.run.place(this.view.chosen)]);
-    else this.views.forEach((view) => view.reveal());
+    this.run.filter(text);
+    byId("count").textContent = text ? `${this.run.shown.length} events` : "";
+    if (this.run.shown.length > 0) this.choose(this.run.shown[this.run.place(this.view.chosen)]);
+    else this.view.reveal();
   }
 
   key(event) {
@@ -96,7 +77,7 @@ class App {
   }
 
   go(at) {
-    if (at !== undefined) this.choose(this.current, at);
+    if (at !== undefined) this.choose(at);
   }
 
   by(step) {
@@ -113,13 +94,13 @@ class App {
   cones(which) {
     this.cone = this.cone === which ? "" : which;
     this.mark();
-    this.views.forEach((view) => view.draw());
+    this.view.draw();
   }
 
   pinned() {
-    this.pin = this.pin ? null : { run: this.current, at: this.view.chosen };
+    this.pin = this.pin < 0 ? this.view.chosen : -1;
     this.mark();
-    this.views.forEach((view) => view.draw());
+    this.view.draw();
     this.tell();
   }
 
@@ -127,17 +108,17 @@ class App {
   tell() {
     const event = this.run.event(this.view.chosen);
     byId("live").textContent = this.run.sentence(event.at);
-    byId("event").replaceChildren(...this.told(this.run, event.at));
-    const pin = this.pin;
+    byId("event").replaceChildren(...this.told(event.at));
     byId("pinned").replaceChildren();
-    if (pin) {
+    if (this.pin >= 0) {
       const title = document.createElement("h2");
       title.textContent = "Pinned";
-      byId("pinned").append(title, ...this.told(this.runs[pin.run], pin.at));
+      byId("pinned").append(title, ...this.told(this.pin));
     }
   }
 
-  told(run, at) {
+  told(at) {
+    const { run } = this;
     const event = run.event(at);
     const list = document.createElement("dl");
     const add = (name, value) => {
@@ -148,8 +129,6 @@ class App {
       list.append(dt, dd);
     };
     add("what", run.sentence(at));
-    add("in", run.name);
-    add("step", event.step || "");
     add("at", event.time ? `${event.time} µs` : "");
     add("own clock", event.clock ? `${event.clock} µs` : "");
     add("cause", event.parents.map((parent) => run.sentence(parent)).join("; "));
@@ -157,26 +136,11 @@ class App {
     add("changes", event.delta ? `${event.delta[0]}: ${event.delta[1]} → ${event.delta[2]}` : "");
     add("source", event.source);
     const parts = [list];
-    if (event.state) {
+    const fields = [...run.fields(event.lane, at)].map(([name, value]) => `${name}: ${value}`).join("\n");
+    if (fields) {
       const state = document.createElement("pre");
-      const before = at > 0 ? lastState(run, at - 1) : null;
-      event.state.forEach((text, n) => {
-        const shown = document.createElement("span");
-        shown.textContent = `${text}\n`;
-        if (before && before[n] !== text) {
-          shown.className = "changed";
-          shown.textContent = `${text}   (changed)\n`;
-        }
-        state.append(shown);
-      });
+      state.textContent = `${run.lanes[event.lane]} by now\n${fields}`;
       parts.push(state);
-    } else {
-      const fields = [...run.fields(event.lane, at)].map(([name, value]) => `${name}: ${value}`).join("\n");
-      if (fields) {
-        const state = document.createElement("pre");
-        state.textContent = `${run.lanes[event.lane]} by now\n${fields}`;
-        parts.push(state);
-      }
     }
     return parts;
   }
@@ -184,33 +148,20 @@ class App {
   /** The text twin: all events, or those around the chosen one. */
   texts() {
     if (!byId("twin").open) return;
-    byId("texts").replaceChildren(...this.runs.map((run, n) => {
-      const box = document.createElement("div");
-      const title = document.createElement("h3");
-      title.textContent = run.name;
-      const list = document.createElement("ol");
-      const place = run.place(this.views[n].chosen);
-      const few = run.shown.length <= TEXTS_MAX;
-      const [first, last] = few ? [0, run.shown.length] : [Math.max(0, place - AROUND), place + AROUND];
-      list.start = first + 1;
-      run.shown.slice(first, last).forEach((at) => {
-        const item = document.createElement("li");
-        item.textContent = run.sentence(at);
-        if (at === this.views[n].chosen) item.setAttribute("aria-current", "true");
-        list.append(item);
-      });
-      box.append(title, list);
-      return box;
-    }));
+    const { shown } = this.run;
+    const place = this.run.place(this.view.chosen);
+    const few = shown.length <= TEXTS_MAX;
+    const [first, last] = few ? [0, shown.length] : [Math.max(0, place - AROUND), place + AROUND];
+    const list = document.createElement("ol");
+    list.start = first + 1;
+    shown.slice(first, last).forEach((at) => {
+      const item = document.createElement("li");
+      item.textContent = this.run.sentence(at);
+      if (at === this.view.chosen) item.setAttribute("aria-current", "true");
+      list.append(item);
+    });
+    byId("texts").replaceChildren(list);
   }
-}
-
-function lastState(run, at) {
-  for (let n = at; n >= 0; n--) {
-    const state = run.event(n).state;
-    if (state) return state;
-  }
-  return null;
 }
 
 function row(cells) {

@@ -10,7 +10,7 @@ const FAINT = "#595959";
 const CHOSEN = "#1d4ed8";
 const TINTS = ["#ffffff", "#e8f1ff", "#fff3d6", "#e6f6e6", "#fde8ef", "#eee8fb", "#e2f5f5", "#f4eee0"];
 
-/** One run on a canvas that stays in place while an empty box scrolls. */
+/** A run on a canvas that stays in place while an empty box scrolls. */
 export class Lanes {
   constructor(run, parent, choose) {
     this.run = run;
@@ -19,19 +19,17 @@ export class Lanes {
     this.pinned = -1;
     const box = document.createElement("section");
     box.className = "run";
-    const title = document.createElement("h2");
-    title.textContent = run.name;
     this.scroll = document.createElement("div");
     this.scroll.className = "scroll";
     this.scroll.tabIndex = 0;
     this.scroll.setAttribute("role", "group");
-    this.scroll.setAttribute("aria-label", `${run.name}: lanes and messages; the text of the chosen event is read out`);
+    this.scroll.setAttribute("aria-label", "Lanes and messages; the text of the chosen event is read out");
     this.canvas = document.createElement("canvas");
     this.canvas.setAttribute("aria-hidden", "true");
     this.spacer = document.createElement("div");
     this.spacer.className = "spacer";
     this.scroll.append(this.canvas, this.spacer);
-    box.append(title, this.scroll);
+    box.append(this.scroll);
     parent.append(box);
     this.scroll.addEventListener("scroll", () => this.draw());
     this.canvas.addEventListener("click", (event) => {
@@ -130,7 +128,6 @@ export class Lanes {
     pen.arc(this.x(event.lane), y, chosen ? 5 : 3, 0, 7);
     if (event.mechanism) pen.fill(); else pen.stroke();
     if (at === this.pinned) pen.fillText("pinned", 2, y);
-    else if (event.step) pen.fillText(String(event.step), 4, y);
     pen.fillStyle = marked ? INK : FAINT;
     pen.fillText(event.sentence, this.x(this.run.lanes.length) - LANE_WIDTH / 2 + 6, y);
   }

@@ -1,13 +1,12 @@
-// What a file holds: runs of events, and what follows from them. Nothing here draws.
+// What a file holds: the events of a run, and what follows from them. Nothing here draws.
 
 /** Columns of a row, as the file writes them; what is missing at the end of a row is 0. */
 const LANE = 0, TIME = 1, KIND = 2, MECHANISM = 3, SOURCE = 4, SENTENCE = 5, PARENTS = 6, DELTA = 7, EPOCH = 8,
-  STEP = 9, FROM = 10, LOST = 11, STATE = 12, CLOCK = 13;
+  FROM = 9, LOST = 10, CLOCK = 11;
 
-/** One run. Events are named by their place in `rows`. */
+/** A run. Events are named by their place in `rows`. */
 export class Run {
   constructor(data) {
-    this.name = data.name;
     this.lanes = data.lanes;
     this.tables = data;
     this.rows = data.rows;
@@ -32,18 +31,14 @@ export class Run {
       parents: row[PARENTS] || [],
       delta: row[DELTA] || null,
       epoch: row[EPOCH] || 0,
-      step: row[STEP] || 0,
       from: row[FROM] ? row[FROM] - 1 : -1,
       lost: Boolean(row[LOST]),
-      state: row[STATE] || null,
     };
   }
 
   sentence(at) {
     const row = this.rows[at];
-    // A step of a schedule names its actors itself.
-    const named = this.tables.kinds[row[KIND] || 0] === "step";
-    return named ? row[SENTENCE] : `${this.lanes[row[LANE]]} ${row[SENTENCE] || ""}`;
+    return `${this.lanes[row[LANE]]} ${row[SENTENCE] || ""}`;
   }
 
   lane(at) { return this.rows[at][LANE]; }
@@ -147,11 +142,5 @@ export class Run {
       if (row[LANE] === lane && row[DELTA]) fields.set(row[DELTA][0], row[DELTA][2]);
     }
     return fields;
-  }
-
-  /** The last event of a step; of the first one that there is, if the step is over before. */
-  ofStep(step) {
-    const at = this.rows.findIndex((row) => (row[STEP] || 0) >= step);
-    return at < 0 ? this.rows.length - 1 : at;
   }
 }

@@ -1,5 +1,6 @@
 // The page: what is shown, what is clicked, and the questions that go to the time machine.
 import { readFragment, readText, writeFragment, writeText } from "./text.js";
+import { askProgram, askRecording, askWorker } from "./ask.js";
 import { closeMenu, el, showMenu } from "./parts.js";
 import { Picture } from "./picture.js";
 import { diskLines, drawLogs } from "./logs.js";
@@ -28,28 +29,11 @@ const app = {
 };
 globalThis.cutaway = app;
 
-/** What a recording answers. */
-function recall(line, without) {
-  const same = (a, b) => a.length === b.length && a.every((one) => b.includes(one));
-  const found = recorded.find((film) => same(film.without, without) && film.settings.join() === line.settings.join()
-    && film.steps.join() === line.steps.join());
-  if (!found) return { error: "This file is a recording. To change it: cutaway lab --url 'ADDRESS', with the address under Text." };
-  const at = Math.min(line.at, found.acts.length);
-  return { ...found, at, state: found.frames[at], possible: [] };
-}
+const worker = document.querySelector("meta[name=worker]")?.content;
+const asks = recorded ? askRecording(recorded) : worker ? askWorker(worker) : askProgram(() => app.token);
 
-async function ask(line, without = line.without) {
-  if (recorded) return recall(line, without);
-  const question = { schedule: writeText(line), without, at: line.at };
-  try {
-    const reply = await fetch("play", {
-      method: "POST", body: JSON.stringify(question),
-      headers: { "Content-Type": "application/json", "X-Cutaway-Token": app.token ?? "" },
-    });
-    return reply.ok ? await reply.json() : { error: (await reply.text()).trim() };
-  } catch {
-    return { error: "The program does not answer. Start `cutaway lab` again, and open the address that it prints." };
-  }
+function ask(line, without = line.without) {
+  return asks({ schedule: writeText(line), without, at: line.at });
 }
 
 /** Stands somewhere else. `undoable`: what was there before can be had again. */
@@ -633,6 +617,7 @@ if (recorded) {
 const fresh = !recorded && !readFragment(location.hash).line;
 showTab(fresh ? "learn" : "story");
 const first = begin();
+if (worker) say("The program is loading…");
 // What breaks opens where it broke.
 stand(first).then((answer) => { if (answer?.broken_at && first.at === first.steps.length) go(answer.broken_at); });
 mark("free");

@@ -1,6 +1,6 @@
 // A line of steps as text, and as the fragment of an address. Nothing here draws.
 //
-// A line is { notes, settings, steps, without, at }. `crates/cutaway/src/page/url.rs` reads and writes the same address.
+// A line is { notes, settings, steps, without, at }. `crates/web/src/url.rs` reads and writes the same address.
 
 const SETTING_WORDS = ["cluster", "gateways", "frames", "pieces", "resend", "judge", "device"];
 

@@ -3,7 +3,6 @@
 #![forbid(unsafe_code)]
 
 mod bench;
-mod bundle;
 mod check;
 mod client;
 mod debug;
@@ -15,6 +14,7 @@ mod inspect;
 mod interrupt;
 mod key;
 mod kv;
+mod live;
 mod members;
 mod page;
 mod play;

@@ -1,10 +1,9 @@
 //! `lab`: the page to touch.
 //!
-//! The page is `viewer/lab/`, put into one document. It asks this process to play schedules, and nothing else: the
+//! The page is `viewer/lab/`, put into one document (`web::document`). It asks this process to play schedules, and nothing else: the
 //! schedule is the state, the page holds it, and so does its address.
 
 mod http;
-pub mod url;
 
 use std::net::{Ipv4Addr, TcpListener};
 use std::path::{Path, PathBuf};
@@ -12,13 +11,13 @@ use std::sync::Arc;
 
 use clap::Args;
 
-use crate::bundle;
 use crate::failure::{Failure, me, note, say};
 use crate::files;
 use crate::play::named;
 use http::{Door, Site};
 use serde_json::Value;
-use url::Shown;
+use web::document::{document, with};
+use web::url::{self, Shown};
 
 /// Open a page with a simulated cluster to touch: deliver, drop, crash, and switch mechanisms off
 ///
@@ -42,20 +41,6 @@ pub struct Lab {
 
 /// Where a browser that remembers what was learned finds the page again.
 const PORT: u16 = 7490;
-
-const PAGE: &str = include_str!("../../../viewer/lab/page.html");
-const STYLE: &str = include_str!("../../../viewer/lab/style.css");
-/// In the order of their imports.
-const MODULES: [&str; 8] = [
-    include_str!("../../../viewer/lab/text.js"),
-    include_str!("../../../viewer/lab/parts.js"),
-    include_str!("../../../viewer/lab/picture.js"),
-    include_str!("../../../viewer/lab/logs.js"),
-    include_str!("../../../viewer/lab/time.js"),
-    include_str!("../../../viewer/lab/panel.js"),
-    include_str!("../../../viewer/lab/lessons.js"),
-    include_str!("../../../viewer/lab/app.js"),
-];
 
 impl Lab {
     pub fn run(self) -> Result<(), Failure> {
@@ -107,7 +92,7 @@ fn listen(port: Option<u16>) -> Result<TcpListener, Failure> {
 }
 
 /// Writes the page with a recording: the schedule as it is, and with everything on if something was out.
-fn write(file: &Path, shown: &Shown) -> Result<(), Failure> {
+pub fn write(file: &Path, shown: &Shown) -> Result<(), Failure> {
     let outs = [shown.without.clone(), Vec::new()];
     let runs = if shown.without.is_empty() { &outs[..1] } else { &outs[..] };
     let recorded = runs.iter().map(|off| lab::page::record(&shown.schedule, off));
@@ -123,33 +108,4 @@ fn write(file: &Path, shown: &Shown) -> Result<(), Failure> {
     files::write(file, page.as_bytes(), files::PAGE)?;
     say(format!("wrote {}", file.display()));
     Ok(())
-}
-
-/// The page as one document. `NONCE` stands where the one of an answer goes.
-fn document() -> String {
-    let script = bundle::script(&MODULES);
-    let page = PAGE.replacen("/*STYLE*/", STYLE, 1).replacen("/*SCRIPT*/", &script, 1);
-    page.replacen("/*LIBRARY*/", &bundle::data(&lab::page::library()), 1)
-}
-
-/// The document with what it shows where nobody answers it, or `null`.
-fn with(document: &str, recorded: &Value) -> String {
-    document.replacen("/*RECORDED*/", &bundle::data(recorded), 1)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_document_is_whole_and_asks_for_nothing_from_elsewhere() {
-        let page = with(&document(), &Value::Null);
-        for left in ["/*STYLE*/", "/*SCRIPT*/", "/*LIBRARY*/", "/*RECORDED*/", "\nimport ", "\nexport "] {
-            assert!(!page.contains(left), "{left}");
-        }
-        for far in ["https://", " src=", "@import", "url("] {
-            assert!(!page.contains(far), "the page asks for something outside: {far}");
-        }
-        assert_eq!(page.matches("</script>").count(), 3, "data ends no script element");
-    }
 }

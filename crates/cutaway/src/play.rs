@@ -1,7 +1,8 @@
 //! `play`: a schedule, and all that comes of it.
 
+mod replay;
 mod session;
-mod simulation;
+mod until;
 
 use std::io::{IsTerminal, stdin, stdout};
 use std::path::{Path, PathBuf};
@@ -12,6 +13,8 @@ use lab::{Machine, Schedule, tell};
 use trace::Mechanism;
 
 use crate::failure::{Failure, me, say_wrapped};
+use session::Session;
+use until::Until;
 
 /// Play a schedule, a story or a mechanism's counterexample, step by step
 ///
@@ -24,12 +27,12 @@ pub struct Play {
     #[arg(value_name = "FILE|MECHANISM|URL", required_unless_present = "seed")]
     what: Option<String>,
     /// Play this seed of the simulator: whole clusters, clients and faults; what happens all day is left out
-    #[arg(long, conflicts_with_all = ["what", "until", "interactive"])]
+    #[arg(long, conflicts_with = "what")]
     seed: Option<u64>,
     /// Remove a mechanism (may be given several times)
     #[arg(long, value_name = "MECHANISM")]
     without: Vec<String>,
-    /// Stop after a step: its number, the name of a kind of event (`PrimaryElected`), a mechanism at work, or `violation`
+    /// Stop after a step, or an event of a simulation: its number, the name of a kind of event (`PrimaryElected`), a mechanism at work, or `violation`
     #[arg(long, value_name = "STEP|EVENT|MECHANISM|violation")]
     until: Option<String>,
     /// Wait for commands after each step, also if this is no terminal
@@ -52,18 +55,21 @@ impl Play {
             .collect::<Result<_, _>>()
             .map_err(Failure::usage)?;
         let simulation = match (self.seed, &self.what) {
-            (Some(seed), _) => Some(simulation::of_seed(seed, &off)),
-            (None, Some(name)) => simulation::saved(name)?,
+            (Some(seed), _) => Some(replay::of_seed(seed, &off)),
+            (None, Some(name)) => replay::saved(name)?,
             (None, None) => None,
         };
+        let until = self.until.as_deref().map(Until::read).transpose().map_err(Failure::usage)?;
+        let terminal = stdin().is_terminal() && stdout().is_terminal();
+        let interactive = self.interactive || (terminal && !self.plain);
         if let Some(script) = simulation {
-            return simulation::play(&script, &off, self.trace.as_deref());
+            return replay::play(script, off, until, interactive, self.trace.as_deref());
         }
         if self.trace.is_some() {
             return Err(Failure::usage("--trace is for a simulation, which begins with `> simulation N`"));
         }
         let what = self.what.as_deref().unwrap_or_default();
-        let schedule = match crate::page::url::read(what).transpose().map_err(Failure::usage)? {
+        let schedule = match web::url::read(what).transpose().map_err(Failure::usage)? {
             Some(shown) => {
                 off.extend(shown.without);
                 shown.schedule
@@ -73,13 +79,11 @@ impl Play {
         let on = lab::without(&off);
         let mut machine =
             Machine::new(&schedule, on).map_err(|why| Failure::usage(format!("{what}: {why}")))?;
-        let until = self.until.as_deref().map(Until::read).transpose().map_err(Failure::usage)?;
-        let terminal = stdin().is_terminal() && stdout().is_terminal();
-        if self.interactive || (terminal && !self.plain) {
+        if interactive {
             if let Some(until) = until {
                 while !until.is_reached(&machine) && machine.advance().is_some() {}
             }
-            return session::run(machine, off);
+            return session::run(Session { machine, off });
         }
         let until = until.unwrap_or(Until::Violation);
         while !until.is_reached(&machine) && machine.advance().is_some() {}
@@ -102,42 +106,6 @@ pub fn named(what: &str) -> Result<(Schedule, Option<Mechanism>), Failure> {
         Failure::error(format!("{mechanism} has no schedule")).next(format!("{} why {mechanism}", me()))
     })?;
     Ok((text.parse().map_err(Failure::error)?, Some(mechanism)))
-}
-
-/// Where to stop.
-enum Until {
-    Step(usize),
-    Event(&'static str),
-    Mechanism(Mechanism),
-    Violation,
-}
-
-impl Until {
-    fn read(word: &str) -> Result<Until, String> {
-        if word == "violation" {
-            return Ok(Until::Violation);
-        }
-        if let Ok(step) = word.parse() {
-            return Ok(Until::Step(step));
-        }
-        if let Some(kind) = trace::Kind::NAMES.iter().find(|name| name.eq_ignore_ascii_case(word)) {
-            return Ok(Until::Event(kind));
-        }
-        Mechanism::from_id(word).map(Until::Mechanism).ok_or_else(|| {
-            format!("`{word}` is no step's number, kind of event or mechanism, and not `violation`")
-        })
-    }
-
-    fn is_reached(&self, machine: &Machine) -> bool {
-        let mut events = machine.acts().last().into_iter().flat_map(|act| &act.events);
-        machine.broken().is_some()
-            || match self {
-                Until::Step(step) => machine.at() >= *step,
-                Until::Event(kind) => events.any(|event| event.kind.name() == *kind),
-                Until::Mechanism(mechanism) => events.any(|event| event.kind.mechanism() == Some(*mechanism)),
-                Until::Violation => false,
-            }
-    }
 }
 
 /// The schedule in a file.

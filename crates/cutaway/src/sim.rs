@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use clap::Args;
 use indicatif::{ProgressBar, ProgressStyle};
+use lab::replay;
 use lab::why::{self, Shrunk};
 use serde_json::json;
 use sim::coverage::Row;
@@ -196,7 +197,7 @@ impl Sim {
             files::write(file, shrunk.script.to_string().as_bytes(), files::SCHEDULE)?;
         }
         if let Some(file) = &self.trace {
-            files::write(file, &why::run_script(&shrunk.script, &options.without).trace, files::TRACE)?;
+            files::write(file, &replay::run_script(&shrunk.script, &options.without).trace, files::TRACE)?;
         }
         Ok(Some(shrunk))
     }
@@ -213,7 +214,7 @@ impl Sim {
                 "A schedule of cutaway sim: seed {seed}{without}, {steps} of {of} steps, shrunk in {runs} runs;"
             ),
             format!("{needed}."),
-            why::run_verdict(&shrunk.report),
+            replay::verdict(&shrunk.report),
         ]
     }
 

@@ -10,7 +10,9 @@
 //!
 //! Colours are few: a broken promise is red, what a client learns magenta, what held green, a mechanism's id cyan.
 
-use std::io::{IsTerminal, stdout};
+use std::io::{IsTerminal, stderr, stdout};
+use std::os::fd::AsFd;
+use std::os::unix::fs::FileTypeExt;
 
 use anstyle::{AnsiColor, Style};
 use clap::{ColorChoice, ValueEnum};
@@ -28,9 +30,21 @@ const WIDTH: usize = 100;
 /// With less room than this beside what stands in front of it, a text begins in a line of its own.
 const TEXT_MIN: usize = 24;
 
-/// The columns of the terminal that standard output is.
+/// The columns of the terminal that standard output is, or that a pager shows it on: then somebody still watches what
+/// goes wrong.
 pub fn width() -> Option<usize> {
-    stdout().is_terminal().then(textwrap::termwidth)
+    if stdout().is_terminal() {
+        return Some(textwrap::termwidth());
+    }
+    let asked = std::env::var("COLUMNS").ok().and_then(|columns| columns.parse().ok());
+    asked.or_else(|| (stderr().is_terminal() && is_pipe()).then(textwrap::termwidth))
+}
+
+/// Is standard output a pipe?
+fn is_pipe() -> bool {
+    let fd = stdout().as_fd().try_clone_to_owned().ok();
+    let about = fd.and_then(|fd| std::fs::File::from(fd).metadata().ok());
+    about.is_some_and(|about| about.file_type().is_fifo())
 }
 
 /// The same, or what a text is made for elsewhere.

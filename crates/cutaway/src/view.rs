@@ -1,4 +1,4 @@
-//! `view`, and `why --html`: a trace as one page that needs nothing else.
+//! `view`: a trace as one page that needs nothing else.
 //!
 //! The page is `viewer/`: a template, a style sheet and modules, put into one file. The events are a table, with kinds,
 //! mechanisms and places in the source by number, so that a hundred thousand of them stay small.
@@ -7,12 +7,10 @@ use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
 use clap::Args;
-use lab::why::{Case, narrate};
-use lab::{Mark, Play};
 use serde_json::{Value, json};
 use trace::{Actor, Event, EventId, Kind, json};
+use web::bundle;
 
-use crate::bundle;
 use crate::failure::{Failure, say};
 use crate::files;
 
@@ -52,24 +50,10 @@ impl View {
         }
         let about = format!("{} events. Press ? for the keys.", events.len());
         let title = self.trace.file_name().unwrap_or_default().to_string_lossy().into_owned();
-        write(&self.html, &json!({ "title": title, "about": [about], "runs": [of_trace(&events)] }))?;
+        write(&self.html, &json!({ "title": title, "about": [about], "run": of_trace(&events) }))?;
         say(format!("{} events in {}", events.len(), self.html.display()));
         Ok(())
     }
-}
-
-/// Writes the two runs of a counterexample, side by side.
-pub fn write_case(case: &Case, file: &Path) -> Result<(), Failure> {
-    let narration = narrate(case);
-    let head = narration.before.iter().take(4).cloned();
-    let tail = narration.after.iter().skip_while(|line| !line.is_empty()).skip(1).cloned();
-    let about: Vec<String> = head.chain(tail).collect();
-    let (off, chosen) = of_play(&case.off, &format!("without {}", case.mechanism), case.parts_at());
-    let (on, _) = of_play(&case.on, &format!("with {}", case.mechanism), case.parts_at());
-    let title = format!("Without {}", case.mechanism);
-    write(file, &json!({ "title": title, "about": about, "chosen": chosen, "runs": [off, on] }))?;
-    say(format!("wrote {}", file.display()));
-    Ok(())
 }
 
 fn write(file: &Path, data: &Value) -> Result<(), Failure> {
@@ -115,74 +99,43 @@ struct Rows {
 #[derive(Default)]
 struct More {
     parents: Vec<usize>,
-    step: usize,
     from: Option<usize>,
     lost: bool,
-    state: Vec<String>,
     /// Microseconds of the time that all share.
     time: u64,
 }
 
 impl Rows {
-    fn event(&mut self, lane: usize, event: &Event, more: More) -> usize {
+    fn event(&mut self, lane: usize, event: &Event, more: More) {
         let mechanism = event.kind.mechanism().map_or("", |mechanism| mechanism.id());
         let source = format!("{}, {}", event.source.file, event.source.symbol);
-        let delta =
-            event.kind.delta().map_or(json!(0), |change| json!([change.field, change.before, change.after]));
-        let columns = [
-            json!(self.kinds.number(event.kind.name())),
-            json!(self.mechanisms.number(mechanism)),
-            json!(self.sources.number(&source)),
-        ];
-        self.push(lane, event.logical, columns, event.kind.sentence(), delta, epoch(&event.kind), more)
-    }
-
-    fn words(&mut self, lane: usize, kind: &str, words: &str, more: More) -> usize {
-        let kind = json!(self.kinds.number(kind));
-        self.push(lane, 0, [kind, json!(0), json!(0)], words.to_string(), json!(0), 0, more)
-    }
-
-    #[allow(clippy::too_many_arguments)]
-    fn push(
-        &mut self,
-        lane: usize,
-        clock: u64,
-        [kind, mechanism, source]: [Value; 3],
-        sentence: String,
-        delta: Value,
-        epoch: u64,
-        more: More,
-    ) -> usize {
         let none = json!(0);
-        let parents = if more.parents.is_empty() { none.clone() } else { json!(more.parents) };
-        let state = if more.state.is_empty() { none.clone() } else { json!(more.state) };
+        let delta = event.kind.delta();
+        let delta = delta.map_or(none.clone(), |change| json!([change.field, change.before, change.after]));
         let mut row = vec![
             json!(lane),
             json!(more.time),
-            kind,
-            mechanism,
-            source,
-            json!(sentence),
-            parents,
+            json!(self.kinds.number(event.kind.name())),
+            json!(self.mechanisms.number(mechanism)),
+            json!(self.sources.number(&source)),
+            json!(event.kind.sentence()),
+            if more.parents.is_empty() { none.clone() } else { json!(more.parents) },
             delta,
-            json!(epoch),
-            json!(more.step),
+            json!(epoch(&event.kind)),
             json!(more.from.map_or(0, |from| from + 1)),
             json!(u32::from(more.lost)),
-            state,
-            json!(clock),
+            json!(event.logical),
         ];
         while row.last() == Some(&none) {
             row.pop();
         }
         self.rows.push(Value::Array(row));
-        self.rows.len() - 1
     }
 
-    fn run(self, name: &str, lanes: &[String]) -> Value {
+    fn run(self, lanes: &[String]) -> Value {
         let texts = |table: Table| if table.texts.is_empty() { vec![String::new()] } else { table.texts };
         json!({
-            "name": name, "lanes": lanes, "kinds": texts(self.kinds), "mechanisms": texts(self.mechanisms),
+            "lanes": lanes, "kinds": texts(self.kinds), "mechanisms": texts(self.mechanisms),
             "sources": texts(self.sources), "rows": self.rows,
         })
     }
@@ -235,50 +188,5 @@ fn of_trace(events: &[Event]) -> Value {
         rows.event(at, event, more);
     }
     let lanes: Vec<String> = actors.iter().map(Actor::to_string).collect();
-    rows.run("trace", &lanes)
-}
-
-/// A run of the lab, and the row of its step `parts`.
-fn of_play(play: &Play, name: &str, parts: usize) -> (Value, usize) {
-    let mut rows = Rows::default();
-    let mut last: Vec<Option<usize>> = vec![None; play.lanes.len()];
-    let mut chosen = 0;
-    for (n, act) in play.acts.iter().enumerate() {
-        let (from, lane, lost) = match act.mark {
-            Mark::Arrow(from, to) => (Some(from), to, false),
-            Mark::Lost(from, to) => (Some(from), to, true),
-            Mark::At(lane, _) => (None, lane, false),
-            Mark::All(_) | Mark::Nothing => (None, 0, false),
-        };
-        let parents: Vec<usize> = from.into_iter().chain([lane]).filter_map(|lane| last[lane]).collect();
-        let words = match &act.skipped {
-            Some(why) => format!("{}: not possible here, {why}", act.words),
-            None => act.words.clone(),
-        };
-        let (step, state) = (n + 1, act.state.clone());
-        let lost = lost || act.skipped.is_some();
-        let row =
-            rows.words(lane, "step", &words, More { parents, step, from, lost, state, ..More::default() });
-        last[lane] = Some(row);
-        if n == parts {
-            chosen = row;
-        }
-        for event in &act.events {
-            let lane = play.lane(event);
-            let more = More { parents: vec![row], step, ..More::default() };
-            last[lane] = Some(rows.event(lane, event, more));
-        }
-        for line in &act.client {
-            let more = More { parents: vec![row], step, ..More::default() };
-            last[0] = Some(rows.words(0, "client", &format!("learns: {line}"), more));
-        }
-    }
-    let end = match (&play.broken, &play.stopped) {
-        (Some(broken), _) => format!("is betrayed. {broken}"),
-        (None, Some(stopped)) => format!("sees a node stop: {stopped}"),
-        (None, None) => "has what it was promised; everything has arrived".into(),
-    };
-    let parents = last.iter().flatten().copied().max().into_iter().collect();
-    rows.words(0, "end", &end, More { parents, step: play.acts.len(), ..More::default() });
-    (rows.run(name, &play.lanes), chosen)
+    rows.run(&lanes)
 }

@@ -8,8 +8,10 @@ use lab::Schedule;
 use lab::why::{self, Case, FoundBy, Pair, Verdict, registry};
 use serde_json::json;
 use trace::Mechanism;
+use web::url::Shown;
 
 use crate::failure::{Failure, me, note, say, say_wrapped};
+use crate::page;
 use crate::play::{mechanism, read};
 
 /// States that `--search` visits at most: some minutes.
@@ -34,7 +36,7 @@ pub struct Why {
     /// Print the schedule itself
     #[arg(long, requires = "mechanism")]
     schedule: bool,
-    /// Write both runs, side by side, as an HTML page
+    /// Write the page of `lab` with both runs, side by side, as one file
     #[arg(long, requires = "mechanism", value_name = "FILE", conflicts_with_all = ["schedule", "search"])]
     html: Option<std::path::PathBuf>,
     /// Play your own schedule without the mechanism: if it breaks a promise, shrink it and show it; else tell all of it
@@ -83,7 +85,8 @@ impl Why {
         }
         match verdict {
             Verdict::Counterexample(case) if self.html.is_some() => {
-                crate::view::write_case(&case, &self.html.expect("it was just looked at"))?;
+                let shown = Shown { schedule: case.schedule, without: vec![mechanism] };
+                page::write(&self.html.expect("it was just looked at"), &shown)?;
             }
             Verdict::Counterexample(case) if self.schedule => say(case.schedule.to_string().trim_end()),
             Verdict::Counterexample(case) => tell(&case),

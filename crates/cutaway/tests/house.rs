@@ -10,13 +10,23 @@ use std::path::{Path, PathBuf};
 /// What a reader is asked to trust; counted.
 const CORE: [&str; 5] = ["kv", "engine", "dataplane", "node", "gateway"];
 /// Crates without circles, but for those in `TIED`.
-const DRAWN: [&str; 11] =
-    ["kv", "engine", "store", "dataplane", "node", "gateway", "sim", "server", "lab", "spec", "cutaway"];
-/// Crates whose circles are not untied yet, with the reason. The list only shrinks: a crate without a circle must leave it.
-const TIED: [(&str, &str); 2] = [
-    ("server", "a host starts the doors that clients come through, and the doors call the host"),
-    ("lab", "why/mod.rs examines a mechanism and writes its chapter, which looks at what was examined"),
+const DRAWN: [&str; 12] = [
+    "kv",
+    "engine",
+    "store",
+    "dataplane",
+    "node",
+    "gateway",
+    "sim",
+    "server",
+    "lab",
+    "spec",
+    "web",
+    "cutaway",
 ];
+/// Crates whose circles are not untied yet, with the reason. The list only shrinks: a crate without a circle must leave it.
+const TIED: [(&str, &str); 1] =
+    [("server", "a host starts the doors that clients come through, and the doors call the host")];
 /// Lines of code of the core: as many as there are, rounded up. It only goes down.
 const BUDGET: usize = 8300;
 /// Lines of code of one file of the core.

@@ -277,7 +277,7 @@ fn a_page_in_a_file_shows_both_runs_with_nobody_to_ask() {
     let Some(mut browser) = Browser::start() else { return };
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("fence.html");
-    told(&["lab", "epoch-fence", "--html", file.to_str().unwrap()]);
+    told(&["why", "epoch-fence", "--html", file.to_str().unwrap()]);
     browser.open(&format!("file://{}", file.display()));
     browser.until("document.querySelectorAll('.run').length === 2 && cutaway.line.at === 11");
     let says = notice(&mut browser);

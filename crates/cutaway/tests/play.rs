@@ -92,3 +92,45 @@ fn what_is_neither_a_file_nor_a_mechanism_is_refused_with_what_to_do_next() {
     assert_eq!(output.status.code(), Some(2));
     assert!(String::from_utf8(output.stderr).unwrap().contains("delver n1 n3"));
 }
+
+/// What a session says to these commands.
+fn stepped(args: &[&str], commands: &str) -> String {
+    use std::io::Write;
+    use std::process::Stdio;
+    let mut command = Command::new(env!("CARGO_BIN_EXE_cutaway"));
+    let piped = command.args(args).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null());
+    let mut child = piped.spawn().expect("it runs");
+    child.stdin.take().unwrap().write_all(commands.as_bytes()).unwrap();
+    String::from_utf8(child.wait_with_output().unwrap().stdout).unwrap()
+}
+
+#[test]
+fn a_seed_is_stepped_through_changed_and_saved() {
+    let file = File::with("stepped.simulation", "");
+    let commands = format!(
+        "next 3\nstate n1\ndo kill n9 for 1s\ndo kill n2 for 200ms\nnext\nwhy 4\nsave {}\n",
+        file.path()
+    );
+    let said = stepped(&["play", "--seed", "7", "--interactive"], &commands);
+    for word in [
+        "> simulation 7",
+        "   3. 0.410194 s  n1 is killed, to read its disk anew",
+        "n1  down: its process ended",
+        "`n9` cannot stand there; what can: n1 to n3",
+        "   4. 0.410195 s  world injects a fault: kill n2 for 200ms",
+    ] {
+        assert!(said.contains(word), "{word:?} is not in:\n{said}");
+    }
+    let again = told(&["play", file.path(), "--until", "4"]);
+    assert!(again.contains("> at 410.195ms kill n2 for 200ms"), "{again}");
+    assert!(again.contains("   4. 0.410195 s  world injects a fault: kill n2 for 200ms"), "{again}");
+    assert!(again.contains("(It stops here; "), "{again}");
+}
+
+#[test]
+fn a_seed_stops_where_its_promise_breaks() {
+    let until = told(&["play", "--seed", "3", "--without", "majority-commit", "--until", "violation"]);
+    let whole = told(&["play", "--seed", "3", "--without", "majority-commit"]);
+    assert!(whole.contains("\nBROKEN  "), "{whole}");
+    assert_eq!(until, whole);
+}

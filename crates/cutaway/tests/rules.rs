@@ -90,6 +90,29 @@ fn only_the_simulator_and_the_lab_can_switch_a_mechanism_off() {
 }
 
 #[test]
+fn nothing_is_unsafe_but_the_names_by_which_a_browser_calls() {
+    let root = root();
+    let mut files = Vec::new();
+    sources(&root.join("crates"), &mut files);
+    let mut names = 0;
+    for file in files {
+        let place = file.strip_prefix(&root).unwrap();
+        let text = std::fs::read_to_string(&file).unwrap();
+        let code = text.lines().filter(|line| !line.trim_start().starts_with("//"));
+        for line in code
+            .filter(|line| line.contains("unsafe") && place.components().all(|c| c.as_os_str() != "tests"))
+        {
+            let is_name = line == "#[unsafe(no_mangle)]" && place == Path::new("crates/web/src/door.rs");
+            let is_lint = line.contains("forbid(unsafe_code)");
+            let is_leave = line == "#![allow(unsafe_code)]" && place == Path::new("crates/web/src/door.rs");
+            assert!(is_name || is_lint || is_leave, "{}: {line}", place.display());
+            names += usize::from(is_name);
+        }
+    }
+    assert_eq!(names, 5, "the door has five names");
+}
+
+#[test]
 fn a_real_process_has_no_flag_that_switches_a_mechanism_off() {
     for command in ["node", "gateway", "up", "format"] {
         let help = Command::new(env!("CARGO_BIN_EXE_cutaway")).args([command, "--help"]).output().unwrap();

@@ -7,6 +7,7 @@
 //! | [`story`] | schedules written by hand, with what the replicas say to them (`stories/`) |
 //! | [`device`] | every crash of every small workload, on the real engine and a simulated disk |
 //! | [`Schedule`], [`Machine`] | a schedule as text; the time machine that plays it, forth and back |
+//! | [`replay`] | a run of the simulator, to step through |
 //! | [`why`] | one mechanism taken out: the schedule in which a client is betrayed, told as a story |
 //! | [`tell`] | a whole play, every step with every event; the state in words |
 //! | [`save`] | a check in a file, to go on from |
@@ -27,7 +28,9 @@ mod machine;
 pub mod nearest;
 pub mod page;
 mod play;
+mod portable;
 mod quiet;
+pub mod replay;
 pub mod save;
 mod schedule;
 mod shared;
@@ -37,13 +40,6 @@ pub mod why;
 
 pub use cluster::state as facts;
 pub use machine::{Facts, Machine, Promise};
-pub use nearest::{all_but, mechanism};
+pub use nearest::{all_but, mechanism, without};
 pub use play::{Act, Mark, Play};
 pub use schedule::Schedule;
-
-use trace::{Mechanism, Mechanisms};
-
-/// All mechanisms but these.
-pub fn without<'a>(off: impl IntoIterator<Item = &'a Mechanism>) -> Mechanisms {
-    off.into_iter().fold(Mechanisms::all(), |on, mechanism| on.without(*mechanism))
-}

@@ -4,7 +4,7 @@
 //! back plays the steps anew from the beginning, which gives the same state, since nothing in it is left to chance. A step
 //! that is not the planned one begins a branch; the line that was left is kept.
 
-use std::hash::{DefaultHasher, Hash, Hasher};
+use std::hash::{Hash, Hasher};
 
 use trace::{Mechanism, Mechanisms};
 
@@ -15,6 +15,7 @@ use crate::cluster::stage::{Cluster, Stage};
 use crate::cluster::state::State;
 use crate::device::play::Stage as DeviceStage;
 use crate::play::{Act, Lanes, Mark, Play, words};
+use crate::portable::Portable;
 use crate::quiet::caught;
 use crate::schedule::Schedule;
 
@@ -247,6 +248,9 @@ impl<C: Cluster> TimeMachine<C> {
                 if self.acts.iter().any(|before| before.step == line) && matches!(step, Step::Write { .. }) {
                     act.words.push_str(", a copy of it that was sent before its answer came");
                 }
+                if done.events.is_empty() && matches!(step, Step::Tick(_)) {
+                    act.words.push_str("; nothing is due yet");
+                }
                 act.events = done.events;
                 act.client = done.client;
                 act.counts = done.counts;
@@ -306,6 +310,7 @@ impl<C: Cluster> TimeMachine<C> {
             acts: self.acts.clone(),
             broken: self.broken.clone(),
             stopped: self.stopped.clone(),
+            on: self.on,
         }
     }
 
@@ -349,9 +354,9 @@ impl Machine {
         }
     }
 
-    /// Equal for equal states, verdicts and events.
+    /// Equal for equal states, verdicts and events, on any machine.
     pub fn hash(&self) -> u64 {
-        let mut hasher = DefaultHasher::new();
+        let mut hasher = Portable::default();
         self.state().hash(&mut hasher);
         (&self.broken, &self.stopped).hash(&mut hasher);
         for event in self.acts.iter().flat_map(|act| &act.events) {
@@ -386,7 +391,7 @@ impl Schedule {
 
     /// The same with all mechanisms on but these.
     pub fn play_without(&self, off: &[Mechanism]) -> Result<Play, String> {
-        self.play(crate::without(off))
+        self.play(crate::nearest::without(off))
     }
 
     /// The same as [`Schedule::play`], and then lets everything that is still on its way arrive: a promise holds only if

@@ -1,4 +1,4 @@
-//! Did you mean: the name that somebody who mistyped one most likely meant.
+//! Mechanisms by name, and the name that somebody who mistyped one most likely meant.
 
 use trace::{Mechanism, Mechanisms};
 
@@ -35,6 +35,11 @@ pub fn mechanism(id: &str) -> Result<Mechanism, String> {
 /// All mechanisms but those with these ids; an id that there is not is the error.
 pub fn all_but<'a>(ids: impl IntoIterator<Item = &'a String>) -> Result<Mechanisms, String> {
     ids.into_iter().try_fold(Mechanisms::all(), |on, id| Ok(on.without(mechanism(id)?)))
+}
+
+/// All mechanisms but these.
+pub fn without<'a>(off: impl IntoIterator<Item = &'a Mechanism>) -> Mechanisms {
+    off.into_iter().fold(Mechanisms::all(), |on, mechanism| on.without(*mechanism))
 }
 
 #[cfg(test)]

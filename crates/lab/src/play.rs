@@ -1,7 +1,7 @@
 //! What came of a schedule: each step in words, where it shows in a diagram, and what followed.
 
 use sim::schedule::Peer;
-use trace::{Actor, Event};
+use trace::{Actor, Event, Mechanisms};
 
 use crate::cluster::{Setting, Step, Which};
 
@@ -60,6 +60,8 @@ pub struct Play {
     pub readers: Vec<String>,
     /// A node stopped by an assertion of its own.
     pub stopped: Option<String>,
+    /// The mechanisms that were in.
+    pub on: Mechanisms,
 }
 
 /// The lanes of a cluster: clients, gateways, nodes.

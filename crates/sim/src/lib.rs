@@ -18,6 +18,7 @@
 //! | `gateways` | gateways as processes |
 //! | `process` | nodes: work, sync, death, restart |
 //! | `inject` | carrying out faults, within the fault model |
+//! | `look` | the cluster in the midst of a run |
 //! | `healing` | the end: all faults end, and all must be well in bounded time |
 //! | `checkers` | what must hold |
 //! | `told`, `telling` | the trace: what is kept of it, and what the world tells |
@@ -38,6 +39,7 @@ mod gateways;
 mod healing;
 pub mod history;
 mod inject;
+mod look;
 mod network;
 mod options;
 mod process;
@@ -53,6 +55,7 @@ mod world;
 
 pub use checkers::Violation;
 pub use coverage::Coverage;
+pub use look::{Look, look};
 pub use options::Options;
 pub use report::Report;
 pub use run::{Progress, Summary, execute, run, run_many, run_one};

@@ -43,6 +43,13 @@ impl<E> Queue<E> {
         self.at(self.now + wait, event);
     }
 
+    /// What is to happen, in the order in which it will, with its time.
+    pub fn pending(&self) -> impl Iterator<Item = (Micros, &E)> {
+        let mut places: Vec<_> = self.heap.iter().map(|Reverse(place)| *place).collect();
+        places.sort_unstable();
+        places.into_iter().filter_map(|(at, _, place)| Some((at, self.events[place].as_ref()?)))
+    }
+
     /// Moves time to the next event.
     pub fn next(&mut self) -> Option<E> {
         let Reverse((at, _, place)) = self.heap.pop()?;

@@ -31,11 +31,9 @@ pub fn run(seed: u64, options: &Options) -> Report {
 
 /// Runs a schedule. A panic of the code under test is a violation like any other.
 pub fn execute(schedule: &Schedule, options: &Options) -> Report {
-    quiet_panics();
     let told = Told::new(options);
-    WATCHED.set(Some(String::new()));
-    let result = catch_unwind(AssertUnwindSafe(|| World::new(schedule, options, told.clone()).run()));
-    let place = WATCHED.take().unwrap_or_default();
+    let run = || World::new(schedule, options, told.clone()).run();
+    let (result, place) = watched(|| catch_unwind(AssertUnwindSafe(run)));
     let mut report = result.unwrap_or_else(|panic| Report {
         seed: schedule.seed,
         violation: Some(violation_of(&*panic, &place, told.now())),
@@ -47,6 +45,14 @@ pub fn execute(schedule: &Schedule, options: &Options) -> Report {
     report.trace = std::mem::take(&mut kept.lines);
     report.asks = std::mem::take(&mut kept.asks);
     report
+}
+
+/// Does `what`, in which a panic is a finding: says nothing of it, but returns where it was.
+pub(crate) fn watched<R>(what: impl FnOnce() -> R) -> (R, String) {
+    quiet_panics();
+    WATCHED.set(Some(String::new()));
+    let done = what();
+    (done, WATCHED.take().unwrap_or_default())
 }
 
 /// An assertion's message begins with the number of its invariant.
@@ -164,6 +170,9 @@ pub fn run_one(seed: u64, options: &Options) -> Summary {
 /// Runs the schedules of `seeds` on all cores, up to the first violation. The violation reported is the one of the
 /// smallest seed: seeds are handed out in order, and those handed out before it are finished first.
 pub fn run_many(seeds: Range<u64>, options: &Options, mut progress: impl FnMut(&Progress)) -> Summary {
+    if cfg!(target_family = "wasm") {
+        return run_in_turn(seeds, options, progress);
+    }
     let next = AtomicU64::new(seeds.start);
     let stop_at = AtomicU64::new(seeds.end);
     let threads = std::thread::available_parallelism().map_or(1, |n| n.get());
@@ -213,4 +222,17 @@ pub fn run_many(seeds: Range<u64>, options: &Options, mut progress: impl FnMut(&
         }
         all
     })
+}
+
+/// The same where there are no threads.
+fn run_in_turn(seeds: Range<u64>, options: &Options, mut progress: impl FnMut(&Progress)) -> Summary {
+    let mut all = Summary::default();
+    for seed in seeds {
+        all.add(run(seed, options));
+        progress(&Progress { seeds: all.seeds, faults: all.faults.clone() });
+        if all.first.is_some() {
+            break;
+        }
+    }
+    all
 }

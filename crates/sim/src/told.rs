@@ -30,6 +30,8 @@ pub(crate) struct Told {
 pub(crate) struct Kept {
     /// The trace, as JSON Lines.
     pub lines: Vec<u8>,
+    /// How many events were told.
+    pub events: u64,
     pub coverage: Coverage,
     /// What clients asked.
     pub asks: Vec<Ask>,
@@ -103,6 +105,7 @@ impl Told {
                 _ => {}
             }
         }
+        kept.events += 1;
         kept.step.push((event.id, event.kind.name()));
         kept.last.insert(event.id.actor, event.id);
         if self.counts {

@@ -300,17 +300,19 @@ impl<'a> World<'a> {
 
     /// Lets it all happen.
     pub fn run(mut self) -> Report {
-        while let Some(event) = self.queue.next() {
-            self.told.begin(self.queue.now());
-            self.because = None;
-            if let Err(broken) = self.happen(event) {
-                self.note(broken);
-            }
-            if self.done || self.violation.is_some() {
-                break;
-            }
-        }
+        while self.advance() {}
         self.finish()
+    }
+
+    /// Lets the next thing happen. `false`: it was the last.
+    pub fn advance(&mut self) -> bool {
+        let Some(event) = self.queue.next() else { return false };
+        self.told.begin(self.queue.now());
+        self.because = None;
+        if let Err(broken) = self.happen(event) {
+            self.note(broken);
+        }
+        !self.done && self.violation.is_none()
     }
 
     fn happen(&mut self, event: Event) -> Finding {
@@ -413,7 +415,8 @@ impl<'a> World<'a> {
     fn stray(&mut self, at: Micros, dice: u64, frame: &Frame) {
         let mut frame = frame.clone();
         let peers: Vec<Peer> = self.network.peers().collect();
-        let mut to = peers[dice as usize % peers.len()];
+        // In 64 bits: a `usize` of 32 would choose another one.
+        let mut to = peers[(dice % peers.len() as u64) as usize];
         if dice >> 32 & 3 == 0 {
             frame.cluster = *b"another cluster!";
             to = self.peer(frame.to).unwrap_or(to);

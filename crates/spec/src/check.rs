@@ -54,11 +54,12 @@ impl Checker {
     }
 
     /// The events of a cluster, all of them, in an order in which causes come first.
-    pub fn events(&self, events: &[Event]) -> Result<Verdict, String> {
+    pub fn events(&self, events: Vec<Event>) -> Result<Verdict, String> {
+        let events: Arc<[Event]> = events.into();
         let shards: BTreeSet<u32> = events.iter().filter_map(|event| shard_of(event.id.actor)).collect();
         let mut verdict = Verdict::default();
         for shard in shards {
-            let run = Run { shard, nodes: self.nodes, ..Run::of(events) };
+            let run = Run { shard, nodes: self.nodes, ..Run::of(events.clone()) };
             self.follow(Judge::new(self.spec.clone())?, run, &mut verdict);
         }
         Ok(verdict)
@@ -72,7 +73,7 @@ impl Checker {
 
     /// Traces of all processes of a cluster, or one of the whole, in any order.
     pub fn traces(&self, traces: Vec<Vec<Event>>) -> Result<Verdict, String> {
-        self.events(&merged(traces))
+        self.events(merged(traces))
     }
 
     /// A seed of the simulator.
@@ -80,7 +81,7 @@ impl Checker {
         let options = sim::Options { trace: true, nodes: self.nodes, ..options.clone() };
         let report = sim::run(seed, &options);
         let text = String::from_utf8(report.trace).map_err(|why| why.to_string())?;
-        self.events(&read(&text)?)
+        self.events(read(&text)?)
     }
 
     /// A schedule of the lab, up to the step that breaks a promise. A local one has no cluster to be held against.
@@ -94,8 +95,8 @@ impl Checker {
         let run = Run {
             nodes: self.nodes,
             generations: played.begin.iter().map(generation).collect(),
-            partial: Some(&played.partial),
-            ..Run::of(&played.events)
+            partial: played.partial,
+            ..Run::of(played.events.into())
         };
         let mut verdict = Verdict::default();
         self.follow(judge, run, &mut verdict);

@@ -7,10 +7,14 @@
 mod prepare;
 mod reads;
 mod restart;
+mod window;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use trace::{Actor, Event, EventId, Kind};
+
+pub(crate) use window::counted;
 
 use crate::judge::{Judge, Mismatch, Taken, Wrong, has, record};
 use crate::value::Value;
@@ -20,19 +24,19 @@ const WAYS_MAX: usize = 64;
 
 /// What is followed: all events of one shard, and what they do not tell.
 #[derive(Clone)]
-pub(crate) struct Run<'a> {
-    pub events: &'a [Event],
+pub(crate) struct Run {
+    pub events: Arc<[Event]>,
     pub nodes: u32,
     pub shard: u32,
     /// The generation of each device at the beginning, if it is not the first opening that is told.
     pub generations: Vec<u64>,
     /// Transfers that were finished with a part of the state.
-    pub partial: Option<&'a BTreeSet<EventId>>,
+    pub partial: BTreeSet<EventId>,
 }
 
-impl<'a> Run<'a> {
-    pub fn of(events: &'a [Event]) -> Run<'a> {
-        Run { events, nodes: 0, shard: 0, generations: Vec::new(), partial: None }
+impl Run {
+    pub fn of(events: Arc<[Event]>) -> Run {
+        Run { events, nodes: 0, shard: 0, generations: Vec::new(), partial: BTreeSet::new() }
     }
 }
 
@@ -41,7 +45,8 @@ impl<'a> Run<'a> {
 struct Heard {
     /// Which event told of it first.
     at: usize,
-    prev: Option<u64>,
+    /// The entry before its first one; and is it a sign of life, without entries?
+    sent: Option<(u64, bool)>,
     cut: u64,
     /// The first and the last entry that was appended, and their epochs.
     entries: Vec<(u64, u64)>,
@@ -82,16 +87,20 @@ enum End {
 }
 
 /// A trace that is followed.
-pub(crate) struct Follower<'a> {
+#[derive(Clone)]
+pub(crate) struct Follower {
     pub judge: Judge,
-    run: Run<'a>,
+    run: Run,
     nodes: Vec<Known>,
     requests: BTreeMap<(u64, u64), i64>,
+    requests_seen: i64,
+    /// Entries that were left behind, with the requests in them: see `window`.
+    behind: u64,
     /// Reads that are not answered.
     reads: Vec<Read>,
     reads_asked: i64,
-    /// What entries a frame is about, by the event that tells of its sending: those behind this one.
-    sent: BTreeMap<EventId, u64>,
+    /// What entries a frame is about, by the event that tells of its sending: those behind this one; and if it has none.
+    sent: BTreeMap<EventId, (u64, bool)>,
     choices: Choices,
     /// The event that told of the step that is taken now, if it was told of earlier.
     earlier: Option<usize>,
@@ -127,14 +136,16 @@ impl Choices {
     }
 }
 
-impl<'a> Follower<'a> {
-    pub fn new(judge: Judge, run: Run<'a>) -> Follower<'a> {
+impl Follower {
+    pub fn new(judge: Judge, run: Run) -> Follower {
         let nodes = run.nodes;
         let mut follower = Follower {
             judge,
             nodes: vec![Known::default(); nodes as usize + 1],
             run,
             requests: BTreeMap::new(),
+            requests_seen: 0,
+            behind: 0,
             reads: Vec::new(),
             reads_asked: 0,
             sent: BTreeMap::new(),
@@ -156,7 +167,7 @@ impl<'a> Follower<'a> {
 
     /// The first step that is not allowed, of the way to choose that leads furthest; and how many steps were taken.
     pub fn run(mut self) -> (u64, Option<Box<Mismatch>>) {
-        let (first, run) = (self.judge.clone(), self.run.clone());
+        let first = self.clone();
         let mut furthest: Option<Box<Mismatch>> = None;
         for _ in 0..WAYS_MAX {
             let found = self.once();
@@ -166,7 +177,7 @@ impl<'a> Follower<'a> {
                 furthest = Some(mismatch);
             }
             let Some(choices) = self.choices.other() else { return (steps, furthest) };
-            self = Follower { choices, ..Follower::new(first.clone(), run.clone()) };
+            self = Follower { choices, ..first.clone() };
         }
         (self.judge.steps, furthest)
     }
@@ -213,7 +224,8 @@ impl<'a> Follower<'a> {
     }
 
     fn item(&mut self, at: usize) -> Taken {
-        let event = &self.run.events[at];
+        let events = self.run.events.clone();
+        let event = &events[at];
         let Some(node) = self.node_of(event) else { return Ok(()) };
         self.event(node, event, at)?;
         self.judge.release(node);
@@ -336,11 +348,11 @@ impl<'a> Follower<'a> {
                 Ok(())
             }
             Kind::EntriesSent { epoch, from, upto, commit, .. } => {
-                self.sent.insert(event.id, from - 1);
+                self.sent.insert(event.id, (from - 1, false));
                 self.speaks(node, *epoch, *upto, *commit)
             }
             Kind::HeartbeatSent { epoch, prev, commit, .. } => {
-                self.sent.insert(event.id, *prev);
+                self.sent.insert(event.id, (*prev, true));
                 self.speaks(node, *epoch, *prev, *commit)
             }
             Kind::MatchAcknowledged { to, epoch, upto } => self.acknowledges(node, *to, *epoch, *upto),
@@ -352,6 +364,12 @@ impl<'a> Follower<'a> {
                 self.same(node, "Apply", "applied", *applied_before)?;
                 self.judge.take("Apply", &[n])?;
                 self.same(node, "Apply", "applied", *seq)
+            }
+            // Its entry may have been left behind.
+            Kind::ReplyReleased { session, number, .. }
+                if self.behind > 0 && !self.requests.contains_key(&(*session, *number)) =>
+            {
+                Ok(())
             }
             Kind::ReplyReleased { session, number, reply, .. } if !reply.starts_with("its session") => {
                 let id = self.request((*session, *number));
@@ -388,7 +406,7 @@ impl<'a> Follower<'a> {
             }
             Kind::TransferChunkSent { to, seq } => self.chunk_sent(node, *to, *seq),
             Kind::TransferFinished { from, seq, epoch } => {
-                let partial = self.run.partial.is_some_and(|partial| partial.contains(&event.id));
+                let partial = self.run.partial.contains(&event.id);
                 self.installed(node, *from, *seq, *epoch, partial)
             }
             Kind::StateGivenUp { .. } => {
@@ -417,7 +435,9 @@ impl<'a> Follower<'a> {
     }
 
     fn request(&mut self, request: (u64, u64)) -> i64 {
-        let next = self.requests.len() as i64 + 1;
-        *self.requests.entry(request).or_insert(next)
+        *self.requests.entry(request).or_insert_with(|| {
+            self.requests_seen += 1;
+            self.requests_seen
+        })
     }
 }

@@ -8,8 +8,9 @@
 //! |---|---|
 //! | `value`, `compile`, `eval` | the part of TLA+ that the specification uses: text to expressions, expressions to values and steps |
 //! | `judge` | one state of the specification, and the steps taken from it |
-//! | `follow` | from events to steps: `prepare`, `reads`, `restart` are about what one event does not tell |
+//! | `follow` | from events to steps: `prepare`, `reads`, `restart` are about what one event does not tell, `window` about runs without an end |
 //! | `merge` | traces of several processes in one order |
+//! | `live` | the same while they grow |
 //! | `check` | where traces come from: files, seeds, schedules |
 #![forbid(unsafe_code)]
 
@@ -18,8 +19,10 @@ mod compile;
 pub mod eval;
 mod follow;
 mod judge;
+mod live;
 mod merge;
 pub mod value;
 
 pub use check::{Checker, Summary, Verdict, necessity, read, seeds};
 pub use judge::{CUTAWAY, Mismatch, clause, cutaway};
+pub use live::{Found, Live};

@@ -46,7 +46,7 @@ fn a_forged_event_is_told_with_the_clause_that_forbids_it() {
     let trace = String::from_utf8(report.trace).unwrap();
     let forged = |from: &str, to: &str| {
         assert!(trace.contains(from), "no {from} in the trace");
-        let verdict = Checker::new(3).unwrap().events(&read(&trace.replacen(from, to, 1)).unwrap()).unwrap();
+        let verdict = Checker::new(3).unwrap().events(read(&trace.replacen(from, to, 1)).unwrap()).unwrap();
         verdict.mismatches.into_iter().next().unwrap_or_else(|| panic!("{to} is allowed"))
     };
     // An entry is applied before its turn; an acknowledgement is counted that was never sent.

@@ -247,7 +247,7 @@ kinds! {
     HeartbeatSent { to: u32, epoch: u64, prev: u64, commit: u64 } "sends a heartbeat to n{to} in epoch {epoch}, after entry {prev}; commit point {commit}" (says);
     EntriesRefused { from: u32, epoch: u64, prev: u64, last: u64 } "refuses entries from n{from} in epoch {epoch}: its own log does not match at entry {prev}" by LogMatching;
     EntriesRepeated { from: u32, upto: u64 } "keeps its entries up to {upto}, which n{from} sends again" by TruncateOnlyOnConflict;
-    LogTruncated { from: u64, last_before: u64, last: u64 } "truncates {}, in conflict with the primary's log" [entries(*from, *last_before)] by TruncateOnConflict changes "last" last_before last;
+    LogTruncated { from: u64, last_before: u64, last: u64 } "truncates {} to follow the primary's log" [entries(*from, *last_before)] by TruncateOnConflict changes "last" last_before last;
     MatchAcknowledged { to: u32, epoch: u64, upto: u64 } "acknowledges to n{to} in epoch {epoch} that it has entries up to {upto} durable" (says) by DurableAck;
     AckCounted { from: u32, upto: u64 } "counts n{from} as having entries up to {upto} durable";
     AckIgnored { from: u32, epoch: u64, current: u64 } "ignores an acknowledgement from n{from} (epoch {epoch}): the current epoch is {current}" (aside) by AckBoundToEpoch;
@@ -259,7 +259,7 @@ kinds! {
     StaleEpochRefused { from: u32, epoch: u64, promised: u64 } "refuses n{from}, which speaks for epoch {epoch}: it has promised epoch {promised}" by EpochFence;
     EpochAdopted { epoch_before: u64, epoch: u64, primary: u32 } "follows n{primary} in epoch {epoch}" changes "epoch" epoch_before epoch;
     TakeoverStarted { epoch_before: u64, epoch: u64 } "stands for epoch {epoch}" changes "epoch" epoch_before epoch;
-    PromiseGranted { to: u32, epoch_before: u64, epoch: u64, tail_epoch: u64, tail_seq: u64 } "promises epoch {epoch} to n{to}; its log ends with entry {tail_seq} (epoch {tail_epoch})" by DurablePromise changes "epoch" epoch_before epoch;
+    PromiseGranted { to: u32, epoch_before: u64, epoch: u64, tail_epoch: u64, tail_seq: u64 } "promises epoch {epoch} to n{to}, and reports that its log ends with entry {tail_seq} (epoch {tail_epoch})" by DurablePromise changes "epoch" epoch_before epoch;
     PromiseRefused { to: u32, epoch: u64, promised: u64 } "refuses to promise epoch {epoch} to n{to}: it has promised epoch {promised}" by OneCandidatePerEpoch;
     PromiseCounted { from: u32, epoch: u64, have: u32, need: u32 } "has n{from}'s promise of epoch {epoch} ({have} of {need})" by PromiseMajority;
     TakeoverAbandoned { epoch: u64, why: String } "abandons its candidacy for epoch {epoch}: {why}";
@@ -292,7 +292,7 @@ kinds! {
     DeviceOpened { life: u64, generation: u64, checkpoint: u64, last: u64, discarded: u64 } "opens its device: checkpoint as of entry {checkpoint}, log up to entry {last}; {discarded} bytes of torn tail discarded (log life {life})" by StaleLogRejection;
     CorruptionFound { zone: String, offset: u64, why: String } "finds corruption in the {zone} at byte {offset}: {why}" by CorruptionIsNotATornTail;
     RecordWritten { seq: u64, lsn: u64, extent: u64, bytes: u64 } "writes the log record of entry {seq} at LSN {lsn}; its value of {bytes} bytes goes to unit {extent}" (aside) by DataChecksumInLog;
-    TruncationWritten { from: u64, lsn: u64 } "writes at LSN {lsn} that the log is truncated from entry {from} on" (aside);
+    TruncationWritten { from: u64, lsn: u64 } "puts into its batch, at LSN {lsn}, that the log is truncated from entry {from} on" (aside);
     DeviceSynced { batch: u64, durable_before: u64, durable: u64, writes: u64, bytes: u64, micros: u64 } "syncs batch {batch}: {writes} writes, {bytes} bytes, {micros} µs; durable up to LSN {durable}" by AckAfterSync changes "durable lsn" durable_before durable;
     DevicePoisoned { why: String } "stops after a device error: {why}" by PoisonOnIoError;
     PromiseStored { before: u64, epoch: u64, generation: u64 } "stores the promise of epoch {epoch} in both superblocks (generation {generation})" by AbSuperblock changes "stored promise" before epoch;

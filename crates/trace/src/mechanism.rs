@@ -116,7 +116,7 @@ registry! {
     TransferReach "transfer-reach" Cluster Safety promise 1 "A state makes a forgetful replica a voter only if it includes an entry that was appended after the transfer began."
     TransferName "transfer-name" Cluster Safety promise 1 "No two transfers have one name, not even those of two lives of a replica."
     ApplyOnlyCommitted "apply-only-committed" Cluster Safety promise 2 "Only committed entries are applied, so only they can be read."
-    ReadConfirmation "read-confirmation" Cluster Safety promise 2 "A read is answered after a majority confirmed the primary's epoch."
+    ReadConfirmation "read-confirmation" Cluster Safety promise 2 "A read is answered only after a majority has confirmed the primary's epoch."
     EpochMarker "epoch-marker" Cluster Safety promise 2 "A new primary serves once an entry of its own epoch is committed: only then does it know all that was acknowledged before."
     RequestDedup "request-dedup" Cluster Safety promise 2 "A request takes effect once, however often it was sent."
     SessionOnce "session-once" Cluster Safety promise 2 "A gateway takes up a session once: no request number is given out twice."

@@ -1,4 +1,4 @@
-//! Stepping through a schedule by hand: commands, and what they print.
+//! Stepping by hand: commands, and what they print; first for any line of steps, then for a schedule's.
 
 use std::path::Path;
 
@@ -7,8 +7,71 @@ use trace::Mechanism;
 
 use crate::failure::{Failure, say, say_wrapped};
 
+/// Something to step along.
+pub trait Line {
+    /// What stands before the cursor.
+    fn prompt(&self) -> String;
+    /// Shows where it begins.
+    fn begin(&self);
+    /// What one may type, and what it does.
+    fn commands(&self) -> &'static [(&'static str, &'static str)];
+    /// Does one of these.
+    fn obey(&mut self, command: &str, rest: &str) -> Result<(), String>;
+}
+
+/// Reads commands until there are no more.
+pub fn run(mut of: impl Line) -> Result<(), Failure> {
+    use std::io::{BufRead, stdin};
+    of.begin();
+    say("(Enter takes the next step; `help` lists the commands.)");
+    loop {
+        crate::failure::note(of.prompt());
+        let mut line = String::new();
+        let read = stdin().lock().read_line(&mut line);
+        if read.is_err() || read.is_ok_and(|bytes| bytes == 0) {
+            return Ok(());
+        }
+        let (command, rest) = line.trim().split_once(' ').unwrap_or((line.trim(), ""));
+        match command {
+            "quit" | "q" | "exit" => return Ok(()),
+            "help" | "h" | "?" => {
+                of.commands().iter().for_each(|(form, does)| say_wrapped(format!("{form:<14} {does}")))
+            }
+            _ => of.obey(command, rest.trim()).unwrap_or_else(say_wrapped),
+        }
+    }
+}
+
+/// A number that was typed, or the usual one.
+pub fn number(word: &str, usual: usize) -> Result<usize, String> {
+    if word.is_empty() { Ok(usual) } else { word.parse().map_err(|_| format!("`{word}` is no number")) }
+}
+
+/// What is said of a command that there is not.
+pub fn no_command(word: &str) -> String {
+    format!("`{word}` is no command; `help` lists them")
+}
+
+/// Takes a mechanism out, or puts it back in.
+pub fn switched(off: &mut Vec<Mechanism>, id: &str, back_in: bool) -> Result<Mechanism, String> {
+    let mechanism: Mechanism = lab::mechanism(id)?;
+    off.retain(|off| *off != mechanism);
+    off.extend((!back_in).then_some(mechanism));
+    Ok(mechanism)
+}
+
+/// Writes a schedule to a file.
+pub fn save(file: &str, text: &str) -> Result<(), String> {
+    if file.is_empty() {
+        return Err("name a file".into());
+    }
+    std::fs::write(Path::new(file), text).map_err(|error| format!("cannot write {file}: {error}"))?;
+    say(format!("saved; replay it with: {} play {file}", crate::failure::me()));
+    Ok(())
+}
+
 /// The commands: what one types, and what it does.
-pub const COMMANDS: &[(&str, &str)] = &[
+const COMMANDS: &[(&str, &str)] = &[
     ("next [N]", "take the next planned step, or N of them (also: Enter)"),
     ("back [N]", "go one step back, or N"),
     ("goto N", "go to where N steps were taken"),
@@ -26,44 +89,35 @@ pub const COMMANDS: &[(&str, &str)] = &[
     ("quit", "leave"),
 ];
 
-/// A machine, and what is to be done with it.
+/// A machine that somebody steps.
 pub struct Session {
-    machine: Machine,
+    pub machine: Machine,
     /// The mechanisms that are out.
-    off: Vec<Mechanism>,
+    pub off: Vec<Mechanism>,
 }
 
-impl Session {
-    /// What stands before the cursor.
-    pub fn prompt(&self) -> String {
+impl Line for Session {
+    fn prompt(&self) -> String {
         let all = self.machine.at() + self.machine.ahead().len();
         format!("{}/{all}> ", self.machine.at())
     }
 
-    /// Where it begins.
-    pub fn begin(&self) {
+    fn begin(&self) {
         let schedule = self.machine.schedule();
         schedule.setting.iter().for_each(|line| say(format!("> {line}")));
         self.show_state(None);
         self.announce();
     }
 
-    /// The planned step.
-    fn announce(&self) {
-        match self.machine.ahead().first() {
-            Some(step) => say(format!("next: {step}")),
-            None => say("No step is planned; `steps` lists what could happen, `do STEP` takes one."),
-        }
+    fn commands(&self) -> &'static [(&'static str, &'static str)] {
+        COMMANDS
     }
 
-    /// Does what a line says. `false`: the end.
-    pub fn obey(&mut self, line: &str) -> bool {
-        let (command, rest) = line.trim().split_once(' ').unwrap_or((line.trim(), ""));
-        let rest = rest.trim();
-        let done = match command {
-            "" | "next" | "n" => self.number(rest, 1).and_then(|n| self.next(n)),
-            "back" | "b" => self.number(rest, 1).map(|n| self.goto(self.machine.at().saturating_sub(n))),
-            "goto" | "g" => self.number(rest, 0).map(|at| self.goto(at)),
+    fn obey(&mut self, command: &str, rest: &str) -> Result<(), String> {
+        match command {
+            "" | "next" | "n" => number(rest, 1).and_then(|n| self.next(n)),
+            "back" | "b" => number(rest, 1).map(|n| self.goto(self.machine.at().saturating_sub(n))),
+            "goto" | "g" => number(rest, 0).map(|at| self.goto(at)),
             "steps" | "s" => {
                 self.steps(rest);
                 Ok(())
@@ -75,29 +129,26 @@ impl Session {
                 self.branches();
                 Ok(())
             }
-            "branch" => self.number(rest, 1).and_then(|number| self.branch(number)),
+            "branch" => number(rest, 1).and_then(|number| self.branch(number)),
             "without" => self.switch(rest, false),
             "with" => self.switch(rest, true),
             "verdict" | "v" => {
                 self.verdict();
                 Ok(())
             }
-            "save" => self.save(rest),
-            "help" | "h" | "?" => {
-                COMMANDS.iter().for_each(|(form, does)| say(format!("{form:<14} {does}")));
-                Ok(())
-            }
-            "quit" | "q" | "exit" => return false,
-            other => Err(format!("`{other}` is no command; `help` lists them")),
-        };
-        if let Err(why) = done {
-            say_wrapped(why);
+            "save" => save(rest, &self.machine.schedule().to_string()),
+            other => Err(no_command(other)),
         }
-        true
     }
+}
 
-    fn number(&self, word: &str, usual: usize) -> Result<usize, String> {
-        if word.is_empty() { Ok(usual) } else { word.parse().map_err(|_| format!("`{word}` is no number")) }
+impl Session {
+    /// The planned step.
+    fn announce(&self) {
+        match self.machine.ahead().first() {
+            Some(step) => say(format!("next: {step}")),
+            None => say("No step is planned; `steps` lists what could happen, `do STEP` takes one."),
+        }
     }
 
     fn next(&mut self, steps: usize) -> Result<(), String> {
@@ -160,7 +211,7 @@ impl Session {
 
     fn why(&mut self, place: &str) -> Result<(), String> {
         let (step, n) = place.split_once('.').ok_or("name an event as it is numbered, such as `why 3.2`")?;
-        let (step, n) = (self.number(step, 0)?, self.number(n, 0)?);
+        let (step, n) = (number(step, 0)?, number(n, 0)?);
         let lines = tell::causes(self.machine.acts(), step, n);
         lines.ok_or(format!("there is no event {place}"))?.iter().for_each(say_wrapped);
         Ok(())
@@ -190,9 +241,7 @@ impl Session {
     }
 
     fn switch(&mut self, id: &str, back_in: bool) -> Result<(), String> {
-        let mechanism: Mechanism = lab::mechanism(id)?;
-        self.off.retain(|off| *off != mechanism);
-        self.off.extend((!back_in).then_some(mechanism));
+        let mechanism = switched(&mut self.off, id, back_in)?;
         let (at, schedule) = (self.machine.at(), self.machine.schedule());
         self.machine = Machine::new(&schedule, lab::without(&self.off))?;
         self.machine.goto(at);
@@ -212,32 +261,6 @@ impl Session {
                 Some(broken) => say_wrapped(format!("P{} BROKEN  {broken}", promise.number)),
                 None => say_wrapped(format!("P{} holds   {}", promise.number, promise.words)),
             }
-        }
-    }
-
-    fn save(&self, file: &str) -> Result<(), String> {
-        if file.is_empty() {
-            return Err("name a file".into());
-        }
-        std::fs::write(Path::new(file), self.machine.schedule().to_string())
-            .map_err(|error| format!("cannot write {file}: {error}"))?;
-        say(format!("saved; replay it with: {} play {file}", crate::failure::me()));
-        Ok(())
-    }
-}
-
-/// Reads commands until there are no more.
-pub fn run(machine: Machine, off: Vec<Mechanism>) -> Result<(), Failure> {
-    use std::io::{BufRead, stdin};
-    let mut session = Session { machine, off };
-    session.begin();
-    say("(Enter takes the next step; `help` lists the commands.)");
-    loop {
-        crate::failure::note(session.prompt());
-        let mut line = String::new();
-        let read = stdin().lock().read_line(&mut line);
-        if read.is_err() || read.is_ok_and(|bytes| bytes == 0) || !session.obey(&line) {
-            return Ok(());
         }
     }
 }

@@ -274,6 +274,10 @@ impl Exploration {
             }
             steps
         };
+        // One part needs no other thread, and where there are none (WebAssembly) it cannot have one.
+        if block.len() <= part {
+            return expand_part((0, block));
+        }
         std::thread::scope(|threads_scope| {
             let workers: Vec<_> = block
                 .chunks(part)

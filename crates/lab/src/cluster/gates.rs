@@ -171,7 +171,7 @@ impl Gates {
             self.known.insert(key.clone(), version);
         }
         let stale = (reads && (version > 0 || is_missing) && version < known && !may_be_missing).then(|| {
-            format!("a read got an old value: version {known} of {key} was known before it was asked")
+            format!("a read got an old value: version {known} of {key} was known before the read was asked")
         });
         let stamp = self.stamps.get(&version).copied();
         Some(Replied {

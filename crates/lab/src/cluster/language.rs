@@ -6,12 +6,7 @@ use std::str::FromStr;
 use sim::schedule::Peer;
 
 use super::witness::Goal;
-use super::words::Words;
-
-/// Most nodes, and most gateways.
-pub const PEERS_MAX: u32 = 9;
-/// The longest key and value of a step, in bytes.
-pub const TEXT_MAX: usize = 64;
+use super::words::{PEERS_MAX, Which, Words};
 
 /// The lines before the first step: their form, and what they mean.
 pub const SETTINGS: &[(&str, &str)] = &[
@@ -82,19 +77,6 @@ pub struct Setting {
     pub resend: u64,
     /// What counts as broken.
     pub goal: Goal,
-}
-
-/// Which messages, of those on their way from one process to another.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Which {
-    /// The sender.
-    pub from: Peer,
-    /// The receiver.
-    pub to: Peer,
-    /// What they are called.
-    pub name: Option<String>,
-    /// Of these the I-th, from 1.
-    pub nth: Option<usize>,
 }
 
 /// What a client asks a gateway for.
@@ -300,14 +282,6 @@ fn takeover(words: &mut Words<'_>) -> Result<Step, String> {
     }
     words.literal("crash")?;
     Ok(Step::StandAndCrash { at, above, keep: words.keep()? })
-}
-
-impl fmt::Display for Which {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} {}", self.from, self.to)?;
-        self.name.iter().try_for_each(|name| write!(f, " {name}"))?;
-        self.nth.iter().try_for_each(|nth| write!(f, " {nth}"))
-    }
 }
 
 impl fmt::Display for Ask {

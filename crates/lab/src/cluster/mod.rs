@@ -24,6 +24,7 @@ pub mod state;
 pub(crate) mod witness;
 mod words;
 
-pub use language::{Ask, SETTINGS, STEPS, Setting, Step, Which};
+pub use language::{Ask, SETTINGS, STEPS, Setting, Step};
 pub use stage::Done;
 pub use witness::Goal;
+pub use words::Which;

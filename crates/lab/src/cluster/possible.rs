@@ -5,9 +5,10 @@ use std::collections::BTreeSet;
 use dataplane::Message;
 use sim::schedule::Peer;
 
-use super::language::{Ask, Setting, Step, Which};
+use super::language::{Ask, Setting, Step};
 use super::nodes::Nodes;
 use super::stage::{Cluster, Stage};
+use super::words::Which;
 
 /// All steps that are possible now, in a fixed order: messages first.
 pub(crate) fn possible(stage: &mut Stage<Nodes>) -> Vec<Step> {

@@ -7,8 +7,9 @@ use dataplane::{Address, Condition, Epoch, GatewayId, Message, NodeId, Op, Query
 use sim::schedule::Peer;
 use trace::{Event, Mechanisms};
 
-use super::language::{Ask, Setting, Step, Which};
+use super::language::{Ask, Setting, Step};
 use super::witness::History;
+use super::words::Which;
 use crate::brief::brief;
 
 /// Messages that `calm` delivers at most.

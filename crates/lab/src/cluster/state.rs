@@ -1,15 +1,16 @@
 //! The state of a cluster as facts: what a page draws, and a person asks for.
 
-use dataplane::{Message, NodeId, RoleName, Seq};
+use dataplane::{Address, Frame, GatewayId, Message, NodeId, RoleName, Seq};
 use engine::format::superblock::SLOTS;
 use engine::{Owner, Usage};
+use gateway::Gateway;
 use node::Node;
+use sim::Look;
 use sim::disk::Disk;
 
 use super::nodes::Nodes;
 use super::seat::{Seat, superblock};
 use super::stage::{Stage, peer};
-use super::witness::Sight;
 use crate::brief::brief;
 
 /// The whole cluster.
@@ -145,8 +146,12 @@ impl Stage<Nodes> {
     pub(crate) fn facts(&self) -> State {
         let Nodes { seats, gates, network, .. } = &self.cluster;
         State {
-            nodes: seats.iter().map(node_state).collect(),
-            gateways: gates.all.iter().map(gateway_state).collect(),
+            nodes: seats.iter().map(seat_state).collect(),
+            gateways: gates
+                .all
+                .iter()
+                .map(|gate| gateway_state(gate.id, &gate.running, gate.running.in_flight()))
+                .collect(),
             network: network
                 .iter()
                 .map(|frame| way(peer(frame.from).to_string(), peer(frame.to).to_string(), &frame.message))
@@ -156,18 +161,46 @@ impl Stage<Nodes> {
     }
 }
 
+impl State {
+    /// What can be seen of a simulated cluster in the midst of its run.
+    pub(crate) fn of_simulation(look: &Look, shards: u32) -> State {
+        let name = |node: u32, shard: u32| match shards {
+            1 => format!("n{node}"),
+            _ => format!("n{node}/{shard}"),
+        };
+        let address = |address: Address, frame: &Frame| match address {
+            Address::Node(NodeId(node)) => name(node, frame.shard),
+            other => peer(other).to_string(),
+        };
+        let nodes = look.replicas();
+        let nodes = nodes.map(|(node, shard, running, disk)| node_state(name(node, shard), running, disk));
+        let gateways = look.gateways();
+        let gateways = gateways
+            .map(|(gateway, life, running, owed)| gateway_state(GatewayId { gateway, life }, running, owed));
+        let frames = look.on_their_way().into_iter();
+        let network = frames
+            .map(|(_, frame)| way(address(frame.from, frame), address(frame.to, frame), &frame.message));
+        State {
+            nodes: nodes.collect(),
+            gateways: gateways.collect(),
+            network: network.collect(),
+            cut: Vec::new(),
+        }
+    }
+}
+
 fn way(from: String, to: String, message: &Message) -> Way {
     Way { from, to, name: message.name().to_string(), words: brief(message) }
 }
 
-fn gateway_state(gate: &super::gates::Gate) -> GatewayState {
-    let view = gate.running.view();
+fn gateway_state(id: GatewayId, running: &Gateway, in_flight: usize) -> GatewayState {
+    let view = running.view();
     GatewayState {
-        name: format!("g{}", gate.id.gateway),
-        life: gate.id.life,
+        name: format!("g{}", id.gateway),
+        life: id.life,
         epoch: view.first().map_or(0, |shard| shard.epoch.0),
         primary: view.first().and_then(|shard| shard.primary).map(|NodeId(node)| format!("n{node}")),
-        in_flight: gate.running.in_flight(),
+        in_flight,
     }
 }
 
@@ -180,11 +213,15 @@ fn role(role: RoleName) -> &'static str {
     }
 }
 
-fn node_state(seat: &Seat) -> NodeState {
-    let name = format!("n{}", seat.id);
-    let node = match &seat.running {
+fn seat_state(seat: &Seat) -> NodeState {
+    let running = seat.running.as_ref().map_err(String::as_str);
+    node_state(format!("n{}", seat.id), running, &seat.disk)
+}
+
+fn node_state(name: String, running: Result<&Node<Disk>, &str>, disk: &Disk) -> NodeState {
+    let node = match running {
         Ok(node) => node,
-        Err(why) => return down(name, why, &seat.disk),
+        Err(why) => return down(name, why, disk),
     };
     let (status, core) = (node.status(0), node.replica().core());
     let held = node.held().map(|held| way(name.clone(), peer(held.to).to_string(), &held.message));
@@ -195,7 +232,7 @@ fn node_state(seat: &Seat) -> NodeState {
         proven: core.proven,
         promised: core.promised.0,
         base: core.log.base(),
-        log: cells(seat, node),
+        log: cells(node),
         durable: core.durable,
         committed: core.commit,
         applied: core.applied,
@@ -203,7 +240,7 @@ fn node_state(seat: &Seat) -> NodeState {
         keys: keys(node),
         held: held.collect(),
         unsynced: node.needs_flush(),
-        disk: disk_state(&seat.disk, Some(node)),
+        disk: disk_state(disk, Some(node)),
         name,
     }
 }
@@ -229,7 +266,7 @@ fn down(name: String, why: &str, disk: &Disk) -> NodeState {
     }
 }
 
-fn cells(seat: &Seat, node: &Node<Disk>) -> Vec<Cell> {
+fn cells(node: &Node<Disk>) -> Vec<Cell> {
     let core = node.replica().core();
     let cell = |seq: Seq| {
         let standing = match seq {
@@ -241,7 +278,7 @@ fn cells(seat: &Seat, node: &Node<Disk>) -> Vec<Cell> {
         let epoch = core.log.epoch_at(seq)?.0;
         Some(Cell { seq, epoch, standing })
     };
-    (seat.base() + 1..=seat.last()).filter_map(cell).collect()
+    (core.log.base() + 1..=core.log.tail().seq).filter_map(cell).collect()
 }
 
 fn sessions(node: &Node<Disk>) -> Vec<(Seq, String)> {

@@ -94,8 +94,9 @@ impl Shared<History> {
                 self.show(seats, from, applied, Shown::Read);
                 let asked = self.change().reading.extract_if(.., |(asked, _)| asked == id).next();
                 if let Some((_, known)) = asked.filter(|(_, known)| applied < *known) {
-                    let what =
-                        format!("a read got an old value: entry {known} was committed before it was asked");
+                    let what = format!(
+                        "a read got an old value: entry {known} was committed before the read was asked"
+                    );
                     self.break_promise("P2", what);
                 }
             }

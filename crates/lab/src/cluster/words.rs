@@ -1,16 +1,43 @@
 //! The words of a line: the simulator's reader, with the forms of the line behind each error.
 
+use std::fmt;
+
 use sim::schedule::Peer;
 use sim::text::{Cluster, Wrong};
 
-use super::language::{PEERS_MAX, TEXT_MAX, Which};
 use crate::nearest::nearest;
+
+/// Most nodes, and most gateways.
+pub const PEERS_MAX: u32 = 9;
+/// The longest key and value of a step, in bytes.
+pub const TEXT_MAX: usize = 64;
 
 /// A form of a line, and what it means.
 type Form = (&'static str, &'static str);
 
 /// Whom a line may name; whether they are there is a matter of the cluster.
 const ANYBODY: Cluster = Cluster { nodes: PEERS_MAX, gateways: PEERS_MAX, shards: 1, clients: 0 };
+
+/// Which messages, of those on their way from one process to another.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Which {
+    /// The sender.
+    pub from: Peer,
+    /// The receiver.
+    pub to: Peer,
+    /// What they are called.
+    pub name: Option<String>,
+    /// Of these the I-th, from 1.
+    pub nth: Option<usize>,
+}
+
+impl fmt::Display for Which {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {}", self.from, self.to)?;
+        self.name.iter().try_for_each(|name| write!(f, " {name}"))?;
+        self.nth.iter().try_for_each(|nth| write!(f, " {nth}"))
+    }
+}
 
 /// A line that is being read.
 pub(super) struct Words<'a> {

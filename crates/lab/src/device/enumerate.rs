@@ -113,19 +113,26 @@ fn go_round(search: &Search, round: Round, threads: usize, mut go_on: impl FnMut
         search.starts.iter().flat_map(|start| firsts().map(move |share| (start, share))).collect();
     let next = AtomicUsize::new(0);
     let budget = Budget { ops, crashes, recoveries };
+    let work = || {
+        while let Some((start, share)) = shares.get(next.fetch_add(1, Ordering::Relaxed)) {
+            let mut walk = Walk { search, path: vec![Step::Start(start.name)], depth: 0 };
+            walk.open(start.disk.clone(), &start.known, budget, *share);
+        }
+    };
+    // There are no threads: the calling one does it all, and nobody stops it midway.
+    if cfg!(target_family = "wasm") {
+        return work();
+    }
     let (alive, finished) = channel::<()>();
     std::thread::scope(|scope| {
         for _ in 0..threads.max(1) {
-            let (alive, next, shares) = (alive.clone(), &next, &shares);
+            let (alive, work) = (alive.clone(), &work);
             let worker = std::thread::Builder::new().stack_size(STACK_BYTES);
-            let work = move || {
-                while let Some((start, share)) = shares.get(next.fetch_add(1, Ordering::Relaxed)) {
-                    let mut walk = Walk { search, path: vec![Step::Start(start.name)], depth: 0 };
-                    walk.open(start.disk.clone(), &start.known, budget, *share);
-                }
+            let until_done = move || {
+                work();
                 drop(alive);
             };
-            worker.spawn_scoped(scope, work).expect("a thread starts");
+            worker.spawn_scoped(scope, until_done).expect("a thread starts");
         }
         drop(alive);
         while finished.recv_timeout(Duration::from_millis(200)) == Err(RecvTimeoutError::Timeout) {

@@ -197,13 +197,13 @@ impl Stage {
             }
         };
         let disk = self.engine.as_ref().map_or_else(|| self.disk.clone(), |engine| engine.device().state());
-        let end = self.engine.as_ref().map_or(u64::MAX, |engine| engine.appended_lsn().0);
+        let end = self.engine.as_ref().map_or(u64::MAX, |engine| engine.durable_lsn().0);
         let strip = self.strip(&disk, end);
         Ok(Done { events: self.events(life), strip, told, words: sentence })
     }
 
-    /// The sectors of a device, a letter each. What lies behind the `end` of the log is left over from a tail that does not
-    /// count.
+    /// The sectors of a device, a letter each. What lies behind the durable `end` of the log is left over from a tail
+    /// that does not count.
     fn strip(&self, disk: &State, end: u64) -> String {
         let end = end.div_ceil(512);
         let part = |sectors: std::ops::Range<usize>| -> String {

@@ -78,6 +78,18 @@ pub fn answer(question: &str) -> Value {
     played.unwrap_or_else(|error| json!({ "error": error }))
 }
 
+/// The hash of the state where the line of a question begins, and after each of its steps: two machines that play it alike
+/// answer alike.
+pub fn states(question: &str) -> Result<Vec<u64>, String> {
+    let Question { schedule, off, .. } = Question::read(question)?;
+    let mut machine = Machine::new(&schedule, crate::without(&off))?;
+    let mut hashes = vec![machine.hash()];
+    while machine.advance().is_some() {
+        hashes.push(machine.hash());
+    }
+    Ok(hashes)
+}
+
 /// A line with the state after each of its steps: all that a page needs to show it where nothing answers questions.
 pub fn record(schedule: &Schedule, off: &[Mechanism]) -> Result<Value, String> {
     let all = schedule.steps.len();

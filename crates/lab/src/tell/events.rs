@@ -20,7 +20,7 @@ pub fn plain(event: &Event) -> String {
     let name = event.id.actor.to_string();
     let name = name.strip_suffix("/0").unwrap_or(&name);
     match &event.kind {
-        Kind::DeviceSynced { .. } => format!("{name}: all that it has appended is durable"),
+        Kind::DeviceSynced { .. } => format!("{name} counts all that it has appended as durable"),
         Kind::EntriesSent { to, from, upto, .. } => {
             format!("{name} sends {} to n{to}", trace::entries(*from, *upto))
         }
@@ -28,7 +28,8 @@ pub fn plain(event: &Event) -> String {
             let value = if *bytes == 0 {
                 String::new()
             } else {
-                format!(", its value of {bytes} bytes at unit {extent}")
+                let unit = if *bytes == 1 { "byte" } else { "bytes" };
+                format!(", its value of {bytes} {unit} at unit {extent}")
             };
             format!("{name} puts entry {seq} into its batch: the log record at LSN {lsn}{value}")
         }

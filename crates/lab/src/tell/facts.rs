@@ -32,7 +32,8 @@ fn gateways(state: &State) -> Vec<String> {
     let tell = |gateway: &crate::cluster::state::GatewayState| {
         let primary = gateway.primary.as_deref().unwrap_or("nobody");
         let (name, epoch, open) = (&gateway.name, gateway.epoch, gateway.in_flight);
-        format!("{name}  knows of {primary} in epoch {epoch}; {open} requests without an answer")
+        let requests = if open == 1 { "request" } else { "requests" };
+        format!("{name}  knows of {primary} in epoch {epoch}; {open} {requests} without an answer")
     };
     state.gateways.iter().map(tell).collect()
 }

@@ -11,7 +11,7 @@ mod facts;
 pub use events::plain;
 pub use facts::describe;
 
-use trace::{Event, EventId};
+use trace::{Event, EventId, Mechanism, Mechanisms};
 
 use crate::play::{Act, Play};
 use crate::schedule::Schedule;
@@ -38,7 +38,7 @@ pub fn step(play: &Play, at: usize) -> Vec<String> {
     }
     let before = at.checked_sub(1).map(|before| &play.acts[before]);
     lines.extend(act.events.iter().enumerate().map(|(n, event)| {
-        let by = event.kind.mechanism().map(|by| format!(" [{by}]")).unwrap_or_default();
+        let by = event.kind.mechanism().map(|by| at_work(by, play.on)).unwrap_or_default();
         format!("{:>7} {}{by}", format!("{}.{}", at + 1, n + 1), plain(event))
     }));
     let held = before.map_or(&[][..], |before| &before.held);
@@ -47,6 +47,12 @@ pub fn step(play: &Play, at: usize) -> Vec<String> {
     lines.extend(act.client.iter().map(|line| format!("        client: {line}")));
     lines.extend(changed(before.map_or(&play.begin, |before| &before.state), &act.state));
     lines
+}
+
+/// The mechanism behind an event, or that it is out.
+pub(crate) fn at_work(mechanism: Mechanism, on: Mechanisms) -> String {
+    let is_out = on.without(mechanism) == on;
+    format!(" [{mechanism}{}]", if is_out { " is out" } else { "" })
 }
 
 /// Only what changed: the rest is as it was.

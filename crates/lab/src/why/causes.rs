@@ -19,7 +19,10 @@ pub(super) fn chain(off: &Play, on: &Play, parts: usize) -> Vec<Link> {
     let answers = |at: usize| off.acts[at].events.iter().filter(|event| is_answer(event)).collect::<Vec<_>>();
     let end: Vec<&Event> = off.acts[last].events.iter().rev().filter(|event| weight(event) > 1).collect();
     let answer = (parts..=last).map(answers).find_map(|answers| by_events(off, on, parts, &answers));
-    let mut way = answer.or_else(|| by_events(off, on, parts, &end)).unwrap_or_else(|| by_steps(off, parts));
+    let crime = crime(off, on, parts);
+    let alone = || crime.map(|event| vec![(parts, Some(event))]);
+    let by_end = || by_events(off, on, parts, &end);
+    let mut way = answer.or_else(by_end).or_else(alone).unwrap_or_else(|| by_steps(off, parts));
     // How what the client was told came to be lost.
     let from = way.first().map_or(parts, |(at, _)| *at);
     let mut lost: Way = Vec::new();
@@ -34,12 +37,25 @@ pub(super) fn chain(off: &Play, on: &Play, parts: usize) -> Vec<Link> {
     way.push((last, end.first().copied()));
     // That bytes are written and synced goes without saying.
     way.retain(|(_, event)| {
-        event.is_none_or(|event| weight(event) > 1 || matches!(event.kind, Kind::EntryApplied { .. }))
+        let is_crime = |event: &Event| crime.is_some_and(|crime| crime.id == event.id);
+        event.is_none_or(|event| {
+            weight(event) > 1 || is_crime(event) || matches!(event.kind, Kind::EntryApplied { .. })
+        })
     });
     let place = |at: usize, event: &Event| off.acts[at].events.iter().position(|other| other.id == event.id);
     way.sort_by_key(|(at, event)| (*at, event.and_then(|event| place(*at, event))));
     way.dedup_by_key(|(at, event)| (*at, event.map(|event| event.id)));
     way.into_iter().map(|(step, event)| Link { step, words: words(&off.acts[step], event) }).collect()
+}
+
+/// What the run without the mechanism has in step `parts`, and the other has not: of several, what decides something.
+fn crime<'a>(off: &'a Play, on: &Play, parts: usize) -> Option<&'a Event> {
+    let with: Vec<String> = on.acts.get(parts)?.events.iter().map(plain).collect();
+    let missing = || off.acts[parts].events.iter().filter(|event| !with.contains(&plain(event)));
+    // On a device, where the bytes go is what matters.
+    let least = if off.lanes.len() == 2 { 0 } else { 1 };
+    let heavy = |least: u32| missing().find(|event| weight(event) >= least);
+    heavy(2).or_else(|| heavy(least))
 }
 
 /// What happened: the event, or what weighs most in the step.

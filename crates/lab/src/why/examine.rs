@@ -102,7 +102,7 @@ pub enum Verdict {
 }
 
 /// Seeds that are run without a mechanism that has no counterexample.
-const SEEDS: u64 = 200;
+const SEEDS: u64 = 50;
 
 /// Safety, liveness, or the shape of the code.
 pub fn class(mechanism: Mechanism) -> &'static str {

@@ -37,7 +37,7 @@ pub fn narrate(case: &Case) -> Narration {
     let mut before = vec![
         format!("WITHOUT {mechanism}, that is, without this rule: {}", mechanism.does()),
         format!("In short     {}", entry.short),
-        format!("The promise  {promise}. \"{}\" Broken here by: {}.", PROMISES[promise - 1], entry.faults),
+        format!("The promise  {promise}. \"{}\" {}", PROMISES[promise - 1], broken_how(case)),
         format!("Set-up       {}", set_up(case)),
         String::new(),
     ];
@@ -48,14 +48,15 @@ pub fn narrate(case: &Case) -> Narration {
 
     let mut after: Vec<String> = (parts..off.acts.len()).flat_map(|at| rows(case, at)).collect();
     after.push(format!("      ✗ {}", off.broken.as_deref().unwrap_or("nothing is broken")));
-    after.extend(off.readers.iter().map(|line| format!("        {line}")));
+    // Where no client was betrayed yet, what one reads says nothing.
+    after.extend(off.readers.iter().filter(|_| !only_endangered(case)).map(|line| format!("        {line}")));
     after.push(String::new());
     after.extend(client(off));
     after.extend(causes(case, parts));
     after.extend(difference(case, parts));
-    after.push(format!("Others       {}", entry.others));
+    after.push(format!("Why needed   {}", entry.others));
     after.extend(entry.choice.map(|choice| format!("Instead      {choice}")));
-    after.push(format!("Bounds       {}", bounds(case)));
+    after.push(format!("Origin       {}", bounds(case)));
     let (file, symbol) = entry.guard.expect("a counterexample comes from a switch");
     after.push(format!("Guard        {file}, fn {symbol}. Published: {}.", entry.published));
     after.push(format!(
@@ -64,6 +65,21 @@ pub fn narrate(case: &Case) -> Narration {
     after.push(format!("Try          {}", entry.variation));
     after.push(format!("             {}", try_command(mechanism)));
     Narration { before, after }
+}
+
+/// What goes wrong here beside the missing rule.
+fn broken_how(case: &Case) -> String {
+    let faults = registry::entry(case.mechanism).faults;
+    match only_endangered(case) {
+        true => format!("In danger here, and no client has seen it yet. What goes wrong: {faults}."),
+        false => format!("Broken here. What goes wrong: {faults}."),
+    }
+}
+
+/// Does the schedule end where replicas, or a device and its host, disagree, before any client is told something wrong?
+fn only_endangered(case: &Case) -> bool {
+    let judged = case.schedule.setting.iter().any(|line| line.starts_with("judge"));
+    judged || case.off.broken.as_deref().is_some_and(|broken| broken.starts_with("E2"))
 }
 
 /// Plays the schedule to try.
@@ -96,6 +112,10 @@ fn set_up(case: &Case) -> String {
         // The rule that is missing is missing from the beginning.
         "n1 serves in epoch 1, and all logs end with entry 1, which opened the client's session (so its first request is \
          1.1); without the rule no marker comes before it"
+    } else if case.mechanism == Mechanism::TailWithPromise {
+        // The report that the rule keeps from being used.
+        "n1 serves in epoch 1, and all logs end with entry 2, as each node reported at its start (entry 1 is the epoch's \
+         marker, entry 2 opened the client's session, so its first request is 2.1)"
     } else {
         "n1 serves in epoch 1, and all logs end with entry 2 (entry 1 is the epoch's marker, entry 2 opened the client's \
          session, so its first request is 2.1)"
@@ -138,7 +158,9 @@ fn setting_in_words(line: &str) -> String {
         Some(("resend", n)) => {
             format!("entries without an answer are sent again after {n} expiries of the timer")
         }
-        Some(("judge", _)) => "every invariant of the replicas counts".into(),
+        Some(("judge", _)) => {
+            "a broken invariant of the replicas counts, even if no client has seen it".into()
+        }
         _ => line.to_string(),
     }
 }
@@ -249,6 +271,7 @@ fn difference(case: &Case, parts: usize) -> Vec<String> {
     let (off, on) = (&case.off, &case.on);
     let (without, with) = (&off.acts[parts], on.acts.get(parts));
     let happened = |act: &Act| match (&act.skipped, unlike(act, without)) {
+        (None, _) if cut_short(act, without).is_some() => cut_short(act, without).unwrap_or_default(),
         (None, _) if act.words != without.words => act.words.clone(),
         (Some(why), _) => format!("it cannot happen ({why})"),
         (None, Some(event)) => plain(event),
@@ -274,7 +297,7 @@ fn difference(case: &Case, parts: usize) -> Vec<String> {
     let (heard, hears) = (told(off), told(on));
     let unheard: Vec<&String> = heard.iter().filter(|line| !hears.contains(line)).collect();
     let client = match (case.schedule.is_local(), unheard.as_slice()) {
-        (true, []) => "The host is told the same, and it stays true".to_string(),
+        (true, []) => "Until then the host is told the same, and it stays true".to_string(),
         (true, [first, ..]) => format!("The host is never told: {first}"),
         (false, []) => "What the client was told stays true".to_string(),
         (false, [first, ..]) => match hears.iter().find(|line| same_write(line, first)) {
@@ -288,6 +311,14 @@ fn difference(case: &Case, parts: usize) -> Vec<String> {
         parts + 1,
         with.trim_end_matches('.')
     )]
+}
+
+/// A step that the power failure interrupts with the rule on, and not without it.
+fn cut_short(act: &Act, without: &Act) -> Option<String> {
+    let (step, cut) = act.words.split_once(" (cut off after ")?;
+    let (done, of) = cut.trim_end_matches(')').split_once(" of ")?;
+    (without.words == step)
+        .then(|| format!("{step}: it waits for {of}, and the power fails after {done} of them"))
 }
 
 /// Are both about one write, and tell of another version?

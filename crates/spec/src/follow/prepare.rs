@@ -6,7 +6,7 @@ use super::{Follower, Heard};
 use crate::judge::{Judge, Taken, Wrong, has};
 use crate::value::Value;
 
-impl Follower<'_> {
+impl Follower {
     /// A log record was written.
     pub(super) fn wrote(&mut self, node: u32) {
         let log = self.judge.at(node, "log").clone();
@@ -39,9 +39,9 @@ impl Follower<'_> {
     }
 
     pub(super) fn hear(&mut self, node: u32, event: &Event, at: usize) {
-        let prev = event.parents.iter().find_map(|parent| self.sent.get(parent).copied());
+        let sent = event.parents.iter().find_map(|parent| self.sent.get(parent).copied());
         let heard = self.known(node).heard.get_or_insert(Heard { at, ..Heard::default() });
-        heard.prev = heard.prev.or(prev);
+        heard.sent = heard.sent.or(sent);
         match &event.kind {
             Kind::LogTruncated { from, .. } => heard.cut = *from,
             Kind::EntryAppended { epoch, seq, .. } => heard.entries.push((*seq, *epoch)),
@@ -75,11 +75,19 @@ impl Follower<'_> {
         let upto = match heard.entries.last() {
             Some((seq, _)) => *seq,
             None if heard.repeated >= commit && heard.repeated > 0 => heard.repeated,
-            None => self.matching(node, &lead, u64::MAX),
+            None => match heard.sent {
+                Some((prev, true)) => prev,
+                _ => self.matching(node, &lead, u64::MAX),
+            },
         };
         let usual = if heard.cut > 0 { heard.cut - 1 } else { first.map_or(upto, |first| first - 1) };
-        let prev = heard.prev.filter(|prev| *prev <= usual).unwrap_or(usual);
-        self.prepare(node, &lead, prev, upto, heard.cut, commit)?;
+        match heard.sent.filter(|(prev, _)| *prev <= usual) {
+            Some((prev, _)) => {
+                let ask = [node.into(), lead, prev.into(), upto.into(), heard.cut.into(), commit.into()];
+                self.judge.take("Prepare", &ask)?;
+            }
+            None => self.prepare(node, &lead, usual, upto, heard.cut, commit)?,
+        }
         let log = self.judge.log(node);
         let wrong = heard.entries.iter().find(|(seq, epoch)| {
             log.get(*seq as usize - 1).is_none_or(|entry| !has(entry, &[("epoch", (*epoch).into())]))
@@ -183,6 +191,8 @@ impl Follower<'_> {
         if let Some(word) = best {
             return Ok(word.clone());
         }
+        // What it said follows from what it was told before.
+        self.flush(from)?;
         let held = self.judge.at(from, "held").elements().expect("a set").iter().find(fits).cloned();
         match held {
             Some(held) => {

@@ -2,7 +2,7 @@
 
 use trace::Mechanism;
 
-use super::{BLANK, Entry};
+use super::entry::{BLANK, Entry};
 
 const DATAPLANE: &str = "crates/dataplane/src/guard.rs";
 const GATEWAY: &str = "crates/gateway/src/guard.rs";
@@ -85,7 +85,7 @@ pub(super) const ENTRIES: &[Entry] = &[
     },
     Entry {
         mechanism: Mechanism::TailWithPromise,
-        short: "A client writes k, and n1 and n2 have it on their disks: the client is told that it is written. n3 takes over, and n2 tells it where its log ended before the write. n3 takes its own log for complete, and serves without the write.",
+        short: "A client writes k, and n1 and n2 have it on their disks: the client is told that it is written. n3 takes over, and n2 tells it where its log ended before the write. n3 takes its own log to be complete, and serves without the write.",
         predict: "n2's log ends with entry 3, which a client was told of. What n2 reported last of its log is older: it ended with entry 2, and so does n3's. What must n2 answer, and as of when?",
         faults: "a takeover after an acknowledged write",
         guard: Some((DATAPLANE, "tail_with_promise")),
@@ -93,7 +93,7 @@ pub(super) const ENTRIES: &[Entry] = &[
         counterexample: schedule!("tail-with-promise"),
         trial: trial!("tail-with-promise"),
         story: Some("promises_come_before_the_choice"),
-        others: "The promises are of a majority, and durable, and the logs are compared as they should be. What is compared is where n2's log ended before the write, not where it ends when n2 promises.",
+        others: "The promises come from a majority, and are durable, and the logs are compared as they should be. What is compared is where n2's log ended before the write, not where it ends when n2 promises.",
         variation: "Let a gateway ask n2 where its log ends, after the write. Is what n2 reported last good enough then?",
         published: "Oki and Liskov, PODC 1988 (the view change carries the log)",
         ..BLANK
@@ -186,17 +186,16 @@ pub(super) const ENTRIES: &[Entry] = &[
     },
     Entry {
         mechanism: Mechanism::TruncateOnlyOnConflict,
-        short: "n3 has entries 3 and 4, and is to acknowledge them after its sync. A late message brings entry 3 once more, and n3 cuts entry 4 off; the acknowledgement of both goes out all the same. The client is told that both writes are stored. n2 takes over with n3, and serves without write 2.",
-        predict: "n3 has entries 3 and 4, and will acknowledge both after its sync. The message is old: it brings entry 3, the same one, and nothing behind it. What becomes of entry 4?",
+        short: "n1 and n3 have a client's write as entry 3, and the client is told that it is stored. Then a heartbeat arrives that n1 sent before the write: it ends after entry 2, and n3 cuts entry 3 off. n3 takes over with n2, and serves without the write.",
+        predict: "n3 has entry 3, and has acknowledged it. The message is older than the entry: it matches at entry 2, and brings nothing behind it. What becomes of entry 3?",
         faults: "a late message",
         guard: Some((DATAPLANE, "truncate_only_on_conflict")),
-        scope: Some("failover"),
         counterexample: schedule!("truncate-only-on-conflict"),
         trial: trial!("truncate-only-on-conflict"),
         story: Some("late_duplicate_erases_nothing"),
-        others: "The message is of the right epoch and matches. It is only old: the log has grown since, and the acknowledgement of what grew is about to leave.",
-        variation: "Let the late message arrive before the one that repeats it. Where does n3's log end?",
-        published: "Ongaro, Consensus: Bridging Theory and Practice, 2014, section 3.5, is a well-known account (a delayed AppendEntries must not truncate)",
+        others: "The message is of the right epoch and matches. It is only old: the log has grown since, and what grew is acknowledged.",
+        variation: "Let the heartbeat arrive before the entry. Where does n3's log end, and may n3 lead without entry 3?",
+        published: "Ongaro, Consensus: Bridging Theory and Practice, 2014, section 3.5 (a delayed AppendEntries must not truncate)",
         choice: Some("In-order channels with sequence numbers would drop the late copy."),
         ..BLANK
     },
@@ -216,15 +215,15 @@ pub(super) const ENTRIES: &[Entry] = &[
     },
     Entry {
         mechanism: Mechanism::OwnEpochCommit,
-        short: "n1 loses the lead and regains it, and copies an old write to n2. A majority has it now, and the client is told that it is stored. But n3 has a later entry of the same number: n3 takes over, makes n2 cut the write off, and serves without it.",
-        predict: "Entry 3 of epoch 1 is on n1 and n2 now, a majority. n3 has another entry 3, of epoch 2. n1 leads epoch 3. May it commit its entry 3? Could n3 still get n2's vote?",
+        short: "n1 loses the lead and regains it, and copies two old writes to n2. A majority has them now, and the client is told that they are stored. But n3 has an entry 3 of a later epoch: n3 takes over, makes n2 cut the writes off, and serves without them.",
+        predict: "Entries 3 and 4 of epoch 1 are on n1 and n2 now, a majority. n3 has another entry 3, of epoch 2. n1 leads epoch 3. May it commit them? Could n3 still get n2's vote?",
         faults: "three takeovers, and an old entry that is copied late",
         guard: Some((DATAPLANE, "own_epoch_commit")),
         counterexample: schedule!("own-epoch-commit"),
         trial: trial!("own-epoch-commit"),
         story: Some("commit_only_through_own_epoch"),
-        others: "The entry is on a majority, durable and acknowledged in the current epoch. A log with a later last epoch is still more complete, and does not have it.",
-        variation: "Let one message carry the old entry and the marker of epoch 3. May n3 still lead?",
+        others: "The entries are on a majority, durable and acknowledged in the current epoch. A log whose last entry is of a later epoch still wins the election, though it is shorter, and does not have them.",
+        variation: "Let one message carry the old entries and the marker of epoch 3. May n3 still lead?",
         published: "Ongaro and Ousterhout, USENIX ATC 2014, section 5.4.2 and figure 8",
         choice: Some(
             "Viewstamped Replication and Multi-Paxos copy old entries under the new epoch, and may then count them.",
@@ -317,7 +316,7 @@ pub(super) const ENTRIES: &[Entry] = &[
         story: Some("old_primary_wakes_up"),
         others: "n1 has not heard of n2. It even has the entry, but not as committed, so it answers without it. Its answer was true, some time ago.",
         variation: "Let the read arrive just before n2 counts the acknowledgement. Is the same answer right then?",
-        published: "Ongaro, 2014, section 6.4, is a well-known form (read-only queries)",
+        published: "Ongaro, 2014, section 6.4 (read-only queries)",
         choice: Some(
             "Leases (Gray and Cheriton, SOSP 1989) answer without a round, and need bounded clock drift. Reads through the log need no rule of their own, and cost a sync.",
         ),
@@ -335,7 +334,7 @@ pub(super) const ENTRIES: &[Entry] = &[
         story: Some("seq_goes_on_after_a_failover"),
         others: "The new primary has every committed entry. It does not know yet which ones are.",
         variation: "Let a client write to n2 before another one reads. What does n2 learn by that?",
-        published: "Ongaro, 2014, section 6.4, is a well-known form (the no-op entry at the beginning of a term)",
+        published: "Ongaro, 2014, section 6.4 (the no-op entry at the beginning of a term)",
         ..BLANK
     },
     Entry {
@@ -367,14 +366,14 @@ pub(super) const ENTRIES: &[Entry] = &[
     Entry {
         mechanism: Mechanism::DedupSurvivesFailover,
         short: "The client is told by n1: written as version 3. n2 takes over, and has the entry. The same request is sent again, to n2, which does not know it and writes it again, as version 5. One write took effect twice.",
-        predict: "n2 has entry 3, which came of request 2.1; n1 answered that. Now request 2.1 reaches n2. How could n2 know that it was answered, and with what?",
+        predict: "n2 has entry 3, which came from request 2.1; n1 answered that. Now request 2.1 reaches n2. How could n2 know that it was answered, and with what?",
         faults: "a retry after a takeover",
         guard: Some((DATAPLANE, "dedup_survives_failover")),
         scope: Some("retry"),
         counterexample: schedule!("dedup-survives-failover"),
         trial: trial!("dedup-survives-failover"),
         story: Some("retry_after_checkpoint_and_transfer"),
-        others: "The log has it all: n2 has the entry, and with it the number of the request. n1 remembers the request because it has answered it. n2 applied the same entry as a backup and noted nothing: there the rule is missing, before the takeover, and the retry only brings it to light.",
+        others: "The log has it all: n2 has the entry, and with it the number of the request. n1 remembers the request because it has answered it. n2 applied the same entry as a backup: only what it noted of the request then can tell it, when the retry comes, that this is one. Without the rule there is nothing to look up.",
         variation: "Send the retry to n1, before the takeover. Who remembers it there?",
         published: "Liskov and Cowling, 2012 (the client table is part of the replicated state)",
         ..BLANK

@@ -2,7 +2,7 @@
 
 use trace::Mechanism;
 
-use super::{BLANK, Entry};
+use super::entry::{BLANK, Entry};
 
 const ENGINE: &str = "crates/engine/src/guard.rs";
 
@@ -20,7 +20,7 @@ pub(super) const ENTRIES: &[Entry] = &[
         variation: "Kill the process instead of cutting the power. Is the entry lost then? And is that an excuse to do without the sync?",
         published: "Gray, Notes on Data Base Operating Systems, 1978 (force the log before you answer)",
         choice: Some(
-            "A battery-backed cache moves the line at which a write is durable, and needs the same rule for it.",
+            "A battery-backed cache moves the point at which a write is durable; the rule then applies at that point.",
         ),
         ..BLANK
     },
@@ -44,15 +44,15 @@ pub(super) const ENTRIES: &[Entry] = &[
     Entry {
         mechanism: Mechanism::StaleLogRejection,
         short: "Two entries are cut off by a power cut, and the host is told at the next start that its log is empty. It begins a new entry 1, and the power fails again. At the start after that the log ends with entry 2, which was given up long ago.",
-        predict: "Recovery gave up what the first power cut left, and said so. Since then the value of the new entry 1 has reached the disk, where the old one should have been; the old log sectors are still there. Which records does recovery find now? May it believe them?",
+        predict: "Recovery gave up what the first power cut left, and said so. Since then the value of the new entry 1, the same bytes, has reached the disk, where the old one should have been; the old log sectors are still there, and fit it. Which records does recovery find now? May it believe them?",
         faults: "power cut, twice",
         guard: Some((ENGINE, "stale_log_rejection")),
         scope: Some("device"),
         counterexample: schedule!("stale-log-rejection"),
         trial: trial!("stale-log-rejection"),
-        others: "The stale record is whole: its CRC fits, its sequence number is the next one. Only where and when it was written gives it away. Nothing that was acknowledged is lost in these steps, but the node has told the others where its log ends, and elections compare the ends of logs: with an end from the past, a primary may be chosen that lacks what was acknowledged.",
+        others: "The stale record is whole: its CRC fits, its sequence number is the next one. Only where and when it was written gives it away. In a cluster the node has told the others by then where its log ends, and elections compare the ends of logs: with an end from the past, a primary may be chosen that lacks what was acknowledged.",
         variation: "Let the second power cut take the new value as well. Why is the old record not believed then, even without the rule?",
-        published: "SQLite's write-ahead log format, 2010, is a well-known form (salts tell frames of an earlier lap)",
+        published: "SQLite's write-ahead log format, 2010 (salts tell frames of an earlier lap)",
         choice: Some(
             "Zeroing the discarded tail durably before going on would do as well; a life number costs one superblock update.",
         ),

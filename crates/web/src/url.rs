@@ -12,7 +12,9 @@ const PLAIN: AsciiSet = NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').
 
 /// What an address holds.
 pub struct Shown {
+    /// Settings and steps.
     pub schedule: Schedule,
+    /// The mechanisms that are out.
     pub without: Vec<Mechanism>,
 }
 
