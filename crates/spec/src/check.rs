@@ -10,7 +10,7 @@ use trace::{Actor, Event, EventId, Kind, Mechanism, Mechanisms};
 
 use crate::eval::Spec;
 use crate::follow::{Follower, Run};
-use crate::judge::{Judge, Mismatch, cutaway, record};
+use crate::judge::{Judge, Mismatch, cutaway, cutaway_without, record};
 use crate::merge::merged;
 use crate::value::{Value, Word};
 
@@ -21,6 +21,10 @@ pub struct Verdict {
     pub steps: u64,
     /// The first step of each shard that is not allowed.
     pub mismatches: Vec<Mismatch>,
+    /// Which actions the steps were.
+    pub actions: BTreeSet<String>,
+    /// The first invariant that a state does not satisfy, and after how many steps, where that was asked.
+    pub violated: Option<(&'static str, u64)>,
 }
 
 /// The counterexample of a mechanism, played without it: the first step that is not allowed. `None`: there is no schedule of
@@ -35,6 +39,19 @@ pub fn necessity(mechanism: Mechanism) -> Result<Option<Mismatch>, String> {
     Ok(verdict.mismatches.into_iter().next())
 }
 
+/// The same run, held against the specification without the clause of that name: what it allows, and which invariant then
+/// does not hold.
+pub fn without(mechanism: Mechanism) -> Result<Option<Verdict>, String> {
+    let Some(text) = lab::why::registry::entry(mechanism).counterexample else { return Ok(None) };
+    let schedule: Schedule = text.parse()?;
+    if schedule.is_local() {
+        return Ok(None);
+    }
+    let nodes = schedule.setting()?.nodes;
+    let checker = Checker { nodes, spec: Arc::new(cutaway_without(nodes, &[mechanism])?), watches: true };
+    checker.schedule(&schedule, lab::without([&mechanism])).map(Some)
+}
+
 /// The events of a trace in JSON Lines.
 pub fn read(text: &str) -> Result<Vec<Event>, String> {
     let lines = text.lines().zip(1..).filter(|(line, _)| !line.is_empty());
@@ -45,12 +62,13 @@ pub fn read(text: &str) -> Result<Vec<Event>, String> {
 pub struct Checker {
     nodes: u32,
     spec: Arc<Spec>,
+    watches: bool,
 }
 
 impl Checker {
     /// For shards with so many replicas.
     pub fn new(nodes: u32) -> Result<Checker, String> {
-        Ok(Checker { nodes, spec: Arc::new(cutaway(nodes)?) })
+        Ok(Checker { nodes, spec: Arc::new(cutaway(nodes)?), watches: false })
     }
 
     /// The events of a cluster, all of them, in an order in which causes come first.
@@ -65,10 +83,13 @@ impl Checker {
         Ok(verdict)
     }
 
-    fn follow(&self, judge: Judge, run: Run, verdict: &mut Verdict) {
-        let (steps, mismatch) = Follower::new(judge, run).run();
+    fn follow(&self, mut judge: Judge, run: Run, verdict: &mut Verdict) {
+        judge.watches = self.watches;
+        let (judge, mismatch) = Follower::new(judge, run).run();
         verdict.mismatches.extend(mismatch.map(|mismatch| *mismatch));
-        verdict.steps += steps;
+        verdict.steps += judge.steps;
+        verdict.actions.extend(judge.actions);
+        verdict.violated = verdict.violated.or(judge.violated);
     }
 
     /// Traces of all processes of a cluster, or one of the whole, in any order.
@@ -219,6 +240,8 @@ fn establish(judge: &mut Judge, begin: &[NodeState]) -> Result<(), String> {
     let mut committed = Value::seq([]);
     for node in begin {
         let log = Value::seq(node.log.iter().map(|cell| entry(cell.epoch)));
+        let last = node.log.last().map_or(0, |cell| cell.epoch);
+        let tail = record(&[("epoch", last.into()), ("seq", (node.log.len() as u64).into())]);
         let mut replica = judge.state[0].index(1)?.clone();
         for (name, value) in [
             ("promise", node.promised.into()),
@@ -231,6 +254,7 @@ fn establish(judge: &mut Judge, begin: &[NodeState]) -> Result<(), String> {
             ("commit", node.committed.into()),
             ("applied", node.applied.into()),
             ("base", node.base.into()),
+            ("reported", tail),
         ] {
             set(&mut replica, name, value)?;
         }

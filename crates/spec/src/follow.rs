@@ -165,21 +165,20 @@ impl Follower {
         follower
     }
 
-    /// The first step that is not allowed, of the way to choose that leads furthest; and how many steps were taken.
-    pub fn run(mut self) -> (u64, Option<Box<Mismatch>>) {
+    /// The first step that is not allowed, of the way to choose that leads furthest; and the judge after the last way.
+    pub fn run(mut self) -> (Judge, Option<Box<Mismatch>>) {
         let first = self.clone();
         let mut furthest: Option<Box<Mismatch>> = None;
         for _ in 0..WAYS_MAX {
             let found = self.once();
-            let steps = self.judge.steps;
-            let Some(mismatch) = found else { return (steps, None) };
+            let Some(mismatch) = found else { return (self.judge, None) };
             if furthest.as_ref().is_none_or(|other| other.at < mismatch.at) {
                 furthest = Some(mismatch);
             }
-            let Some(choices) = self.choices.other() else { return (steps, furthest) };
+            let Some(choices) = self.choices.clone().other() else { return (self.judge, furthest) };
             self = Follower { choices, ..first.clone() };
         }
-        (self.judge.steps, furthest)
+        (self.judge, furthest)
     }
 
     fn once(&mut self) -> Option<Box<Mismatch>> {

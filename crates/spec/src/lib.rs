@@ -23,6 +23,6 @@ mod live;
 mod merge;
 pub mod value;
 
-pub use check::{Checker, Summary, Verdict, necessity, read, seeds};
+pub use check::{Checker, Summary, Verdict, necessity, read, seeds, without};
 pub use judge::{CUTAWAY, Mismatch, clause, cutaway};
 pub use live::{Found, Live};

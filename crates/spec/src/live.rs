@@ -75,6 +75,11 @@ impl Live {
         self.shards.values().map(|shard| shard.follower.judge.steps).sum()
     }
 
+    /// Entries of a shard that were left behind because every replica has applied them.
+    pub fn behind(&self, shard: u32) -> u64 {
+        self.shards.get(&shard).map_or(0, |shard| shard.follower.behind())
+    }
+
     /// Shards that are followed no longer, and why.
     pub fn over(&self) -> impl Iterator<Item = (u32, &str)> {
         self.shards.iter().filter_map(|(number, shard)| Some((*number, shard.over.as_deref()?)))
@@ -141,7 +146,7 @@ impl Shard {
         let old = self.events.iter().take(WINDOW).take_while(|event| settled(event)).count();
         let enough = match self.events.len() {
             many if many >= 2 * WINDOW => WINDOW,
-            _ if old >= 32 => old,
+            _ if old >= 32 && 2 * old >= self.events.len() => old,
             many if end => many,
             _ => return Ok(None),
         };
@@ -153,8 +158,8 @@ impl Shard {
         let all = end && events.len() == self.events.len();
         let follower = self.follower.clone().before(events);
         let judged = if all {
-            let (steps, mismatch) = follower.run();
-            self.follower.judge.steps = steps;
+            let (judge, mismatch) = follower.run();
+            self.follower.judge = judge;
             mismatch.map_or(Ok(None), Err)
         } else {
             follower.window(enough)

@@ -119,7 +119,7 @@ impl Left {
     /// A value of the state, which a record has in this field.
     fn of(&self, value: &Value, field: Option<&str>) -> Result<Value> {
         match (field, value) {
-            // Requests are numbers, and entries of no other kind are sequences of records.
+            // Who remembers a request that is left behind would forget it by another name.
             (Some("took" | "answered"), Value::Set(set)) => Ok(Value::set(
                 set.iter().filter(|id| id.int().is_ok_and(|id| !self.requests.contains(&id))).cloned(),
             )),
