@@ -17,8 +17,11 @@ use crate::judge::{Judge, Mismatch, cutaway};
 const WINDOW: usize = 1000;
 /// Microseconds after which an event is followed, however few are behind it.
 const SETTLED: u64 = 2_000_000;
-/// Events that wait for a cause. If there are more, they wait no longer.
-const WAITING_MAX: usize = 20_000;
+/// Microseconds for which an event waits for what a silent node may have done before it. Not every event names all that it
+/// follows from; what was written earlier is told earlier.
+const LATE: u64 = 3_000_000;
+/// Events that wait. If there are more, they wait no longer.
+const WAITING_MAX: usize = 50_000;
 /// Entries of the longest log. One replica that is down for long keeps all the others' entries from being left behind.
 const ENTRIES_MAX: usize = 20_000;
 
@@ -38,6 +41,8 @@ pub struct Live {
     nodes: u32,
     spec: Arc<Spec>,
     files: Vec<VecDeque<Event>>,
+    /// The latest time of an event.
+    newest: u64,
     /// The last event of each actor that was brought into the order.
     told: BTreeMap<Actor, (u32, u64)>,
     shards: BTreeMap<u32, Shard>,
@@ -56,17 +61,13 @@ impl Live {
     /// A cluster of so many nodes, each with a trace from its founding on.
     pub fn new(nodes: u32) -> Result<Live, String> {
         let files = (0..nodes).map(|_| VecDeque::new()).collect();
-        Ok(Live {
-            nodes,
-            spec: Arc::new(cutaway(nodes)?),
-            files,
-            told: BTreeMap::new(),
-            shards: BTreeMap::new(),
-        })
+        let (spec, told, shards) = (Arc::new(cutaway(nodes)?), BTreeMap::new(), BTreeMap::new());
+        Ok(Live { nodes, spec, files, newest: 0, told, shards })
     }
 
     /// The next event of a node's trace, from 0.
     pub fn hear(&mut self, file: usize, event: Event) {
+        self.newest = self.newest.max(event.wall.unwrap_or(0));
         self.files[file].push_back(event);
     }
 
@@ -124,7 +125,8 @@ impl Live {
         let waits = |event: &Event| event.parents.iter().any(|parent| comes(&self.told, parent));
         let first = heads.map(|(file, event)| (waits(event), event.wall, file)).min()?;
         // Where all wait although each node said something, clocks or circles are to blame.
-        if first.0 && !impatient && self.files.iter().any(VecDeque::is_empty) {
+        let late = first.1.unwrap_or(0) + LATE <= self.newest;
+        if (first.0 || !late) && !impatient && self.files.iter().any(VecDeque::is_empty) {
             return None;
         }
         let event = self.files[first.2].pop_front()?;

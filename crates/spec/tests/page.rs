@@ -71,8 +71,8 @@ fn every_name_in_the_table_of_actions_is_one_in_the_sources() {
 fn necessity_table() -> String {
     let found = std::fs::read_to_string(root().join("spec/found")).unwrap();
     let of = |kind: &str, id: &str| -> Vec<String> {
-        let row = found.lines().map(|line| line.split(' ').collect::<Vec<_>>());
-        let row = row.filter(|words| words.len() > 2 && words[0] == kind && words[1] == id).next_back();
+        let mut rows = found.lines().map(|line| line.split(' ').collect::<Vec<_>>());
+        let row = rows.rfind(|words| words.len() > 2 && words[0] == kind && words[1] == id);
         row.map_or(Vec::new(), |words| words[2..].iter().map(|word| word.to_string()).collect())
     };
     let mut table = String::from(
@@ -109,11 +109,11 @@ fn definition<'a>(name: &str, text: &'a str) -> Option<&'a str> {
     let begins = |line: &str| {
         line.strip_prefix(name).is_some_and(|rest| rest.starts_with('(') || rest.starts_with(" =="))
     };
-    let start = text.split_inclusive('\n').scan(0, |at, line| {
+    let mut lines = text.split_inclusive('\n').scan(0, |at, line| {
         *at += line.len();
         Some((*at - line.len(), line))
     });
-    let start = start.filter(|(_, line)| begins(line)).map(|(at, _)| at).next()?;
+    let (start, _) = lines.find(|(_, line)| begins(line))?;
     let rest = &text[start..];
     let end = rest.match_indices('\n').map(|(at, _)| at).find(|at| !rest[at + 1..].starts_with(' '));
     Some(&rest[..end.unwrap_or(rest.len())])
