@@ -24,7 +24,8 @@ const EXAMPLES: &[(&str, &str)] = &[
         "cutaway up                                   # three nodes and a gateway
 cutaway up --nodes 5 --shards 4 --dir five   # another cluster
 cutaway up --ephemeral --port 7500           # leaves nothing behind
-cutaway up --trace traces                    # every event, for spec check",
+cutaway up --trace traces                    # every event, for spec check
+cutaway up --dir watched --validate          # judged by the specification while it runs",
     ),
     (
         "node",

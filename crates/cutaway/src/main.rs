@@ -16,6 +16,7 @@ mod inspect;
 mod interrupt;
 mod key;
 mod kv;
+mod live;
 mod members;
 mod museum;
 mod page;

@@ -1,6 +1,6 @@
 //! `spec`: what the code did, held against the TLA+ specification.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::{Args, Subcommand};
 use indicatif::ProgressBar;
@@ -10,7 +10,8 @@ use spec::{Checker, Mismatch};
 use trace::{Event, Mechanism, Source};
 
 use crate::debug::tree::Tree;
-use crate::failure::{Failure, me, quote, say};
+use crate::failure::{Failure, me, note, quote, say};
+use crate::live::{News, Traces};
 use crate::sim::{Seeds, nodes};
 
 /// Hold traces against the TLA+ specification in `spec/`
@@ -31,14 +32,18 @@ enum Command {
 #[derive(Debug, Args)]
 struct Check {
     /// Traces with every event of a cluster, from its founding on: one (`sim --trace`), or one of each node (`up --trace`)
-    #[arg(value_name = "TRACE", conflicts_with_all = ["seed", "seeds"])]
+    #[arg(value_name = "TRACE", conflicts_with_all = ["seed", "seeds", "live"])]
     traces: Vec<PathBuf>,
     /// Run the schedule of this seed of the simulator
-    #[arg(long, conflicts_with = "seeds")]
+    #[arg(long, conflicts_with_all = ["seeds", "live"])]
     seed: Option<u64>,
     /// Run the schedules of this many seeds, from 0; or of a range, such as 1000..2000
-    #[arg(long, value_name = "N|A..B")]
+    #[arg(long, value_name = "N|A..B", conflicts_with = "live")]
     seeds: Option<Seeds>,
+    /// Follow the traces that a running cluster writes into this directory (`up --trace DIR`), until Ctrl-C or the first
+    /// step that is not allowed
+    #[arg(long, value_name = "DIR")]
+    live: Option<PathBuf>,
     /// Storage nodes of the cluster
     #[arg(long, default_value_t = 3, value_parser = nodes)]
     nodes: u32,
@@ -56,12 +61,17 @@ impl Spec {
 
 impl Check {
     fn run(self) -> Result<(), Failure> {
+        if let Some(dir) = &self.live {
+            return self.follow(dir);
+        }
         let (seeds, steps, found) = match (self.traces.is_empty(), self.seed, &self.seeds) {
             (false, ..) => self.traces()?,
             (true, Some(seed), _) => self.seeds(seed..seed + 1)?,
             (true, None, Some(Seeds(seeds))) => self.seeds(seeds.clone())?,
             (true, None, None) => {
-                return Err(Failure::usage("name a trace, or --seed N, or --seeds N".to_string()));
+                return Err(Failure::usage(
+                    "name a trace, or --seed N, or --seeds N, or --live DIR".to_string(),
+                ));
             }
         };
         if self.json {
@@ -76,17 +86,53 @@ impl Check {
             say(format!("{runs}{steps} steps of the specification, {} mismatches", found.len()));
         }
         let Some((seed, first)) = found.first() else { return Ok(()) };
-        let what = match first.clause {
-            Some(clause) => format!("the specification's clause {} forbids a step", clause.variant()),
-            None => "the specification does not allow a step".to_string(),
-        };
-        let failure = Failure::error(what);
+        let failure = Failure::error(forbids(first));
         Err(match seed {
             Some(seed) => {
                 failure.next(format!("{} sim --seed {seed} --trace {}", me(), quote("trace.jsonl")))
             }
             None => failure,
         })
+    }
+
+    /// A cluster that runs.
+    fn follow(&self, dir: &Path) -> Result<(), Failure> {
+        if !dir.is_dir() {
+            let start = format!("{} up --trace {}", me(), quote(dir.display()));
+            return Err(Failure::error(format!("there is no directory {}", dir.display())).next(start));
+        }
+        let stop = crate::interrupt::asked().map_err(Failure::error)?;
+        let traces = Traces::of(dir, self.nodes, dir.to_owned()).map_err(Failure::error)?;
+        let (mut found, mut over) = (None, None);
+        let steps = traces.follow(&stop, |news| match news {
+            News::Found(step, kept) => {
+                found = Some((step.mismatch.clone(), kept.to_owned()));
+                true
+            }
+            News::Over(why) => {
+                over = Some(why);
+                true
+            }
+            News::Steps(steps) => {
+                note(format!("{steps} steps so far, 0 mismatches\n"));
+                false
+            }
+        });
+        let mismatches: Vec<Value> = found.iter().map(|(found, _)| row(None, found)).collect();
+        if self.json {
+            say(json!({ "seeds": 0, "steps": steps, "mismatches": mismatches }));
+        } else {
+            found.iter().for_each(|(found, _)| tell(found));
+            say(format!("{steps} steps of the specification, {} mismatches", mismatches.len()));
+        }
+        match (found, over) {
+            (Some((first, kept)), _) => {
+                let view = format!("{} view {} --html mismatch.html", me(), quote(kept.display()));
+                Err(Failure::error(forbids(&first)).next(view))
+            }
+            (None, Some(why)) => Err(Failure::error(why)),
+            (None, None) => Ok(()),
+        }
     }
 
     fn traces(&self) -> Result<(u64, u64, Found), Failure> {
@@ -127,11 +173,22 @@ fn line(event: &Event) -> Option<usize> {
     Tree::find(None).line_of_event(&event.source, event.kind.name())
 }
 
+fn forbids(found: &Mismatch) -> String {
+    match found.clause {
+        Some(clause) => format!("the specification's clause {} forbids a step", clause.variant()),
+        None => "the specification does not allow a step".to_string(),
+    }
+}
+
 /// The mismatch in words, with the line of code.
-fn tell(found: &Mismatch) {
+pub fn told(found: &Mismatch) -> String {
     let Source { file, .. } = &found.event.source;
     let place = line(&found.event).map_or(file.to_string(), |line| format!("{file}:{line}"));
-    say(found.to_string().replacen(&**file, &place, 1).trim_end());
+    found.to_string().replacen(&**file, &place, 1).trim_end().to_string()
+}
+
+fn tell(found: &Mismatch) {
+    say(told(found));
 }
 
 /// `why ID --spec`: the clause that rejects the counterexample.

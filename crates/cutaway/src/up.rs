@@ -2,7 +2,11 @@
 
 use std::io::ErrorKind;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::JoinHandle;
 use std::time::Duration;
 
 use clap::Args;
@@ -13,11 +17,13 @@ use server::founding::FoundingError;
 use server::plan::{UpFailure, UpOptions};
 use server::supervisor::Cluster;
 use store::FileError;
+use tempfile::TempDir;
 
 use crate::client::GatewayArgs;
 use crate::console;
 use crate::failure::{Failure, Result, again, me, note, quote, say};
 use crate::files::parse_size;
+use crate::live::{News, Traces};
 use crate::process::local_runtime;
 use crate::status::table;
 
@@ -63,6 +69,10 @@ pub struct Up {
     /// for each
     #[arg(long, value_name = "DIR")]
     trace: Option<PathBuf>,
+    /// Hold every step of a new cluster against the specification in `spec/` while it runs, and tell the first one of each
+    /// shard that it does not allow. The cluster runs no faster than its steps are judged
+    #[arg(long, conflicts_with = "trace")]
+    validate: bool,
     /// Print one line of JSON when the cluster is ready
     #[arg(long)]
     json: bool,
@@ -78,7 +88,8 @@ impl Up {
             true => Some(tempfile::Builder::new().prefix("cutaway-").tempdir().map_err(Failure::error)?),
             false => None,
         };
-        let options = UpOptions {
+        let (validate, nodes) = (self.validate, self.nodes.unwrap_or(3));
+        let mut options = UpOptions {
             dir: temporary.as_ref().map_or(self.dir, |dir| dir.path().to_owned()),
             nodes: self.nodes,
             shards: self.shards,
@@ -93,56 +104,135 @@ impl Up {
             std::fs::create_dir_all(traces)
                 .map_err(|why| Failure::error(format!("cannot create {}: {why}", traces.display())))?;
         }
+        // Nothing is left of a temporary directory.
+        let kept = if temporary.is_some() { PathBuf::from(".") } else { options.dir.clone() };
+        let validation = match validate {
+            true => Some(Validation::begin(&options.dir, nodes, kept)?),
+            false => None,
+        };
+        if let Some(validation) = &validation {
+            options.trace = Some(validation.pipes.path().to_owned());
+        }
         child::end_with_panics();
-        local_runtime(async move {
-            let child::Orders { mut stop, .. } = child::listen(false).map_err(Failure::error)?;
-            let mut early = stop.clone();
-            let cluster = Cluster::start(&options, async move { stopped(&mut early).await }).await;
-            let cluster = match cluster {
-                Ok(cluster) => cluster,
-                Err(UpFailure::Interrupted) => return Ok(()),
-                Err(failure) => return Err(advise(failure)),
-            };
-            if let Err(e) = control::serve(cluster.clone()).await {
-                cluster.stop().await;
-                return Err(Failure::error(format!("cannot take orders for the cluster: {e}")));
-            }
-            let console = match console::serve(&cluster, gateways(&cluster)) {
-                Ok(address) => address,
-                Err(why) => {
-                    cluster.stop().await;
-                    return Err(Failure::error(format!("the cluster has no console: {why}")));
-                }
-            };
-            let serving = async {
-                if tokio::time::timeout(NOTICE_AFTER, cluster.serving()).await.is_err() {
-                    let (me, at) = (me(), first_gateway(&cluster).0.flag());
-                    eprintln!("not every shard has a primary yet; `{me} status{at}` tells how far it is");
-                    cluster.serving().await.map_err(advise)?;
-                }
-                Ok::<_, Failure>(())
-            };
-            let served = tokio::select! {
-                served = serving => Some(served),
-                () = stopped(&mut stop) => None,
-            };
-            match served {
-                Some(Ok(())) => say(announce(&cluster, &console, self.json).trim_end()),
-                Some(Err(failure)) => {
-                    control::withdraw(&cluster.dir);
-                    cluster.stop().await;
-                    return Err(failure);
-                }
-                None => {}
-            }
-            stopped(&mut stop).await;
-            control::withdraw(&cluster.dir);
-            if !self.json {
-                note("stopping: gateways first, then nodes\n");
-            }
+        let served = serve(options, self.json);
+        let judged = validation.map_or(Ok(()), Validation::end);
+        served.and(judged)
+    }
+}
+
+/// The cluster, until it is stopped.
+fn serve(options: UpOptions, json: bool) -> Result {
+    local_runtime(async move {
+        let child::Orders { mut stop, .. } = child::listen(false).map_err(Failure::error)?;
+        let mut early = stop.clone();
+        let cluster = Cluster::start(&options, async move { stopped(&mut early).await }).await;
+        let cluster = match cluster {
+            Ok(cluster) => cluster,
+            Err(UpFailure::Interrupted) => return Ok(()),
+            Err(failure) => return Err(advise(failure)),
+        };
+        if let Err(e) = control::serve(cluster.clone()).await {
             cluster.stop().await;
-            Ok(())
-        })
+            return Err(Failure::error(format!("cannot take orders for the cluster: {e}")));
+        }
+        let console = match console::serve(&cluster, gateways(&cluster)) {
+            Ok(address) => address,
+            Err(why) => {
+                cluster.stop().await;
+                return Err(Failure::error(format!("the cluster has no console: {why}")));
+            }
+        };
+        let serving = async {
+            if tokio::time::timeout(NOTICE_AFTER, cluster.serving()).await.is_err() {
+                let (me, at) = (me(), first_gateway(&cluster).0.flag());
+                eprintln!("not every shard has a primary yet; `{me} status{at}` tells how far it is");
+                cluster.serving().await.map_err(advise)?;
+            }
+            Ok::<_, Failure>(())
+        };
+        let served = tokio::select! {
+            served = serving => Some(served),
+            () = stopped(&mut stop) => None,
+        };
+        match served {
+            Some(Ok(())) => say(announce(&cluster, &console, json).trim_end()),
+            Some(Err(failure)) => {
+                control::withdraw(&cluster.dir);
+                cluster.stop().await;
+                return Err(failure);
+            }
+            None => {}
+        }
+        stopped(&mut stop).await;
+        control::withdraw(&cluster.dir);
+        if !json {
+            note("stopping: gateways first, then nodes\n");
+        }
+        cluster.stop().await;
+        Ok(())
+    })
+}
+
+/// `--validate`: the nodes write their traces into pipes, and a thread judges what comes out.
+struct Validation {
+    pipes: TempDir,
+    stop: Arc<AtomicBool>,
+    judge: JoinHandle<(u64, usize)>,
+}
+
+impl Validation {
+    fn begin(dir: &Path, nodes: u32, kept: PathBuf) -> Result<Validation> {
+        if dir.join("cluster.json").exists() {
+            let why = format!("{} has a cluster already, and what it did before is not known", dir.display());
+            let next = format!(
+                "{}, or follow traces that begin with the cluster: {} spec check --live DIR",
+                again(&[("--dir", Some("NEW".into()))]),
+                me()
+            );
+            return Err(Failure::error(why).next(next));
+        }
+        let pipes = tempfile::Builder::new().prefix("cutaway-").tempdir().map_err(Failure::error)?;
+        for node in 1..=nodes {
+            let pipe = pipes.path().join(format!("n{node}.jsonl"));
+            let made = Command::new("mkfifo").arg("-m").arg("600").arg(&pipe).status();
+            if !made.is_ok_and(|made| made.success()) {
+                return Err(Failure::error(format!("cannot make the pipe {} with mkfifo", pipe.display())));
+            }
+        }
+        let traces = Traces::of(pipes.path(), nodes, kept).map_err(Failure::error)?;
+        let stop = Arc::new(AtomicBool::new(false));
+        let stopped = stop.clone();
+        let judge = std::thread::spawn(move || {
+            let mut mismatches = 0;
+            let steps = traces.follow(&stopped, |news| {
+                match news {
+                    News::Found(found, kept) => {
+                        mismatches += 1;
+                        let told = crate::spec::told(&found.mismatch);
+                        note(format!(
+                            "the specification does not allow this:\n{told}\n  kept: {}\n",
+                            kept.display()
+                        ));
+                    }
+                    News::Over(why) => note(format!("not validated any more: {why}\n")),
+                    News::Steps(_) => {}
+                }
+                false
+            });
+            (steps, mismatches)
+        });
+        Ok(Validation { pipes, stop, judge })
+    }
+
+    /// The cluster has ended: what it wrote last, and the result.
+    fn end(self) -> Result {
+        self.stop.store(true, Ordering::Relaxed);
+        let (steps, mismatches) = self.judge.join().map_err(|_| Failure::error("the validation panicked"))?;
+        note(format!("validated: {steps} steps of the specification, {mismatches} mismatches\n"));
+        match mismatches {
+            0 => Ok(()),
+            _ => Err(Failure::error("the specification does not allow a step of this cluster")),
+        }
     }
 }
 

@@ -10,7 +10,7 @@ use trace::{Actor, Event, EventId, Kind, Mechanism, Mechanisms};
 
 use crate::eval::Spec;
 use crate::follow::{Follower, Run};
-use crate::judge::{Judge, Mismatch, cutaway, record};
+use crate::judge::{Judge, Mismatch, cutaway, cutaway_without, record};
 use crate::value::{Value, Word};
 
 /// What came of holding a trace against the specification.
@@ -20,6 +20,10 @@ pub struct Verdict {
     pub steps: u64,
     /// The first step of each shard that is not allowed.
     pub mismatches: Vec<Mismatch>,
+    /// Which actions the steps were.
+    pub actions: BTreeSet<String>,
+    /// The first invariant that a state does not satisfy, and after how many steps, where that was asked.
+    pub violated: Option<(&'static str, u64)>,
 }
 
 /// The counterexample of a mechanism, played without it: the first step that is not allowed. `None`: there is no schedule of
@@ -34,38 +38,56 @@ pub fn necessity(mechanism: Mechanism) -> Result<Option<Mismatch>, String> {
     Ok(verdict.mismatches.into_iter().next())
 }
 
+/// The same run, held against the specification without the clause of that name: what it allows, and which invariant then
+/// does not hold.
+pub fn without(mechanism: Mechanism) -> Result<Option<Verdict>, String> {
+    let Some(text) = lab::why::registry::entry(mechanism).counterexample else { return Ok(None) };
+    let schedule: Schedule = text.parse()?;
+    if schedule.is_local() {
+        return Ok(None);
+    }
+    let nodes = schedule.setting()?.nodes;
+    let checker = Checker { nodes, spec: Arc::new(cutaway_without(nodes, &[mechanism])?), watches: true };
+    checker.schedule(&schedule, lab::without([&mechanism])).map(Some)
+}
+
 /// Holds whole runs, from the first event on, against the specification.
 pub struct Checker {
     nodes: u32,
     spec: Arc<Spec>,
+    watches: bool,
 }
 
 impl Checker {
     /// For shards with so many replicas.
     pub fn new(nodes: u32) -> Result<Checker, String> {
-        Ok(Checker { nodes, spec: Arc::new(cutaway(nodes)?) })
+        Ok(Checker { nodes, spec: Arc::new(cutaway(nodes)?), watches: false })
     }
 
     /// The events of a cluster, all of them, in an order in which causes come first.
-    pub fn events(&self, events: &[Event]) -> Result<Verdict, String> {
+    pub fn events(&self, events: Vec<Event>) -> Result<Verdict, String> {
+        let events: Arc<[Event]> = events.into();
         let shards: BTreeSet<u32> = events.iter().filter_map(|event| shard_of(event.id.actor)).collect();
         let mut verdict = Verdict::default();
         for shard in shards {
-            let run = Run { shard, nodes: self.nodes, ..Run::of(events) };
+            let run = Run { shard, nodes: self.nodes, ..Run::of(events.clone()) };
             self.follow(Judge::new(self.spec.clone())?, run, &mut verdict);
         }
         Ok(verdict)
     }
 
-    fn follow(&self, judge: Judge, run: Run, verdict: &mut Verdict) {
-        let (steps, mismatch) = Follower::new(judge, run).run();
+    fn follow(&self, mut judge: Judge, run: Run, verdict: &mut Verdict) {
+        judge.watches = self.watches;
+        let (judge, mismatch) = Follower::new(judge, run).run();
         verdict.mismatches.extend(mismatch.map(|mismatch| *mismatch));
-        verdict.steps += steps;
+        verdict.steps += judge.steps;
+        verdict.actions.extend(judge.actions);
+        verdict.violated = verdict.violated.or(judge.violated);
     }
 
     /// Traces of all processes of a cluster, or one of the whole, in any order.
     pub fn traces(&self, traces: Vec<Vec<Event>>) -> Result<Verdict, String> {
-        self.events(&trace::merge::merged(traces))
+        self.events(trace::merge::merged(traces))
     }
 
     /// A seed of the simulator.
@@ -73,7 +95,7 @@ impl Checker {
         let options = sim::Options { trace: true, nodes: self.nodes, ..options.clone() };
         let report = sim::run(seed, &options);
         let text = String::from_utf8(report.trace).map_err(|why| why.to_string())?;
-        self.events(&trace::json::read(&text)?)
+        self.events(trace::json::read(&text)?)
     }
 
     /// A schedule of the lab, up to the step that breaks a promise. A local one has no cluster to be held against.
@@ -87,8 +109,8 @@ impl Checker {
         let run = Run {
             nodes: self.nodes,
             generations: played.begin.iter().map(generation).collect(),
-            partial: Some(&played.partial),
-            ..Run::of(&played.events)
+            partial: played.partial,
+            ..Run::of(played.events.into())
         };
         let mut verdict = Verdict::default();
         self.follow(judge, run, &mut verdict);
@@ -211,6 +233,8 @@ fn establish(judge: &mut Judge, begin: &[NodeState]) -> Result<(), String> {
     let mut committed = Value::seq([]);
     for node in begin {
         let log = Value::seq(node.log.iter().map(|cell| entry(cell.epoch)));
+        let last = node.log.last().map_or(0, |cell| cell.epoch);
+        let tail = record(&[("epoch", last.into()), ("seq", (node.log.len() as u64).into())]);
         let mut replica = judge.state[0].index(1)?.clone();
         for (name, value) in [
             ("promise", node.promised.into()),
@@ -223,6 +247,7 @@ fn establish(judge: &mut Judge, begin: &[NodeState]) -> Result<(), String> {
             ("commit", node.committed.into()),
             ("applied", node.applied.into()),
             ("base", node.base.into()),
+            ("reported", tail),
         ] {
             set(&mut replica, name, value)?;
         }

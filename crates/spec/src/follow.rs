@@ -7,10 +7,14 @@
 mod prepare;
 mod reads;
 mod restart;
+mod window;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use trace::{Actor, Event, EventId, Kind};
+
+pub(crate) use window::counted;
 
 use crate::judge::{Judge, Mismatch, Taken, Wrong, has, record};
 use crate::value::Value;
@@ -20,19 +24,19 @@ const WAYS_MAX: usize = 64;
 
 /// What is followed: all events of one shard, and what they do not tell.
 #[derive(Clone)]
-pub(crate) struct Run<'a> {
-    pub events: &'a [Event],
+pub(crate) struct Run {
+    pub events: Arc<[Event]>,
     pub nodes: u32,
     pub shard: u32,
     /// The generation of each device at the beginning, if it is not the first opening that is told.
     pub generations: Vec<u64>,
     /// Transfers that were finished with a part of the state.
-    pub partial: Option<&'a BTreeSet<EventId>>,
+    pub partial: BTreeSet<EventId>,
 }
 
-impl<'a> Run<'a> {
-    pub fn of(events: &'a [Event]) -> Run<'a> {
-        Run { events, nodes: 0, shard: 0, generations: Vec::new(), partial: None }
+impl Run {
+    pub fn of(events: Arc<[Event]>) -> Run {
+        Run { events, nodes: 0, shard: 0, generations: Vec::new(), partial: BTreeSet::new() }
     }
 }
 
@@ -83,11 +87,15 @@ enum End {
 }
 
 /// A trace that is followed.
-pub(crate) struct Follower<'a> {
+#[derive(Clone)]
+pub(crate) struct Follower {
     pub judge: Judge,
-    run: Run<'a>,
+    run: Run,
     nodes: Vec<Known>,
     requests: BTreeMap<(u64, u64), i64>,
+    requests_seen: i64,
+    /// Entries that were left behind, with the requests in them: see `window`.
+    behind: u64,
     /// Reads that are not answered.
     reads: Vec<Read>,
     reads_asked: i64,
@@ -128,14 +136,16 @@ impl Choices {
     }
 }
 
-impl<'a> Follower<'a> {
-    pub fn new(judge: Judge, run: Run<'a>) -> Follower<'a> {
+impl Follower {
+    pub fn new(judge: Judge, run: Run) -> Follower {
         let nodes = run.nodes;
         let mut follower = Follower {
             judge,
             nodes: vec![Known::default(); nodes as usize + 1],
             run,
             requests: BTreeMap::new(),
+            requests_seen: 0,
+            behind: 0,
             reads: Vec::new(),
             reads_asked: 0,
             sent: BTreeMap::new(),
@@ -155,21 +165,20 @@ impl<'a> Follower<'a> {
         follower
     }
 
-    /// The first step that is not allowed, of the way to choose that leads furthest; and how many steps were taken.
-    pub fn run(mut self) -> (u64, Option<Box<Mismatch>>) {
-        let (first, run) = (self.judge.clone(), self.run.clone());
+    /// The first step that is not allowed, of the way to choose that leads furthest; and the judge after the last way.
+    pub fn run(mut self) -> (Judge, Option<Box<Mismatch>>) {
+        let first = self.clone();
         let mut furthest: Option<Box<Mismatch>> = None;
         for _ in 0..WAYS_MAX {
             let found = self.once();
-            let steps = self.judge.steps;
-            let Some(mismatch) = found else { return (steps, None) };
+            let Some(mismatch) = found else { return (self.judge, None) };
             if furthest.as_ref().is_none_or(|other| other.at < mismatch.at) {
                 furthest = Some(mismatch);
             }
-            let Some(choices) = self.choices.other() else { return (steps, furthest) };
-            self = Follower { choices, ..Follower::new(first.clone(), run.clone()) };
+            let Some(choices) = self.choices.clone().other() else { return (self.judge, furthest) };
+            self = Follower { choices, ..first.clone() };
         }
-        (self.judge.steps, furthest)
+        (self.judge, furthest)
     }
 
     fn once(&mut self) -> Option<Box<Mismatch>> {
@@ -214,7 +223,8 @@ impl<'a> Follower<'a> {
     }
 
     fn item(&mut self, at: usize) -> Taken {
-        let event = &self.run.events[at];
+        let events = self.run.events.clone();
+        let event = &events[at];
         let Some(node) = self.node_of(event) else { return Ok(()) };
         self.event(node, event, at)?;
         self.judge.release(node);
@@ -354,6 +364,12 @@ impl<'a> Follower<'a> {
                 self.judge.take("Apply", &[n])?;
                 self.same(node, "Apply", "applied", *seq)
             }
+            // Its entry may have been left behind.
+            Kind::ReplyReleased { session, number, .. }
+                if self.behind > 0 && !self.requests.contains_key(&(*session, *number)) =>
+            {
+                Ok(())
+            }
             Kind::ReplyReleased { session, number, reply, .. } if !reply.starts_with("its session") => {
                 let id = self.request((*session, *number));
                 let place =
@@ -389,7 +405,7 @@ impl<'a> Follower<'a> {
             }
             Kind::TransferChunkSent { to, seq } => self.chunk_sent(node, *to, *seq),
             Kind::TransferFinished { from, seq, epoch } => {
-                let partial = self.run.partial.is_some_and(|partial| partial.contains(&event.id));
+                let partial = self.run.partial.contains(&event.id);
                 self.installed(node, *from, *seq, *epoch, partial)
             }
             Kind::StateGivenUp { .. } => {
@@ -418,7 +434,9 @@ impl<'a> Follower<'a> {
     }
 
     fn request(&mut self, request: (u64, u64)) -> i64 {
-        let next = self.requests.len() as i64 + 1;
-        *self.requests.entry(request).or_insert(next)
+        *self.requests.entry(request).or_insert_with(|| {
+            self.requests_seen += 1;
+            self.requests_seen
+        })
     }
 }

@@ -1,6 +1,6 @@
 //! One state of the specification, and the steps taken from it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use trace::{Event, Mechanism, Source};
@@ -85,13 +85,27 @@ pub(crate) struct Judge {
     pub state: State,
     /// Steps of the specification that were taken.
     pub steps: u64,
+    /// Which actions those were.
+    pub actions: BTreeSet<String>,
+    /// Are the invariants asked after each step?
+    pub watches: bool,
+    /// The first that did not hold, and after how many steps.
+    pub violated: Option<(&'static str, u64)>,
 }
+
+/// What must hold in every state.
+const INVARIANTS: [&str; 10] = ["D1", "D2", "D3", "D4", "D5", "D6", "D7", "D8", "P1", "P2"];
 
 /// The specification of a shard with so many replicas, all clauses in.
 pub fn cutaway(nodes: u32) -> Result<Spec, String> {
+    cutaway_without(nodes, &[])
+}
+
+/// The same without some clauses.
+pub(crate) fn cutaway_without(nodes: u32, without: &[Mechanism]) -> Result<Spec, String> {
     let constants = BTreeMap::from([
         ("Node".to_string(), Value::set((1..=nodes).map(Value::from))),
-        ("Without".to_string(), Value::set([])),
+        ("Without".to_string(), Value::set(without.iter().map(|mechanism| Value::str(mechanism.id())))),
     ]);
     Spec::new(CUTAWAY, &constants)
 }
@@ -103,7 +117,7 @@ pub(crate) fn record(fields: &[(&str, Value)]) -> Value {
 impl Judge {
     pub fn new(spec: Arc<Spec>) -> Result<Judge, String> {
         let state = spec.init()?;
-        Ok(Judge { spec, state, steps: 0 })
+        Ok(Judge { spec, state, steps: 0, actions: BTreeSet::new(), watches: false, violated: None })
     }
 
     fn var(&self, name: &str) -> &Value {
@@ -147,11 +161,23 @@ impl Judge {
     /// Takes a step.
     pub fn take(&mut self, action: &str, args: &[Value]) -> Taken {
         self.state = self.look(action, args)?;
-        self.steps += 1;
+        self.took(action);
         if self.steps.is_multiple_of(FORGET_EVERY) {
             self.forget();
         }
         Ok(())
+    }
+
+    fn took(&mut self, action: &str) {
+        self.steps += 1;
+        if !self.actions.contains(action) {
+            self.actions.insert(action.to_string());
+        }
+        if self.watches && self.violated.is_none() {
+            let holds = |name: &str| self.spec.value(name, &[], &self.state).and_then(|value| value.bool());
+            let violated = INVARIANTS.into_iter().find(|name| holds(name) == Ok(false));
+            self.violated = violated.map(|name| (name, self.steps));
+        }
     }
 
     /// The state that a step would lead to.
@@ -167,7 +193,8 @@ impl Judge {
         let held: Vec<Value> = self.at(node, "held").elements().expect("a set").iter().cloned().collect();
         for message in held {
             if let Ok(next) = self.look("Release", &[node.into(), message]) {
-                (self.state, self.steps) = (next, self.steps + 1);
+                self.state = next;
+                self.took("Release");
             }
         }
     }

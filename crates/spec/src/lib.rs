@@ -8,7 +8,8 @@
 //! |---|---|
 //! | `value`, `compile`, `eval` | the part of TLA+ that the specification uses: text to expressions, expressions to values and steps |
 //! | `judge` | one state of the specification, and the steps taken from it |
-//! | `follow` | from events to steps: `prepare`, `reads`, `restart` are about what one event does not tell |
+//! | `follow` | from events to steps: `prepare`, `reads`, `restart` are about what one event does not tell, `window` about runs without an end |
+//! | `live` | the same while they grow |
 //! | `check` | where traces come from: files, seeds, schedules |
 #![forbid(unsafe_code)]
 
@@ -17,7 +18,9 @@ mod compile;
 pub mod eval;
 mod follow;
 mod judge;
+mod live;
 pub mod value;
 
-pub use check::{Checker, Summary, Verdict, necessity, seeds};
+pub use check::{Checker, Summary, Verdict, necessity, seeds, without};
 pub use judge::{CUTAWAY, Mismatch, clause, cutaway};
+pub use live::{Found, Live};

@@ -2,7 +2,7 @@
 
 use lab::Schedule;
 use lab::why::registry::entry;
-use spec::{Checker, clause, cutaway, necessity};
+use spec::{Checker, clause, cutaway, necessity, without};
 use trace::{Mechanism, Mechanisms};
 
 fn of_a_cluster(mechanism: Mechanism) -> Option<Schedule> {
@@ -35,6 +35,24 @@ fn the_same_schedules_are_allowed_with_the_mechanism_on() {
         assert!(verdict.steps > 3, "{mechanism}: {} steps", verdict.steps);
         assert!(verdict.mismatches.is_empty(), "{mechanism}: {}", verdict.mismatches[0]);
     }
+}
+
+/// The other half: the specification without the clause is as wrong as the code without the mechanism.
+#[test]
+fn without_the_clause_the_specification_allows_the_counterexample_and_an_invariant_breaks() {
+    let mut broken = 0;
+    for &mechanism in Mechanism::ALL {
+        let Some(verdict) = without(mechanism).unwrap() else { continue };
+        // A log of the specification has no holes, and a commit point is of entries that match: docs/spec.md.
+        if [Mechanism::LogMatching, Mechanism::TruncateOnConflict].contains(&mechanism) {
+            assert_eq!(verdict.violated, None, "{mechanism}: then the page is out of date");
+            continue;
+        }
+        assert!(verdict.mismatches.is_empty(), "{mechanism}: {}", verdict.mismatches[0]);
+        assert!(verdict.violated.is_some(), "{mechanism}: {} steps, and all invariants hold", verdict.steps);
+        broken += 1;
+    }
+    assert!(broken >= 22, "only {broken}");
 }
 
 #[test]

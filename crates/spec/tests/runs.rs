@@ -48,7 +48,7 @@ fn a_forged_event_is_told_with_the_clause_that_forbids_it() {
         assert!(trace.contains(from), "no {from} in the trace");
         let verdict = Checker::new(3)
             .unwrap()
-            .events(&trace::json::read(&trace.replacen(from, to, 1)).unwrap())
+            .events(trace::json::read(&trace.replacen(from, to, 1)).unwrap())
             .unwrap();
         verdict.mismatches.into_iter().next().unwrap_or_else(|| panic!("{to} is allowed"))
     };

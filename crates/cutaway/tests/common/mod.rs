@@ -7,7 +7,7 @@ use std::net::{TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Output, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::sync::{Mutex, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock};
 use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process};
@@ -72,6 +72,8 @@ pub struct Cluster {
     pub port: u16,
     /// What `up --json` said.
     pub ready: Value,
+    /// What `up` says on standard error.
+    pub said: Arc<Mutex<String>>,
     _home: Option<tempfile::TempDir>,
 }
 
@@ -123,9 +125,16 @@ impl Cluster {
             panic!("`up` did not start: {why}");
         }
         // Somebody has to read it, or `up` would block.
-        std::thread::spawn(move || std::io::copy(&mut stderr, &mut std::io::sink()));
+        let said = Arc::new(Mutex::new(String::new()));
+        let heard = said.clone();
+        std::thread::spawn(move || {
+            let mut lines = BufReader::new(stderr).lines();
+            while let Some(Ok(line)) = lines.next() {
+                heard.lock().unwrap().extend([&line[..], "\n"]);
+            }
+        });
         let ready = serde_json::from_str(&line).unwrap();
-        Cluster { up, dir: dir.to_owned(), port, ready, _home: None }
+        Cluster { up, dir: dir.to_owned(), port, ready, said, _home: None }
     }
 
     /// The HTTP address of gateway `g`, from 1.

@@ -6,7 +6,7 @@ use super::{Follower, Heard};
 use crate::judge::{Judge, Taken, Wrong, has};
 use crate::value::Value;
 
-impl Follower<'_> {
+impl Follower {
     /// A log record was written.
     pub(super) fn wrote(&mut self, node: u32) {
         let log = self.judge.at(node, "log").clone();

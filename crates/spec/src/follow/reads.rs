@@ -4,7 +4,7 @@ use super::{Follower, Read};
 use crate::judge::{Taken, has};
 use crate::value::Value;
 
-impl Follower<'_> {
+impl Follower {
     pub(super) fn read_asked(&mut self, node: u32, gateway: u32, id: u64, round: Option<u64>) -> Taken {
         let epoch = self.judge.number(node, "promise");
         let lead = self.lead(node, epoch)?;

@@ -6,7 +6,7 @@ use super::{End, Follower};
 use crate::judge::{Judge, Taken, Wrong, has};
 use crate::value::{Value, Word};
 
-impl Follower<'_> {
+impl Follower {
     pub(super) fn crash(&mut self, node: u32, log: Value) -> Taken {
         self.judge.take("Crash", &[node.into(), log])?;
         self.reopened(node);
@@ -82,7 +82,8 @@ impl Follower<'_> {
             self.reopened(node);
             return Ok(());
         }
-        let later = self.run.events[at + 1..].iter().filter(|event| self.node_of(event) == Some(node));
+        let events = self.run.events.clone();
+        let later = events[at + 1..].iter().filter(|event| self.node_of(event) == Some(node));
         let later = later.map(|event| &event.kind);
         let (mut damaged, mut again, mut whole) = (false, false, false);
         let (mut promised, mut owed, opened, mut last) = (None, None, last, last);

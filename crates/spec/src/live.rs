@@ -1,0 +1,210 @@
+//! Traces of a cluster that runs, held against the specification as they grow.
+//!
+//! The events of all nodes are brought into one order, in which causes come first, and each shard's are followed in windows.
+//! What is kept is bounded: events that wait for a cause, one window, and the state of the specification.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
+
+use trace::{Actor, Event, EventId};
+
+use crate::eval::Spec;
+use crate::follow::{Follower, Run, counted};
+use crate::judge::{Judge, Mismatch, cutaway};
+
+/// Events of a shard that are followed at once. As many behind them are waited for, because a later event may tell what an
+/// earlier one did not.
+const WINDOW: usize = 1000;
+/// Microseconds after which an event is followed, however few are behind it.
+const SETTLED: u64 = 2_000_000;
+/// Microseconds for which an event waits for what a silent node may have done before it. Not every event names all that it
+/// follows from; what was written earlier is told earlier.
+const LATE: u64 = 3_000_000;
+/// Events that wait. If there are more, they wait no longer.
+const WAITING_MAX: usize = 50_000;
+/// Entries of the longest log. One replica that is down for long keeps all the others' entries from being left behind.
+const ENTRIES_MAX: usize = 20_000;
+
+/// A step of a shard that is not allowed, and the events around it.
+#[derive(Clone, Debug)]
+pub struct Found {
+    /// The shard.
+    pub shard: u32,
+    /// The step.
+    pub mismatch: Mismatch,
+    /// The events of the window, up to some behind it.
+    pub events: Vec<Event>,
+}
+
+/// A cluster that is followed.
+pub struct Live {
+    nodes: u32,
+    spec: Arc<Spec>,
+    files: Vec<VecDeque<Event>>,
+    /// The latest time of an event.
+    newest: u64,
+    /// The last event of each actor that was brought into the order.
+    told: BTreeMap<Actor, (u32, u64)>,
+    shards: BTreeMap<u32, Shard>,
+}
+
+struct Shard {
+    follower: Follower,
+    /// Events that were not followed yet, as they are in the trace.
+    events: VecDeque<Event>,
+    followed: usize,
+    /// Why it is followed no longer.
+    over: Option<String>,
+}
+
+impl Live {
+    /// A cluster of so many nodes, each with a trace from its founding on.
+    pub fn new(nodes: u32) -> Result<Live, String> {
+        let files = (0..nodes).map(|_| VecDeque::new()).collect();
+        let (spec, told, shards) = (Arc::new(cutaway(nodes)?), BTreeMap::new(), BTreeMap::new());
+        Ok(Live { nodes, spec, files, newest: 0, told, shards })
+    }
+
+    /// The next event of a node's trace, from 0.
+    pub fn hear(&mut self, file: usize, event: Event) {
+        self.newest = self.newest.max(event.wall.unwrap_or(0));
+        self.files[file].push_back(event);
+    }
+
+    /// Steps of the specification that were taken.
+    pub fn steps(&self) -> u64 {
+        self.shards.values().map(|shard| shard.follower.judge.steps).sum()
+    }
+
+    /// Entries of a shard that were left behind because every replica has applied them.
+    pub fn behind(&self, shard: u32) -> u64 {
+        self.shards.get(&shard).map_or(0, |shard| shard.follower.behind())
+    }
+
+    /// Shards that are followed no longer, and why.
+    pub fn over(&self) -> impl Iterator<Item = (u32, &str)> {
+        self.shards.iter().filter_map(|(number, shard)| Some((*number, shard.over.as_deref()?)))
+    }
+
+    /// Follows what can be followed. `quiet`: no event came for a while, so that what is missing will not come. `end`: none
+    /// will come any more.
+    pub fn follow(&mut self, quiet: bool, end: bool) -> Result<Vec<Found>, String> {
+        while let Some(event) = self.next(quiet || end) {
+            let Actor::Node { shard, .. } = event.id.actor else { continue };
+            if !self.shards.contains_key(&shard) {
+                let run = Run { shard, nodes: self.nodes, ..Run::of(Arc::from([])) };
+                let follower = Follower::new(Judge::new(self.spec.clone())?, run);
+                let new = Shard { follower, events: VecDeque::new(), followed: 0, over: None };
+                self.shards.insert(shard, new);
+            }
+            let Some(shard) = self.shards.get_mut(&shard) else { continue };
+            if shard.over.is_none() {
+                shard.events.push_back(event);
+            }
+        }
+        let mut all = Vec::new();
+        for (number, shard) in &mut self.shards {
+            while let Some(found) = shard.follow(end)? {
+                all.extend(found.map(|(mismatch, events)| Found { shard: *number, mismatch, events }));
+            }
+        }
+        Ok(all)
+    }
+
+    /// The next event in the order, if its causes are told.
+    fn next(&mut self, impatient: bool) -> Option<Event> {
+        let impatient = impatient || self.files.iter().map(VecDeque::len).sum::<usize>() > WAITING_MAX;
+        let nodes = self.nodes;
+        let comes = |told: &BTreeMap<Actor, (u32, u64)>, id: &EventId| match id.actor {
+            Actor::Node { node, .. } if node <= nodes => {
+                told.get(&id.actor).is_none_or(|last| *last < (id.life, id.n))
+            }
+            _ => false,
+        };
+        let heads = self.files.iter().enumerate().filter_map(|(file, events)| Some((file, events.front()?)));
+        let waits = |event: &Event| event.parents.iter().any(|parent| comes(&self.told, parent));
+        let first = heads.map(|(file, event)| (waits(event), event.wall, file)).min()?;
+        // Where all wait although each node said something, clocks or circles are to blame.
+        let late = first.1.unwrap_or(0) + LATE <= self.newest;
+        if (first.0 || !late) && !impatient && self.files.iter().any(VecDeque::is_empty) {
+            return None;
+        }
+        let event = self.files[first.2].pop_front()?;
+        self.told.insert(event.id.actor, (event.id.life, event.id.n));
+        Some(event)
+    }
+}
+
+type Judged = Option<(Mismatch, Vec<Event>)>;
+
+impl Shard {
+    /// One window, if there are events enough: the outer option says whether to go on.
+    fn follow(&mut self, end: bool) -> Result<Option<Judged>, String> {
+        if self.over.is_some() || self.events.is_empty() {
+            return Ok(None);
+        }
+        let newest = self.events.back().and_then(|event| event.wall).unwrap_or(0);
+        let settled = |event: &Event| event.wall.unwrap_or(0) + SETTLED <= newest;
+        let old = self.events.iter().take(WINDOW).take_while(|event| settled(event)).count();
+        let enough = match self.events.len() {
+            many if many >= 2 * WINDOW => WINDOW,
+            _ if old >= 32 && 2 * old >= self.events.len() => old,
+            many if end => many,
+            _ => return Ok(None),
+        };
+        let behind = self.follower.behind();
+        let ahead = self.events.iter().take(enough + WINDOW);
+        let Some(events) = ahead.map(|event| counted(event, behind)).collect::<Option<Vec<Event>>>() else {
+            return Ok(self.stop("a replica's log ends before the entries that all had applied".into()));
+        };
+        let all = end && events.len() == self.events.len();
+        let follower = self.follower.clone().before(events);
+        let judged = if all {
+            let (judge, mismatch) = follower.run();
+            self.follower.judge = judge;
+            mismatch.map_or(Ok(None), Err)
+        } else {
+            follower.window(enough)
+        };
+        match judged {
+            Err(mut mismatch) => {
+                let behind_it = self.events.len() - mismatch.at;
+                let event = self.events[mismatch.at].clone();
+                if !end && !settled(&event) && behind_it < WINDOW {
+                    return Ok(None); // what is told later may explain it
+                }
+                let kept = self.events.drain(..).take(mismatch.at + 32).collect();
+                mismatch.at += self.followed;
+                mismatch.event = event;
+                if behind > 0 {
+                    mismatch.difference.push(format!("(the specification counts entries from {behind} on)"));
+                }
+                self.over = Some("a step is not allowed".into());
+                Ok(Some(Some((*mismatch, kept))))
+            }
+            Ok(None) if all => {
+                self.events.clear();
+                Ok(None)
+            }
+            Ok(None) => Ok(None),
+            Ok(Some((mut follower, at))) => {
+                follower.tidy()?;
+                let longest = follower.longest();
+                self.follower = follower;
+                self.events.drain(..at);
+                self.followed += at;
+                if longest > ENTRIES_MAX {
+                    let why = format!("a replica is more than {ENTRIES_MAX} entries behind the others");
+                    return Ok(self.stop(why));
+                }
+                Ok(Some(None))
+            }
+        }
+    }
+
+    fn stop(&mut self, why: String) -> Option<Judged> {
+        self.events.clear();
+        self.over = Some(why);
+        None
+    }
+}

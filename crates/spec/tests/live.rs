@@ -1,0 +1,61 @@
+//! Traces that are followed while they grow: the same verdict as over the whole, within bounded memory.
+
+use sim::Options;
+use spec::{Checker, Found, Live};
+use trace::json::read;
+use trace::{Actor, Event, Kind};
+
+fn trace(seed: u64, options: &Options) -> Vec<Event> {
+    let report = sim::run(seed, &Options { trace: true, ..options.clone() });
+    read(&String::from_utf8(report.trace).unwrap()).unwrap()
+}
+
+/// As `up --trace` would write it: a file of each node, read in pieces of which none knows of the others.
+fn followed(events: &[Event], nodes: u32) -> (Live, Vec<Found>) {
+    let mut live = Live::new(nodes).unwrap();
+    let mut found = Vec::new();
+    for (piece, events) in events.chunks(300).enumerate() {
+        for node in (1..=nodes).map(|n| (n + piece as u32) % nodes + 1) {
+            let own =
+                events.iter().filter(|e| matches!(e.id.actor, Actor::Node { node: n, .. } if n == node));
+            own.for_each(|event| live.hear(node as usize - 1, event.clone()));
+            found.extend(live.follow(false, false).unwrap());
+        }
+    }
+    found.extend(live.follow(true, true).unwrap());
+    (live, found)
+}
+
+#[test]
+fn what_is_allowed_over_the_whole_is_allowed_piece_by_piece() {
+    for seed in 0..5 {
+        let events = trace(seed, &Options::default());
+        let (live, found) = followed(&events, 3);
+        assert!(found.is_empty(), "seed {seed}: {}", found[0].mismatch);
+        let whole = Checker::new(3).unwrap().events(events).unwrap();
+        assert_eq!(live.steps(), whole.steps, "seed {seed}");
+    }
+}
+
+#[test]
+fn entries_that_all_have_applied_are_left_behind_and_a_false_step_behind_them_is_told() {
+    let long = Options { operations: 1800, clients: 4, ..Options::default() };
+    let mut events = trace(1, &long);
+    let (live, found) = followed(&events, 3);
+    assert!(found.is_empty(), "{}", found[0].mismatch);
+    assert_eq!(live.over().next(), None);
+    let behind = live.behind(0);
+    assert!(behind > 500, "only {behind} entries were left behind");
+    // A replica says that it has applied an entry before its turn, long after that.
+    let late = |event: &&mut Event| matches!(event.kind, Kind::EntryApplied { seq, .. } if seq > behind + 70);
+    let event = events.iter_mut().find(late).expect("an entry is applied");
+    let Kind::EntryApplied { applied_before, .. } = &mut event.kind else { unreachable!() };
+    *applied_before -= 1;
+    let forged = event.clone();
+    let (live, found) = followed(&events, 3);
+    assert_eq!(found.len(), 1);
+    assert_eq!(found[0].mismatch.event, forged);
+    assert!(found[0].events.contains(&forged), "the events around it are kept");
+    assert!(found[0].mismatch.why.contains("applied"), "{}", found[0].mismatch);
+    assert_eq!(live.over().count(), 1, "the shard is followed no longer");
+}
