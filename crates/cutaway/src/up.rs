@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 use server::child::{self, stopped};
 use server::control;
 use server::founding::FoundingError;
-use server::plan::{UpFailure, UpOptions};
+use server::plan::{MEMBERS_MAX, UpFailure, UpOptions};
 use server::supervisor::Cluster;
 use store::FileError;
 use tempfile::TempDir;
@@ -106,7 +106,8 @@ impl Up {
         }
         // Nothing is left of a temporary directory.
         let kept = if temporary.is_some() { PathBuf::from(".") } else { options.dir.clone() };
-        let validation = match validate {
+        // Numbers that are not possible are refused below.
+        let validation = match validate && (1..=MEMBERS_MAX).contains(&nodes) {
             true => Some(Validation::begin(&options.dir, nodes, kept)?),
             false => None,
         };
@@ -114,9 +115,8 @@ impl Up {
             options.trace = Some(validation.pipes.path().to_owned());
         }
         child::end_with_panics();
-        let served = serve(options, self.json);
-        let judged = validation.map_or(Ok(()), Validation::end);
-        served.and(judged)
+        serve(options, self.json)?;
+        validation.map_or(Ok(()), Validation::end)
     }
 }
 

@@ -208,3 +208,37 @@ impl Shard {
         None
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use trace::{Kind, Source};
+
+    fn event(node: u32, n: u64, wall: u64) -> Event {
+        Event {
+            id: EventId { actor: Actor::Node { node, shard: 0 }, life: 1, n },
+            parents: Vec::new(),
+            logical: 0,
+            wall: Some(wall),
+            kind: Kind::Restarted {},
+            source: Source { file: "f".into(), symbol: "s".into() },
+        }
+    }
+
+    #[test]
+    fn what_was_written_earlier_is_told_earlier_although_it_is_read_later() {
+        let mut live = Live::new(3).unwrap();
+        let (asked, confirmed, other) = (event(2, 0, 100), event(1, 0, 110), event(3, 0, 120));
+        live.hear(0, confirmed.clone());
+        live.hear(2, other.clone());
+        assert_eq!(live.next(false), None, "n2 may have asked for it");
+        live.hear(1, asked.clone());
+        assert_eq!(live.next(false), Some(asked));
+        assert_eq!(live.next(false), None);
+        // n2 says nothing for long: it has nothing to say.
+        live.hear(0, event(1, 1, 110 + LATE));
+        assert_eq!(live.next(false), Some(confirmed));
+        assert_eq!(live.next(false), None);
+        assert_eq!(live.next(true), Some(other));
+    }
+}
