@@ -24,7 +24,8 @@ impl Lines {
         if self.kept.len() == LINES_MAX {
             self.kept.pop_front();
         }
-        let end = line.floor_char_boundary(LINE_BYTES_MAX);
+        let most = LINE_BYTES_MAX.min(line.len());
+        let end = (0..=most).rev().find(|at| line.is_char_boundary(*at)).unwrap_or(0);
         self.kept.push_back((self.next, wall_micros(), line[..end].to_string()));
         self.next += 1;
     }
