@@ -25,7 +25,7 @@ const EXAMPLES: &[(&str, &str)] = &[
 cutaway up --nodes 5 --shards 4 --dir five   # another cluster
 cutaway up --ephemeral --port 7500           # leaves nothing behind
 cutaway up --trace traces                    # every event, for spec check
-cutaway up --dir watched --validate          # judged by the specification while it runs",
+cutaway up --dir watched --validate          # judged while it runs",
     ),
     (
         "node",

@@ -7,14 +7,12 @@
 mod prepare;
 mod reads;
 mod restart;
-mod window;
+pub(crate) mod window;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use trace::{Actor, Event, EventId, Kind};
-
-pub(crate) use window::counted;
 
 use crate::judge::{Judge, Mismatch, Taken, Wrong, has, record};
 use crate::value::Value;

@@ -9,7 +9,8 @@ use std::sync::Arc;
 use trace::{Actor, Event, EventId};
 
 use crate::eval::Spec;
-use crate::follow::{Follower, Run, counted};
+use crate::follow::window::counted;
+use crate::follow::{Follower, Run};
 use crate::judge::{Judge, Mismatch, cutaway};
 
 /// Events of a shard that are followed at once. As many behind them are waited for, because a later event may tell what an
