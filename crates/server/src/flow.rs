@@ -37,7 +37,8 @@ where
         if all.len() > most {
             return Err(NoBody::TooLong);
         }
-        share.hold(all.len());
+        // What it takes, which is up to twice as much as has come.
+        share.hold(all.capacity());
     }
 }
 

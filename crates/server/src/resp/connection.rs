@@ -134,6 +134,8 @@ impl Connection {
                 // What was taken has been answered; nothing more is taken.
                 () = stopped.as_mut() => return stream.shutdown().await,
                 () = self.share.make_room() => {
+                    // The room is for others from now on, not when the client has read why.
+                    drop(reader);
                     let why = "UNAVAILABLE it had no effect: the rest of the request did not come, and others need its room";
                     Value::Error(why.into()).encode(self.version, &mut self.out);
                     self.write(&mut stream).await?;
