@@ -284,6 +284,7 @@ impl<C: Cluster> TimeMachine<C> {
             Ok(done) => {
                 act.words = done.words.replace("the step before", &format!("step {}", self.acts.len()));
                 act.events = done.events;
+                act.also = done.also;
                 act.client.extend(done.told);
                 act.counts = 1;
                 act.state = vec![done.strip];
@@ -381,6 +382,7 @@ fn blank(line: &str) -> Act {
         skipped: None,
         counts: 0,
         events: Vec::new(),
+        also: None,
         client: Vec::new(),
         state: Vec::new(),
         waiting: Vec::new(),

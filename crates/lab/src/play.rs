@@ -35,6 +35,8 @@ pub struct Act {
     pub counts: usize,
     /// What the nodes did.
     pub events: Vec<Event>,
+    /// What happened and no event tells.
+    pub also: Option<String>,
     /// What clients, or the host of a device, learned.
     pub client: Vec<String>,
     /// The state after it: a line for each node, or the device's sectors.

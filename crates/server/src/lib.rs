@@ -10,6 +10,7 @@
 //! | [`hello`], [`facts`] | the handshake; what the nodes say the cluster is |
 //! | [`transport`], [`link`] | frames over TCP: one connection, and keeping one up |
 //! | [`node_host`], [`board`] | one storage node; its answers to probes |
+//! | `seat`, `ports` | the thread of one replica; its connections |
 //! | [`gateway_host`], [`core`] | one gateway: its tasks and sockets; its rules and what they know |
 //! | [`resp`] | its Redis protocol |
 //! | [`doors`], [`chronicle`] | how many connections there may be; what the log tells |
@@ -49,10 +50,13 @@ pub mod link;
 pub mod manifest;
 pub mod metrics;
 pub mod node_host;
+mod node_options;
 pub mod partial;
 pub mod plan;
+mod ports;
 pub mod resp;
 pub mod ring;
+mod seat;
 pub mod status;
 pub mod supervisor;
 mod told;

@@ -24,17 +24,14 @@ pub fn program() -> Command {
     static BUILT: OnceLock<PathBuf> = OnceLock::new();
     let path = BUILT.get_or_init(|| match option_env!("CARGO_BIN_EXE_cutaway") {
         Some(path) => path.into(),
-        // Built already, by whoever runs these tests.
-        None if std::env::var_os("CUTAWAY_PROGRAM").is_some() => {
-            std::env::var_os("CUTAWAY_PROGRAM").expect("it was there").into()
-        }
-        None => {
+        // Built already, by whoever runs these tests; else now.
+        None => std::env::var_os("CUTAWAY_PROGRAM").map(PathBuf::from).unwrap_or_else(|| {
             let build =
                 Command::new(env!("CARGO")).args(["build", "-p", "cutaway", "--profile", "test"]).status();
             assert!(build.unwrap().success(), "the program builds");
             let own = std::env::current_exe().unwrap();
             own.parent().unwrap().parent().unwrap().join("cutaway")
-        }
+        }),
     });
     Command::new(path)
 }

@@ -82,6 +82,8 @@ pub(crate) struct Done {
     pub(crate) strip: String,
     /// What the host was told.
     pub(crate) told: Option<String>,
+    /// What happened and no event tells.
+    pub(crate) also: Option<String>,
     pub(crate) words: String,
 }
 
@@ -163,7 +165,7 @@ impl Stage {
             self.heard = heard.unwrap_or_default();
             self.stale = stale;
             done.events = self.events(self.life + 1);
-            done.told = None;
+            (done.told, done.also) = (None, None);
             // The device at the moment of the crash, not as the step would have left it.
             if let Some(last) = &self.last {
                 let mut state = last.before.clone();
@@ -185,6 +187,13 @@ impl Stage {
                 .replace("put a new key", &format!("put the key of entry {seq} again, with the same value")),
             false => text,
         }
+    }
+
+    /// A step that is to sync and sends no sync: what no event tells.
+    fn unsynced(&self, op: Op) -> Option<String> {
+        let journal = self.last.as_ref().map_or(&[][..], |last| &last.journal);
+        let sent = journal.iter().any(|io| matches!(io, Io::Sync | Io::FailedSync));
+        (matches!(op, Op::Write(_)) && !sent).then(|| "n1 sends no sync to the disk".to_string())
     }
 
     /// What the engine would tell of an operation in which the power fails.
@@ -232,6 +241,7 @@ impl Stage {
             self.torn.clear();
             self.spared.clear();
         }
+        let mut also = None;
         let (told, sentence) = match &words[..] {
             ["open", "as", node] => (self.open_as(node)?, format!("{node} opens the device")),
             ["format"] => (self.format()?, "the device is formatted anew".to_string()),
@@ -246,6 +256,7 @@ impl Stage {
                 })?;
                 let seq = self.engine.as_ref().map_or(0, |engine| engine.last_seq() + 1);
                 let told = self.act(op)?;
+                also = self.unsynced(op);
                 (told, format!("the host: {}", self.named(op, seq)))
             }
         };
@@ -253,7 +264,7 @@ impl Stage {
         let end = self.engine.as_ref().map(|engine| engine.durable_lsn().0);
         self.note_stale(&disk, end);
         let strip = self.strip(&disk, end);
-        Ok(Done { events: self.events(life), strip, told, words: sentence })
+        Ok(Done { events: self.events(life), strip, told, also, words: sentence })
     }
 
     /// The sectors of a device, a letter each. What lies behind the durable `end` of the log, if it is open, is left over

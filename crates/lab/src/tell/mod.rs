@@ -41,6 +41,7 @@ pub fn step(play: &Play, at: usize) -> Vec<String> {
         let by = event.kind.mechanism().map(|by| at_work(by, play.on)).unwrap_or_default();
         format!("{:>7} {}{by}", format!("{}.{}", at + 1, n + 1), plain(event))
     }));
+    lines.extend(act.also.iter().map(|line| format!("        {line}")));
     let held = before.map_or(&[][..], |before| &before.held);
     let held = act.held.iter().filter(|line| !held.contains(line));
     lines.extend(held.map(|line| format!("        {line}")));

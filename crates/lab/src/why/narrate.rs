@@ -214,7 +214,7 @@ fn rows(case: &Case, at: usize) -> Vec<String> {
         !matches!((&event.kind, act.mark), (Kind::DeviceSynced { .. }, Mark::At(_, 'S')))
     });
     rows.extend(lines.map(|(event, line)| {
-        let line = as_it_was(case, fitting(case, event, line));
+        let line = fitting(case, event, line);
         format!("{}    {line}{}", below(play, Some(event)), held_since(play, at, event))
     }));
     if folded > 0 {
@@ -231,6 +231,7 @@ fn rows(case: &Case, at: usize) -> Vec<String> {
             .filter(|line| !held_before(play, at, line))
             .map(|line| format!("{}    {line}", below(play, None))),
     );
+    rows.extend(act.also.iter().map(|line| format!("{}    {line}", below(play, None))));
     let who = if local { "host" } else { "client" };
     rows.extend(act.client.iter().map(|line| format!("{}  ▶ the {who} learns: {line}", below(play, None))));
     rows
@@ -264,14 +265,6 @@ fn held_since(play: &Play, at: usize, event: &Event) -> String {
     match (0..at).rev().take_while(waits).last() {
         Some(first) => format!(" (held back since step {})", first + 1),
         None => String::new(),
-    }
-}
-
-/// Without the rule that an answer waits for its sync, none was sent.
-fn as_it_was(case: &Case, line: String) -> String {
-    match case.mechanism {
-        Mechanism::AckAfterSync => line.replace(" as durable", " as durable, without a sync"),
-        _ => line,
     }
 }
 
@@ -316,7 +309,7 @@ fn causes(case: &Case, parts: usize) -> Vec<String> {
         let broken =
             if only_endangered(case) { ": the invariant is broken" } else { ": the promise is broken" };
         let tail = if n == last && n > 0 { broken } else { "" };
-        format!("{head}step {}: {}{tail}", link.step + 1, as_it_was(case, link.words))
+        format!("{head}step {}: {}{tail}", link.step + 1, link.words)
     };
     links.into_iter().enumerate().map(line).collect()
 }

@@ -1,0 +1,78 @@
+//! What a node process is told at its start, and why it ends.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use dataplane::{Address, ClusterId, NodeId, ShardId};
+use node::OpenError;
+use store::FileError;
+
+use crate::hello::{Hello, IMAGE_VERSION};
+use crate::ring::Record;
+
+/// What a node process is told at its start.
+#[derive(Clone, Debug)]
+pub struct NodeOptions {
+    /// The cluster.
+    pub cluster: ClusterId,
+    /// Which node this is.
+    pub node: NodeId,
+    /// All storage nodes with their addresses, HOST:PORT, this one included.
+    pub nodes: BTreeMap<NodeId, String>,
+    /// Where to listen.
+    pub listen: SocketAddr,
+    /// The device of each shard; its place in the list is the shard's number.
+    pub images: Vec<PathBuf>,
+    /// Where every event is recorded; `None`: only followed requests are, in memory.
+    pub record: Option<Record>,
+}
+
+impl NodeOptions {
+    /// What this node says to `to` before anything else.
+    pub(crate) fn hello(&self, to: Address, shard: ShardId) -> Hello {
+        Hello {
+            cluster: self.cluster,
+            images: Some(IMAGE_VERSION),
+            from: Address::Node(self.node),
+            to,
+            shard,
+            shards: Some(self.images.len() as u32),
+            members: self.nodes.keys().copied().collect(),
+        }
+    }
+}
+
+/// Why a node process ended, or never began.
+#[derive(Debug)]
+pub enum NodeFailure {
+    /// The address cannot be listened on.
+    Listen(SocketAddr, io::Error),
+    /// A device file cannot be opened.
+    File(PathBuf, FileError),
+    /// What is on a device is not usable.
+    Open(PathBuf, OpenError),
+    /// A device failed; it must not be used before it was opened again.
+    Device(PathBuf, String),
+    /// The operating system refused something the process needs.
+    System(io::Error),
+}
+
+impl std::fmt::Display for NodeFailure {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            NodeFailure::Listen(address, e) => write!(f, "cannot listen on {address}: {e}"),
+            NodeFailure::File(path, e) => write!(f, "{}: {e}", path.display()),
+            NodeFailure::Open(path, e) => write!(f, "{}: {e}", path.display()),
+            NodeFailure::Device(path, e) => write!(f, "{}: {e}; this node has stopped", path.display()),
+            NodeFailure::System(e) => write!(f, "{e}"),
+        }
+    }
+}
+
+impl From<io::Error> for NodeFailure {
+    fn from(e: io::Error) -> NodeFailure {
+        NodeFailure::System(e)
+    }
+}
