@@ -49,22 +49,20 @@ pub async fn explain(core: &Handle, request: Request) -> (Option<Reply>, Vec<Eve
 }
 
 /// The events in `lines`; a line of another version of the schema is left out.
-fn read_lines(lines: &[u8]) -> Vec<Event> {
+pub fn read_lines(lines: &[u8]) -> Vec<Event> {
     let text = String::from_utf8_lossy(lines);
     text.lines().filter_map(|line| trace::json::from_line(line).ok()).collect()
 }
 
-/// The events of several actors, given as JSON Lines, in one order.
-pub fn merged(lines: &[String]) -> Vec<Event> {
-    let events: BTreeMap<EventId, Event> =
-        lines.iter().flat_map(|lines| read_lines(lines.as_bytes())).map(|event| (event.id, event)).collect();
-    in_order(events)
-}
-
-/// The descendants of `root`.
+/// The descendants of `root`, by wall clock, but each behind its parents.
 fn story(events: Vec<Event>, root: EventId) -> Vec<Event> {
     let mut by_id: BTreeMap<EventId, Event> = events.into_iter().map(|event| (event.id, event)).collect();
-    let children = children(&by_id);
+    let mut children: BTreeMap<EventId, Vec<EventId>> = BTreeMap::new();
+    for event in by_id.values() {
+        for &parent in &event.parents {
+            children.entry(parent).or_default().push(event.id);
+        }
+    }
     let mut kept = BTreeSet::new();
     let mut open = vec![root];
     while let Some(id) = open.pop() {
@@ -72,27 +70,10 @@ fn story(events: Vec<Event>, root: EventId) -> Vec<Event> {
             open.extend(children.get(&id).into_iter().flatten());
         }
     }
-    by_id.retain(|id, _| kept.contains(id));
-    in_order(by_id)
-}
-
-fn children(by_id: &BTreeMap<EventId, Event>) -> BTreeMap<EventId, Vec<EventId>> {
-    let mut children: BTreeMap<EventId, Vec<EventId>> = BTreeMap::new();
-    for event in by_id.values() {
-        for &parent in &event.parents {
-            children.entry(parent).or_default().push(event.id);
-        }
-    }
-    children
-}
-
-/// By wall clock, but each behind its parents.
-fn in_order(mut by_id: BTreeMap<EventId, Event>) -> Vec<Event> {
-    let children = children(&by_id);
     // Kahn's algorithm; of those whose parents are told, the earliest by wall clock comes next.
     let mut untold: BTreeMap<EventId, usize> = BTreeMap::new();
-    for (id, event) in &by_id {
-        untold.insert(*id, event.parents.iter().filter(|parent| by_id.contains_key(parent)).count());
+    for id in &kept {
+        untold.insert(*id, by_id[id].parents.iter().filter(|parent| kept.contains(parent)).count());
     }
     let mut ready: BTreeSet<(Option<u64>, EventId)> =
         untold.iter().filter(|(_, n)| **n == 0).map(|(id, _)| (by_id[id].wall, *id)).collect();

@@ -65,7 +65,8 @@ async fn run(cluster: &Cluster, errand: Errand) {
 
 /// Events of several actors as one text, in one order.
 fn trace(lines: &[String]) -> String {
-    let events = explain::merged(lines);
+    let files = lines.iter().map(|lines| explain::read_lines(lines.as_bytes())).collect();
+    let events = trace::merge::merged(files);
     let lines: Vec<String> = events.iter().map(|event| trace::json::to_line(event) + "\n").collect();
     let mut room = TRACE_BYTES_MAX;
     let fits = lines.iter().rev().take_while(|line| {
