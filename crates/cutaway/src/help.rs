@@ -11,7 +11,10 @@ const GROUPS: &[(&str, &[&str])] = &[
     ("Run a cluster", &["up", "node", "gateway", "format"]),
     ("Ask it", &["put", "get", "del", "list", "status"]),
     ("Break it", &["kill", "pause", "resume", "restart", "isolate", "heal"]),
-    ("Understand it", &["why", "museum", "play", "lab", "debug", "quiz", "sim", "check", "spec", "view"]),
+    (
+        "Understand it",
+        &["why", "museum", "faults", "play", "lab", "debug", "quiz", "sim", "check", "spec", "view"],
+    ),
     ("Inspect disks", &["inspect", "verify"]),
     ("Measure", &["bench"]),
     ("For the shell", &["completions", "man"]),
@@ -114,6 +117,12 @@ cutaway why epoch-fence --try mine     # a step changed: what comes of it",
         "cutaway museum                         # published failures of real systems
 cutaway museum fsyncgate               # one of them, on this code
 cutaway museum raft-figure-8 --schedule > mine && cutaway play mine",
+    ),
+    (
+        "faults",
+        "cutaway faults                         # every block, damaged in every way
+cutaway faults log-last rot one        # one of them, and why
+cutaway faults log-last rot one --schedule > mine && cutaway play mine",
     ),
     (
         "play",

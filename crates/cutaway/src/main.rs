@@ -9,6 +9,7 @@ mod console;
 mod debug;
 mod export;
 mod failure;
+mod faults;
 mod files;
 mod help;
 mod image;
@@ -82,6 +83,7 @@ enum Command {
     Verify(verify::Verify),
     Sim(sim::Sim),
     Why(why::Why),
+    Faults(faults::Faults),
     Museum(museum::Museum),
     Play(play::Play),
     Lab(page::Lab),
@@ -142,6 +144,7 @@ fn main() -> ExitCode {
         Command::Quiz(quiz) => quiz.run(),
         Command::Spec(spec) => spec.run(),
         Command::Why(why) => why.run(),
+        Command::Faults(faults) => faults.run(),
         Command::Museum(museum) => museum.run(),
         Command::Play(play) => play.run(),
         Command::Lab(lab) => lab.run(),
