@@ -33,6 +33,8 @@ fn nothing_is_lost_but_the_last_batch_and_the_page_says_so() {
         // What a majority still has whole is served again, with whoever was not hit.
         let serves = *outcome <= Outcome::Refused;
         assert!(cell.hit == Hit::Majority || serves || may_be_lost, "{cell:?}: {why:?}");
+        let twice = matches!(cell.block, Block::SuperblockA | Block::SuperblockB);
+        assert!(!twice || *outcome == Outcome::Healed, "{cell:?}: there are two superblocks: {why:?}");
         assert!(
             cell.block != Block::Value || serves,
             "{cell:?}: a value is had from anybody who has it: {why:?}"
