@@ -10,7 +10,7 @@ use crate::terminal;
 const GROUPS: &[(&str, &[&str])] = &[
     ("Run a cluster", &["up", "node", "gateway", "format"]),
     ("Ask it", &["put", "get", "del", "list", "status"]),
-    ("Break it", &["kill", "pause", "resume", "restart", "isolate", "heal"]),
+    ("Break it", &["kill", "pause", "resume", "restart", "isolate", "heal", "torture"]),
     (
         "Understand it",
         &["why", "museum", "faults", "play", "lab", "debug", "quiz", "sim", "check", "spec", "view"],
@@ -104,6 +104,11 @@ cutaway heal n3",
         "heal",
         "cutaway isolate n3
 cutaway heal n3",
+    ),
+    (
+        "torture",
+        "cutaway torture                        # a minute of faults, all judged
+cutaway torture --seed 7 --seconds 600 --html torture.html",
     ),
     (
         "why",

@@ -31,6 +31,7 @@ mod spec;
 mod status;
 mod story;
 mod terminal;
+mod torture;
 mod up;
 mod verify;
 mod view;
@@ -85,6 +86,7 @@ enum Command {
     Why(why::Why),
     Faults(faults::Faults),
     Museum(museum::Museum),
+    Torture(torture::Torture),
     Play(play::Play),
     Lab(page::Lab),
     Debug(debug::Debug),
@@ -146,6 +148,7 @@ fn main() -> ExitCode {
         Command::Why(why) => why.run(),
         Command::Faults(faults) => faults.run(),
         Command::Museum(museum) => museum.run(),
+        Command::Torture(torture) => torture.run(),
         Command::Play(play) => play.run(),
         Command::Lab(lab) => lab.run(),
         Command::Debug(debug) => debug.run(),
