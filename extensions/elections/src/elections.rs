@@ -47,7 +47,7 @@ pub struct Elections {
     /// It has looked before.
     begun: bool,
     random: u64,
-    /// What was promised when it last looked, and since when.
+    /// What was promised when it last looked, and since when; or since when it leads, or no longer.
     promised: Epoch,
     promised_at: Micros,
     led: bool,
@@ -120,7 +120,8 @@ impl Extension for Elections {
     }
 
     fn next_deadline(&self) -> Option<Micros> {
-        self.deadline
+        // It has to look once to know when it will be time.
+        if self.begun { self.deadline } else { Some(0) }
     }
 
     fn copy(&self) -> Box<dyn Extension> {
@@ -145,7 +146,7 @@ impl Elections {
         if !self.begun {
             // A node that starts does not know whether a primary lives, and waits as if it had just heard one.
             let seed = look.config.life ^ (u64::from(look.config.me.0) << 56);
-            (self.begun, self.random, self.since) = (true, splitmix(seed), now);
+            (self.begun, self.random, self.since, self.promised_at) = (true, splitmix(seed), now, now);
         }
         // A clock that jumped back.
         (self.since, self.promised_at) = (self.since.min(now), self.promised_at.min(now));
@@ -181,9 +182,9 @@ impl Elections {
     }
 
     /// How long it waits this time.
-    fn wait(&self, look: &Look) -> Micros {
+    fn waits_until(&self, look: &Look) -> Micros {
         let timeout = self.timeout(look);
-        timeout + self.random % (timeout / 2 + 1)
+        self.since.max(self.alive_at(look)) + timeout + self.random % (timeout / 2 + 1)
     }
 
     /// How long it waits for answers.
@@ -192,9 +193,10 @@ impl Elections {
         patience(least, 2 * self.trips.usually(), self.unanswered.min(DOUBLINGS_MAX))
     }
 
-    /// Since when nothing was heard of a primary, and nothing promised.
-    fn quiet_since(&self, look: &Look) -> Micros {
-        self.since.max(look.heard_at)
+    /// When a primary was last heard, or a vote promised. Its own questions are no sign of a primary: two nodes that ask in
+    /// turn would refuse each other for ever.
+    fn alive_at(&self, look: &Look) -> Micros {
+        self.promised_at.max(look.heard_at)
     }
 
     fn check_quorum(&self, look: &Look, wishes: &mut Wishes) {
@@ -208,7 +210,7 @@ impl Elections {
     /// A backup's time has passed.
     fn go_on(&mut self, look: &Look, wishes: &mut Wishes) {
         match &self.state {
-            State::Waiting if look.now >= self.quiet_since(look) + self.wait(look) && may_stand(look) => {
+            State::Waiting if look.now >= self.waits_until(look) && may_stand(look) => {
                 if guard::pre_vote(look.config.mechanisms) {
                     self.ask(look, wishes);
                 } else {
@@ -247,7 +249,7 @@ impl Elections {
         let alive = match status.role {
             RoleName::Primary => status.cut_off_micros < self.timeout(look),
             RoleName::Candidate => true,
-            RoleName::Backup => look.now < self.quiet_since(look) + self.timeout(look),
+            RoleName::Backup => look.now < self.alive_at(look) + self.timeout(look),
         };
         if !guard::leader_stickiness(on, alive) {
             Some("it hears a primary, or has promised its vote a moment ago")
@@ -276,9 +278,7 @@ impl Elections {
 
     fn deadline(&self, look: &Look) -> Option<Micros> {
         match (look.status.role, &self.state) {
-            (RoleName::Backup, State::Waiting) if may_stand(look) => {
-                Some(self.quiet_since(look) + self.wait(look))
-            }
+            (RoleName::Backup, State::Waiting) if may_stand(look) => Some(self.waits_until(look)),
             (RoleName::Backup, State::Asking(round)) => Some(round.since + self.ask_patience(look)),
             // What it wished for comes first, and it looks at once at what came of that.
             (RoleName::Backup, State::Standing) => Some(look.now + 1),
