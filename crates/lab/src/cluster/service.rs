@@ -3,7 +3,7 @@
 //! Nothing wrong is answered without it; so it is judged only where a schedule says so. Time is counted in expiries of timers.
 
 use dataplane::guard::majority;
-use dataplane::{Epoch, Micros, NodeStatus, RoleName};
+use dataplane::{Micros, NodeStatus, RoleName};
 
 use super::witness::Sight;
 
@@ -61,16 +61,12 @@ impl Service {
         }
         let gave_up = before.role == RoleName::Candidate && after.role == RoleName::Backup;
         let leads = self.statuses().any(|status| status.serving);
-        let promised = self.promised(before.promised);
-        (gave_up && !leads && promised >= majority(self.seen.len())).then(|| {
-            format!(
-                "{promised} nodes promised n{node} epoch {}, in which it could not lead: nobody does",
-                before.promised.0
-            )
+        // Two that stood at the same moment may have split the votes; that can happen to anybody.
+        let promised = || self.statuses().filter(|status| status.promised == before.promised);
+        let in_vain = promised().any(|status| status.voted_tail > after.voted_tail);
+        (gave_up && !leads && in_vain && promised().count() >= majority(self.seen.len())).then(|| {
+            let epoch = before.promised.0;
+            format!("a majority promised n{node} epoch {epoch}, which it cannot lead with the shorter log: nobody does")
         })
-    }
-
-    fn promised(&self, epoch: Epoch) -> usize {
-        self.statuses().filter(|status| status.promised == epoch).count()
     }
 }

@@ -51,7 +51,7 @@ pub(super) const ENTRIES: &[Entry] = &[
     },
     Entry {
         mechanism: Mechanism::CheckQuorum,
-        short: "Five nodes; n5 is gone. n1 leads, and reaches n2 alone. n2, n3 and n4 reach each other, and are a majority. But n2 hears a primary, and votes for nobody: n1 commits nothing, and no other can.",
+        short: "Five nodes. n1 leads, and reaches n2 alone; so does n5. n2, n3 and n4 reach each other, and are a majority. But n2 hears a primary, and votes for nobody: n1 commits nothing, and no other can.",
         predict: "n2 hears n1, which leads and reaches nobody else. n3 and n4 hear no primary, and need the vote of n2. Who has to do something, and how does that one know?",
         faults: "a primary that is heard by too few",
         guard: Some((ELECTIONS, "check_quorum")),
