@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use clap::{ArgGroup, Args};
 use dataplane::{ClusterId, NodeId};
 use engine::{NODE_MAX, Standing};
+use extensions::Chosen;
 use server::founding::{self, FoundingError};
 use server::gateway_host::{self, GatewayOptions};
 use server::hello::names;
@@ -75,6 +76,9 @@ pub struct NodeArgs {
     /// Add every event to this file, for `spec check` and `view`. Slow: a line is written for each
     #[arg(long, value_name = "FILE")]
     trace: Option<PathBuf>,
+    /// Data directory of the cluster, whose manifest says which extensions it was founded with
+    #[arg(long)]
+    dir: Option<PathBuf>,
     /// Take commands from `up` on standard input, and stop at its end
     #[arg(long, hide = true)]
     supervised: bool,
@@ -96,6 +100,7 @@ impl NodeArgs {
             node: self.node,
             nodes,
             listen: self.listen,
+            extensions: self.founded_with()?,
             images: self.images,
             record: record.transpose()?,
         };
@@ -105,6 +110,22 @@ impl NodeArgs {
             let asked = options.clone();
             node_host::run(options, orders).await.map_err(|failure| advise(&failure, &asked))
         })
+    }
+
+    /// What the manifest says: no option could contradict it.
+    fn founded_with(&self) -> Result<Chosen> {
+        let Some(dir) = &self.dir else { return Ok(Chosen::NONE) };
+        let next = || {
+            format!("name the data directory that `{} up` founded the cluster in, or leave --dir out", me())
+        };
+        let found = Manifest::read(dir).map_err(|why| Failure::error(why).next(next()))?;
+        let found = found.filter(|manifest| manifest.cluster_id() == self.cluster);
+        let manifest = found.ok_or_else(|| {
+            let file = dir.join(manifest::FILE);
+            let why = format!("{} does not describe cluster {}", file.display(), hex(&self.cluster));
+            Failure::error(why).next(next())
+        })?;
+        Ok(manifest.chosen())
     }
 }
 

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use clap::Args;
+use extensions::Chosen;
 use indicatif::{ProgressBar, ProgressStyle};
 use lab::replay;
 use lab::why::{self, Shrunk};
@@ -41,6 +42,12 @@ pub struct Sim {
     /// Shards of each cluster
     #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=4))]
     shards: u32,
+    /// Extensions that each cluster is founded with: elections
+    #[arg(long, value_name = "EXTENSION,…", default_value = "", hide_default_value = true)]
+    with: Chosen,
+    /// No gateway ever asks a node to take over: the nodes have to find out by themselves
+    #[arg(long)]
+    passive_gateways: bool,
     /// Shrink the first schedule with a violation to the steps that it needs, faults and clients' operations, and print it: a
     /// schedule that `play` plays. A wrong answer is preferred to a late one
     #[arg(long)]
@@ -87,7 +94,9 @@ impl Sim {
     pub fn run(self) -> Result<(), Failure> {
         let without = self.without.iter().map(|id| mechanism(id)).collect::<Result<Vec<_>, _>>()?;
         let (nodes, shards, coverage) = (self.nodes, self.shards, self.coverage);
-        let options = Options { nodes, shards, without, coverage, ..Options::default() };
+        let (with, passive_gateways) = (self.with, self.passive_gateways);
+        let options =
+            Options { nodes, shards, with, passive_gateways, without, coverage, ..Options::default() };
         let Seeds(seeds) = self.seeds.clone();
         let bar = ProgressBar::new(self.seed.map_or(seeds.end - seeds.start, |_| 1));
         let style =
@@ -232,6 +241,12 @@ impl Sim {
         }
         if self.shards != 1 {
             command += &format!(" --shards {}", self.shards);
+        }
+        if self.with != Chosen::NONE {
+            command += &format!(" --with {}", self.with);
+        }
+        if self.passive_gateways {
+            command += " --passive-gateways";
         }
         self.without.iter().for_each(|id| command += &format!(" --without {id}"));
         let trace = self.trace.as_deref().unwrap_or("trace.jsonl".as_ref());

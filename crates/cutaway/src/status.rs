@@ -40,6 +40,10 @@ fn word(value: &Value) -> String {
 
 fn render(status: &Value) -> String {
     let mut text = format!("cluster {}, as {} sees it\n", word(&status["cluster"]), word(&status["gateway"]));
+    let extensions: Vec<_> = status["extensions"].as_array().into_iter().flatten().map(word).collect();
+    if !extensions.is_empty() {
+        text += &format!("founded with {}\n", extensions.join(", "));
+    }
     for problem in status["problems"].as_array().into_iter().flatten() {
         text += &format!("\nproblem: {}\n", word(problem));
     }

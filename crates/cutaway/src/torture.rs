@@ -67,6 +67,9 @@ pub struct Torture {
     /// Shards
     #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=8))]
     shards: u32,
+    /// Extensions that the cluster is founded with, such as elections
+    #[arg(long, value_name = "EXTENSIONS")]
+    with: Option<String>,
     /// Clients that ask at the same time
     #[arg(long, default_value_t = 16, value_parser = clap::value_parser!(u32).range(1..=1000))]
     clients: u32,
@@ -115,7 +118,7 @@ impl Torture {
         let stop = interrupt::asked().map_err(Failure::error)?;
         let Torture { nodes, gateways, shards, clients, .. } = *self;
         let size = Size { nodes, gateways, shards };
-        let cluster = Cluster::found(&dir.join("cluster"), size)?;
+        let cluster = Cluster::found(&dir.join("cluster"), size, self.with.as_deref())?;
         let book = Book::open(dir).map_err(Failure::error)?;
         let (gauge, doors) = (Gauge::default(), cluster.gateways());
         let (over, calm, judged) = (AtomicBool::new(false), AtomicBool::new(false), Judged::default());

@@ -10,6 +10,7 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use clap::Args;
+use extensions::Chosen;
 use serde_json::{Value, json};
 use server::child::{self, stopped};
 use server::control;
@@ -45,6 +46,9 @@ pub struct Up {
     /// Gateways, 1 for a new cluster
     #[arg(long)]
     gateways: Option<u32>,
+    /// Extensions of a new cluster, for good: elections
+    #[arg(long, value_name = "EXTENSION,…")]
+    with: Option<Chosen>,
     /// Data directory
     #[arg(long, default_value = "./cutaway-data")]
     dir: PathBuf,
@@ -97,6 +101,7 @@ impl Up {
             port: self.port,
             bind: self.bind,
             image_bytes: self.image_size,
+            extensions: self.with,
             host_names: self.hosts,
             trace: self.trace,
         };
@@ -250,6 +255,10 @@ fn advise(failure: UpFailure) -> Failure {
             }
             _ => again(&[("--image-size", None)]),
         },
+        UpFailure::Extensions { founded, .. } => {
+            let with = Some(founded.to_string()).filter(|names| !names.is_empty());
+            format!("{}, or found a new cluster with --dir OTHER", again(&[("--with", with)]))
+        }
         UpFailure::Bounds(_) => format!("{me} up --help"),
         UpFailure::Port(address, _) => {
             let port = suggest_port(*address).to_string();
@@ -332,7 +341,7 @@ fn announce(cluster: &Cluster, console: &str, as_json: bool) -> String {
     if as_json {
         let line = json!({
             "cluster": m.cluster, "dir": cluster.dir, "port": m.port, "shards": m.shards, "pid": std::process::id(),
-            "nodes": nodes, "gateways": gateways, "console": console,
+            "nodes": nodes, "gateways": gateways, "console": console, "extensions": m.extensions,
         });
         return format!("{line}\n");
     }

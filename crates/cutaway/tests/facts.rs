@@ -168,6 +168,7 @@ fn a_node_whose_image_was_formatted_for_other_members_is_refused_by_its_peers() 
         shard: 0,
         shards: Some(1),
         members: vec![NodeId(3)],
+        extensions: Some([].into()),
     };
     let why = refusal(&mut n1, &Greeting::Hello(hello).encode());
     let command = format!("--cluster {id} --node n3 --shard 0 --shards 1 --members n1,n2,n3 IMAGE");
@@ -240,6 +241,7 @@ fn whoever_speaks_another_version_or_something_else_to_a_node_is_told_so() {
         shard: 0,
         shards: None,
         members: vec![NodeId(1)],
+        extensions: None,
     };
     let good = Greeting::Hello(hello.clone()).encode();
     let mut newer = good.clone();

@@ -67,6 +67,7 @@ fn only_the_simulator_and_the_lab_can_switch_a_mechanism_off() {
     let root = root();
     let mut files = Vec::new();
     sources(&root.join("crates"), &mut files);
+    sources(&root.join("extensions"), &mut files);
     assert!(files.len() > 30, "the sources are where they are looked for");
     for file in files {
         let place = file.strip_prefix(&root).unwrap();
@@ -94,6 +95,7 @@ fn nothing_is_unsafe_but_the_names_by_which_a_browser_calls() {
     let root = root();
     let mut files = Vec::new();
     sources(&root.join("crates"), &mut files);
+    sources(&root.join("extensions"), &mut files);
     let mut names = 0;
     for file in files {
         let place = file.strip_prefix(&root).unwrap();
@@ -110,6 +112,36 @@ fn nothing_is_unsafe_but_the_names_by_which_a_browser_calls() {
         }
     }
     assert_eq!(names, 5, "the door has five names");
+}
+
+#[test]
+fn extensions_know_the_core_and_not_each_other() {
+    let of = |place: PathBuf| -> Vec<String> {
+        let text = std::fs::read_to_string(place.join("Cargo.toml")).unwrap();
+        let (_, rest) = text.split_once("[dependencies]\n").expect("its dependencies");
+        let lines = rest.split("\n[").next().unwrap().lines();
+        lines
+            .filter_map(|line| Some(line.split(['.', ' ', '=']).next()?.to_string()))
+            .filter(|n| !n.is_empty())
+            .collect()
+    };
+    for entry in std::fs::read_dir(root().join("extensions")).unwrap() {
+        let place = entry.unwrap().path();
+        if place.ends_with("all") {
+            continue;
+        }
+        for name in of(place.clone()) {
+            assert!(ALLOWED.contains(&name.as_str()), "{} depends on {name}", place.display());
+        }
+    }
+    for core in CORE {
+        for name in of(root().join("crates").join(core)) {
+            assert!(
+                !root().join("extensions").join(&name).exists() && name != "extensions",
+                "{core} knows {name}"
+            );
+        }
+    }
 }
 
 #[test]

@@ -22,7 +22,7 @@ pub struct Core {
     /// The greatest epoch promised or followed; durable before anybody hears of it (D3).
     pub promised: Epoch,
     /// The greatest epoch heard of from anybody; at least `promised`.
-    pub(crate) seen: Epoch,
+    pub seen: Epoch,
     /// Who leads in `promised`, once it has spoken.
     pub(crate) following: Option<NodeId>,
     /// May it vote?

@@ -98,6 +98,10 @@ pub enum Event {
     Unreadable(NodeId),
     /// A sync of the device took so long.
     SyncTook(Micros),
+    /// An extension has this replica stand, above this epoch, and give up after so long; the log has room for a marker.
+    TakeOver(Epoch, Micros),
+    /// An extension has this replica leave the lead.
+    StepDown,
 }
 
 /// What has room on the device of the entries that a message brings, or makes its receiver append. Sizes alone decide it.

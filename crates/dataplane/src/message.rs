@@ -13,6 +13,7 @@
 //! | `Behind` | primary → backup | what you lack is no longer in my log: fetch my state |
 //! | `Pull`, `Chunk` | receiver ↔ primary | state transfer, in pieces |
 //! | `Fetch`, `Fetched` | replica ↔ replica | a value that is damaged here; the nodes answer, the rules only say whose will do |
+//! | `Extension` | replica ↔ replica | what an extension says to its like, with what the sender has promised; the rules never see it |
 //! | `Write`, `OpenSession`, `Read` | gateway → primary | a client's request |
 //! | `Answer`, `ReadAnswer`, `Refused` | node → gateway | its result, or why it was not taken |
 //! | `Probe`, `Status` | gateway ↔ node | who are you, and how complete is your log? |
@@ -61,6 +62,7 @@ pub enum Message {
     Chunk { epoch: Epoch, transfer: u64, cursor: Vec<u8>, chunk: Chunk },
     Fetch(ValueName),
     Fetched { name: ValueName, value: Option<Arc<[u8]>> },
+    Extension { extension: u8, epoch: Epoch, words: Vec<u8> },
 
     Write { request: RequestId, op: Op },
     OpenSession,
@@ -260,6 +262,7 @@ impl Message {
             | Message::Fenced { promised: epoch }
             | Message::Confirm { epoch, .. }
             | Message::Confirmed { epoch, .. }
+            | Message::Extension { epoch, .. }
             | Message::Behind { epoch, .. }
             | Message::Pull { epoch, .. }
             | Message::Chunk { epoch, .. }

@@ -43,6 +43,15 @@ pub fn patience(least: Micros, usually: Micros, failures: u32) -> Micros {
     (least << failures.min(16)).max(usually).min(PATIENCE_MAX.max(least))
 }
 
+/// The next number of a reproducible sequence, so that whoever collided once does not collide for ever (Steele, Lea, Flood:
+/// "Fast splittable pseudorandom number generators", OOPSLA 2014).
+pub fn splitmix(seed: u64) -> u64 {
+    let mixed = seed.wrapping_add(0x9e37_79b9_7f4a_7c15);
+    let mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    mixed ^ (mixed >> 31)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -2,9 +2,9 @@
 //!
 //! | role | leads to | on |
 //! |---|---|---|
-//! | backup | candidate | a gateway's `TakeOver` |
+//! | backup | candidate | a gateway's `TakeOver`, or an extension's |
 //! | candidate | primary | promises of a majority with no more complete log |
-//! | candidate, primary | backup | a greater epoch, seen anywhere |
+//! | candidate, primary | backup | a greater epoch, seen anywhere; a primary as well when an extension says so |
 //!
 //! There is no way back into a role after a restart: a primary that reopens its device is a backup, since it may have
 //! lost its last unsynced entries, and would give their seqs a second content in the same epoch.
@@ -95,6 +95,12 @@ impl Replica {
                 }
             }
             Event::SyncTook(micros) => self.core.sync.note(micros),
+            Event::TakeOver(above, patience) => {
+                if guard::epoch_bound(self.core.config.mechanisms, self.core.seen, above) {
+                    self.on_take_over(Call { gateway: None, above, patience });
+                }
+            }
+            Event::StepDown => self.on_step_down(),
         }
     }
 
@@ -196,7 +202,7 @@ impl Replica {
             },
             Message::Probe { attempt } => self.tell_status(from, attempt),
             Message::TakeOver { above, patience } => {
-                self.on_take_over(Call { gateway: from, above, patience })
+                self.on_take_over(Call { gateway: Some(from), above, patience })
             }
             other => self.core.refuse_frame(Address::Gateway(from), other.name(), "no gateway says that"),
         }
@@ -268,7 +274,9 @@ impl Replica {
         if primary.serves_from(seq) {
             emit!(core, Kind::PrimaryServing { epoch: primary.epoch.0, marker: seq });
             let (gateway, status) = (primary.asked_by, self.status(0));
-            self.core.send(Address::Gateway(gateway), Message::Status { attempt: 0, status });
+            if let Some(gateway) = gateway {
+                self.core.send(Address::Gateway(gateway), Message::Status { attempt: 0, status });
+            }
         }
     }
 }

@@ -51,7 +51,8 @@ impl Replica {
         }
     }
 
-    pub(crate) fn tell_status(&mut self, to: GatewayId, attempt: u64) {
+    pub(crate) fn tell_status(&mut self, to: impl Into<Option<GatewayId>>, attempt: u64) {
+        let Some(to) = to.into() else { return };
         let status = self.status(self.core.now);
         self.core.reported = status.tail;
         self.core.send(Address::Gateway(to), Message::Status { attempt, status });
@@ -64,6 +65,11 @@ impl Replica {
             (false, true) => Proof::Unproven,
             (false, false) => Proof::Transferring,
         }
+    }
+
+    /// Is `peer`, speaking in `epoch`, the primary that it follows?
+    pub fn follows(&self, peer: NodeId, epoch: Epoch) -> bool {
+        self.core.following == Some(peer) && epoch == self.core.promised
     }
 
     /// Does it lead?

@@ -71,6 +71,16 @@ impl Replica {
         self.lead_if_supported();
     }
 
+    /// An extension has the primary leave the lead. Nothing is promised and nothing is cut off: the log stays, and the next
+    /// primary commits it. To lead again takes a greater epoch, as for everybody.
+    pub(crate) fn on_step_down(&mut self) {
+        if self.is_primary() {
+            self.step_down(Epoch(0));
+            // Whoever asks for the primary must not be sent back here.
+            self.core.following = None;
+        }
+    }
+
     pub(crate) fn on_promise_request(&mut self, from: NodeId, epoch: Epoch) {
         if let Some(tail) = candidate::grant(&mut self.core, from, epoch) {
             self.step_down(epoch);

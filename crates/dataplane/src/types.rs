@@ -78,6 +78,9 @@ pub const SCAN_KEYS_MAX: u32 = 10_000;
 /// that a frame does not hold up the next heartbeat.
 pub const PAYLOAD_BYTES_MAX: usize = 1 << 20;
 
+/// Longest message of an extension.
+pub const EXTENSION_BYTES_MAX: usize = 4 << 10;
+
 /// How much each replica remembers of requests. It decides which of them take effect, so it is the same on every replica of
 /// a cluster; nothing carries it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

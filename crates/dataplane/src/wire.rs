@@ -323,6 +323,7 @@ code_enum! {
         11 Chunk { epoch, transfer, cursor, chunk };
         13 Fetch(name);
         14 Fetched { name, value };
+        15 Extension { extension, epoch, words };
         20 Write { request, op };
         21 OpenSession;
         22 Read { id, query };

@@ -13,7 +13,7 @@
 //! it is the primary, whoever called for it.
 
 use dataplane::guard::majority;
-use dataplane::patience::patience;
+use dataplane::patience::{patience, splitmix};
 use dataplane::{Epoch, Message, Micros, NodeId, NodeStatus, RoleName, ShardId};
 use trace::{Kind, emit};
 
@@ -333,12 +333,4 @@ impl Search {
         let look = self.look_at.filter(|_| matches!(self.state, State::AskingAround { .. }));
         probe.min(self.expires_at()).min(look.unwrap_or(Micros::MAX))
     }
-}
-
-/// The next number of a reproducible sequence (Steele, Lea, Flood: "Fast splittable pseudorandom number generators").
-fn splitmix(seed: u64) -> u64 {
-    let mixed = seed.wrapping_add(0x9e37_79b9_7f4a_7c15);
-    let mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-    let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-    mixed ^ (mixed >> 31)
 }

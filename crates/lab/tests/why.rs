@@ -136,6 +136,7 @@ fn every_switch_is_read_by_its_guard_and_nowhere_else() {
     ["engine", "dataplane", "node", "gateway", "server"]
         .iter()
         .for_each(|room| sources(&root().join("crates").join(room).join("src"), &mut files));
+    sources(&root().join("extensions"), &mut files);
     for entry in registry::entries() {
         let variant = entry.mechanism.variant();
         let reads = [

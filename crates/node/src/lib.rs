@@ -23,6 +23,7 @@
 //! | `fits` | what has room on the device |
 //! | `open`, `checkpoint` | how it starts; the log's other end |
 //! | `effects` | carrying out the rules' effects on the engine, in order |
+//! | `extension`, `consult` | what the cluster was founded with beside the core: what it sees and may ask for; how it is asked |
 //! | `repair`, `repairs` | getting a damaged value back from the other replicas |
 //! | `tag` | what the engine carries for the rules, as bytes |
 
@@ -30,7 +31,9 @@
 
 mod checkpoint;
 mod config;
+mod consult;
 mod effects;
+mod extension;
 mod fits;
 mod node;
 mod open;
@@ -39,4 +42,5 @@ mod repairs;
 mod tag;
 
 pub use config::{Config, OpenError, StopError};
+pub use extension::{Extension, Look, Wish, Wishes};
 pub use node::{Node, drop_superseded};

@@ -8,6 +8,7 @@ use engine::{Device, Engine, Synced, WriteError};
 use trace::{EventId, Kind, Mechanisms, Tracer, emit};
 
 use crate::config::{Config, StopError};
+use crate::extension::{self, Extension};
 use crate::repairs::Repairs;
 
 /// One replica of one shard on one device.
@@ -32,6 +33,9 @@ pub struct Node<D> {
     /// Memory for the tag of an entry.
     pub(crate) tag: Vec<u8>,
     pub(crate) repairs: Repairs,
+    pub(crate) extensions: Vec<Box<dyn Extension>>,
+    /// When the primary that it follows was last heard.
+    pub(crate) heard_at: Micros,
     /// The log or the checkpoint could not be read: a new checkpoint does without what is damaged of them.
     pub(crate) renew_checkpoint: bool,
     stopped: bool,
@@ -53,6 +57,8 @@ impl<D: Device> Node<D> {
             chunk_sent_at: None,
             tag: Vec::new(),
             repairs: Repairs::default(),
+            extensions: Vec::new(),
+            heard_at: 0,
             renew_checkpoint: false,
             stopped: false,
         }
@@ -74,7 +80,7 @@ impl<D: Device> Node<D> {
             emit!(self.t, Kind::FrameRefused { message, from, why });
             return Ok(());
         }
-        let fits = self.fits(&frame.message);
+        let (fits, sign) = (self.fits(&frame.message), extension::sign_of_life(&frame));
         match (frame.from, frame.message) {
             (Address::Node(peer), Message::Fetch(name)) if self.is_peer(peer) => {
                 self.on_fetch(peer, name);
@@ -83,8 +89,13 @@ impl<D: Device> Node<D> {
             (Address::Node(peer), Message::Fetched { name, value }) if self.is_peer(peer) => {
                 self.on_fetched(peer, name, value)
             }
+            (Address::Node(peer), Message::Extension { extension, epoch, words }) if self.is_peer(peer) => {
+                self.on_extension(peer, (extension, epoch), &words)
+            }
             (from, message) => self.step(Event::Message(from, message, fits)),
-        }
+        }?;
+        self.note_heard(sign);
+        Ok(())
     }
 
     fn is_peer(&self, node: NodeId) -> bool {
@@ -96,7 +107,8 @@ impl<D: Device> Node<D> {
         self.begin(now, None);
         self.resume()?;
         self.repairs_tick()?;
-        self.step(Event::Tick)
+        self.step(Event::Tick)?;
+        self.consult(|extension, look, wishes| extension.tick(look, wishes))
     }
 
     /// Everything that had arrived has been handled: replicate it, confirm reads.
@@ -166,7 +178,8 @@ impl<D: Device> Node<D> {
             return Some(0);
         }
         let repairs = self.repairs.next_deadline(self.config.rules.timing.resend_after);
-        repairs.into_iter().chain(self.replica.next_deadline()).min()
+        let extensions = self.extensions.iter().filter_map(|extension| extension.next_deadline());
+        repairs.into_iter().chain(self.replica.next_deadline()).chain(extensions).min()
     }
 
     /// What the node says of itself.
@@ -260,7 +273,7 @@ impl<D: Device> Node<D> {
     }
 
     /// Carries out what it was parked at, and what comes behind: no other event is handled before.
-    fn resume(&mut self) -> Result<(), StopError> {
+    pub(crate) fn resume(&mut self) -> Result<(), StopError> {
         while let Some((effect, _)) = self.parked.take() {
             self.perform(effect)?;
             self.carry_out()?;

@@ -246,6 +246,7 @@ impl Core {
             shard,
             shards: self.options.shards,
             members: self.options.nodes.keys().copied().collect(),
+            extensions: None,
         }
     }
 

@@ -40,6 +40,17 @@ impl Facts {
         said.iter().copied().find(|n| agree(*n) >= majority(self.nodes.len()))
     }
 
+    /// The extensions that the cluster was founded with, as the nodes say: of those that disagree, none serve together.
+    pub fn extensions(&self) -> Vec<String> {
+        let said = |change: &Change| match change {
+            Change::Up(hello) => hello.extensions.clone(),
+            Change::Down(_) | Change::Refused(_) => None,
+        };
+        let names = self.nodes.values().find_map(said).unwrap_or_default();
+        let names = String::from_utf8_lossy(&names).into_owned();
+        names.split(',').filter(|name| !name.is_empty()).map(String::from).collect()
+    }
+
     /// The nodes that refuse this gateway, or that it refuses, with the reasons.
     pub fn refusals(&self) -> impl Iterator<Item = (NodeId, &str)> {
         self.nodes.iter().filter_map(|(node, change)| match change {
@@ -79,7 +90,7 @@ mod tests {
 
     fn up(shards: u32) -> Change {
         let (from, to) = (Address::Node(NodeId(1)), Address::Gateway(GatewayId { gateway: 1, life: 1 }));
-        let members = Vec::new();
+        let (members, extensions) = (Vec::new(), Some(b"elections"[..].into()));
         Change::Up(Hello {
             cluster: [0; 16],
             images: None,
@@ -88,6 +99,7 @@ mod tests {
             shard: 0,
             shards: Some(shards),
             members,
+            extensions,
         })
     }
 
@@ -101,6 +113,7 @@ mod tests {
         assert_eq!(facts([down(), down(), up(2)]).shards(), None);
         assert_eq!(facts([up(1), down(), up(2)]).shards(), None);
         assert_eq!(facts([up(1), up(2), up(2)]).shards(), Some(2));
+        assert_eq!(facts([down(), up(2), up(2)]).extensions(), ["elections"]);
         assert_eq!(facts([up(2), refused(), up(2)]).shards(), Some(2));
     }
 

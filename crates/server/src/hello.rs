@@ -18,6 +18,7 @@
 //! that they are two. Left out: who may join. Whoever reaches the port and says the right thing is believed.
 
 use std::io;
+use std::sync::Arc;
 
 use bytes::{Buf, BytesMut};
 use dataplane::wire::{self, Code, WireError};
@@ -28,7 +29,7 @@ use crate::manifest::hex;
 
 /// Version of what nodes and gateways say to each other: handshake, frames, and the state that a transfer carries. Raised
 /// with every change of meaning; processes of different versions refuse each other.
-pub const VERSION: u32 = 5;
+pub const VERSION: u32 = 6;
 /// Version of the images that this program writes.
 pub const IMAGE_VERSION: u32 = engine::FORMAT_VERSION as u32;
 /// Longest hello or refusal, without the fixed part.
@@ -59,6 +60,8 @@ pub struct Hello {
     pub shards: Option<u32>,
     /// All storage nodes, in order.
     pub members: Vec<NodeId>,
+    /// The extensions that the cluster was founded with, by name; a gateway does not know.
+    pub extensions: Option<Arc<[u8]>>,
 }
 
 /// The first thing said on a connection, either way.
@@ -99,7 +102,7 @@ impl std::fmt::Display for Foreign {
 
 impl Code for Hello {
     fn put(&self, out: &mut Vec<u8>) {
-        let Hello { cluster, images, from, to, shard, shards, members } = self;
+        let Hello { cluster, images, from, to, shard, shards, members, extensions } = self;
         cluster.put(out);
         images.put(out);
         from.put(out);
@@ -107,6 +110,7 @@ impl Code for Hello {
         shard.put(out);
         shards.put(out);
         members.put(out);
+        extensions.put(out);
     }
 
     fn get(bytes: &mut &[u8]) -> Result<Hello, WireError> {
@@ -118,6 +122,7 @@ impl Code for Hello {
             shard: Code::get(bytes)?,
             shards: Code::get(bytes)?,
             members: Code::get(bytes)?,
+            extensions: Code::get(bytes)?,
         })
     }
 }
@@ -243,10 +248,26 @@ impl Hello {
             };
             return Some(format!("for {me} the cluster has {own} shard(s), and for {them} {theirs}; {next}"));
         }
+        if let (Some(own), Some(theirs)) = (self.extensions_named(), other.extensions_named())
+            && own != theirs
+        {
+            return Some(format!(
+                "for {me} the cluster was founded with {own}, and for {them} with {theirs}; start both with the cluster.json \
+                 of the founding"
+            ));
+        }
         let shards = self.shards.or(other.shards);
         let exists = self.shard == NO_SHARD || shards.is_none_or(|shards| self.shard < shards);
         (!exists || self.shard != other.shard)
             .then(|| format!("{me} speaks of shard {}, and {them} of shard {}", self.shard, other.shard))
+    }
+}
+
+impl Hello {
+    /// The extensions of the cluster, for people.
+    pub fn extensions_named(&self) -> Option<String> {
+        let names = String::from_utf8_lossy(self.extensions.as_deref()?).into_owned();
+        Some(if names.is_empty() { "no extension".into() } else { names })
     }
 }
 
@@ -264,12 +285,13 @@ mod tests {
     fn gateway() -> Hello {
         let (from, to) = (Address::Gateway(GatewayId { gateway: 1, life: 9 }), Address::Node(NodeId(2)));
         let members = (1..=3).map(NodeId).collect();
-        Hello { cluster: [5; 16], images: None, from, to, shard: 0, shards: None, members }
+        Hello { cluster: [5; 16], images: None, from, to, shard: 0, shards: None, members, extensions: None }
     }
 
     fn node() -> Hello {
         let Hello { from, to, .. } = gateway();
-        Hello { from: to, to: from, images: Some(3), shards: Some(2), ..gateway() }
+        let extensions = Some(b"elections"[..].into());
+        Hello { from: to, to: from, images: Some(3), shards: Some(2), extensions, ..gateway() }
     }
 
     #[test]
@@ -331,13 +353,14 @@ mod tests {
             (why, own)
         };
         type Change = fn(&mut Hello);
-        let changes: [(Change, &[&str]); 6] = [
+        let changes: [(Change, &[&str]); 7] = [
             (|h| h.cluster = [6; 16], &["0606", "--cluster 0505"]),
             (|h| h.to = Address::Node(NodeId(1)), &["n1", "leads to n2"]),
             (|h| h.images = Some(2), &["version 2", "version 3"]),
             (|h| h.members.truncate(2), &["n1, n2, n3", "--node"]),
             (|h| h.shards = Some(1), &["shard", "1", "2", "without --shards"]),
             (|h| h.shard = 2, &["shard"]),
+            (|h| h.extensions = Some([].into()), &["no extension", "elections"]),
         ];
         for (change, words) in changes {
             let (why, own) = with(change);

@@ -12,12 +12,14 @@ use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
 use dataplane::{ClusterId, NodeId, ShardId};
+use extensions::Chosen;
 use serde::{Deserialize, Serialize};
 
 /// The file's name inside the data directory.
 pub const FILE: &str = "cluster.json";
-/// Raised when a field changes its meaning.
-const FORMAT: u32 = 1;
+/// Raised when a field changes its meaning. A cluster without extensions is described as it always was; a program from
+/// before there were any must not start one that has some.
+const FORMATS: [u32; 2] = [1, 2];
 
 /// What the directory was founded as.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -36,6 +38,9 @@ pub struct Manifest {
     pub port: u16,
     /// Size of each image in bytes; fixed at the founding.
     pub image_bytes: u64,
+    /// The extensions that it was founded with, by name.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub extensions: Vec<String>,
 }
 
 /// Why a manifest could not be read.
@@ -68,7 +73,20 @@ impl Manifest {
         port: u16,
         image_bytes: u64,
     ) -> Manifest {
-        Manifest { format: FORMAT, cluster: hex(&cluster), nodes, shards, gateways, port, image_bytes }
+        let (format, cluster, extensions) = (FORMATS[0], hex(&cluster), Vec::new());
+        Manifest { format, cluster, nodes, shards, gateways, port, image_bytes, extensions }
+    }
+
+    /// The same with these extensions.
+    #[must_use]
+    pub fn with(self, chosen: Chosen) -> Manifest {
+        let extensions: Vec<String> = chosen.names().map(|name| name.id().to_string()).collect();
+        Manifest { format: FORMATS[usize::from(!extensions.is_empty())], extensions, ..self }
+    }
+
+    /// The extensions that it was founded with.
+    pub fn chosen(&self) -> Chosen {
+        self.extensions.join(",").parse().expect("checked when the manifest was read")
     }
 
     /// The manifest of `dir`; `None` when there is none.
@@ -83,14 +101,14 @@ impl Manifest {
             Ok(manifest) => manifest,
             Err(e) => return Err(ManifestError::Unreadable(path, e.to_string())),
         };
-        let bad = if manifest.format != FORMAT {
+        let bad = if !FORMATS.contains(&manifest.format) {
             Some(format!("format {} is not known here", manifest.format))
         } else if unhex(&manifest.cluster).is_none() {
             Some("the cluster id is not 32 hexadecimal digits".into())
         } else if manifest.nodes == 0 || manifest.shards == 0 || manifest.gateways == 0 {
             Some("a cluster needs at least one node, shard and gateway".into())
         } else {
-            None
+            manifest.extensions.join(",").parse::<Chosen>().err()
         };
         match bad {
             Some(why) => Err(ManifestError::Unreadable(path, why)),
@@ -183,15 +201,21 @@ pub fn random<const N: usize>() -> [u8; N] {
 
 #[cfg(test)]
 mod tests {
+    use extensions::Name;
+
     use super::*;
 
     #[test]
     fn a_manifest_comes_back_as_it_was_written() {
         let dir = tempfile::tempdir().unwrap();
         assert_eq!(Manifest::read(dir.path()).unwrap(), None);
-        let manifest = Manifest::new([7; 16], 3, 4, 2, 7400, 1 << 28);
-        manifest.write(dir.path()).unwrap();
-        assert_eq!(Manifest::read(dir.path()).unwrap(), Some(manifest));
+        let plain = Manifest::new([7; 16], 3, 4, 2, 7400, 1 << 28);
+        let extended = plain.clone().with(Chosen::of(Name::ALL));
+        assert!(extended.format > plain.format, "a program that knows no extensions refuses it");
+        for manifest in [plain, extended] {
+            manifest.write(dir.path()).unwrap();
+            assert_eq!(Manifest::read(dir.path()).unwrap(), Some(manifest));
+        }
     }
 
     #[test]
@@ -215,7 +239,9 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let good = Manifest::new([7; 16], 3, 1, 1, 7400, 1 << 28);
         let text = serde_json::to_string(&good).unwrap();
-        for bad in ["", "{", "[]", &text.replace("0707", "07"), &text.replace("\"nodes\":3", "\"nodes\":0")] {
+        let unknown = text.replace('}', ",\"extensions\":[\"elections\",\"magic\"]}");
+        let none = text.replace("\"nodes\":3", "\"nodes\":0");
+        for bad in ["", "{", "[]", &text.replace("0707", "07"), &none, &unknown] {
             fs::write(dir.path().join(FILE), bad).unwrap();
             assert!(matches!(Manifest::read(dir.path()), Err(ManifestError::Unreadable(..))), "{bad}");
         }

@@ -6,6 +6,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use dataplane::{Address, ClusterId, NodeId, ShardId};
+use extensions::Chosen;
 use node::OpenError;
 use store::FileError;
 
@@ -23,6 +24,8 @@ pub struct NodeOptions {
     pub nodes: BTreeMap<NodeId, String>,
     /// Where to listen.
     pub listen: SocketAddr,
+    /// What the cluster was founded with beside the core.
+    pub extensions: Chosen,
     /// The device of each shard; its place in the list is the shard's number.
     pub images: Vec<PathBuf>,
     /// Where every event is recorded; `None`: only followed requests are, in memory.
@@ -40,6 +43,7 @@ impl NodeOptions {
             shard,
             shards: Some(self.images.len() as u32),
             members: self.nodes.keys().copied().collect(),
+            extensions: Some(self.extensions.to_string().into_bytes().into()),
         }
     }
 }

@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use dataplane::NodeId;
+use extensions::Chosen;
 use serde_json::json;
 
 use crate::control_file;
@@ -41,6 +42,8 @@ pub struct UpOptions {
     pub bind: IpAddr,
     /// Bytes of each image; the manifest's, or 1 GiB divided among a node's shards, but at least 32 MiB.
     pub image_bytes: Option<u64>,
+    /// The extensions; the manifest's, or none.
+    pub extensions: Option<Chosen>,
     /// Host names that HTTP requests may be addressed to.
     pub host_names: Vec<String>,
     /// The directory in which each node records every event.
@@ -60,6 +63,15 @@ pub enum UpFailure {
         founded: u64,
         /// Asked for.
         asked: u64,
+        /// The directory.
+        dir: PathBuf,
+    },
+    /// The directory was founded with other extensions.
+    Extensions {
+        /// In the manifest.
+        founded: Chosen,
+        /// Asked for.
+        asked: Chosen,
         /// The directory.
         dir: PathBuf,
     },
@@ -92,6 +104,14 @@ impl std::fmt::Display for UpFailure {
             UpFailure::Locked(dir) => write!(f, "another cluster is up in {}", dir.display()),
             UpFailure::Mismatch { what, founded, asked, dir } => {
                 write!(f, "{} was founded with {founded} {what}, which cannot become {asked}", dir.display())
+            }
+            UpFailure::Extensions { founded, asked, dir } => {
+                let named = |chosen: &Chosen| match chosen.to_string() {
+                    none if none.is_empty() => "no extension".into(),
+                    some => some,
+                };
+                let (founded, asked) = (named(founded), named(asked));
+                write!(f, "{} was founded with {founded}, which cannot become {asked}", dir.display())
             }
             UpFailure::Bounds(why) => f.write_str(why),
             UpFailure::Founding(e) => e.fmt(f),
@@ -183,7 +203,13 @@ pub(crate) fn reconcile(
         )));
     }
     let cluster = before.map_or_else(random, Manifest::cluster_id);
-    Ok(Manifest::new(cluster, nodes, shards, gateways, port, image_bytes))
+    let chosen = match (options.extensions, before.map(Manifest::chosen)) {
+        (Some(asked), Some(founded)) if asked != founded => {
+            return Err(UpFailure::Extensions { founded, asked, dir: dir.to_owned() });
+        }
+        (asked, founded) => founded.or(asked).unwrap_or_default(),
+    };
+    Ok(Manifest::new(cluster, nodes, shards, gateways, port, image_bytes).with(chosen))
 }
 
 fn node_port(manifest: &Manifest, node: u32) -> u16 {
@@ -247,7 +273,7 @@ pub(crate) fn members(dir: &Path, manifest: &Manifest, options: &UpOptions) -> B
             ["node", "--supervised", "--cluster", &manifest.cluster, "--node", &name]
                 .map(String::from)
                 .into();
-        arguments.extend(["--listen".into(), listen.to_string()]);
+        arguments.extend(["--listen".into(), listen.to_string(), "--dir".into(), text(dir.to_owned())]);
         nodes.iter().for_each(|peer| arguments.extend(["--peer".into(), peer.clone()]));
         for shard in 0..manifest.shards {
             arguments.extend(["--image".into(), text(image_path(dir, NodeId(n), shard))]);

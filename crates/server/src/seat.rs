@@ -96,6 +96,7 @@ impl Seat {
         let begun = clock.now();
         let (mut replica, report) =
             Node::open(device, config, t).map_err(|e| NodeFailure::Open(image.clone(), e))?;
+        replica.extend(options.extensions.start());
         tracing::info!(
             "shard {shard}: {} is open: checkpoint at {}, log up to {}, {} bytes of torn tail discarded{}",
             image.display(),

@@ -55,6 +55,7 @@ pub fn status(core: &Core, near: bool) -> Value {
     let mut status = json!({
         "cluster": hex(&core.options.cluster), "gateway": format!("g{}", core.options.gateway),
         "pid": std::process::id(), "shards": shards, "problems": problems,
+        "extensions": core.facts.extensions(),
     });
     if let (true, Some(dir)) = (near, &core.options.dir) {
         status["dir"] = json!(dir);

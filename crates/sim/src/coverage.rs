@@ -17,12 +17,13 @@ use trace::{Kind, Mechanism};
 use crate::schedule::FAULTS;
 
 /// Messages of nodes and gateways.
-const MESSAGES: [&str; 24] = [
+const MESSAGES: [&str; 25] = [
     "Answer",
     "Behind",
     "Chunk",
     "Confirm",
     "Confirmed",
+    "Extension",
     "Fenced",
     "Fetch",
     "Fetched",

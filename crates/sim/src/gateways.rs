@@ -1,6 +1,6 @@
 //! Gateways as processes: they start, hear that nobody listens, have their timers, and say what is to be sent.
 
-use dataplane::{GatewayId, NodeId};
+use dataplane::{Frame, GatewayId, Message, NodeId};
 use gateway::{Gateway, Output};
 use trace::{Actor, Kind};
 
@@ -94,6 +94,8 @@ impl World<'_> {
         let mut frames = Vec::new();
         for output in outputs {
             match output {
+                Output::Send(Frame { message: Message::TakeOver { .. }, .. })
+                    if self.options.passive_gateways => {}
                 Output::Send(frame) => {
                     if let Some(watch) = self.watches.get_mut(frame.shard as usize) {
                         watch.asked(&frame);

@@ -1,5 +1,6 @@
 //! What a run consists of.
 
+use extensions::Chosen;
 use trace::Mechanism;
 
 /// What a run consists of.
@@ -17,6 +18,10 @@ pub struct Options {
     pub operations: u32,
     /// At least so many faults; up to ten more are drawn.
     pub faults_min: u32,
+    /// What the cluster was founded with beside the core.
+    pub with: Chosen,
+    /// No gateway ever asks a node to take over.
+    pub passive_gateways: bool,
     /// Mechanisms that are switched off.
     pub without: Vec<Mechanism>,
     /// Record the trace.
@@ -34,6 +39,8 @@ impl Default for Options {
             clients: 4,
             operations: 200,
             faults_min: 6,
+            with: Chosen::NONE,
+            passive_gateways: false,
             without: Vec::new(),
             trace: false,
             coverage: false,

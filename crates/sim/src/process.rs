@@ -378,7 +378,8 @@ impl World<'_> {
         let disk = self.seats[seat].disk.share();
         self.seats[seat].syncs_charged = disk.work().1;
         match Node::open(disk, config, tracer) {
-            Ok((node, report)) => {
+            Ok((mut node, report)) => {
+                node.extend(self.options.with.start());
                 self.cover_recovery(&report);
                 let replica = &mut self.seats[seat];
                 let place = host;

@@ -229,6 +229,11 @@ fn promised(from: u32, epoch: u64, counts: bool, have: u32, need: u32) -> String
     }
 }
 
+/// Why a primary leads no more, in words; 0: not because of an epoch.
+fn stepped_down(promised: u64) -> String {
+    if promised == 0 { "an extension wants it to".into() } else { format!("epoch {promised} exists") }
+}
+
 /// Why a request is refused, in words.
 fn refusal(why: &str) -> &str {
     match why {
@@ -282,7 +287,14 @@ kinds! {
     TakeoverAbandoned { epoch: u64, why: String } "abandons its candidacy for epoch {epoch}: {why}";
     PrimaryElected { epoch: u64, tail_epoch: u64, tail: u64 } "becomes primary of epoch {epoch}; its log ends with entry {tail} (epoch {tail_epoch})" by PromiseMajority;
     PrimaryServing { epoch: u64, marker: u64 } "starts to serve in epoch {epoch}: its marker, entry {marker} (epoch {epoch}), is committed" by OwnEpochCommit;
-    SteppedDown { epoch: u64, promised: u64 } "steps down as primary of epoch {epoch}: epoch {promised} exists";
+    SteppedDown { epoch: u64, promised: u64 } "steps down as primary of epoch {epoch}: {}" [stepped_down(*promised)];
+
+    // Elections.
+    PreVoteAsked { epoch: u64, attempt: u32 } "has heard no primary for too long since it promised epoch {epoch}, and asks the others whether they would vote for it (failures so far: {attempt})" by PreVote;
+    PreVoteGranted { to: u32 } "would vote for n{to}" (says) by PreVoteAsStrict;
+    PreVoteRefused { to: u32, why: String } "would not vote for n{to}: {why}" (says) by LeaderStickiness;
+    PreVoteCounted { from: u32, have: u32, need: u32 } "would have the vote of n{from}: with its own, {have} of the {need} that it needs" by PreVote;
+    QuorumLost { epoch: u64 } "leads epoch {epoch}, has heard no majority for too long, and gives the lead up" by CheckQuorum;
 
     // Replica: reads.
     ReadWaiting { gateway: u32, id: u64, round: u64 } "lets read {id} wait until a majority confirms its epoch (round {round})" (aside) by ReadConfirmation;

@@ -1,7 +1,7 @@
 //! The registry: every mechanism that can be taken out, and the set of those switched on.
 //!
-//! Each mechanism is one guard function (`engine::guard`, `dataplane::guard`, `gateway::guard`), and its switch is read
-//! there and nowhere else. A real process always runs with [`Mechanisms::all`]; only the simulator and the lab call
+//! Each mechanism is one guard function (`engine::guard`, `dataplane::guard`, `gateway::guard`, or an extension's), and its
+//! switch is read there and nowhere else. A real process always runs with [`Mechanisms::all`]; only the simulator and the lab call
 //! [`Mechanisms::without`], and a test holds everybody else to that.
 
 use std::cell::Cell;
@@ -13,6 +13,8 @@ pub enum Room {
     Local,
     /// Agreement between replicas.
     Cluster,
+    /// What a cluster is founded with beside the core.
+    Extension,
 }
 
 /// What is lost without the mechanism.
@@ -127,6 +129,10 @@ registry! {
     Backpressure "backpressure" Cluster Liveness promise 4 "Queues are bounded, and a full one refuses instead of growing."
     AdmissionBySize "admission-by-size" Cluster Liveness promise 4 "Sizes alone decide whether an entry has room, so what the primary takes fits on every replica."
     EpochBound "epoch-bound" Cluster Liveness promise 4 "An epoch that cannot be true is refused before it becomes durable."
+    PreVote "pre-vote" Extension Liveness promise 4 "A node stands only once a majority has said that it would vote for it."
+    PreVoteAsStrict "pre-vote-as-strict" Extension Liveness promise 4 "A pre-vote is granted under the conditions of the vote: a log that is complete enough, and a voter whose own is proven."
+    LeaderStickiness "leader-stickiness" Extension Liveness promise 4 "Who hears a primary refuses a pre-vote against it."
+    CheckQuorum "check-quorum" Extension Liveness promise 4 "A primary that hears no majority steps down."
 }
 
 impl Mechanism {

@@ -38,7 +38,7 @@ pub struct Cluster {
 
 impl Cluster {
     /// Founds a cluster in `dir`, and waits until it serves. What its processes log goes to `up.log` beside it.
-    pub fn found(dir: &Path, size: Size) -> Result<Cluster> {
+    pub fn found(dir: &Path, size: Size, with: Option<&str>) -> Result<Cluster> {
         let port =
             free_ports().ok_or_else(|| Failure::error(format!("no {PORTS} ports in a row are free")))?;
         let log = File::create(dir.with_extension("log")).map_err(Failure::error)?;
@@ -49,6 +49,7 @@ impl Cluster {
             .arg(dir)
             .args(["--port", &port.to_string(), "--nodes", &nodes.to_string()])
             .args(["--gateways", &gateways.to_string(), "--shards", &shards.to_string()])
+            .args(with.iter().flat_map(|with| ["--with", with]))
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(log)

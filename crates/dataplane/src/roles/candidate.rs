@@ -28,7 +28,8 @@ use crate::types::*;
 pub(crate) struct Candidate {
     pub epoch: Epoch,
     pub gives_up_at: Micros,
-    pub asked_by: GatewayId,
+    /// `None`: an extension.
+    pub asked_by: Option<GatewayId>,
     /// Who promised, and where their logs end; the candidate included.
     promises: BTreeMap<NodeId, Tail>,
     /// Who will not promise this epoch.
@@ -45,12 +46,12 @@ pub(crate) enum Support {
     Lost(&'static str),
 }
 
-/// A gateway's call to take over.
+/// A gateway's call to take over, or an extension's.
 pub(crate) struct Call {
-    pub gateway: GatewayId,
-    /// The greatest epoch that the gateway has heard of: an attempt below it would only be fenced.
+    pub gateway: Option<GatewayId>,
+    /// The greatest epoch that the caller has heard of: an attempt below it would only be fenced.
     pub above: Epoch,
-    /// How long the gateway will wait, which knows what syncs and round trips take in this cluster.
+    /// How long the caller will wait, which knows what syncs and round trips take in this cluster.
     pub patience: Micros,
 }
 

@@ -23,7 +23,7 @@ use crate::wire::Code;
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Primary {
     pub epoch: Epoch,
-    pub asked_by: GatewayId,
+    pub asked_by: Option<GatewayId>,
     /// Its first entry in this epoch; once it is committed, the primary serves.
     marker: Seq,
     pub serving: bool,
@@ -36,7 +36,7 @@ pub(crate) struct Primary {
 
 impl Primary {
     /// Takes the lead in an epoch that a majority has promised.
-    pub fn new(core: &Core, epoch: Epoch, asked_by: GatewayId) -> Primary {
+    pub fn new(core: &Core, epoch: Epoch, asked_by: Option<GatewayId>) -> Primary {
         let next = core.log.tail().seq + 1;
         let pending = core.unapplied.iter().filter_map(|origin| match origin {
             Origin::Request(request) => Some(*request),

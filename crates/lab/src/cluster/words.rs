@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use extensions::Chosen;
 use sim::schedule::Peer;
 use sim::text::{Cluster, Wrong};
 
@@ -16,7 +17,14 @@ pub const TEXT_MAX: usize = 64;
 type Form = (&'static str, &'static str);
 
 /// Whom a line may name; whether they are there is a matter of the cluster.
-const ANYBODY: Cluster = Cluster { nodes: PEERS_MAX, gateways: PEERS_MAX, shards: 1, clients: 0 };
+const ANYBODY: Cluster = Cluster {
+    nodes: PEERS_MAX,
+    gateways: PEERS_MAX,
+    shards: 1,
+    clients: 0,
+    with: Chosen::NONE,
+    passive: false,
+};
 
 /// Which messages, of those on their way from one process to another.
 #[derive(Clone, Debug, PartialEq, Eq)]

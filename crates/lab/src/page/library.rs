@@ -81,7 +81,7 @@ fn mechanism(entry: &Entry) -> Value {
     json!({
         "id": of.id(),
         "does": of.does(),
-        "room": match of.room() { Room::Local => "device", Room::Cluster => "cluster" },
+        "room": match of.room() { Room::Local => "device", Room::Cluster => "cluster", Room::Extension => "extension" },
         "class": match of.class() { Class::Safety => "safety", Class::Liveness => "liveness" },
         "promise": of.promise(),
         "guard": guard,

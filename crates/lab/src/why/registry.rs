@@ -16,6 +16,7 @@ macro_rules! trial {
 
 mod cluster;
 mod entry;
+mod extension;
 mod local;
 
 pub use entry::Entry;
@@ -27,5 +28,5 @@ pub fn entry(mechanism: Mechanism) -> &'static Entry {
 
 /// All of them, in the order of [`Mechanism::ALL`].
 pub fn entries() -> impl Iterator<Item = &'static Entry> {
-    local::ENTRIES.iter().chain(cluster::ENTRIES)
+    local::ENTRIES.iter().chain(cluster::ENTRIES).chain(extension::ENTRIES)
 }

@@ -154,6 +154,7 @@ fn start_node(node: NodeId, addresses: &BTreeMap<NodeId, SocketAddr>, image: Pat
         node,
         nodes: texts(addresses),
         listen: addresses[&node],
+        extensions: extensions::Chosen::NONE,
         images: vec![image],
         record: None,
     };
@@ -375,7 +376,7 @@ pub fn reply_to(to: &Frame) -> Option<Frame> {
 pub fn hello(to: NodeId, shard: ShardId) -> Hello {
     let members = (1..=3).map(NodeId).collect();
     let (from, to) = (gateway(), Address::Node(to));
-    Hello { cluster: CLUSTER, images: None, from, to, shard, shards: None, members }
+    Hello { cluster: CLUSTER, images: None, from, to, shard, shards: None, members, extensions: None }
 }
 
 /// The gateway that scripted peers say they are.

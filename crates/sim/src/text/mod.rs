@@ -65,15 +65,16 @@ pub fn parse(text: &str) -> Result<Script, Wrong> {
 impl Script {
     /// `schedule` on the cluster of `options`.
     pub fn new(schedule: Schedule, options: &Options) -> Script {
-        let Options { nodes, gateways, shards, clients, .. } = *options;
-        Script { notes: Vec::new(), cluster: Cluster { nodes, gateways, shards, clients }, schedule }
+        let Options { nodes, gateways, shards, clients, with, passive_gateways: passive, .. } = *options;
+        let cluster = Cluster { nodes, gateways, shards, clients, with, passive };
+        Script { notes: Vec::new(), cluster, schedule }
     }
 
     /// What a run of it consists of, with all mechanisms on.
     pub fn options(&self) -> Options {
-        let Cluster { nodes, gateways, shards, clients } = self.cluster;
+        let Cluster { nodes, gateways, shards, clients, with, passive: passive_gateways } = self.cluster;
         let operations = self.schedule.load.operations;
-        Options { nodes, gateways, shards, clients, operations, ..Options::default() }
+        Options { nodes, gateways, shards, clients, operations, with, passive_gateways, ..Options::default() }
     }
 
     /// How many faults and operations it names.
@@ -176,8 +177,19 @@ struct Reading {
     begun: bool,
 }
 
-const SETTINGS: [&str; 9] =
-    ["simulation", "nodes", "gateways", "shards", "network", "syncs", "bounds", "clients", "heals"];
+const SETTINGS: [&str; 11] = [
+    "simulation",
+    "nodes",
+    "gateways",
+    "shards",
+    "with",
+    "passive",
+    "network",
+    "syncs",
+    "bounds",
+    "clients",
+    "heals",
+];
 
 impl FromStr for Script {
     type Err = Wrong;
@@ -247,10 +259,10 @@ impl Reading {
         };
         let Schedule { weather, bounds, load, heal_at, .. } = &mut script.schedule;
         match name {
-            "nodes" | "gateways" | "shards" => {
+            name if setting::CLUSTER.contains(&name) => {
                 let clients = script.cluster.clients;
                 script.cluster = Cluster { clients, ..setting::cluster(&mut words)? };
-                given.extend(["nodes", "gateways", "shards"]);
+                given.extend(setting::CLUSTER);
             }
             "network" => {
                 words.need(name)?;

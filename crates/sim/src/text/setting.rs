@@ -3,7 +3,7 @@
 //! | setting | means |
 //! |---|---|
 //! | `simulation N` | a schedule of the simulator; N seeds the dice that remain |
-//! | `nodes N gateways N shards N` | the cluster: 3, 2 and 1 |
+//! | `nodes N gateways N shards N with NAME,… passive` | the cluster: 3, 2 and 1; the extensions that it was founded with; its gateways never ask a node to take over |
 //! | `network loses P duplicates P misdelivers P delays T..T stragglers P latest T reorders encodes` | what befalls messages: lost, doubled, given to somebody else as well; how long they take; how many are late, and at most how late these and doubles are; whether they overtake one another; whether each goes through its encoding |
 //! | `syncs take T..T` | what a sync takes |
 //! | `bounds sessions N window N waiting N frames N in-flight N` | what replicas remember of requests, entries that a primary takes on before they are applied, bytes on their way to one backup, requests that a gateway takes on |
@@ -43,14 +43,19 @@ fn each<const N: usize>(
     Ok(())
 }
 
+/// What a line about the cluster may name.
+pub(super) const CLUSTER: [&str; 5] = ["nodes", "gateways", "shards", "with", "passive"];
+
 pub(super) fn cluster(words: &mut Words) -> Read<Cluster> {
     let mut cluster = usual_cluster();
     let largest = Cluster::LARGEST;
-    each(words, ["nodes", "gateways", "shards"], |words, name| {
+    each(words, CLUSTER, |words, name| {
         match name {
             "nodes" => cluster.nodes = words.count(1..=largest.nodes)?,
             "gateways" => cluster.gateways = words.count(1..=largest.gateways)?,
-            _ => cluster.shards = words.count(1..=largest.shards)?,
+            "shards" => cluster.shards = words.count(1..=largest.shards)?,
+            "with" => cluster.with = words.understood("names of extensions", |names| names.parse().ok())?,
+            _ => cluster.passive = true,
         }
         Ok(())
     })?;
@@ -58,8 +63,8 @@ pub(super) fn cluster(words: &mut Words) -> Read<Cluster> {
 }
 
 pub(super) fn usual_cluster() -> Cluster {
-    let Options { nodes, gateways, shards, clients, .. } = Options::default();
-    Cluster { nodes, gateways, shards, clients }
+    let Options { nodes, gateways, shards, clients, with, passive_gateways, .. } = Options::default();
+    Cluster { nodes, gateways, shards, clients, with, passive: passive_gateways }
 }
 
 pub(super) fn show_cluster(cluster: &Cluster) -> String {
@@ -71,6 +76,8 @@ pub(super) fn show_cluster(cluster: &Cluster) -> String {
     say("nodes", cluster.nodes, usual.nodes);
     say("gateways", cluster.gateways, usual.gateways);
     say("shards", cluster.shards, usual.shards);
+    words.extend((cluster.with != usual.with).then(|| format!("with {}", cluster.with)));
+    words.extend(cluster.passive.then(|| "passive".to_string()));
     words.join(" ")
 }
 

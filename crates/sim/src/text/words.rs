@@ -6,6 +6,7 @@ use std::fmt;
 use std::ops::RangeInclusive;
 
 use dataplane::Micros;
+use extensions::Chosen;
 
 use crate::schedule::Peer;
 
@@ -54,11 +55,16 @@ pub struct Cluster {
     pub shards: u32,
     /// Clients.
     pub clients: u32,
+    /// What it was founded with beside the core.
+    pub with: Chosen,
+    /// No gateway ever asks a node to take over.
+    pub passive: bool,
 }
 
 impl Cluster {
     /// The largest that a schedule may have.
-    pub(crate) const LARGEST: Cluster = Cluster { nodes: 9, gateways: 9, shards: 4, clients: 99 };
+    pub(crate) const LARGEST: Cluster =
+        Cluster { nodes: 9, gateways: 9, shards: 4, clients: 99, with: Chosen::NONE, passive: false };
 }
 
 /// A line that is being read.
