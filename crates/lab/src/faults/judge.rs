@@ -125,7 +125,7 @@ fn verdict(stage: &Stage<Nodes>, cell: &Cell, parts: [Part; 2], broken: Option<S
         return judged(Outcome::Lost, Some(why));
     }
     if !all.served {
-        let down = stage.cluster.seats.iter().filter_map(|seat| state(seat));
+        let down = stage.cluster.seats.iter().filter_map(state);
         return judged(Outcome::Unavailable, Some(down.collect::<Vec<_>>().join("; ")));
     }
     if all.unreadable.is_some() {
