@@ -11,7 +11,10 @@ const GROUPS: &[(&str, &[&str])] = &[
     ("Run a cluster", &["up", "node", "gateway", "format"]),
     ("Ask it", &["put", "get", "del", "list", "status"]),
     ("Break it", &["kill", "pause", "resume", "restart", "isolate", "heal"]),
-    ("Understand it", &["why", "museum", "play", "lab", "debug", "quiz", "sim", "check", "spec", "view"]),
+    (
+        "Understand it",
+        &["why", "museum", "play", "lab", "debug", "quiz", "learn", "sim", "check", "spec", "view"],
+    ),
     ("Inspect disks", &["inspect", "verify"]),
     ("Measure", &["bench"]),
     ("For the shell", &["completions", "man"]),
@@ -137,6 +140,13 @@ cutaway debug < requests                # the Debug Adapter Protocol",
         "cutaway quiz
 cutaway quiz --questions 3 --seed 7
 cutaway why epoch-fence --schedule > mine && cutaway quiz --schedule mine",
+    ),
+    (
+        "learn",
+        "cutaway learn                          # the exercises, and your progress
+cutaway learn init                     # a scratch folder, cutaway-learn
+cutaway learn break-majority-commit    # nothing is in it yet (exits 1)
+cutaway learn break-majority-commit --hint",
     ),
     (
         "sim",

@@ -16,6 +16,7 @@ mod inspect;
 mod interrupt;
 mod key;
 mod kv;
+mod learn;
 mod live;
 mod members;
 mod museum;
@@ -83,6 +84,7 @@ enum Command {
     Sim(sim::Sim),
     Why(why::Why),
     Museum(museum::Museum),
+    Learn(learn::Learn),
     Play(play::Play),
     Lab(page::Lab),
     Debug(debug::Debug),
@@ -143,6 +145,7 @@ fn main() -> ExitCode {
         Command::Spec(spec) => spec.run(),
         Command::Why(why) => why.run(),
         Command::Museum(museum) => museum.run(),
+        Command::Learn(learn) => learn.run(),
         Command::Play(play) => play.run(),
         Command::Lab(lab) => lab.run(),
         Command::Debug(debug) => debug.run(),
