@@ -13,7 +13,7 @@ const GROUPS: &[(&str, &[&str])] = &[
     ("Break it", &["kill", "pause", "resume", "restart", "isolate", "heal", "torture"]),
     (
         "Understand it",
-        &["why", "museum", "faults", "play", "lab", "debug", "quiz", "sim", "check", "spec", "view"],
+        &["why", "museum", "faults", "play", "lab", "debug", "quiz", "learn", "sim", "check", "spec", "view"],
     ),
     ("Inspect disks", &["inspect", "verify"]),
     ("Measure", &["bench"]),
@@ -152,6 +152,13 @@ cutaway debug < requests                # the Debug Adapter Protocol",
         "cutaway quiz
 cutaway quiz --questions 3 --seed 7
 cutaway why epoch-fence --schedule > mine && cutaway quiz --schedule mine",
+    ),
+    (
+        "learn",
+        "cutaway learn                          # the exercises, and your progress
+cutaway learn init                     # a scratch folder, cutaway-learn
+cutaway learn break-majority-commit    # nothing is in it yet (exits 1)
+cutaway learn break-majority-commit --hint",
     ),
     (
         "sim",

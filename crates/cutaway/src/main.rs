@@ -17,6 +17,7 @@ mod inspect;
 mod interrupt;
 mod key;
 mod kv;
+mod learn;
 mod live;
 mod members;
 mod museum;
@@ -87,6 +88,7 @@ enum Command {
     Faults(faults::Faults),
     Museum(museum::Museum),
     Torture(torture::Torture),
+    Learn(learn::Learn),
     Play(play::Play),
     Lab(page::Lab),
     Debug(debug::Debug),
@@ -149,6 +151,7 @@ fn main() -> ExitCode {
         Command::Faults(faults) => faults.run(),
         Command::Museum(museum) => museum.run(),
         Command::Torture(torture) => torture.run(),
+        Command::Learn(learn) => learn.run(),
         Command::Play(play) => play.run(),
         Command::Lab(lab) => lab.run(),
         Command::Debug(debug) => debug.run(),

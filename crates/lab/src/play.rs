@@ -129,6 +129,19 @@ impl Play {
         self.acts.iter().map(|act| act.counts).sum()
     }
 
+    /// The first step that goes another way in `other`: other events, states or words, or something else that a client
+    /// learned. `None`: there is none as long as this play lasts.
+    pub fn parts_at(&self, other: &Play) -> Option<usize> {
+        let alike = |(a, b): &(&Act, &Act)| {
+            let told = |act: &Act| act.events.iter().map(|event| event.kind.clone()).collect::<Vec<_>>();
+            (a.skipped.is_some(), &a.client, &a.state, &a.words)
+                == (b.skipped.is_some(), &b.client, &b.state, &b.words)
+                && told(a) == told(b)
+        };
+        let alike = self.acts.iter().zip(&other.acts).take_while(alike).count();
+        (alike < self.acts.len()).then_some(alike)
+    }
+
     /// The lane of an event's actor.
     pub fn lane(&self, event: &Event) -> usize {
         let name = match event.id.actor {
