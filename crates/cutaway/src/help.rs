@@ -10,10 +10,10 @@ use crate::terminal;
 const GROUPS: &[(&str, &[&str])] = &[
     ("Run a cluster", &["up", "node", "gateway", "format"]),
     ("Ask it", &["put", "get", "del", "list", "status"]),
-    ("Break it", &["kill", "pause", "resume", "restart", "isolate", "heal"]),
+    ("Break it", &["kill", "pause", "resume", "restart", "isolate", "heal", "torture"]),
     (
         "Understand it",
-        &["why", "museum", "play", "lab", "debug", "quiz", "learn", "sim", "check", "spec", "view"],
+        &["why", "museum", "faults", "play", "lab", "debug", "quiz", "learn", "sim", "check", "spec", "view"],
     ),
     ("Inspect disks", &["inspect", "verify"]),
     ("Measure", &["bench"]),
@@ -106,6 +106,11 @@ cutaway heal n3",
 cutaway heal n3",
     ),
     (
+        "torture",
+        "cutaway torture                        # a minute of faults, all judged
+cutaway torture --seed 7 --seconds 600 --html torture.html",
+    ),
+    (
         "why",
         "cutaway why                            # every mechanism, and what needs it
 cutaway why epoch-fence                # one of them, as a story
@@ -117,6 +122,12 @@ cutaway why epoch-fence --try mine     # a step changed: what comes of it",
         "cutaway museum                         # published failures of real systems
 cutaway museum fsyncgate               # one of them, on this code
 cutaway museum raft-figure-8 --schedule > mine && cutaway play mine",
+    ),
+    (
+        "faults",
+        "cutaway faults                         # every block, damaged in every way
+cutaway faults log-last rot one        # one of them, and why
+cutaway faults log-last rot one --schedule > mine && cutaway play mine",
     ),
     (
         "play",

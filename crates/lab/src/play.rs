@@ -3,7 +3,7 @@
 use sim::schedule::Peer;
 use trace::{Actor, Event, Mechanisms};
 
-use crate::cluster::{Setting, Step, Which};
+use crate::cluster::{Setting, Step, Which, damage};
 
 /// Where a step shows in a diagram. Lanes are numbered from 0, the clients'.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -114,6 +114,7 @@ impl Lanes {
             Step::Crash { at, .. } => Mark::At(self.node(*at), 'X'),
             Step::CrashGateway(gateway) => Mark::At(self.peer(Peer::Gateway(*gateway)), 'X'),
             Step::Rot { at, .. } => Mark::At(self.node(*at), 'R'),
+            Step::Damage { at, .. } => Mark::At(self.node(*at), 'D'),
             Step::Wipe(at) => Mark::At(self.node(*at), 'W'),
             Step::Tick(Some(peer)) => Mark::At(self.peer(*peer), 'T'),
             Step::Tick(None) => Mark::All('T'),
@@ -193,6 +194,7 @@ pub(crate) fn words(step: &Step, moved: &[String]) -> String {
         Step::Rot { at, keep } => {
             format!("n{at} crashes; its log is damaged behind its first {keep} entries")
         }
+        Step::Damage { at, block, harm } => damage::words(*at, *block, *harm),
         Step::Wipe(at) => format!("n{at} comes back with an empty disk"),
         Step::Tick(Some(peer)) => format!("{peer}'s timers expire"),
         Step::Tick(None) => "the timers of all nodes expire".into(),
