@@ -1,12 +1,13 @@
 //! The seam for extensions: what one sees of its replica, what it hears, and what it may ask for.
 //!
 //! An extension is chosen when a cluster is founded, and runs on each of its nodes. It is as deterministic as the rules: no
-//! clock, no socket, no randomness of its own (`Look::config` has a random number of this life). It never touches replica or
-//! engine. It wishes, and the rules decide: whatever it wishes for, and whenever, no promise to a client rests on it.
+//! clock, no socket, no randomness of its own (`Look::config` has a random number of this life). It never touches the
+//! replica. It wishes, and the rules decide: whatever it wishes for, and whenever, no promise to a client rests on it.
 //!
 //! 1. [`Extension::tick`] at each tick of the node, and at the latest when [`Extension::next_deadline`] has passed;
 //! 2. [`Extension::hear`] for each message of its like on another node, behind the checks that all frames pass;
-//! 3. its [`Wishes`] are carried out at once, in order, each as a step of its own.
+//! 3. [`Extension::work`] when nobody waits for the node: on its device, through [`Upkeep`];
+//! 4. its [`Wishes`] are carried out at once, in order, each as a step of its own.
 
 use std::fmt;
 
@@ -14,7 +15,7 @@ use dataplane::wire::WireError;
 use dataplane::{
     Address, Config, EXTENSION_BYTES_MAX, Epoch, Event, Message, Micros, NodeId, NodeStatus, guard,
 };
-use engine::Device;
+use engine::{Device, ReadError, Upkeep, WriteError};
 use trace::{Kind, Source, Told, emit};
 
 use crate::config::StopError;
@@ -34,6 +35,15 @@ pub trait Extension: fmt::Debug + Send + Sync {
         words: &[u8],
         wishes: &mut Wishes,
     ) -> Result<(), WireError>;
+    /// Nobody waits for the node now: some work on its device. What could not be read is repaired.
+    fn work(
+        &mut self,
+        _look: &Look,
+        _device: &mut dyn Upkeep,
+        _wishes: &mut Wishes,
+    ) -> Result<Vec<ReadError>, WriteError> {
+        Ok(Vec::new())
+    }
     /// When it wants to be ticked at the latest.
     fn next_deadline(&self) -> Option<Micros>;
     /// Another one, in the same state.
@@ -128,7 +138,7 @@ impl<D: Device> Node<D> {
         if words.len() > EXTENSION_BYTES_MAX || !guard::epoch_bound(on, seen, epoch) {
             why = Some("it is too long, or names an epoch that cannot be".into());
         } else {
-            self.consult(|extension, look, wishes| {
+            self.consult(|extension, look, wishes, _| {
                 if extension.number() == number {
                     let heard = extension.hear(look, (from, epoch), words, wishes);
                     why = heard.err().map(|error| error.to_string());
@@ -145,7 +155,7 @@ impl<D: Device> Node<D> {
     /// Lets each extension see how things stand, and does what it wishes.
     pub(crate) fn consult(
         &mut self,
-        mut ask: impl FnMut(&mut dyn Extension, &Look, &mut Wishes),
+        mut ask: impl FnMut(&mut dyn Extension, &Look, &mut Wishes, &mut dyn Upkeep),
     ) -> Result<(), StopError> {
         for at in 0..self.extensions.len() {
             let (now, status) = (self.now, self.replica.status(self.now));
@@ -154,11 +164,24 @@ impl<D: Device> Node<D> {
             let look = Look { now, config: &self.config.rules, status, heard_at: self.heard_at };
             let mut wishes = Wishes { list: Vec::new(), listened: self.t.is_on() };
             let extension = &mut self.extensions[at];
-            ask(&mut **extension, &look, &mut wishes);
+            ask(&mut **extension, &look, &mut wishes, &mut self.engine);
+            self.engine.notes().for_each(|(kind, source)| self.t.record(kind, source));
             let number = extension.number();
             wishes.list.into_iter().try_for_each(|wish| self.grant(number, wish))?;
         }
         Ok(())
+    }
+
+    /// Lets each extension work on the device.
+    pub(crate) fn work(&mut self) -> Result<(), StopError> {
+        let (mut damaged, mut worked) = (Vec::new(), Ok(()));
+        self.engine.listen(self.t.is_on());
+        self.consult(|extension, look, wishes, device| match extension.work(look, device, wishes) {
+            Ok(more) => damaged.extend(more),
+            Err(error) => worked = Err(error),
+        })?;
+        damaged.iter().for_each(|error| _ = self.damaged(error));
+        worked.or_else(|error| self.stop(error))
     }
 
     fn grant(&mut self, extension: u8, wish: Wish) -> Result<(), StopError> {
