@@ -24,6 +24,7 @@ const EXAMPLES: &[(&str, &str)] = &[
         "cutaway up                                   # three nodes and a gateway
 cutaway up --nodes 5 --shards 4 --dir five   # another cluster
 cutaway up --ephemeral --port 7500           # leaves nothing behind
+cutaway up --with elections --dir elected    # needs no gateway to find a primary
 cutaway up --trace traces                    # every event, for spec check
 cutaway up --dir watched --validate          # judged while it runs",
     ),
@@ -141,6 +142,7 @@ cutaway why epoch-fence --schedule > mine && cutaway quiz --schedule mine",
     (
         "sim",
         "cutaway sim --seeds 100
+cutaway sim --seeds 100 --with elections --passive-gateways
 cutaway sim --seed 3 --trace trace.jsonl
 cutaway sim --seeds 5000 --without majority-commit   # breaks one (exits 1)",
     ),

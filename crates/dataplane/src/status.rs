@@ -68,8 +68,8 @@ impl Replica {
     }
 
     /// Is `peer`, speaking in `epoch`, the primary that it follows?
-    pub fn follows(&self, peer: NodeId, epoch: Option<Epoch>) -> bool {
-        self.core.following == Some(peer) && epoch == Some(self.core.promised)
+    pub fn follows(&self, peer: NodeId, epoch: Epoch) -> bool {
+        self.core.following == Some(peer) && epoch == self.core.promised
     }
 
     /// Does it lead?

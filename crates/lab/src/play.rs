@@ -117,7 +117,7 @@ impl Lanes {
             Step::Wipe(at) => Mark::At(self.node(*at), 'W'),
             Step::Tick(Some(peer)) => Mark::At(self.peer(*peer), 'T'),
             Step::Tick(None) => Mark::All('T'),
-            Step::Calm { .. } => Mark::All('='),
+            Step::Calm { .. } | Step::Wait(_) => Mark::All('='),
         }
     }
 }
@@ -184,6 +184,7 @@ pub(crate) fn words(step: &Step, moved: &[String]) -> String {
         Step::Tick(Some(peer)) => format!("{peer}'s timers expire"),
         Step::Tick(None) => "the timers of all nodes expire".into(),
         Step::Calm { .. } => "everything arrives".into(),
+        Step::Wait(times) => format!("{times} times, all timers expire and everything arrives"),
         Step::State => "nothing happens".into(),
     }
 }

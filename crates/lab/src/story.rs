@@ -45,7 +45,9 @@ pub fn run(text: &str) -> Result<String, String> {
                 if stage.is_none() && setting.more(command).map_err(at_line)?.is_some() {
                     continue;
                 }
-                setting.goal = Goal::Invariant;
+                if setting.goal == Goal::Betrayal {
+                    setting.goal = Goal::Invariant;
+                }
                 let stage = match &mut stage {
                     Some(stage) => stage,
                     none => none.insert(Stage::new(setting, Mechanisms::all()).map_err(at_line)?),

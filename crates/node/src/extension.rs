@@ -13,7 +13,7 @@ use std::fmt;
 
 use dataplane::wire::WireError;
 use dataplane::{
-    Address, Config, EXTENSION_BYTES_MAX, Epoch, Event, Message, Micros, NodeId, NodeStatus, guard,
+    Address, Config, EXTENSION_BYTES_MAX, Epoch, Event, Frame, Message, Micros, NodeId, NodeStatus, guard,
 };
 use engine::{Device, ReadError, Upkeep, WriteError};
 use trace::{Kind, Source, Told, emit};
@@ -108,6 +108,20 @@ impl Wishes {
     }
 }
 
+/// Who says this as a primary, of which epoch. One that has left the lead says other things in the same epoch.
+pub(crate) fn sign_of_life(frame: &Frame) -> Option<(NodeId, Epoch)> {
+    match (frame.from, &frame.message) {
+        (
+            Address::Node(from),
+            Message::Prepare { epoch, .. }
+            | Message::Confirm { epoch, .. }
+            | Message::Behind { epoch, .. }
+            | Message::Chunk { epoch, .. },
+        ) => Some((from, *epoch)),
+        _ => None,
+    }
+}
+
 impl<D: Device> Node<D> {
     /// The node runs these from now on.
     pub fn extend(&mut self, extensions: Vec<Box<dyn Extension>>) {
@@ -119,9 +133,9 @@ impl<D: Device> Node<D> {
         &self.extensions
     }
 
-    /// The primary that it follows has spoken, if `from` is it.
-    pub(crate) fn note_heard(&mut self, (from, epoch): (Address, Option<Epoch>)) {
-        if matches!(from, Address::Node(peer) if self.replica.follows(peer, epoch)) {
+    /// The primary that it follows has spoken, if this is its sign of life.
+    pub(crate) fn note_heard(&mut self, sign: Option<(NodeId, Epoch)>) {
+        if sign.is_some_and(|(from, epoch)| self.replica.follows(from, epoch)) {
             self.heard_at = self.now;
         }
     }

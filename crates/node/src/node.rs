@@ -8,7 +8,7 @@ use engine::{Device, Engine, Synced, WriteError};
 use trace::{EventId, Kind, Mechanisms, Tracer, emit};
 
 use crate::config::{Config, StopError};
-use crate::extension::Extension;
+use crate::extension::{self, Extension};
 use crate::repairs::Repairs;
 
 /// One replica of one shard on one device.
@@ -80,7 +80,7 @@ impl<D: Device> Node<D> {
             emit!(self.t, Kind::FrameRefused { message, from, why });
             return Ok(());
         }
-        let (fits, spoken) = (self.fits(&frame.message), (frame.from, frame.message.epoch()));
+        let (fits, sign) = (self.fits(&frame.message), extension::sign_of_life(&frame));
         match (frame.from, frame.message) {
             (Address::Node(peer), Message::Fetch(name)) if self.is_peer(peer) => {
                 self.on_fetch(peer, name);
@@ -94,7 +94,7 @@ impl<D: Device> Node<D> {
             }
             (from, message) => self.step(Event::Message(from, message, fits)),
         }?;
-        self.note_heard(spoken);
+        self.note_heard(sign);
         Ok(())
     }
 

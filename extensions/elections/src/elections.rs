@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use dataplane::guard::majority;
-use dataplane::patience::{Measured, patience, splitmix};
+use dataplane::patience::{Measured, PATIENCE_MAX, patience, splitmix};
 use dataplane::wire::WireError;
 use dataplane::{Config, Epoch, Micros, NodeId, Proof, RoleName};
 use node::{Extension, Look, Wish, Wishes};
@@ -18,8 +18,8 @@ const BEATS: Micros = 6;
 const STEPS_SILENT: Micros = 3;
 /// A takeover takes no more in a row: two syncs of a promise, one that is under way, one of the marker, and the ways.
 const STEPS_TAKEOVER: Micros = 4;
-/// A wait grows to no more than this many doublings beyond what was measured.
-const DOUBLINGS_MAX: u32 = 4;
+/// A wait for a primary grows to no more than this many doublings, and one for a candidacy or an answer.
+const DOUBLINGS_MAX: [u32; 2] = [4, 6];
 
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 enum State {
@@ -47,7 +47,7 @@ pub struct Elections {
     /// It has looked before.
     begun: bool,
     random: u64,
-    /// What was promised when it last looked, and since when.
+    /// What was promised when it last looked, and since when; or since when it leads, or no longer.
     promised: Epoch,
     promised_at: Micros,
     led: bool,
@@ -59,6 +59,8 @@ pub struct Elections {
     unanswered: u32,
     /// What an answer takes.
     trips: Measured,
+    /// The slowest sync of those who would vote for it, when it last asked.
+    voters_sync: Micros,
     deadline: Option<Micros>,
 }
 
@@ -90,7 +92,7 @@ impl Extension for Elections {
             (Words::Ask { round, tail }, _) => {
                 let refusal = self.refusal(look, tail);
                 let answer = match &refusal {
-                    None => Words::Grant { round },
+                    None => Words::Grant { round, sync_micros: look.status.sync_micros },
                     Some(_) => Words::Refuse { round },
                 };
                 match refusal {
@@ -99,14 +101,17 @@ impl Extension for Elections {
                 }
                 wishes.add(Wish::Say(from, answer.encode()));
             }
-            (Words::Grant { round } | Words::Refuse { round }, State::Asking(asked))
+            (Words::Grant { round, .. } | Words::Refuse { round }, State::Asking(asked))
                 if asked.number == round =>
             {
                 self.trips.note(look.now.saturating_sub(asked.since));
                 asked.above = asked.above.max(promised);
-                if let Words::Refuse { .. } = words {
+                let Words::Grant { sync_micros, .. } = words else {
                     asked.refused.insert(from);
-                } else if asked.granted.insert(from) {
+                    return Ok(());
+                };
+                self.voters_sync = self.voters_sync.max(sync_micros.min(PATIENCE_MAX));
+                if asked.granted.insert(from) {
                     let (from, have) = (from.0, asked.granted.len() as u32);
                     emit!(wishes, Kind::PreVoteCounted { from, have, need: need(look.config) as u32 });
                 }
@@ -120,7 +125,8 @@ impl Extension for Elections {
     }
 
     fn next_deadline(&self) -> Option<Micros> {
-        self.deadline
+        // It has to look once to know when it will be time.
+        if self.begun { self.deadline } else { Some(0) }
     }
 
     fn copy(&self) -> Box<dyn Extension> {
@@ -145,13 +151,14 @@ impl Elections {
         if !self.begun {
             // A node that starts does not know whether a primary lives, and waits as if it had just heard one.
             let seed = look.config.life ^ (u64::from(look.config.me.0) << 56);
-            (self.begun, self.random, self.since) = (true, splitmix(seed), now);
+            (self.begun, self.random, self.since, self.promised_at) = (true, splitmix(seed), now, now);
         }
         // A clock that jumped back.
         (self.since, self.promised_at) = (self.since.min(now), self.promised_at.min(now));
         let leads = status.role == RoleName::Primary;
         if status.promised != self.promised || leads != self.led {
             // Somebody was promised a vote, and is given its time; or the lead was won, or lost.
+            self.failures += u32::from(self.led && !leads);
             (self.promised, self.promised_at, self.led, self.since) = (status.promised, now, leads, now);
             if let State::Asking(_) = self.state {
                 self.state = State::Waiting;
@@ -164,7 +171,7 @@ impl Elections {
             self.wait_anew(now);
         }
         // A primary that has lasted ends the failures: one that is heard once may be deposed by the next.
-        let heard_at = if leads { now } else { look.heard_at };
+        let heard_at = if status.serving { now } else { look.heard_at };
         if heard_at > self.promised_at + self.timeout(look) {
             (self.failures, self.unanswered) = (0, 0);
         }
@@ -177,29 +184,32 @@ impl Elections {
     /// How long nothing may be heard, without the random part.
     fn timeout(&self, look: &Look) -> Micros {
         let usually = STEPS_SILENT * (look.status.sync_micros + self.trips.usually());
-        patience(BEATS * look.config.timing.heartbeat_every, usually, self.failures.min(DOUBLINGS_MAX))
+        patience(BEATS * look.config.timing.heartbeat_every, usually, self.failures.min(DOUBLINGS_MAX[0]))
     }
 
     /// How long it waits this time.
-    fn wait(&self, look: &Look) -> Micros {
+    fn waits_until(&self, look: &Look) -> Micros {
         let timeout = self.timeout(look);
-        timeout + self.random % (timeout / 2 + 1)
+        self.since.max(self.alive_at(look)) + timeout + self.random % (timeout / 2 + 1)
     }
 
     /// How long it waits for answers.
     fn ask_patience(&self, look: &Look) -> Micros {
         let least = (BEATS / 2 * look.config.timing.heartbeat_every).max(1);
-        patience(least, 2 * self.trips.usually(), self.unanswered.min(DOUBLINGS_MAX))
+        patience(least, 2 * self.trips.usually(), self.unanswered.min(DOUBLINGS_MAX[1]))
     }
 
-    /// Since when nothing was heard of a primary, and nothing promised.
-    fn quiet_since(&self, look: &Look) -> Micros {
-        self.since.max(look.heard_at)
+    /// When a primary was last heard, or a vote promised. Its own questions are no sign of a primary: two nodes that ask in
+    /// turn would refuse each other for ever.
+    fn alive_at(&self, look: &Look) -> Micros {
+        self.promised_at.max(look.heard_at)
     }
 
     fn check_quorum(&self, look: &Look, wishes: &mut Wishes) {
         let (on, status) = (look.config.mechanisms, &look.status);
-        if !guard::check_quorum(on, status.cut_off_micros, self.timeout(look)) {
+        // Whoever answers does so after its own syncs.
+        let answers = patience(0, STEPS_SILENT * (self.voters_sync + self.trips.usually()), 0);
+        if !guard::check_quorum(on, status.cut_off_micros, self.timeout(look).max(answers)) {
             emit!(wishes, Kind::QuorumLost { epoch: status.promised.0 });
             wishes.add(Wish::StepDown);
         }
@@ -208,7 +218,7 @@ impl Elections {
     /// A backup's time has passed.
     fn go_on(&mut self, look: &Look, wishes: &mut Wishes) {
         match &self.state {
-            State::Waiting if look.now >= self.quiet_since(look) + self.wait(look) && may_stand(look) => {
+            State::Waiting if look.now >= self.waits_until(look) && may_stand(look) => {
                 if guard::pre_vote(look.config.mechanisms) {
                     self.ask(look, wishes);
                 } else {
@@ -227,7 +237,7 @@ impl Elections {
     fn ask(&mut self, look: &Look, wishes: &mut Wishes) {
         let (me, tail) = (look.config.me, look.status.voted_tail);
         emit!(wishes, Kind::PreVoteAsked { epoch: look.status.promised.0, attempt: self.failures });
-        self.random = splitmix(self.random);
+        (self.random, self.voters_sync) = (splitmix(self.random), 0);
         for peer in look.config.members.iter().filter(|peer| **peer != me) {
             wishes.add(Wish::Say(*peer, Words::Ask { round: self.random, tail }.encode()));
         }
@@ -247,7 +257,7 @@ impl Elections {
         let alive = match status.role {
             RoleName::Primary => status.cut_off_micros < self.timeout(look),
             RoleName::Candidate => true,
-            RoleName::Backup => look.now < self.quiet_since(look) + self.timeout(look),
+            RoleName::Backup => look.now < self.alive_at(look) + self.timeout(look),
         };
         if !guard::leader_stickiness(on, alive) {
             Some("it hears a primary, or has promised its vote a moment ago")
@@ -267,23 +277,22 @@ impl Elections {
     }
 
     fn stand(&mut self, above: Epoch, look: &Look, wishes: &mut Wishes) {
-        let usually = STEPS_TAKEOVER * (look.status.sync_micros + self.trips.usually());
+        let sync = look.status.sync_micros.max(self.voters_sync);
+        let usually = STEPS_TAKEOVER * (sync + self.trips.usually());
         let least = BEATS / 2 * look.config.timing.heartbeat_every;
-        let time = patience(least, usually, self.failures.min(DOUBLINGS_MAX));
+        let time = patience(least, usually, self.failures.min(DOUBLINGS_MAX[1]));
         self.state = State::Standing;
         wishes.add(Wish::TakeOver(above, time));
     }
 
     fn deadline(&self, look: &Look) -> Option<Micros> {
         match (look.status.role, &self.state) {
-            (RoleName::Backup, State::Waiting) if may_stand(look) => {
-                Some(self.quiet_since(look) + self.wait(look))
-            }
+            (RoleName::Backup, State::Waiting) if may_stand(look) => Some(self.waits_until(look)),
             (RoleName::Backup, State::Asking(round)) => Some(round.since + self.ask_patience(look)),
             // What it wished for comes first, and it looks at once at what came of that.
             (RoleName::Backup, State::Standing) => Some(look.now + 1),
-            // The rules' own timers are sooner: signs of life, and the end of a candidacy.
-            _ => None,
+            // Its part may change by any message: it looks again.
+            _ => Some(look.now + self.timeout(look)),
         }
     }
 }

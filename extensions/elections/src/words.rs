@@ -1,7 +1,8 @@
-//! What the nodes say to each other, as bytes: one byte for the kind, the round (8 bytes), and the end of a log.
+//! What the nodes say to each other, as bytes: one byte for the kind, the round (8 bytes), and two numbers of 8 bytes: where a
+//! log ends (epoch, seq), or what a sync takes, and 0.
 
-use dataplane::Tail;
 use dataplane::wire::{self, WireError};
+use dataplane::{Epoch, Micros, Tail};
 
 /// One message. The frame around it has what its sender has promised.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -17,6 +18,8 @@ pub enum Words {
     Grant {
         /// The question.
         round: u64,
+        /// What a sync of mine takes: a promise is made durable before it is given.
+        sync_micros: Micros,
     },
     /// I would not.
     Refuse {
@@ -28,20 +31,19 @@ pub enum Words {
 impl Words {
     /// As bytes.
     pub fn encode(self) -> Vec<u8> {
-        let (kind, round, tail) = match self {
-            Words::Ask { round, tail } => (1u8, round, Some(tail)),
-            Words::Grant { round } => (2, round, None),
-            Words::Refuse { round } => (3, round, None),
-        };
-        wire::encode_value(&(kind, round, tail))
+        wire::encode_value(&match self {
+            Words::Ask { round, tail } => (1u8, round, (tail.epoch.0, tail.seq)),
+            Words::Grant { round, sync_micros } => (2, round, (sync_micros, 0)),
+            Words::Refuse { round } => (3, round, (0, 0)),
+        })
     }
 
     /// From bytes.
     pub fn decode(bytes: &[u8]) -> Result<Words, WireError> {
-        match wire::decode_all::<(u8, u64, Option<Tail>)>(bytes)? {
-            (1, round, Some(tail)) => Ok(Words::Ask { round, tail }),
-            (2, round, None) => Ok(Words::Grant { round }),
-            (3, round, None) => Ok(Words::Refuse { round }),
+        match wire::decode_all::<(u8, u64, (u64, u64))>(bytes)? {
+            (1, round, (epoch, seq)) => Ok(Words::Ask { round, tail: Tail { epoch: Epoch(epoch), seq } }),
+            (2, round, (sync_micros, 0)) => Ok(Words::Grant { round, sync_micros }),
+            (3, round, (0, 0)) => Ok(Words::Refuse { round }),
             (kind, ..) => Err(WireError::UnknownVariant(kind)),
         }
     }
@@ -49,14 +51,16 @@ impl Words {
 
 #[cfg(test)]
 mod tests {
-    use dataplane::Epoch;
-
     use super::*;
 
     #[test]
     fn words_come_back_as_they_were_said_and_nothing_else_is_taken_for_words() {
         let tail = Tail { epoch: Epoch(3), seq: 9 };
-        for words in [Words::Ask { round: 7, tail }, Words::Grant { round: 7 }, Words::Refuse { round: 7 }] {
+        for words in [
+            Words::Ask { round: 7, tail },
+            Words::Grant { round: 7, sync_micros: 5 },
+            Words::Refuse { round: 7 },
+        ] {
             let bytes = words.encode();
             assert_eq!(Words::decode(&bytes), Ok(words));
             for cut in 0..bytes.len() {
@@ -64,8 +68,10 @@ mod tests {
             }
             assert!(Words::decode(&[&bytes[..], &[0]].concat()).is_err());
         }
-        assert_eq!(Words::decode(&[9; 10]), Err(WireError::UnknownVariant(9)));
-        let grant_with_a_tail = wire::encode_value(&(2u8, 7u64, Some(tail)));
-        assert_eq!(Words::decode(&grant_with_a_tail), Err(WireError::UnknownVariant(2)));
+        assert_eq!(Words::decode(&[9; 25]), Err(WireError::UnknownVariant(9)));
+        assert!(
+            Words::decode(&wire::encode_value(&(3u8, 7u64, (1u64, 0u64)))).is_err(),
+            "a refusal says nothing more"
+        );
     }
 }

@@ -306,6 +306,7 @@ impl Exploration {
             pieces: scope.pieces,
             resend: scope.resend_after,
             goal: scope.goal,
+            ..Setting::of(scope.nodes)
         };
         let mut world = World::new(scope);
         let mut stage: Stage<Model> =

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::str::FromStr;
 
+use extensions::Chosen;
 use sim::schedule::Peer;
 
 use super::witness::Goal;
@@ -21,7 +22,12 @@ pub const SETTINGS: &[(&str, &str)] = &[
         "resend N",
         "a message that nobody answers is sent again after N expiries of the timer, a sign of life after one",
     ),
+    ("with NAME,…", "the extensions that the cluster was founded with"),
     ("judge invariants", "not only what a client sees counts, but every invariant of the replicas"),
+    (
+        "judge service",
+        "and so do a primary that a majority answers and that is deposed, a vote of a majority that makes no primary, and 40 expiries of the timers without service",
+    ),
 ];
 
 /// The steps: their form, and what they do.
@@ -57,8 +63,12 @@ pub const STEPS: &[(&str, &str)] = &[
         "calm [without nX …]",
         "everything arrives and is synced until nothing is left, but for what those send or are sent",
     ),
+    ("wait N", "N times, the timers of all nodes expire, and everything arrives and is synced"),
     ("state", "nothing happens; a story shows each replica, and what is on its way"),
 ];
+
+/// Most expiries that one step waits for.
+const WAIT_MAX: u64 = 1_000;
 
 /// The cluster that a schedule begins with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -75,6 +85,8 @@ pub struct Setting {
     pub pieces: u64,
     /// Timer expiries before entries are sent again.
     pub resend: u64,
+    /// What it was founded with beside the core.
+    pub with: Chosen,
     /// What counts as broken.
     pub goal: Goal,
 }
@@ -140,6 +152,8 @@ pub enum Step {
     Calm {
         without: Vec<Peer>,
     },
+    /// So many expiries of all timers, with all that follows.
+    Wait(u64),
     State,
 }
 
@@ -147,7 +161,7 @@ impl Setting {
     /// N nodes, and everything else as usual.
     pub fn of(nodes: u32) -> Setting {
         let (frames, goal) = (usize::MAX, Goal::Betrayal);
-        Setting { nodes, cold: false, gateways: 0, frames, pieces: 1, resend: 1, goal }
+        Setting { nodes, cold: false, gateways: 0, frames, pieces: 1, resend: 1, with: Chosen::NONE, goal }
     }
 
     /// Takes in a further line of the setting. `None`: this line is a step.
@@ -158,6 +172,8 @@ impl Setting {
             "frames" => self.frames = words.number_upto(1 << 20)?.max(1) as usize,
             "pieces" => self.pieces = words.number_upto(64)?.max(1),
             "resend" => self.resend = words.number_upto(1 << 20)?,
+            "with" => self.with = words.text()?.parse()?,
+            "judge" if words.is("service") => self.goal = Goal::Service,
             "judge" => {
                 words.literal("invariants")?;
                 self.goal = Goal::Invariant;
@@ -204,8 +220,13 @@ impl fmt::Display for Setting {
         if self.resend != usual.resend {
             write!(f, "\nresend {}", self.resend)?;
         }
-        if self.goal != usual.goal {
-            write!(f, "\njudge invariants")?;
+        if self.with != usual.with {
+            write!(f, "\nwith {}", self.with)?;
+        }
+        match self.goal {
+            Goal::Betrayal => {}
+            Goal::Invariant => write!(f, "\njudge invariants")?,
+            Goal::Service => write!(f, "\njudge service")?,
         }
         Ok(())
     }
@@ -262,6 +283,7 @@ impl FromStr for Step {
                 }
                 Step::Calm { without }
             }
+            "wait" => Step::Wait(words.number_upto(WAIT_MAX)?),
             "state" => Step::State,
             _ => return Err(words.no_such_line("step")),
         };
@@ -326,6 +348,7 @@ impl fmt::Display for Step {
                 write!(f, "calm without")?;
                 without.iter().try_for_each(|at| write!(f, " {at}"))
             }
+            Step::Wait(times) => write!(f, "wait {times}"),
             Step::State => write!(f, "state"),
         }
     }

@@ -9,6 +9,7 @@
 //! | `stage` | a cluster to which steps happen |
 //! | `ear` | what the processes tell |
 //! | `nodes`, `seat`, `gates` | the cluster of real nodes on simulated disks, and of real gateways |
+//! | `service` | whether service is there and stays |
 //! | `witness` | what clients saw, and what must hold |
 //! | `state` | the state as facts |
 //! | `possible` | everything that could happen next |
@@ -19,6 +20,7 @@ pub(crate) mod language;
 pub(crate) mod nodes;
 pub(crate) mod possible;
 pub(crate) mod seat;
+mod service;
 pub(crate) mod stage;
 pub mod state;
 pub(crate) mod witness;

@@ -16,6 +16,7 @@ use super::ear::{CLUSTER, Ear, tracer};
 use super::gates::{Gates, Replied};
 use super::language::{Ask, Setting};
 use super::seat::{Keys, Seat, WAL_BYTES, Written};
+use super::service::Service;
 use super::stage::{Cluster, SCRIPTED};
 use super::witness::{Goal, History, Sight};
 use crate::shared::Shared;
@@ -38,6 +39,7 @@ pub struct Nodes {
     ear: Ear,
     replies: Vec<String>,
     keys: Keys,
+    service: Service,
 }
 
 impl Nodes {
@@ -82,12 +84,15 @@ impl Nodes {
     /// Starts a node on its disk, as another life.
     fn start(&mut self, node: u32) {
         let life = self.seat(node).life + 1;
-        let config = self.config(node, life);
+        let (config, with) = (self.config(node, life), self.setting.with.start());
         let tracer = tracer(&self.ear, Actor::Node { node, shard: 0 }, life);
         let seat = self.seat(node);
         seat.life = life;
         seat.running = match Node::open(seat.disk.share(), config, tracer) {
-            Ok((node, _)) => Ok(node),
+            Ok((mut node, _)) => {
+                node.extend(with);
+                Ok(node)
+            }
             Err(error) => Err(format!("it cannot open its device: {error}")),
         };
         self.watch();
@@ -184,6 +189,11 @@ impl Nodes {
 
     fn watch(&mut self) {
         self.history.observe(&self.seats, self.setting.goal);
+        if self.setting.goal == Goal::Service
+            && let Some(what) = self.service.look(&self.seats, self.now)
+        {
+            self.history.break_promise("P4", what);
+        }
     }
 
     fn arrives(&mut self, node: u32, frame: Frame) {
@@ -252,6 +262,7 @@ impl Cluster for Nodes {
             ear,
             replies: Vec::new(),
             keys,
+            service: Service::default(),
         };
         for id in 1..=setting.nodes {
             let disk = nodes.blank(id, Standing::Founding)?;

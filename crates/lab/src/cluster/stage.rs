@@ -110,7 +110,7 @@ impl<C: Cluster> Stage<C> {
         let moved = self.act(step, &mut calm)?;
         let counts = match step {
             Step::State => 0,
-            Step::Calm { .. } => calm,
+            Step::Calm { .. } | Step::Wait(_) => calm,
             _ => moved.len().max(1),
         };
         self.lose_what_is_cut();
@@ -202,6 +202,13 @@ impl<C: Cluster> Stage<C> {
                 (1..=self.setting.nodes).try_for_each(|node| self.cluster.tick(Peer::Node(node)))?;
             }
             Step::Calm { without } => *calm = self.calm(without)?,
+            Step::Wait(times) => {
+                for _ in 0..*times {
+                    self.act(&Step::Tick(None), calm)?;
+                    self.lose_what_is_cut();
+                    *calm += self.calm(&[])? + 1;
+                }
+            }
             Step::State => {}
         }
         Ok(moved)

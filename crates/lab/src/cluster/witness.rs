@@ -18,6 +18,8 @@ pub enum Goal {
     /// What a client sees: a write that it was told of is gone, took effect twice, or a read is wrong. A replica whose
     /// own assertion fails has stopped; such states lead nowhere.
     Betrayal,
+    /// The same, and whether service is there and stays (P4): see `service`.
+    Service,
 }
 
 /// Who wrote an entry, and why: with these equal, so is the content.
@@ -125,7 +127,7 @@ impl Shared<History> {
     /// What must hold in every state.
     pub(crate) fn observe(&mut self, seats: &[impl Sight], goal: Goal) {
         self.betrayed(seats);
-        if goal == Goal::Betrayal {
+        if goal != Goal::Invariant {
             return;
         }
         for (at, sight) in seats.iter().enumerate() {

@@ -47,10 +47,10 @@ files! {
     "deposed-leader-reads" own
     "read-index-too-early"
     "retried-twice" own
+    "weak-pre-vote"
     "single-server-change"
     "removed-and-added-again"
     "learner-promotion"
-    "weak-pre-vote"
     "lease-and-clock"
     "rename-without-sync"
 }

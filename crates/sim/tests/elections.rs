@@ -1,0 +1,56 @@
+//! The same faults on clusters whose nodes elect their primary: with gateways that trigger takeovers as well, and with none
+//! that ever does.
+//!
+//! `SEEDS=100000 FROM=0 cargo test --release -p sim --test elections -- --nocapture` runs more.
+
+use extensions::{Chosen, Name};
+use sim::{Options, run_many};
+use trace::Mechanism;
+
+fn number(name: &str, usual: u64) -> u64 {
+    std::env::var(name).ok().and_then(|s| s.parse().ok()).unwrap_or(usual)
+}
+
+/// Runs seeds that must all hold; how often a primary was elected, in how much virtual time.
+fn holds(nodes: u32, shards: u32, passive_gateways: bool, seeds: u64) -> (u64, u64) {
+    let with = Chosen::of(&[Name::Elections]);
+    let options = Options { nodes, shards, with, passive_gateways, ..Options::default() };
+    let from = number("FROM", 0);
+    let summary = run_many(from..from + seeds, &options, |_| {});
+    let first = summary.first.map(|report| (report.seed, report.violation));
+    assert!(first.is_none(), "{nodes} nodes, {shards} shards, passive: {passive_gateways}: {first:#?}");
+    println!(
+        "{nodes} nodes, {shards} shards, passive: {passive_gateways}: {} seeds, {} primaries in {} s",
+        summary.seeds,
+        summary.failovers,
+        summary.micros / 1_000_000
+    );
+    (summary.failovers, summary.micros)
+}
+
+#[test]
+fn with_gateways_that_trigger_as_well_nothing_is_lost_and_service_returns() {
+    let seeds = number("SEEDS", 300);
+    holds(3, 1, false, seeds);
+    holds(5, 2, false, seeds / 8);
+}
+
+#[test]
+fn with_gateways_that_never_trigger_nothing_is_lost_and_service_returns() {
+    let seeds = number("SEEDS", 300);
+    let (primaries, _) = holds(3, 1, true, seeds);
+    assert!(primaries > seeds, "somebody was elected in each");
+    holds(3, 2, true, seeds / 8);
+    holds(5, 1, true, seeds / 8);
+}
+
+#[test]
+fn without_a_mechanism_of_the_core_a_promise_breaks_as_ever() {
+    let options = Options {
+        with: Chosen::of(&[Name::Elections]),
+        passive_gateways: true,
+        without: vec![Mechanism::MostCompleteLog],
+        ..Options::default()
+    };
+    assert!(run_many(0..2_000, &options, |_| {}).first.is_some(), "the extension hides what it must not");
+}
