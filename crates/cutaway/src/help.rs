@@ -200,7 +200,8 @@ cutaway inspect cutaway-data/n1/shard-0.img --json",
         "bench",
         "cutaway bench engine --seconds 1 --keys 100000
 cutaway bench cluster --clients 8 --seconds 5
-cutaway bench failover --rounds 3",
+cutaway bench failover --rounds 3
+cutaway bench gc --seconds 1 --overwrites 20000",
     ),
     (
         "completions",

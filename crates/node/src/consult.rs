@@ -1,7 +1,7 @@
-//! A node lets its extensions see and hear, and does what they wish.
+//! A node lets its extensions see, hear and work, and does what they wish.
 
 use dataplane::{Address, EXTENSION_BYTES_MAX, Epoch, Event, Message, NodeId, guard};
-use engine::Device;
+use engine::{Device, Upkeep};
 use trace::{Kind, emit};
 
 use crate::config::StopError;
@@ -38,7 +38,7 @@ impl<D: Device> Node<D> {
         if words.len() > EXTENSION_BYTES_MAX || !guard::epoch_bound(on, seen, epoch) {
             why = Some("it is too long, or names an epoch that cannot be".into());
         } else {
-            self.consult(|extension, look, wishes| {
+            self.consult(|extension, look, wishes, _| {
                 if extension.number() == number {
                     let heard = extension.hear(look, (from, epoch), words, wishes);
                     why = heard.err().map(|error| error.to_string());
@@ -55,7 +55,7 @@ impl<D: Device> Node<D> {
     /// Lets each extension see how things stand, and does what it wishes.
     pub(crate) fn consult(
         &mut self,
-        mut ask: impl FnMut(&mut dyn Extension, &Look, &mut Wishes),
+        mut ask: impl FnMut(&mut dyn Extension, &Look, &mut Wishes, &mut dyn Upkeep),
     ) -> Result<(), StopError> {
         for at in 0..self.extensions.len() {
             let (now, status) = (self.now, self.replica.status(self.now));
@@ -64,11 +64,24 @@ impl<D: Device> Node<D> {
             let look = Look { now, config: &self.config.rules, status, heard_at: self.heard_at };
             let mut wishes = Wishes { list: Vec::new(), listened: self.t.is_on() };
             let extension = &mut self.extensions[at];
-            ask(&mut **extension, &look, &mut wishes);
+            ask(&mut **extension, &look, &mut wishes, &mut self.engine);
+            self.engine.notes().for_each(|(kind, source)| self.t.record(kind, source));
             let number = extension.number();
             wishes.list.into_iter().try_for_each(|wish| self.grant(number, wish))?;
         }
         Ok(())
+    }
+
+    /// Lets each extension work on the device.
+    pub(crate) fn work(&mut self) -> Result<(), StopError> {
+        let (mut damaged, mut worked) = (Vec::new(), Ok(()));
+        self.engine.listen(self.t.is_on());
+        self.consult(|extension, look, wishes, device| match extension.work(look, device, wishes) {
+            Ok(more) => damaged.extend(more),
+            Err(error) => worked = Err(error),
+        })?;
+        damaged.iter().for_each(|error| _ = self.damaged(error));
+        worked.or_else(|error| self.stop(error))
     }
 
     fn grant(&mut self, extension: u8, wish: Wish) -> Result<(), StopError> {

@@ -1,17 +1,19 @@
 //! The seam for extensions: what one sees of its replica, what it hears, and what it may ask for.
 //!
 //! An extension is chosen when a cluster is founded, and runs on each of its nodes. It is as deterministic as the rules: no
-//! clock, no socket, no randomness of its own (`Look::config` has a random number of this life). It never touches replica or
-//! engine. It wishes, and the rules decide: whatever it wishes for, and whenever, no promise to a client rests on it.
+//! clock, no socket, no randomness of its own (`Look::config` has a random number of this life). It never touches the
+//! replica. It wishes, and the rules decide: whatever it wishes for, and whenever, no promise to a client rests on it.
 //!
 //! 1. [`Extension::tick`] at each tick of the node, and at the latest when [`Extension::next_deadline`] has passed;
 //! 2. [`Extension::hear`] for each message of its like on another node, behind the checks that all frames pass;
-//! 3. its [`Wishes`] are carried out at once, in order, each as a step of its own.
+//! 3. [`Extension::work`] when nobody waits for the node: on its device, through [`Upkeep`];
+//! 4. its [`Wishes`] are carried out at once, in order, each as a step of its own.
 
 use std::fmt;
 
 use dataplane::wire::WireError;
 use dataplane::{Address, Config, Epoch, Frame, Message, Micros, NodeId, NodeStatus};
+use engine::{ReadError, Upkeep, WriteError};
 use trace::{Kind, Source, Told};
 
 /// A part of a node that is chosen when its cluster is founded.
@@ -28,6 +30,15 @@ pub trait Extension: fmt::Debug + Send + Sync {
         words: &[u8],
         wishes: &mut Wishes,
     ) -> Result<(), WireError>;
+    /// Nobody waits for the node now: some work on its device. What could not be read is repaired.
+    fn work(
+        &mut self,
+        _look: &Look,
+        _device: &mut dyn Upkeep,
+        _wishes: &mut Wishes,
+    ) -> Result<Vec<ReadError>, WriteError> {
+        Ok(Vec::new())
+    }
     /// When it wants to be ticked at the latest.
     fn next_deadline(&self) -> Option<Micros>;
     /// Another one, in the same state.
