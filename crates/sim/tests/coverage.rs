@@ -2,15 +2,17 @@
 //!
 //! `SEEDS=10000 cargo test --release -p sim --test coverage -- --nocapture` prints the table of a long run.
 
+use extensions::{Chosen, Name};
 use sim::{Coverage, Options, run_many};
 
-/// Three nodes with one shard, three with two, five.
+/// Three nodes with one shard, three with two, five; the last with all extensions.
 fn coverage() -> Coverage {
     let seeds: u64 = std::env::var("SEEDS").ok().and_then(|s| s.parse().ok()).unwrap_or(2_000);
     let from: u64 = std::env::var("FROM").ok().and_then(|s| s.parse().ok()).unwrap_or(0);
     let mut all = Coverage::default();
     for (nodes, shards, seeds) in [(3, 1, seeds), (3, 2, seeds / 8), (5, 1, seeds / 4)] {
-        let options = Options { nodes, shards, coverage: true, ..Options::default() };
+        let with = if nodes == 5 { Chosen::of(Name::ALL) } else { Chosen::NONE };
+        let options = Options { nodes, shards, with, coverage: true, ..Options::default() };
         let summary = run_many(from..from + seeds, &options, |_| {});
         let first = summary.first.map(|report| (report.seed, report.violation));
         assert!(first.is_none(), "{nodes} nodes, {shards} shards: {first:#?}");
