@@ -214,8 +214,7 @@ Committed(l, s) ==
   IF s <= known THEN client.committed ELSE client.committed \o SubSeq(l, known + 1, s)
 
 CommitByCount(n, s) ==
-  /\ Is(n, "primary")
-  /\ s \in at[n].commit + 1..Len(at[n].log)
+  /\ Is(n, "primary") /\ s \in at[n].commit + 1..Len(at[n].log)
   /\ MajorityCommit(n, s) /\ OwnEpochCommit(n, s)
   /\ at' = [at EXCEPT ![n].commit = s]
   /\ said' = [said EXCEPT !.leads = {IF Own(n, l) THEN [l EXCEPT !.commit = s] ELSE l : l \in @}]
@@ -224,8 +223,7 @@ CommitByCount(n, s) ==
 \* Write arrives again: a client learns what became of the entry at s.
 Shown(n, s) == [seq |-> s, entry |-> at[n].log[s], epoch |-> at[n].promise]
 Answer(n, s) ==
-  /\ Is(n, "primary")
-  /\ s \in 1..at[n].applied
+  /\ Is(n, "primary") /\ s \in 1..at[n].applied
   /\ client' = [client EXCEPT !.shown = @ \cup {Shown(n, s)}] /\ UNCHANGED <<at, said>>
 
 \* The backup. `l` is what the primary of an epoch says; whatever it says begins with Follow.
@@ -308,8 +306,7 @@ BeginRound(n) ==
 \* What was read is as good as acknowledged.
 AnswerRead(n, q) ==
   LET s == at[n].applied IN
-  /\ q \in client.reads /\ q.at = n
-  /\ Is(n, "primary") /\ q.epoch = at[n].promise
+  /\ q \in client.reads /\ q.at = n /\ Is(n, "primary") /\ q.epoch = at[n].promise
   /\ ReadConfirmation(n, q)
   /\ client' = [client EXCEPT !.reads = @ \ {q}, !.stale = @ \/ s < q.known,
        !.shown = IF s = 0 THEN @ ELSE @ \cup {Shown(n, s)}] /\ UNCHANGED <<at, said>>
@@ -325,8 +322,7 @@ StartTransfer(n, l) ==
 
 \* Chunk, all pieces in one: the state as of the checkpoint.
 SendState(n, q) ==
-  /\ q \in said.pulls /\ q.to = n
-  /\ Is(n, "primary") /\ q.epoch = at[n].promise
+  /\ q \in said.pulls /\ q.to = n /\ Is(n, "primary") /\ q.epoch = at[n].promise
   /\ TransferReach(q, at[n].base)
   /\ said' = [said EXCEPT !.states = @ \cup
        {[by |-> n, to |-> q.by, epoch |-> q.epoch, name |-> q.name, log |-> SubSeq(at[n].log, 1, at[n].base)]}]
@@ -357,20 +353,24 @@ Reopened(n, l, base, owed) ==
 
 \* Power fails at n, which restarts.
 Crash(n, l) ==
-  /\ l \in at[n].disk
-  /\ at' = [at EXCEPT ![n] = Reopened(n, l, at[n].base, at[n].owed)] /\ UNCHANGED <<said, client>>
+  /\ l \in at[n].disk /\ at' = [at EXCEPT ![n] = Reopened(n, l, at[n].base, at[n].owed)] /\ UNCHANGED <<said, client>>
 
-\* The same, and the log is damaged behind its first s entries: the replica owes the others.
-Rot(n, l, s) ==
-  /\ l \in at[n].disk /\ s \in 0..Len(l)
+\* A log that n had before l: up to each entry it is what the primary of that entry's epoch had.
+Once(n, l, left) ==
+  /\ AtMost(TailOf(left), TailOf(l)) /\ \A i \in 1..Min(at[n].base, Len(left)) : left[i] = l[i]
+  /\ \A i \in 1..Len(left) : \E p \in said.leads :
+       p.epoch = left[i].epoch /\ SubSeq(left, 1, i) = SubSeq(p.log, 1, Min(i, Len(p.log)))
+
+\* The same, and the log is damaged: n owes what is not left. That may be a log from before a truncation that is not left.
+Rot(n, l, left) ==
+  /\ l \in at[n].disk /\ ((Len(left) <= Len(l) /\ left = SubSeq(l, 1, Len(left))) \/ Once(n, l, left))
   /\ LET owed == IF AtMost(at[n].owed, TailOf(l)) THEN TailOf(l) ELSE at[n].owed IN
-     at' = [at EXCEPT ![n] = Reopened(n, SubSeq(l, 1, s), Min(s, at[n].base), owed)] /\ UNCHANGED <<said, client>>
+     at' = [at EXCEPT ![n] = Reopened(n, left, Min(Len(left), at[n].base), owed)] /\ UNCHANGED <<said, client>>
 
 \* No room for the primary's state beside its own: n gives up its own, and owes it.
 GiveUpAll(n) ==
   /\ at' = [at EXCEPT ![n] = [Reopened(n, <<>>, 0, VotedTail(n)) EXCEPT
-       !.promise = at[n].promise, !.disk = at[n].disk \cup {<<>>}, !.reported = at[n].reported]]
-  /\ UNCHANGED <<said, client>>
+       !.promise = at[n].promise, !.disk = at[n].disk \cup {<<>>}, !.reported = at[n].reported]] /\ UNCHANGED <<said, client>>
 
 \* Contradicted: n acknowledged more than it has, so its device lost it. It stops voting, durably.
 LoseVote(n) ==

@@ -91,7 +91,7 @@ AtLeisure ==
        \/ Spend("checkpoints") /\ at[n].base < at[n].applied /\ Checkpoint(n, at[n].applied)
        \/ n \in Faulty /\ Spend("crashes") /\ \E l \in at[n].disk : Crash(n, l)
        \/ n \in Faulty /\ Spend("wipes") /\ Wipe(n)
-       \/ n \in Faulty /\ Spend("rots") /\ \E l \in at[n].disk : \E s \in 0..Len(l) : s < Len(l) /\ Rot(n, l, s)
+       \/ n \in Faulty /\ Spend("rots") /\ \E l \in at[n].disk : \E s \in 0..Len(l) : s < Len(l) /\ Rot(n, l, SubSeq(l, 1, s))
        \/ ~On("tail-with-promise") /\ Free /\ at[n].reported # TailOf(at[n].log) /\ Report(n)
   \/ \E n \in Node, l \in said.leads : n # l.by /\
        \/ Free /\ \E s \in 0..Len(l.log) : \E prev \in Prevs(n, l, s) : \E cut \in Cuts(n, l, prev, s) : \E c \in Told(n, l, s) :

@@ -29,7 +29,7 @@ Next ==
        \/ Rarely /\ \E l \in said.leads : at[n].fetch.epoch # l.epoch /\ StartTransfer(n, l)
        \/ Sometimes /\ \E q \in said.pulls : SendState(n, q) /\ said' # said
        \/ Sometimes /\ \E m \in said.states : Install(n, m, m.log)
-       \/ Rarely /\ \E l \in at[n].disk : Crash(n, l) \/ \E s \in Seq0 : Rot(n, l, s)
+       \/ Rarely /\ \E l \in at[n].disk : Crash(n, l) \/ \E s \in Seq0 : s <= Len(l) /\ Rot(n, l, SubSeq(l, 1, s))
        \/ Rarely /\ GiveUpAll(n)
   \/ \E n \in Node, l \in said.leads : \E prev, s, cut, c \in Seq0 : Prepare(n, l, prev, s, cut, c)
 

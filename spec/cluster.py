@@ -372,10 +372,16 @@ class Actions:
         return True, self.reopen(n, a.disk[n], a.base[n], a.owed[n])
 
     def rot(self, n, peer):
-        a, s = self.st, Int("s!")
+        # A prefix of the device's log is one that the replica had before, by Origin and Rising.
+        a, left = self.st, Log(Function("left", I, Entry), Int("left_end!"))
         disk = a.disk[n]
         owed = tuple(If(at_most(a.owed[n], disk.tail()), x, y) for x, y in zip(disk.tail(), a.owed[n]))
-        return And(0 <= s, s <= disk.end), self.reopen(n, disk.upto(s), least(s, a.base[n]), owed)
+        once = self.all_("si", lambda s, i: Implies(And(1 <= i, i <= s, s <= left.end), And(
+            a.led_by_one(left.epoch(s)), s <= a.lead_end(left.epoch(s)), left.at(i) == a.lead(left.epoch(s)).at(i))))
+        applied = self.all_("i", lambda i: Implies(
+            And(1 <= i, i <= least(a.base[n], left.end)), left.at(i) == disk.at(i)))
+        return (And(0 <= left.end, at_most(left.tail(), disk.tail()), once, applied),
+                self.reopen(n, left, least(left.end, a.base[n]), owed))
 
     def give_up_all(self, n, peer):
         a, b = self.st, self.reopen(n, self.st.log[n].upto(IntVal(0)), IntVal(0), self.st.voted_tail(n))

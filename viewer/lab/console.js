@@ -15,7 +15,7 @@ const guards = new Map(library.mechanisms.map((one) => [one.id, one]));
 const guard = (id) => guards.has(id) && showGuard(guards.get(id));
 
 const app = {
-  token: null, shard: 0, shards: 1, version: 0, members: [], answer: null, said: null, lost: null, story: [], chosen: null,
+  token: null, shard: 0, shards: 1, version: 0, members: [], answer: null, said: null, lost: null, story: [], chosen: null, acts: [],
   telling: false, recording: false, tab: "ask",
 };
 globalThis.cutaway = app;
@@ -73,10 +73,12 @@ const picture = new Picture(place, (kind, what, from) => ways[kind]?.(what, from
 
 function draw() {
   drawVerdict();
-  if (!app.answer || app.telling) return;
+  if (!app.answer) return;
   // As many entries as there is room for beside names and disks.
   app.answer.columns = Math.max(5, Math.min(24, Math.floor((logBox.clientWidth - (innerWidth <= 860 ? 110 : 290)) / (app.answer.wide ? 46 : 42))));
   drawLogs(logBox, app.answer, false, showNode, liveDisk);
+  // What flies over the picture goes to its end; the logs show how things are.
+  if (app.telling) return;
   picture.draw(app.answer, null, false);
   drawChosen();
   drawShards();
@@ -88,7 +90,7 @@ function draw() {
 
 function drawVerdict() {
   let [words, kind] = app.answer ? verdictOf(app.answer.state, app.shard) : ["Waiting for the cluster…", "plain"];
-  if (app.said) [words, kind] = [app.said.text, app.said.bad ? "guarded" : "plain"];
+  if (app.said) [words, kind] = [`${app.said.text} ${words}`, app.said.bad ? "guarded" : "plain"];
   if (app.lost) [words, kind] = [app.lost, "guarded"];
   $("verdict").className = `verdict ${kind}`;
   if ($("notice").textContent !== words) $("notice").textContent = words;
@@ -119,27 +121,28 @@ function showNode(node) {
     `log: entries ${look.base + 1} to ${look.last}; durable up to ${look.durable}, committed up to ${look.committed}, applied up to ${look.applied}`,
     `on the disk: promise of epoch ${look.stored}, checkpoint as of entry ${look.checkpoint}`, `log ring: ${bytes(look.wal[1])} of ${bytes(look.wal[0])} in use`,
     `units: ${look.units[0]}, ${look.units[1]} in quarantine, ${look.units[2]} free`, `keys and values claim ${bytes(look.claims[0])} of ${bytes(look.claims[1])}`,
-    `${look.syncs} syncs, ${bytes(look.written)} written since its start; a sync takes ${(look.sync_micros / 1000).toFixed(2)} ms`,
+    `${look.syncs} syncs, ${bytes(look.written)} written since its start; a sync seldom takes longer than ${(look.sync_micros / 1000).toFixed(2)} ms`,
     `damaged values: ${look.values[0]} being asked for, ${look.values[1]} mended, ${look.values[2]} had from nobody`,
   ];
   showDialog(`${node.name}, shard ${app.shard}`, el("ul", {}, lines.map((line) => el("li", {}, line))));
 }
 
 function drawTab() {
-  if (app.tab === "charts") drawCharts($("panel-charts"), series, app.members.map((member) => member.name));
+  if (app.tab === "charts") drawCharts($("panel-charts"), series, app.members.map((member) => member.name), new Set([...app.answer.state.nodes, ...app.answer.state.gateways].filter((one) => one.down).map((one) => one.name)));
   if (app.tab === "takeovers") drawTakeovers();
 }
 
-const clock = (at) => new Date(at).toLocaleTimeString("en-GB");
+/** To the millisecond: how long a takeover takes can be read off. */
+const clock = (at) => `${new Date(at).toLocaleTimeString("en-GB")}.${String(Math.floor(at) % 1000).padStart(3, "0")}`;
 
 let toldBefore = "";
 function drawTakeovers() {
-  const [takeovers, lines] = [takeoversOf(app.members), linesOf(app.members)];
+  const [takeovers, lines] = [takeoversOf(app.members), linesOf(app.members, app.acts)];
   const told = JSON.stringify([takeovers, lines]);
   if (told === toldBefore) return;
   toldBefore = told;
   const one = ({ at, shard, epoch, from, to, why }) => el("li", { class: "takeover" }, el("p", {}, el("b", {}, from && from !== to ? `${from} → ${to}` : to),
-    ` epoch ${epoch}${app.shards > 1 ? `, shard ${shard}` : ""}`, el("small", {}, ` ${clock(at)}`)), el("p", { class: "why" }, why));
+    ` epoch ${epoch}${app.shards > 1 ? `, shard ${shard}` : ""}`, el("small", {}, ` ${clock(at)}`)), el("p", { class: "why" }, from && from !== to ? `${from}: ${why}` : why));
   $("panel-takeovers").replaceChildren(el("h2", { class: "sub" }, "The last takeovers, and their causes"),
     takeovers.length ? el("ol", { class: "takeovers" }, takeovers.map(one)) : el("p", { class: "hint" }, "The gateways have seen none since they were started. Kill the primary to see one."),
     el("h2", { class: "sub" }, "What the processes said"),
@@ -162,7 +165,10 @@ function say(text, bad = false) {
 
 async function act(member, action) {
   say(`${action} ${member}…`);
+  const at = Date.now();
   const { done, error } = await ask("act", { member, action });
+  // It began before any process could say what came of it.
+  if (!error) app.acts = [...app.acts.slice(-15), { n: 0, at, name: "you", text: done }];
   say(error ? `Not done: ${error}` : `${done}.`, Boolean(error));
   if (!error) setTimeout(() => { if (app.said?.text === `${done}.`) say(null); }, 4000);
 }

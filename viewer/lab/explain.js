@@ -23,7 +23,7 @@ export function drawSteps(box, story, chosen, ways) {
     el("button", { type: "button", class: "step", "aria-current": step.at === chosen ? "step" : null, click: () => ways.choose(step.at) },
       el("b", { class: "micros" }, `${step.micros}`), el("span", { class: epochClass(epochOf(step.sentence)) }, step.sentence)),
     step.mechanism ? el("button", { type: "button", class: "chip", click: () => ways.guard(step.mechanism) }, step.mechanism) : null));
-  box.replaceChildren(el("p", { class: "hint" }, `${story.length} events; the number before each is in microseconds since the first.`),
+  box.replaceChildren(el("p", { class: "hint" }, story.length === 0 ? "No process told of it." : `${story.length} events in ${(story.at(-1)?.micros / 1000).toFixed(1)} ms; the number before each is in microseconds since the first.`),
     el("ol", { class: "story told" }, rows));
 }
 

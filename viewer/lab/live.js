@@ -70,9 +70,9 @@ export function takeoversOf(members) {
   return [...all.values()].sort((a, b) => b.at - a.at);
 }
 
-/** What the processes told, the latest first. */
-export function linesOf(members) {
-  return members.flatMap((member) => (member.looks?.told ?? []).map(([n, at, text]) => ({ n, at, text, name: member.name })))
+/** What the processes told, and what was done to them from this page; the latest first. */
+export function linesOf(members, acts) {
+  return members.flatMap((member) => (member.looks?.told ?? []).map(([n, at, text]) => ({ n, at, text, name: member.name }))).concat(acts)
     .sort((a, b) => b.at - a.at || b.n - a.n);
 }
 
@@ -91,5 +91,8 @@ export function verdictOf({ nodes, gateways }, shard) {
   if (!leader) return [`No node serves shard ${shard}.${rest}`, "plain"];
   const followers = nodes.filter((node) => !node.down && node.role === "backup" && node.look.follows === leader.name && node.promised === leader.promised);
   const follow = followers.length ? ` ${followers.map((node) => node.name).join(" and ")} ${followers.length === 1 ? "follows" : "follow"}.` : "";
-  return [`${leader.name} serves shard ${shard} in epoch ${leader.promised}.${follow}${rest}`, absent.length ? "plain" : "good"];
+  // A write needs a majority, the primary included.
+  const need = Math.floor(nodes.length / 2) + 1;
+  const spare = absent.length && followers.length + 1 === need ? " If one more node fails, writes wait." : "";
+  return [`${leader.name} serves shard ${shard} in epoch ${leader.promised}.${follow}${rest}${spare}`, absent.length ? "plain" : "good"];
 }

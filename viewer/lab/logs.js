@@ -22,16 +22,35 @@ export function drawLogs(box, answer, lostShows, pick, diskOf = diskInALine) {
     el("td", { class: "fill" }), el("th", { scope: "col", class: "disk-head" }, "disk"));
   const body = nodes.map((node) => el("tr", {},
     el("th", { scope: "row", class: "node-head" }, node.name, el("small", {}, ` ${node.down ? node.standing ?? "down" : node.role}`)),
-    columns.map((seq) => logCell(node, seq, lost)), el("td", { class: "fill" }), el("td", { class: "disk" }, diskOf(node, pick))));
+    ends(node, columns[0]) ? el("td", { class: "behind", colspan: columns.length }, ends(node, columns[0])) : columns.map((seq) => logCell(node, seq, lost)), el("td", { class: "fill" }), el("td", { class: "disk" }, diskOf(node, pick))));
   box.append(el("div", { class: "log-scroll", tabindex: "0", role: "region", "aria-label": "Logs and disks" },
     el("table", { class: "logs" }, el("thead", {}, head), el("tbody", {}, body))));
   // Where there is no room beside the logs, the disks go below.
   box.append(el("div", { class: "disks" }, nodes.map((node) => el("div", {}, el("b", {}, node.name), " ", diskOf(node, pick)))));
   box.append(el("p", { class: "legend" }, STANDINGS.map(([standing, means]) =>
     el("span", {}, el("i", { class: `cell ${standing} e1` }, standing === "applied" ? "✓" : ""), `${standing}: ${means}`)),
-    lost ? el("span", { class: "bad" }, el("i", { class: "cell gone" }, "✗"), `entry ${lost.seq} of epoch ${lost.epoch} is lost at ${answer.unit ?? "step"} ${answer.broken_at}`) : null));
+    lost ? lostLegend(nodes, lost, `${answer.unit ?? "step"} ${answer.broken_at}`) : null));
   box.querySelector(".log-scroll").scrollLeft = 1e6;
 }
+
+/** What stands for a log that ends before the first entry that is shown. */
+function ends(node, first) {
+  const last = node.log.at(-1)?.seq ?? node.base;
+  return last > 0 && last < first ? `ends with entry ${last}` : null;
+}
+
+/** The signs of a lost entry that are in the picture. */
+function lostLegend(nodes, lost, when) {
+  const at = nodes.flatMap((node) => node.log.filter((cell) => cell.seq === lost.seq));
+  const sign = (classes, label, words) => el("span", { class: "bad" }, el("i", { class: `cell ${classes}` }, label), words);
+  return [
+    at.some((cell) => cell.epoch === lost.epoch) ? sign(`applied ${epochClass(lost.epoch)} lost`, `e${lost.epoch}`, `entry ${lost.seq} of epoch ${lost.epoch}, lost at ${when}: who leads now lacks it`) : null,
+    at.some((cell) => cell.epoch !== lost.epoch) ? sign(`applied ${epochClass(at.find((cell) => cell.epoch !== lost.epoch).epoch)} instead`, "", "another entry in its place") : null,
+    nodes.some((node) => !node.down && seqIsGone(node, lost)) ? sign("gone", "✗", `entry ${lost.seq} of epoch ${lost.epoch} is missing, lost at ${when}`) : null,
+  ];
+}
+
+const seqIsGone = (node, lost) => lost.seq > node.base && !node.log.some((cell) => cell.seq === lost.seq);
 
 function logCell(node, seq, lost) {
   const cell = node.log.find((other) => other.seq === seq);

@@ -49,7 +49,7 @@ function drawTime(marked = app.cone ? run.cone(app.at, app.cone === "past") : nu
   overview.draw(at, app.shard, lanes.window);
   $("slider").value = at + 1;
   $("slider").setAttribute("aria-valuetext", `event ${at + 1} of ${run.size}: ${run.sentence(at)}`);
-  $("where").textContent = `${at + 1} / ${run.size}`;
+  $("where").textContent = `event ${at + 1} of ${run.size}, ${seconds(run.time(at))} of ${seconds(run.time(run.size - 1))}`;
 }
 
 /** What moves in the picture with an event. */
@@ -64,7 +64,9 @@ function markOf(at) {
 function drawNotice() {
   const { at, said } = app;
   const broken = run.broken >= 0 && at >= run.broken;
-  const parts = said ? [said] : [el("b", {}, `${at + 1} `), run.sentence(at), el("span", { class: "fine" }, ` after ${seconds(run.time(at))}`)];
+  const parts = [el("b", {}, `${at + 1} `), run.sentence(at), el("span", { class: "fine" }, ` after ${seconds(run.time(at))}`)];
+  // What is said of a key comes beside what happened, never instead of it.
+  if (said) parts.push(el("span", { class: "aside" }, said));
   if (run.broken >= 0 && at !== run.broken) {
     parts.push(" ", el("button", { type: "button", class: "linklike", click: () => choose(run.broken) }, "to the broken promise"));
   }
@@ -75,7 +77,7 @@ function drawNotice() {
     const state = n + 1 === promise ? (broken ? "red" : "ahead") : "green";
     const told = { red: "is broken", ahead: `breaks at event ${run.broken + 1}`, green: "is not seen broken" }[state];
     return el("button", { type: "button", class: `lamp ${state}`, title: words, "aria-label": `P${n + 1} ${told}: ${words}`,
-      click: () => { app.said = `P${n + 1} ${told}. ${words}`; drawNotice(); } },
+      click: () => { app.said = `P${n + 1} ${told}: ${words}`; drawNotice(); } },
     el("i", { "aria-hidden": "true" }, state === "green" ? "●" : state === "red" ? "✗" : "◐"), el("b", {}, `P${n + 1}`));
   }));
 }
@@ -199,7 +201,7 @@ const ways = {
 // ---- the beginning ----------------------------------------------------------------------------------------------------
 
 const picture = new Picture($("picture"), (kind, what, from) => { play(true); ways[kind]?.(what, from); });
-const events = new Events($("chosen"), $("events"), run, { choose, guard: (id) => showGuard(mechanisms.get(id)) });
+const events = new Events($("chosen"), $("events"), run, { promises: library.promises, choose, guard: (id) => showGuard(mechanisms.get(id)) });
 const lanes = new Lanes($("lanes"), run, choose);
 const overview = new Overview($("overview"), run, choose);
 lanes.changed = () => drawTime();
@@ -210,7 +212,7 @@ $("ways").append(way("|◀", "To the first event (home)", () => choose(run.shown
   way("▶", "Play or pause (space)", () => play(), "play"), way("▸", "The next event (→)", () => step(1)),
   way("▶|", "To the last event (end)", () => choose(run.shown.at(-1))),
   way("cause", "To the cause of the event ([)", () => along(run.parents(app.at), "cause")), way("effect", "To the effect, what follows from it (])", () => along(run.effects(app.at), "effect")),
-  way("✕", "To the next fault (x)", () => find(1, ofMark("fault"), "fault")), way("▲", "To the next election (e)", () => find(1, ofMark("elected"), "election")),
+  way("fault", "To the next fault (x)", () => find(1, ofMark("fault"), "fault")), way("election", "To the next election (e)", () => find(1, ofMark("elected"), "election")),
   way("+", "Look closer (+)", () => zoom(0.5)), way("−", "Look from further away (-)", () => zoom(2)));
 $("slider").max = run.size;
 $("slider").addEventListener("input", () => choose(Number($("slider").value) - 1));
@@ -229,7 +231,8 @@ $("theme").addEventListener("click", () => {
 $("title").textContent = run.title;
 document.title = `Cutaway: ${run.title}`;
 $("legend").append(...MARKS.map((mark) => el("span", { class: mark.name }, el("i", { class: "sign" }, mark.sign), mark.words)),
-  el("span", {}, "lanes: drag the overview; scroll to look closer, with shift to move"));
+  el("span", { class: "work" }, el("i", { class: "sign" }, "■"), "lanes: a mechanism at work"),
+  el("span", {}, "drag the overview; scroll the lanes to look closer, with shift to move"));
 let resized = null;
 addEventListener("resize", () => { clearTimeout(resized); resized = setTimeout(draw, 120); });
 matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => draw());

@@ -7,7 +7,7 @@ export const MARKS = [
   { name: "fault", sign: "✕", colour: "--soft", words: "a fault, or a restart", is: isFault },
   { name: "elected", sign: "▲", colour: "--accent", words: "a primary is elected", is: (run, at) => run.kind(at) === "PrimaryElected" },
   { name: "refused", sign: "⊠", colour: "--guard", words: "a mechanism refuses", is: (run, at) => run.mechanism(at) !== "" && /Refus|Withh|VoteLost|Ignored/.test(run.kind(at)) },
-  { name: "committed", sign: "●", colour: "--good", words: "entries are committed", is: (run, at) => run.kind(at) === "CommitAdvanced" },
+  { name: "committed", sign: "❘", colour: "--good", words: "entries are committed", is: (run, at) => run.kind(at) === "CommitAdvanced" },
 ];
 
 /** Of a process that was killed only its next life can tell. */

@@ -62,6 +62,13 @@ export class Run {
     return seen;
   }
 
+  /** The last cause of an event, the cause of that, and so on, as many as `most`: the first one first. */
+  chain(at, most) {
+    const found = [];
+    for (let to = this.parents(at).at(-1); to !== undefined && found.length < most; to = this.parents(to).at(-1)) found.unshift(to);
+    return found;
+  }
+
   /** Shows only events that have `text` in their sentence, mechanism or kind. */
   filter(text) {
     const wanted = text.trim().toLowerCase();

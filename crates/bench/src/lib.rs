@@ -10,6 +10,7 @@
 //! | `floor` | the least that a durable put can cost |
 //! | `cutaway` | our engine, with its device counted |
 //! | `cluster` | whole clusters, this one and others |
+//! | `fragments` | a device that fills up, with and without the extension `gc` |
 //! | `large` | a store with a million keys: opening it, its memory, the steps of its checkpoint |
 
 #![forbid(unsafe_code)]
@@ -17,6 +18,7 @@
 pub mod cluster;
 pub mod cutaway;
 pub mod floor;
+pub mod fragments;
 pub mod group;
 pub mod large;
 pub mod load;

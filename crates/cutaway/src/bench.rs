@@ -2,6 +2,7 @@
 
 mod cluster;
 mod failover;
+mod fragments;
 mod scale;
 mod stages;
 
@@ -36,6 +37,7 @@ enum What {
     Failover(failover::Failovers),
     Stages(stages::Stages),
     Scale(scale::Scale),
+    Gc(fragments::Gc),
     /// Open an image of `bench engine` and report the cost, in its own process so that its memory can be measured
     #[command(hide = true)]
     Open {
@@ -94,6 +96,7 @@ impl Bench {
             What::Compare(compare) => with_processes(|| compare.run()),
             What::Failover(failovers) => with_processes(|| failovers.run()),
             What::Stages(stages) => with_processes(|| stages.run()),
+            What::Gc(gc) => gc.run(),
             What::Scale(scale) => with_processes(|| scale.run()),
             What::FloorNode { listen, file, backups } => {
                 ::bench::cluster::floor::node(listen, &file, FILE_BYTES, &backups).map_err(Failure::error)

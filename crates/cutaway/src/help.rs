@@ -10,8 +10,11 @@ use crate::terminal;
 const GROUPS: &[(&str, &[&str])] = &[
     ("Run a cluster", &["up", "node", "gateway", "format"]),
     ("Ask it", &["put", "get", "del", "list", "status"]),
-    ("Break it", &["kill", "pause", "resume", "restart", "isolate", "heal"]),
-    ("Understand it", &["why", "museum", "play", "lab", "debug", "quiz", "sim", "check", "spec", "view"]),
+    ("Break it", &["kill", "pause", "resume", "restart", "isolate", "heal", "torture"]),
+    (
+        "Understand it",
+        &["why", "museum", "faults", "play", "lab", "debug", "quiz", "learn", "sim", "check", "spec", "view"],
+    ),
     ("Inspect disks", &["inspect", "verify"]),
     ("Measure", &["bench"]),
     ("For the shell", &["completions", "man"]),
@@ -24,7 +27,7 @@ const EXAMPLES: &[(&str, &str)] = &[
         "cutaway up                                   # three nodes and a gateway
 cutaway up --nodes 5 --shards 4 --dir five   # another cluster
 cutaway up --ephemeral --port 7500           # leaves nothing behind
-cutaway up --with elections --dir elected    # needs no gateway to find a primary
+cutaway up --with elections --dir elected    # nodes find a primary alone
 cutaway up --trace traces                    # every event, for spec check
 cutaway up --dir watched --validate          # judged while it runs",
     ),
@@ -104,6 +107,11 @@ cutaway heal n3",
 cutaway heal n3",
     ),
     (
+        "torture",
+        "cutaway torture                        # a minute of faults, all judged
+cutaway torture --seed 7 --seconds 600 --html torture.html",
+    ),
+    (
         "why",
         "cutaway why                            # every mechanism, and what needs it
 cutaway why epoch-fence                # one of them, as a story
@@ -115,6 +123,12 @@ cutaway why epoch-fence --try mine     # a step changed: what comes of it",
         "cutaway museum                         # published failures of real systems
 cutaway museum fsyncgate               # one of them, on this code
 cutaway museum raft-figure-8 --schedule > mine && cutaway play mine",
+    ),
+    (
+        "faults",
+        "cutaway faults                         # every block, damaged in every way
+cutaway faults log-last rot one        # one of them, and why
+cutaway faults log-last rot one --schedule > mine && cutaway play mine",
     ),
     (
         "play",
@@ -138,6 +152,13 @@ cutaway debug < requests                # the Debug Adapter Protocol",
         "cutaway quiz
 cutaway quiz --questions 3 --seed 7
 cutaway why epoch-fence --schedule > mine && cutaway quiz --schedule mine",
+    ),
+    (
+        "learn",
+        "cutaway learn                          # the exercises, and your progress
+cutaway learn init                     # a scratch folder, cutaway-learn
+cutaway learn break-majority-commit    # nothing is in it yet (exits 1)
+cutaway learn break-majority-commit --hint",
     ),
     (
         "sim",
@@ -179,7 +200,8 @@ cutaway inspect cutaway-data/n1/shard-0.img --json",
         "bench",
         "cutaway bench engine --seconds 1 --keys 100000
 cutaway bench cluster --clients 8 --seconds 5
-cutaway bench failover --rounds 3",
+cutaway bench failover --rounds 3
+cutaway bench gc --seconds 1 --overwrites 20000",
     ),
     (
         "completions",

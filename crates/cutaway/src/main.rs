@@ -9,6 +9,7 @@ mod console;
 mod debug;
 mod export;
 mod failure;
+mod faults;
 mod files;
 mod help;
 mod image;
@@ -16,6 +17,7 @@ mod inspect;
 mod interrupt;
 mod key;
 mod kv;
+mod learn;
 mod live;
 mod members;
 mod museum;
@@ -30,6 +32,7 @@ mod spec;
 mod status;
 mod story;
 mod terminal;
+mod torture;
 mod up;
 mod verify;
 mod view;
@@ -82,7 +85,10 @@ enum Command {
     Verify(verify::Verify),
     Sim(sim::Sim),
     Why(why::Why),
+    Faults(faults::Faults),
     Museum(museum::Museum),
+    Learn(learn::Learn),
+    Torture(torture::Torture),
     Play(play::Play),
     Lab(page::Lab),
     Debug(debug::Debug),
@@ -142,7 +148,10 @@ fn main() -> ExitCode {
         Command::Quiz(quiz) => quiz.run(),
         Command::Spec(spec) => spec.run(),
         Command::Why(why) => why.run(),
+        Command::Faults(faults) => faults.run(),
         Command::Museum(museum) => museum.run(),
+        Command::Learn(learn) => learn.run(),
+        Command::Torture(torture) => torture.run(),
         Command::Play(play) => play.run(),
         Command::Lab(lab) => lab.run(),
         Command::Debug(debug) => debug.run(),

@@ -45,20 +45,13 @@ impl Act {
             Some(dir) => dir.clone(),
             None => self.dir_of_gateway()?,
         };
-        let control = Control::read(&dir).map_err(|e| {
-            Failure::error(format!("no cluster that `up` started runs in {}: {e}", dir.display()))
-                .next(format!("{} up --dir {}", me(), quote(dir.display())))
-        })?;
-        let door = GatewayArgs { gateway: format!("127.0.0.1:{}", control.port) };
-        let path = format!("/v1/members/{name}/{action}");
-        let answer =
-            door.ask(Method::POST, &path, &[(TOKEN, &control.token)], b"").map_err(|_| gone(&dir))?;
-        let body: Value = answer.json()?;
-        if answer.status != 200 {
-            let why = body["error"].as_str().unwrap_or("no reason given");
-            let (why, next) = why.split_once(NEXT).unwrap_or((why, "status"));
-            return Err(Failure::error(why).next(self.commands(next)));
-        }
+        let body = match order(&dir, &name, action)? {
+            Ok(body) => body,
+            Err(why) => {
+                let (why, next) = why.split_once(NEXT).unwrap_or((&why, "status"));
+                return Err(Failure::error(why).next(self.commands(next)));
+            }
+        };
         if self.json {
             say(json!({ "node": name, "action": action, "done": body["done"] }));
         } else {
@@ -113,6 +106,23 @@ impl Act {
             .next("name the data directory with --dir, or use your own means to act on its processes")
         })
     }
+}
+
+/// Asks the `up` of `dir` to act on one of its processes, and waits until it is done. The inner error is its refusal.
+pub fn order(dir: &Path, name: &str, action: &str) -> Result<std::result::Result<Value, String>> {
+    let control =
+        Control::read(dir).map_err(|e| {
+            Failure::error(format!("no cluster that `up` started runs in {}: {e}", dir.display()))
+                .next(format!("{} up --dir {}", me(), quote(dir.display())))
+        })?;
+    let door = GatewayArgs { gateway: format!("127.0.0.1:{}", control.port) };
+    let path = format!("/v1/members/{name}/{action}");
+    let answer = door.ask(Method::POST, &path, &[(TOKEN, &control.token)], b"").map_err(|_| gone(dir))?;
+    let body: Value = answer.json()?;
+    if answer.status == 200 {
+        return Ok(Ok(body));
+    }
+    Ok(Err(body["error"].as_str().unwrap_or("no reason given").to_string()))
 }
 
 fn gone(dir: &Path) -> Failure {

@@ -147,7 +147,7 @@ fn a_value_is_put_the_primary_killed_by_a_click_the_takeover_told_and_the_node_r
     ));
     assert_eq!(violations(&mut browser), json!([]));
     browser.press("c");
-    browser.until("document.querySelectorAll('#panel-charts .chart').length === 8");
+    browser.until("document.querySelectorAll('#panel-charts .chart').length === 9");
     assert_eq!(violations(&mut browser), json!([]));
 
     // It comes back as a backup; what was put is there.

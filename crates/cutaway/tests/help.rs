@@ -121,7 +121,7 @@ impl Desk {
 /// Nobody listens there.
 const NOBODY: &str = "127.0.0.1:1";
 /// They go on until somebody ends them, or need processes of their own: their examples are only parsed.
-const PROCESSES: [&str; 6] = ["up", "node", "gateway", "lab", "debug", "bench"];
+const PROCESSES: [&str; 7] = ["up", "node", "gateway", "lab", "debug", "bench", "torture"];
 const ASKING: [&str; 13] = [
     "put", "get", "list", "del", "status", "inspect", "verify", "pause", "resume", "isolate", "heal", "kill",
     "restart",

@@ -107,6 +107,29 @@ fn it_opens_at_the_broken_promise_with_its_causes_lit_and_the_lost_entry_red() {
     let (entry, _) = what.split_once("without entry ").unwrap().1.split_once(',').unwrap();
     assert_eq!(lost, json!([entry]), "{what}");
     assert!(browser.value("document.querySelectorAll('.logs .cell.lost').length").as_u64().unwrap() > 0);
+    // The card says which promise, what is taken out, and how it came to this, the first cause first.
+    let card = browser.value("document.getElementById('chosen').textContent");
+    assert!(card.as_str().unwrap().contains("A write that returned OK is never lost"), "{card}");
+    let out = browser.value("document.querySelector('#chosen .chip').textContent");
+    assert!(what.ends_with(&format!("; {} is out", out.as_str().unwrap())), "{what}: {out}");
+    let chain = browser.value("cutaway.run.chain(cutaway.at, 8)");
+    let chain: Vec<usize> =
+        chain.as_array().unwrap().iter().map(|at| at.as_u64().unwrap() as usize).collect();
+    assert!(chain.len() > 2, "{chain:?}");
+    for (cause, effect) in chain.iter().zip(chain[1..].iter().chain([&broken])) {
+        assert!(case.events[*effect]["parents"].as_array().unwrap().contains(&case.events[*cause]["id"]));
+    }
+    // A key that leads nowhere says so beside the verdict, and not instead of it.
+    browser.press("End");
+    browser.press("e");
+    browser.until("document.querySelector('#notice .aside')");
+    assert!(
+        browser
+            .value("document.getElementById('notice').textContent")
+            .as_str()
+            .unwrap()
+            .contains("P1 broken")
+    );
     // Before it, the lamp warns; the notice leads back.
     browser.press("Home");
     browser.until("document.querySelector('.lamp.ahead')");
@@ -191,13 +214,8 @@ fn one_looks_closer_or_at_the_whole_and_the_overview_leads_anywhere() {
     let at = browser.value("cutaway.at").as_u64().unwrap() as usize;
     let middle = case.events.len() / 2;
     assert!(at.abs_diff(middle) < 20, "{at} is in the middle of {}", case.events.len());
-    assert!(
-        browser
-            .value("document.getElementById('where').textContent")
-            .as_str()
-            .unwrap()
-            .starts_with(&format!("{} ", at + 1))
-    );
+    let place = browser.value("document.getElementById('where').textContent");
+    assert!(place.as_str().unwrap().starts_with(&format!("event {} of ", at + 1)), "{place}");
     // For the keyboard, the same is a slider.
     browser.value("(() => { const s = document.getElementById('slider'); s.value = 7; s.dispatchEvent(new Event('input')); })()");
     assert_eq!(browser.value("cutaway.at"), 6);

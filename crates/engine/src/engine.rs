@@ -18,6 +18,7 @@ mod read;
 pub(crate) mod report;
 mod start_over;
 mod transfer;
+pub(crate) mod upkeep;
 
 use std::sync::Arc;
 

@@ -71,6 +71,8 @@ errors! {
         Magic { found: u32 } "no such structure (magic {found:#010x})";
         /// The bytes are not the ones that were written.
         Crc { stored: u32, computed: u32 } "CRC-32C {computed:#010x} where {stored:#010x} is stored";
+        /// The device answered with an error.
+        Unreadable "it cannot be read";
         /// Whole, and written by another version of this program.
         OtherVersion { found: u16 } "format version {found} where this program has {FORMAT_VERSION}";
         /// A field has a value that no encoder writes.

@@ -7,9 +7,10 @@
 use std::io;
 
 use trace::Mechanism::{
-    AbSuperblock, AckAfterSync, AtomicCheckpoint, CorruptionIsNotATornTail, DataChecksumInLog,
-    EraseBeforeFormat, ExtentQuarantine, NeverOverwriteLive, NewLifeFirst, NoSilentFormat, PoisonOnIoError,
-    RecordCrc, StaleLogRejection, SyncOnRecovery, VerifyOnRead, WholeBatch,
+    AbSuperblock, AckAfterSync, AtomicCheckpoint, CopyBeforeFree, CorruptionIsNotATornTail,
+    DataChecksumInLog, EraseBeforeFormat, ExtentQuarantine, MovesLeaveRoom, NeverOverwriteLive, NewLifeFirst,
+    NoGcDuringInstall, NoSilentFormat, OneCheckpointPerSeq, PoisonOnIoError, RecordCrc, StaleLogRejection,
+    SyncOnRecovery, VerifyOnRead, WholeBatch,
 };
 use trace::Mechanisms;
 
@@ -200,4 +201,34 @@ pub(crate) fn verify_on_read<T>(
         Err(ReadError::Corrupt(_)) if !on.stops(VerifyOnRead, true) => unverified(),
         verified => verified,
     }
+}
+
+/// `copy-before-free`: does a checkpoint that is begun after a move free the source, and none before? Without it: (1) a
+/// checkpoint is being written, and has the key's source already; (2) the value is moved; (3) the checkpoint is durable,
+/// and frees the source; (4) another value is written there; (5) power fails, and the checkpoint's key has the bytes of
+/// another.
+pub(crate) fn copy_before_free(on: Mechanisms, checkpoint_running: bool) -> bool {
+    !on.stops(CopyBeforeFree, checkpoint_running)
+}
+
+/// `one-checkpoint-per-seq`: is something moved only if the next checkpoint is of another entry than the last? Without it:
+/// (1) half of the checkpoint at 40 has been sent to a replica that lacks it; (2) values are moved into fewer extents, so
+/// that their items are shorter; (3) another checkpoint at 40 takes effect; (4) the transfer goes on at its cursor, entry 40
+/// and a number of bytes, which is behind other keys now: some are never sent, and the receiver votes without them.
+pub(crate) fn one_checkpoint_per_seq(on: Mechanisms, applied_since: bool) -> bool {
+    !on.stops(OneCheckpointPerSeq, !applied_since)
+}
+
+/// `no-gc-during-install`: is nothing moved while a state is being received? Without it: (1) a state is received beside
+/// the one that is here, and both just fit; (2) values are moved, and no checkpoint gives the sources back before the
+/// installation has ended; (3) the rest of the state finds no room, and the replica gives up the state that it had.
+pub(crate) fn no_gc_during_install(on: Mechanisms, installing: bool) -> bool {
+    !on.stops(NoGcDuringInstall, installing)
+}
+
+/// `moves-leave-room`: how many units may copies take? Not those that overwrites and the next checkpoint need. Without it:
+/// (1) values are moved until no unit is free; (2) the sources wait for a checkpoint; (3) the checkpoint finds no unit to
+/// be written to: nothing is ever freed again.
+pub(crate) fn moves_leave_room(on: Mechanisms, left: u64, kept: u64, free: u64) -> u64 {
+    if on.stops(MovesLeaveRoom, left.saturating_sub(kept) < free) { left.saturating_sub(kept) } else { free }
 }

@@ -41,7 +41,7 @@
 //! | `state/` | keys and where their values are (`index`, `short_key`), a `checkpoint` written and read (`load`), a state being received (`install`) |
 //! | `notes`, `prepare` | what happened, for the trace; formatting |
 //! | `engine` | all parts of one open device; its promise and standing |
-//! | `engine/` | its operations: `open`; `admit`, `append`, `apply`; `read`; `checkpoint`; `transfer`, `install`, `start_over`; `mend`; `invariants`, checked after each; and for people, `report` and `owners` |
+//! | `engine/` | its operations: `open`; `admit`, `append`, `apply`; `read`; `checkpoint`; `transfer`, `install`, `start_over`; `mend`, `upkeep`; `invariants`, checked after each; and for people, `report` and `owners` |
 //!
 //! Left out: compression, encryption, and growing a device. A production engine would also keep the index on the device;
 //! here it is in memory, at about 200 bytes for a key of 100.
@@ -65,6 +65,7 @@ pub use engine::Engine;
 pub use engine::admit::Room;
 pub use engine::owners::Owner;
 pub use engine::report::RecoveryReport;
+pub use engine::upkeep::{Moved, Piece, Upkeep, Values};
 pub use error::*;
 pub use log::Batch;
 pub use prepare::{format, reformat};

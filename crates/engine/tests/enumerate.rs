@@ -10,10 +10,10 @@ mod common;
 
 use common::model::*;
 use common::*;
-use engine::{Device, Engine, Entry, Layout, Op, Standing, WriteError};
+use engine::{Device, Engine, Entry, Layout, Op, Standing, Upkeep, WriteError};
 use trace::Mechanisms;
 
-const ALPHABET: usize = 9;
+const ALPHABET: usize = 10;
 
 /// One operation of a workload. `false` when the power has failed.
 fn act(e: &mut Engine<Disk>, m: &mut Model, what: usize) -> bool {
@@ -48,6 +48,10 @@ fn act(e: &mut Engine<Disk>, m: &mut Model, what: usize) -> bool {
             Ok(())
         }
         7 => e.checkpoint(b"host".to_vec()),
+        8 => {
+            let keys: Vec<_> = e.values(None, 2, &|_| true).0.into_iter().map(|(key, _)| key).collect();
+            e.move_values(&keys).map(drop)
+        }
         _ => {
             m.promising = m.promised + 1;
             e.promise(m.promising).map(|()| m.promised = m.promising)

@@ -22,6 +22,7 @@ fn without_one_mechanism_some_run_breaks_a_promise() {
         ExtentQuarantine,
         AbSuperblock,
         AtomicCheckpoint,
+        CopyBeforeFree,
     ];
     let unbroken: Vec<_> = by_power_cuts
         .into_iter()

@@ -206,7 +206,10 @@ impl Search {
         self.random = splitmix(self.random);
         let (on, takes) = (self.config.mechanisms, self.takeover_takes());
         let max = self.config.timing.backoff_max.max(2 * takes);
-        let wait = guard::failover_backoff(on, self.attempt, self.random, takes, max);
+        // What was measured may be one stall of a disk, and while nobody leads nothing new is measured. So the wait grows to
+        // what a takeover takes from below: on a disk that is always slow that costs an attempt or two.
+        let first = takes.min(self.config.timing.backoff_max / 2);
+        let wait = guard::failover_backoff(on, self.attempt, self.random, first, max);
         self.state = State::AskingAround { since: now + wait };
     }
 

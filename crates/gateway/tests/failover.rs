@@ -366,3 +366,31 @@ fn a_primary_that_answers_probes_and_no_requests_is_not_believed_again_before_so
     says(&mut g, now + 20, 0, 2, primary(2, 2));
     assert_eq!(failover(&g), Some((Some(1), 2, "it answers probes but no requests".into())));
 }
+
+/// While nobody leads nothing is written, so nothing shows that the disks are quick again.
+#[test]
+fn a_takeover_that_failed_after_a_stall_of_the_disks_is_tried_again_soon() {
+    let stalled = |promised| NodeStatus { sync_micros: 2_500_000, ..backup(promised, 5) };
+    let mut g = gateway();
+    serves(&mut g, 1, 1);
+    g.unreachable(2_000, NodeId(1), 0);
+    let answers = |g: &mut Gateway, now, promised| {
+        let mut outputs = tick(g, now);
+        outputs.extend(says(g, now, now, 2, stalled(promised)));
+        outputs.extend(says(g, now, now, 3, stalled(promised)));
+        called(&outputs)
+    };
+    let mut now = 3_000;
+    while answers(&mut g, now, 1).is_empty() {
+        now += 1_000;
+        assert!(now < 100_000, "nobody is called");
+    }
+    // It stood and failed, within milliseconds.
+    let failed_at = now + 20_000;
+    now = failed_at;
+    while answers(&mut g, now, 2).is_empty() {
+        now += 10_000;
+        let waits = now - failed_at;
+        assert!(waits <= Timing::default().backoff_max, "nobody is called for {waits} µs");
+    }
+}

@@ -11,6 +11,8 @@
 //! | [`rebuild`] | what was seen elsewhere, as a schedule that leads to it |
 //! | [`why`] | one mechanism taken out: the schedule in which a client is betrayed, told as a story |
 //! | [`tell`] | a whole play, every step with every event; the state in words |
+//! | [`learn`] | exercises that grade themselves |
+//! | [`faults`] | every class of blocks, damaged in every way, on one replica and on more |
 //! | [`museum`] | published failures of real systems, each as a schedule |
 //! | [`save`] | a check in a file, to go on from |
 //! | [`nearest`] | the name that a mistyped one stands for |
@@ -25,7 +27,9 @@ mod brief;
 pub mod check;
 pub mod cluster;
 pub mod device;
+pub mod faults;
 pub mod hostile;
+pub mod learn;
 mod machine;
 pub mod museum;
 pub mod nearest;

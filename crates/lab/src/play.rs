@@ -3,7 +3,7 @@
 use sim::schedule::Peer;
 use trace::{Actor, Event, Mechanisms};
 
-use crate::cluster::{Setting, Step, Which};
+use crate::cluster::{Setting, Step, Which, damage};
 
 /// Where a step shows in a diagram. Lanes are numbered from 0, the clients'.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -114,6 +114,7 @@ impl Lanes {
             Step::Crash { at, .. } => Mark::At(self.node(*at), 'X'),
             Step::CrashGateway(gateway) => Mark::At(self.peer(Peer::Gateway(*gateway)), 'X'),
             Step::Rot { at, .. } => Mark::At(self.node(*at), 'R'),
+            Step::Damage { at, .. } => Mark::At(self.node(*at), 'D'),
             Step::Wipe(at) => Mark::At(self.node(*at), 'W'),
             Step::Tick(Some(peer)) => Mark::At(self.peer(*peer), 'T'),
             Step::Tick(None) => Mark::All('T'),
@@ -126,6 +127,19 @@ impl Play {
     /// How long it is: each message, sync, crash, call and expiry of timers counts as one.
     pub fn length(&self) -> usize {
         self.acts.iter().map(|act| act.counts).sum()
+    }
+
+    /// The first step that goes another way in `other`: other events, states or words, or something else that a client
+    /// learned. `None`: there is none as long as this play lasts.
+    pub fn parts_at(&self, other: &Play) -> Option<usize> {
+        let alike = |(a, b): &(&Act, &Act)| {
+            let told = |act: &Act| act.events.iter().map(|event| event.kind.clone()).collect::<Vec<_>>();
+            (a.skipped.is_some(), &a.client, &a.state, &a.words)
+                == (b.skipped.is_some(), &b.client, &b.state, &b.words)
+                && told(a) == told(b)
+        };
+        let alike = self.acts.iter().zip(&other.acts).take_while(alike).count();
+        (alike < self.acts.len()).then_some(alike)
     }
 
     /// The lane of an event's actor.
@@ -180,6 +194,7 @@ pub(crate) fn words(step: &Step, moved: &[String]) -> String {
         Step::Rot { at, keep } => {
             format!("n{at} crashes; its log is damaged behind its first {keep} entries")
         }
+        Step::Damage { at, block, harm } => damage::words(*at, *block, *harm),
         Step::Wipe(at) => format!("n{at} comes back with an empty disk"),
         Step::Tick(Some(peer)) => format!("{peer}'s timers expire"),
         Step::Tick(None) => "the timers of all nodes expire".into(),

@@ -70,6 +70,8 @@ fn example(form: &str, optional: bool) -> String {
                 "KEY" => "a",
                 "VALUE" => "v",
                 "NAME" => "Prepare",
+                "BLOCK" => "log-last",
+                "HARM" => "rot",
                 "…" => "",
                 other => other,
             };

@@ -13,7 +13,7 @@ const TRANSFER_PIN: Micros = 1_000_000;
 const STEPS_MAX: u32 = 8;
 
 impl<D: Device> Node<D> {
-    /// A bounded part of a running checkpoint, or the beginning of one that is due. It may sync several times: call it
+    /// A bounded part of a running checkpoint, or the beginning of one that is due; and of what extensions do. It may sync several times: call it
     /// when everything that could leave has left.
     pub fn background(&mut self, now: Micros) -> Result<(), StopError> {
         if self.engine.damage().is_some() || self.parked() {
@@ -40,7 +40,7 @@ impl<D: Device> Node<D> {
                 Err(error) => return self.stop(error),
             }
         }
-        Ok(())
+        self.work()
     }
 
     /// Would a new checkpoint be of use now? A receiver may need a newer one than the log would call for, and waits for it.

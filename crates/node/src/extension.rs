@@ -1,24 +1,20 @@
 //! The seam for extensions: what one sees of its replica, what it hears, and what it may ask for.
 //!
 //! An extension is chosen when a cluster is founded, and runs on each of its nodes. It is as deterministic as the rules: no
-//! clock, no socket, no randomness of its own (`Look::config` has a random number of this life). It never touches replica or
-//! engine. It wishes, and the rules decide: whatever it wishes for, and whenever, no promise to a client rests on it.
+//! clock, no socket, no randomness of its own (`Look::config` has a random number of this life). It never touches the
+//! replica. It wishes, and the rules decide: whatever it wishes for, and whenever, no promise to a client rests on it.
 //!
 //! 1. [`Extension::tick`] at each tick of the node, and at the latest when [`Extension::next_deadline`] has passed;
 //! 2. [`Extension::hear`] for each message of its like on another node, behind the checks that all frames pass;
-//! 3. its [`Wishes`] are carried out at once, in order, each as a step of its own.
+//! 3. [`Extension::work`] when nobody waits for the node: on its device, through [`Upkeep`];
+//! 4. its [`Wishes`] are carried out at once, in order, each as a step of its own.
 
 use std::fmt;
 
 use dataplane::wire::WireError;
-use dataplane::{
-    Address, Config, EXTENSION_BYTES_MAX, Epoch, Event, Frame, Message, Micros, NodeId, NodeStatus, guard,
-};
-use engine::Device;
-use trace::{Kind, Source, Told, emit};
-
-use crate::config::StopError;
-use crate::node::Node;
+use dataplane::{Address, Config, Epoch, Frame, Message, Micros, NodeId, NodeStatus};
+use engine::{ReadError, Upkeep, WriteError};
+use trace::{Kind, Source, Told};
 
 /// A part of a node that is chosen when its cluster is founded.
 pub trait Extension: fmt::Debug + Send + Sync {
@@ -34,6 +30,15 @@ pub trait Extension: fmt::Debug + Send + Sync {
         words: &[u8],
         wishes: &mut Wishes,
     ) -> Result<(), WireError>;
+    /// Nobody waits for the node now: some work on its device. What could not be read is repaired.
+    fn work(
+        &mut self,
+        _look: &Look,
+        _device: &mut dyn Upkeep,
+        _wishes: &mut Wishes,
+    ) -> Result<Vec<ReadError>, WriteError> {
+        Ok(Vec::new())
+    }
     /// When it wants to be ticked at the latest.
     fn next_deadline(&self) -> Option<Micros>;
     /// Another one, in the same state.
@@ -109,92 +114,5 @@ pub(crate) fn sign_of_life(frame: &Frame) -> Option<(NodeId, Epoch)> {
             | Message::Chunk { epoch, .. },
         ) => Some((from, *epoch)),
         _ => None,
-    }
-}
-
-impl<D: Device> Node<D> {
-    /// The node runs these from now on.
-    pub fn extend(&mut self, extensions: Vec<Box<dyn Extension>>) {
-        self.extensions = extensions;
-    }
-
-    /// Its extensions, to look at.
-    pub fn extensions(&self) -> &[Box<dyn Extension>] {
-        &self.extensions
-    }
-
-    /// The primary that it follows has spoken, if this is its sign of life.
-    pub(crate) fn note_heard(&mut self, sign: Option<(NodeId, Epoch)>) {
-        if sign.is_some_and(|(from, epoch)| self.replica.follows(from, epoch)) {
-            self.heard_at = self.now;
-        }
-    }
-
-    /// A message of an extension. Of one that this cluster was not founded with, nothing is heeded.
-    pub(crate) fn on_extension(
-        &mut self,
-        from: NodeId,
-        (number, epoch): (u8, Epoch),
-        words: &[u8],
-    ) -> Result<(), StopError> {
-        let (on, seen) = (self.config.rules.mechanisms, self.replica.core().seen);
-        let mut why = Some(format!("this cluster was founded without extension {number}"));
-        if words.len() > EXTENSION_BYTES_MAX || !guard::epoch_bound(on, seen, epoch) {
-            why = Some("it is too long, or names an epoch that cannot be".into());
-        } else {
-            self.consult(|extension, look, wishes| {
-                if extension.number() == number {
-                    let heard = extension.hear(look, (from, epoch), words, wishes);
-                    why = heard.err().map(|error| error.to_string());
-                }
-            })?;
-        }
-        if let Some(why) = why {
-            let (message, from) = ("Extension".into(), from.to_string());
-            emit!(self.t, Kind::FrameRefused { message, from, why });
-        }
-        Ok(())
-    }
-
-    /// Lets each extension see how things stand, and does what it wishes.
-    pub(crate) fn consult(
-        &mut self,
-        mut ask: impl FnMut(&mut dyn Extension, &Look, &mut Wishes),
-    ) -> Result<(), StopError> {
-        for at in 0..self.extensions.len() {
-            let (now, status) = (self.now, self.replica.status(self.now));
-            // A clock that jumped back.
-            self.heard_at = self.heard_at.min(now);
-            let look = Look { now, config: &self.config.rules, status, heard_at: self.heard_at };
-            let mut wishes = Wishes { list: Vec::new(), listened: self.t.is_on() };
-            let extension = &mut self.extensions[at];
-            ask(&mut **extension, &look, &mut wishes);
-            let number = extension.number();
-            wishes.list.into_iter().try_for_each(|wish| self.grant(number, wish))?;
-        }
-        Ok(())
-    }
-
-    fn grant(&mut self, extension: u8, wish: Wish) -> Result<(), StopError> {
-        self.resume()?;
-        match wish {
-            Wish::Tell(told) => self.t.record(told.kind, told.source),
-            Wish::Say(to, words) => {
-                assert!(
-                    words.len() <= EXTENSION_BYTES_MAX,
-                    "extension {extension} says {} bytes",
-                    words.len()
-                );
-                let epoch = self.replica.core().promised;
-                self.post(Address::Node(to), Message::Extension { extension, epoch, words });
-            }
-            Wish::TakeOver(above, patience) => {
-                if self.fits(&Message::TakeOver { above, patience }).entries > 0 {
-                    self.step(Event::TakeOver(above, patience))?;
-                }
-            }
-            Wish::StepDown => self.step(Event::StepDown)?,
-        }
-        Ok(())
     }
 }

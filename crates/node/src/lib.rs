@@ -23,7 +23,7 @@
 //! | `fits` | what has room on the device |
 //! | `open`, `checkpoint` | how it starts; the log's other end |
 //! | `effects` | carrying out the rules' effects on the engine, in order |
-//! | `extension` | what the cluster was founded with beside the core: what it sees, and what it may ask for |
+//! | `extension`, `consult` | what the cluster was founded with beside the core: what it sees and may ask for; how it is asked |
 //! | `repair`, `repairs` | getting a damaged value back from the other replicas |
 //! | `tag` | what the engine carries for the rules, as bytes |
 
@@ -31,6 +31,7 @@
 
 mod checkpoint;
 mod config;
+mod consult;
 mod effects;
 mod extension;
 mod fits;

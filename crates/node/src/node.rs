@@ -108,7 +108,7 @@ impl<D: Device> Node<D> {
         self.resume()?;
         self.repairs_tick()?;
         self.step(Event::Tick)?;
-        self.consult(|extension, look, wishes| extension.tick(look, wishes))
+        self.consult(|extension, look, wishes, _| extension.tick(look, wishes))
     }
 
     /// Everything that had arrived has been handled: replicate it, confirm reads.

@@ -293,6 +293,34 @@ fn two_nodes_with_a_damaged_value_each_and_every_value_whole_twice_go_on_serving
     }
 }
 
+/// Values, a record of the log, and a piece of the checkpoint, on nodes that nobody reads from.
+#[test]
+fn what_the_scrubbing_of_gc_finds_damaged_is_repaired_before_anybody_asks_for_it() {
+    let mut c = Cluster::serving();
+    for node in c.nodes.iter_mut().flatten() {
+        node.extend(vec![Box::new(gc::Gc::default())]);
+    }
+    for key in ["a", "b", "c"] {
+        c.put(1, key, &format!("value of {key}"));
+    }
+    c.compact(1);
+    (0..4).for_each(|n| c.put(1, "d", &n.to_string()));
+    c.rot(2, "a");
+    c.rot(3, "b");
+    c.rot_record(3, 1);
+    c.rot_checkpoint(2);
+    let checkpoints = [2, 3].map(|node| c.node(node).engine().checkpoint_seq());
+    c.run(200);
+    for (node, before) in [2, 3].into_iter().zip(checkpoints) {
+        assert!(c.damaged(node, &["a", "b", "c"]).is_empty(), "n{node} has been repaired");
+        assert_eq!(c.node(node).repairs().1, 1, "n{node}");
+        assert!(c.node(node).engine().checkpoint_seq() > before, "n{node} does without what was damaged");
+        let notices: Vec<String> = c.nodes[node as usize - 1].as_mut().unwrap().notices().collect();
+        assert!(notices.iter().any(|what| what.contains("is whole again")), "{notices:?}");
+    }
+    assert!(c.serves(1) && c.all_are_well());
+}
+
 #[test]
 fn a_damaged_value_of_which_no_copy_is_left_is_told_and_what_else_there_is_goes_on() {
     let mut c = Cluster::serving();

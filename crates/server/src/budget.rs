@@ -91,6 +91,13 @@ pub(crate) fn units(bytes: usize) -> u32 {
 }
 
 impl Budget {
+    /// Bytes of long values and of replies that are held now, on their way in and out.
+    pub fn held(&self) -> usize {
+        let all = LONG_BYTES_MAX + PUT_BYTES_MAX + AHEAD_BYTES_MAX;
+        let free = [&self.long, &self.puts, &self.ahead].map(|room| room.available_permits() * UNIT);
+        all.saturating_sub(free.iter().sum())
+    }
+
     /// Room for long values on their way out, in the order of asking; `None` if none came about.
     pub async fn long(&self, bytes: usize) -> Option<Held> {
         self.waiting.fetch_add(1, Relaxed);

@@ -143,7 +143,11 @@ impl OfShards {
                         "from": failover.from.map(|node| node.to_string()), "to": node.to_string(),
                         "why": failover.why,
                     }));
-                    pace.tell(&format!("shard {number}: {node} leads in epoch {epoch}: {}", failover.why))
+                    let why = match failover.from.filter(|from| *from != node) {
+                        Some(from) => format!("; {from} was given up: {}", failover.why),
+                        None => format!(": {}", failover.why),
+                    };
+                    pace.tell(&format!("shard {number}: {node} leads in epoch {epoch}{why}"))
                 }
                 (Some(node), ..) => pace.tell(&format!("shard {number}: {node} leads in epoch {epoch}")),
                 (None, Some((node, why)), _) if last.0.is_some() => {

@@ -63,7 +63,7 @@ pub fn gateway(core: &Core) -> Value {
     json!({
         "shards": core.view().iter().map(|view| shard(view, core.clock())).collect::<Vec<_>>(),
         "takeovers": core.chronicle.takeovers(), "told": core.chronicle.told(), "in_flight": core.in_flight(),
-        "connections": core.resp_clients.open(), "requests": requests, "took": buckets,
+        "connections": core.resp_clients.open(), "memory": core.budget.held(), "requests": requests, "took": buckets,
     })
 }
 

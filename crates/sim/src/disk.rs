@@ -13,6 +13,7 @@
 //! | [`Disk::hang_syncs`] | writes go on, and no sync returns: the moment of a crash in a batch |
 //! | [`Disk::fail_reads`] | the next reads fail |
 //! | [`Disk::rot`], [`Disk::rot_in`] | one bit of a sector turns |
+//! | [`Disk::harm`](crate::harm) | a chosen block is damaged in a chosen way |
 //! | [`Disk::misdirect`] | one sector's content lies in another sector's place, and its own place has what was there before |
 //!
 //! Damage strikes only where the fault model lets it: never a sector of the last synced batch, since nothing on any
@@ -20,7 +21,7 @@
 //!
 //! Pages are shared until written, so a fresh image, or a copy of a disk, costs next to nothing.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::sync::{Arc, Mutex, MutexGuard};
 
@@ -28,10 +29,10 @@ use engine::{Extent, UNIT};
 
 use crate::rng::Rng;
 
-const SECTOR: usize = UNIT as usize;
+pub(crate) const SECTOR: usize = UNIT as usize;
 const PAGE: usize = 8 * SECTOR;
 
-type Sector = [u8; SECTOR];
+pub(crate) type Sector = [u8; SECTOR];
 
 #[derive(Clone, Debug)]
 struct Medium {
@@ -40,8 +41,8 @@ struct Medium {
     unsynced: BTreeMap<usize, Vec<Sector>>,
     /// The sync that made each sector durable, counting only syncs that covered a batch of the log.
     written: BTreeMap<usize, u64>,
-    /// What each sector held before it was last written; only kept if `misdirect` may come.
-    before: Option<BTreeMap<usize, Box<Sector>>>,
+    /// What each sector held before each of its writes, oldest first; only kept if `misdirect` or `harm` may come.
+    before: Option<BTreeMap<usize, Vec<Sector>>>,
     batches: u64,
     ios: u64,
     writes: u64,
@@ -52,6 +53,8 @@ struct Medium {
     /// Nothing is synced any more: what is written stays where a crash finds it.
     sync_hangs: bool,
     reads_fail: u32,
+    /// Sectors that cannot be read.
+    unreadable: BTreeSet<usize>,
 }
 
 /// A handle to a simulated disk.
@@ -95,6 +98,7 @@ impl Disk {
             sync_fails: None,
             sync_hangs: false,
             reads_fail: 0,
+            unreadable: BTreeSet::new(),
         })))
     }
 
@@ -107,7 +111,7 @@ impl Disk {
         self.0.lock().expect("no holder of the lock panics")
     }
 
-    /// Remembers what sectors held before, for [`Disk::misdirect`].
+    /// Remembers what sectors held before, for [`Disk::misdirect`] and [`Disk::harm`](crate::harm).
     pub fn remember_before(&self) {
         self.medium().before.get_or_insert_default();
     }
@@ -205,6 +209,26 @@ impl Disk {
         }
     }
 
+    /// What a sector holds.
+    pub(crate) fn content(&self, sector: usize) -> Sector {
+        self.medium().sector(sector)
+    }
+
+    /// What it held before each of its writes, oldest first.
+    pub(crate) fn earlier(&self, sector: usize) -> Vec<Sector> {
+        self.medium().before.iter().flat_map(|before| before.get(&sector)).flatten().copied().collect()
+    }
+
+    /// A sector holds something else, on the medium as in the cache.
+    pub(crate) fn falsify(&self, sector: usize, content: &Sector) {
+        self.medium().put(sector, content);
+    }
+
+    /// A sector cannot be read, until it is written.
+    pub(crate) fn spoil(&self, sector: usize) {
+        self.medium().unreadable.insert(sector);
+    }
+
     /// Turns one bit of this byte, wherever it is.
     pub fn turn_bit(&self, offset: u64) {
         let mut medium = self.medium();
@@ -260,7 +284,7 @@ impl Disk {
         let meant = *sectors.get(rng.below(sectors.len().max(1) as u64) as usize)?;
         let hit = *sectors.get(rng.below(sectors.len().max(1) as u64) as usize)?;
         let mut medium = self.medium();
-        let before = medium.before.as_ref()?.get(&meant).map(|old| **old)?;
+        let before = medium.before.as_ref()?.get(&meant)?.last().copied()?;
         let content = medium.sector(meant);
         medium.put(hit, &content);
         medium.put(meant, &before);
@@ -330,7 +354,7 @@ impl Medium {
         for (sector, mut versions) in std::mem::take(&mut self.unsynced) {
             self.written.insert(sector, self.batches);
             if let Some(before) = &mut self.before {
-                before.insert(sector, Box::new(versions.swap_remove(0)));
+                before.entry(sector).or_default().push(versions.swap_remove(0));
             }
         }
         Ok(())
@@ -351,6 +375,9 @@ impl engine::Device for Disk {
         if medium.reads_fail > 0 {
             medium.reads_fail -= 1;
             return Err(io::Error::other("the sector cannot be read"));
+        }
+        if medium.unreadable.range(offset / SECTOR..(offset + buf.len()).div_ceil(SECTOR)).next().is_some() {
+            return Err(io::Error::other("a sector cannot be read"));
         }
         let (mut at, mut rest) = (offset, buf);
         while !rest.is_empty() {
@@ -377,6 +404,7 @@ impl engine::Device for Disk {
             let old = medium.sector(sector);
             let mut new = old;
             new[start..start + n].copy_from_slice(&rest[..n]);
+            medium.unreadable.remove(&sector);
             medium.unsynced.entry(sector).or_default().push(old);
             medium.put(sector, &new);
             (at, rest) = (at + n, &rest[n..]);

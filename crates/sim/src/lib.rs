@@ -17,6 +17,7 @@
 //! | `world` | the event loop: who acts when |
 //! | `gateways` | gateways as processes |
 //! | `process` | nodes: work, sync, death, restart |
+//! | `harm` | a chosen block of a disk is damaged in a chosen way |
 //! | `inject` | carrying out faults, within the fault model |
 //! | `look` | the cluster in the midst of a run |
 //! | `healing` | the end: all faults end, and all must be well in bounded time |
@@ -36,6 +37,7 @@ mod clock;
 pub mod coverage;
 pub mod disk;
 mod gateways;
+pub mod harm;
 mod healing;
 pub mod history;
 mod inject;

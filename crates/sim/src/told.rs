@@ -22,6 +22,8 @@ pub(crate) struct Told {
     pub traces: bool,
     /// Is it counted what happens?
     pub counts: bool,
+    /// The mechanisms that the run is without.
+    out: String,
     kept: Mutex<Kept>,
 }
 
@@ -62,7 +64,8 @@ const JUDGED: [(&str, &[&str]); 7] = [
 impl Told {
     pub fn new(options: &Options) -> Arc<Told> {
         let (traces, counts) = (options.trace, options.coverage);
-        Arc::new(Told { clock: AtomicU64::new(0), traces, counts, kept: Mutex::default() })
+        let out = options.without.iter().map(|mechanism| mechanism.id()).collect::<Vec<_>>().join(", ");
+        Arc::new(Told { clock: AtomicU64::new(0), traces, counts, out, kept: Mutex::default() })
     }
 
     /// Does anybody listen to events?
@@ -138,7 +141,11 @@ impl Told {
         // A run that panicked has taken the world's own tracer with it.
         let mut tracer = self.tracer(Actor::World, 2);
         tracer.begin(self.now(), causes);
-        let (invariant, checker, what) = (invariant.clone(), checker.to_string(), sentence.clone());
+        let out = match self.out.as_str() {
+            "" => String::new(),
+            ids => format!("; {ids} is out"),
+        };
+        let (invariant, checker, what) = (invariant.clone(), checker.to_string(), format!("{sentence}{out}"));
         emit!(tracer, Kind::PromiseBroken { promise: *promise, invariant, checker, what });
     }
 }

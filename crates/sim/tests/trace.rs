@@ -33,7 +33,11 @@ fn the_violation_is_the_last_event_and_follows_from_what_was_judged() {
         let Kind::PromiseBroken { promise, invariant, what, .. } = &last.kind else { panic!("{last:?}") };
         assert_eq!(
             (promise, invariant, what),
-            (&violation.promise, &violation.invariant, &violation.sentence)
+            (
+                &violation.promise,
+                &violation.invariant,
+                &format!("{}; {mechanism} is out", violation.sentence)
+            )
         );
         let causes: Vec<_> = events.iter().filter(|event| last.parents.contains(&event.id)).collect();
         assert!(causes.iter().any(|event| event.kind.name() == cause), "{mechanism}: {causes:?}");

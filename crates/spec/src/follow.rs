@@ -64,6 +64,8 @@ struct Known {
     request: Option<(EventId, (u64, u64))>,
     /// The log as of the last sync, and after each record written since.
     writes: Vec<Value>,
+    /// The log before each time that entries were removed, the last ones: what damage may bring back.
+    before: Vec<Value>,
 }
 
 /// A read at a primary. A gateway that asks again uses the same name.

@@ -1,6 +1,6 @@
 //! One state of the specification, and the steps taken from it.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
 use trace::{Event, Mechanism, Source};
@@ -16,6 +16,8 @@ pub const CUTAWAY: &str = include_str!("../../../spec/Cutaway.tla");
 const EPOCHS_MAX: i64 = 200;
 /// Acknowledgements, or confirmations, of one replica to one primary that are remembered, the greatest.
 const WORDS_MAX: usize = 16;
+/// Of those that are not, so many are kept aside, for whoever hears one very late.
+const ASIDE_MAX: usize = 20_000;
 /// Steps between two times that something is forgotten.
 const FORGET_EVERY: u64 = 512;
 
@@ -91,6 +93,8 @@ pub(crate) struct Judge {
     pub watches: bool,
     /// The first that did not hold, and after how many steps.
     pub violated: Option<(&'static str, u64)>,
+    /// Words that were said and are not in the state any more, the oldest first.
+    pub aside: VecDeque<Value>,
 }
 
 /// What must hold in every state.
@@ -117,7 +121,15 @@ pub(crate) fn record(fields: &[(&str, Value)]) -> Value {
 impl Judge {
     pub fn new(spec: Arc<Spec>) -> Result<Judge, String> {
         let state = spec.init()?;
-        Ok(Judge { spec, state, steps: 0, actions: BTreeSet::new(), watches: false, violated: None })
+        Ok(Judge {
+            spec,
+            state,
+            steps: 0,
+            actions: BTreeSet::new(),
+            watches: false,
+            violated: None,
+            aside: VecDeque::new(),
+        })
     }
 
     fn var(&self, name: &str) -> &Value {
@@ -205,7 +217,7 @@ impl Judge {
         let young =
             |value: &Value| value.at("epoch").and_then(Value::int).is_ok_and(|e| e + EPOCHS_MAX > newest);
         let mut words: BTreeMap<(&Value, i64, i64, i64), usize> = BTreeMap::new();
-        let mut kept = Vec::new();
+        let (mut kept, mut aside) = (Vec::new(), Vec::new());
         let int = |value: &Value, name: &str| value.at(name).and_then(Value::int).unwrap_or(0);
         // In the order of the set the greatest of each kind comes last.
         for mail in self.said("mail").rev().filter(|mail| young(mail)) {
@@ -215,6 +227,8 @@ impl Judge {
             *count += 1;
             if *count <= WORDS_MAX {
                 kept.push(mail.clone());
+            } else {
+                aside.push(mail.clone());
             }
         }
         let leads = Value::set(self.said("leads").filter(|lead| young(lead)).cloned());
@@ -224,6 +238,19 @@ impl Judge {
             let field = Word::of(name);
             self.state[at] = crate::eval::replaced(&self.state[at], field, value).expect("a field of said");
         }
+        self.aside.extend(aside);
+        self.aside.drain(..self.aside.len().saturating_sub(ASIDE_MAX));
+    }
+
+    /// Puts back a word that was set aside, if one is as wanted: it was said.
+    pub fn recall(&mut self, wanted: &dyn Fn(&Value) -> bool) -> bool {
+        let Some(found) = self.aside.iter().position(wanted) else { return false };
+        let Some(word) = self.aside.remove(found) else { return false };
+        let mail = self.said("mail").cloned().chain([word]).collect::<Vec<_>>();
+        let at = self.spec.variables().iter().position(|var| var == "said").expect("declared");
+        self.state[at] = crate::eval::replaced(&self.state[at], Word::of("mail"), Value::set(mail))
+            .expect("a field of said");
+        true
     }
 
     /// The replica in a line, without its log.

@@ -107,7 +107,7 @@ fn step(state: &State, dice: &mut Dice) -> Option<(&'static str, Vec<Value>)> {
         34..=36 => ("Sync", vec![int(n)]),
         37 => ("Apply", vec![int(n)]),
         38 => ("Checkpoint", vec![int(n), int(dice.below(LOG_MAX + 1))]),
-        39 => fault(n, at, dice)?,
+        39 => fault(n, at, &leads, dice)?,
         40 if dice.below(6) == 0 => ("StartTransfer", vec![int(n), dice.one(&leads)?.clone()]),
         41 => ("SendState", vec![int(n), dice.one(&said(state, "pulls"))?.clone()]),
         42 => {
@@ -120,13 +120,17 @@ fn step(state: &State, dice: &mut Dice) -> Option<(&'static str, Vec<Value>)> {
 }
 
 /// Rare, so that a run gets somewhere.
-fn fault(n: usize, at: &Value, dice: &mut Dice) -> Option<(&'static str, Vec<Value>)> {
+fn fault(n: usize, at: &Value, leads: &[Value], dice: &mut Dice) -> Option<(&'static str, Vec<Value>)> {
     let n = Value::Int(n as i64);
     let left = dice.one(&elements(at.at("disk").unwrap()))?.clone();
     Some(match dice.below(9) {
         0 => {
-            let sound = dice.below(left.items().unwrap().len() + 1);
-            ("Rot", vec![n, left, Value::Int(sound as i64)])
+            // A log that it had before is one that some primary had.
+            let had =
+                if dice.below(2) == 0 { left.clone() } else { dice.one(leads)?.at("log").unwrap().clone() };
+            let had = had.items().unwrap().to_vec();
+            let sound = dice.below(had.len() + 1);
+            ("Rot", vec![n, left, Value::seq(had[..sound].to_vec())])
         }
         1 => ("GiveUpAll", vec![n]),
         2..=4 => ("Crash", vec![n, left]),

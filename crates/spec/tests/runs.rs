@@ -14,6 +14,22 @@ fn every_step_of_these_seeds_is_allowed() {
     assert!(summary.steps > 40_000, "only {} steps", summary.steps);
 }
 
+/// Whoever judged these without one of the following saw a step that is not allowed, once in some thousand runs.
+#[test]
+fn what_seldom_happens_is_allowed() {
+    let seldom = [
+        (4239, "an acknowledgement is heard a second time when its replica has said many greater ones"),
+        (8863, "the same"),
+        (9029, "damage brings back an entry that was truncated"),
+        (9234, "a state is given up, and the sync fails before anybody is told"),
+    ];
+    for (seed, what) in seldom {
+        let summary = seeds(seed..seed + 1, &Options::default(), |_| ()).unwrap();
+        let told: Vec<String> = summary.mismatches.iter().map(|(_, found)| found.to_string()).collect();
+        assert!(told.is_empty(), "seed {seed}: {what}: {}", told.join("\n"));
+    }
+}
+
 #[test]
 fn five_replicas_are_held_against_it_as_well() {
     let summary = seeds(0..6, &Options { nodes: 5, ..Options::default() }, |_| ()).unwrap();

@@ -326,6 +326,8 @@ kinds! {
     DevicePoisoned { why: String } "stops after a device error: {why}" by PoisonOnIoError;
     PromiseStored { before: u64, epoch: u64, generation: u64 } "stores the promise of epoch {epoch} in both superblocks (generation {generation})" by AbSuperblock changes "stored promise" before epoch;
     ValueMended { version: u64, extent: u64, bytes: u64 } "rewrites the damaged value of entry {version} ({bytes} bytes) at unit {extent}" by VerifyOnRead;
+    ScrubPassed { pieces: u64, damaged: u64 } "has verified all that it stores: {pieces} values, log records and chunks, of which {damaged} were damaged" (aside) by VerifyOnRead;
+    ValueMoved { version: u64, before: u64, extent: u64 } "moves the value of entry {version} from unit {before} to unit {extent}" (aside) by CopyBeforeFree changes "value's unit" before extent;
     CheckpointBegun { seq: u64, keys: u64 } "begins a checkpoint as of entry {seq} ({keys} keys)";
     CheckpointDone { before: u64, seq: u64, generation: u64 } "completes a checkpoint as of entry {seq}; the log before it may be reused" by AtomicCheckpoint changes "checkpoint" before seq;
     StandingStored { before: String, standing: String } "marks its device as {standing}" by AbSuperblock changes "standing" before standing;

@@ -133,6 +133,10 @@ registry! {
     PreVoteAsStrict "pre-vote-as-strict" Extension Liveness promise 4 "A pre-vote is granted under the conditions of the vote: a log that is complete enough, and a voter whose own is proven."
     LeaderStickiness "leader-stickiness" Extension Liveness promise 4 "Who hears a primary refuses a pre-vote against it."
     CheckQuorum "check-quorum" Extension Liveness promise 4 "A primary that hears no majority steps down."
+    CopyBeforeFree "copy-before-free" Extension Safety promise 1 "The place that a value was moved from is free only once a checkpoint that was begun after the move is durable."
+    OneCheckpointPerSeq "one-checkpoint-per-seq" Extension Liveness promise 4 "Values are moved only if the next checkpoint is of a later entry than the last: no two checkpoints have one name."
+    MovesLeaveRoom "moves-leave-room" Extension Liveness promise 4 "Copies of values take no room that overwrites and the next checkpoint need."
+    NoGcDuringInstall "no-gc-during-install" Extension Liveness promise 4 "Nothing is moved while a state is being received."
 }
 
 impl Mechanism {

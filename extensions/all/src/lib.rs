@@ -41,6 +41,8 @@ macro_rules! extensions {
 extensions! {
     Elections "elections" elections::Elections::default(),
         "The nodes find out by themselves that no primary lives, and elect one.";
+    Gc "gc" gc::Gc::default(),
+        "What is stored is verified in the background, and free space made contiguous again.";
 }
 
 /// Which extensions a cluster was founded with.

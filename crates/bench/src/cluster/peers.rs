@@ -43,11 +43,16 @@ pub struct Used {
 
 impl Peer {
     /// This cluster: `program up`, with three nodes, in the folder `cutaway` of `dir`.
-    pub fn cutaway(program: &Path, dir: &Path, shards: u32, image_bytes: u64) -> io::Result<Peer> {
+    pub fn cutaway(
+        program: &Path,
+        dir: &Path,
+        (shards, image_bytes): (u32, u64),
+        with: &str,
+    ) -> io::Result<Peer> {
         let port = free_ports(32)?;
         let mut up = Command::new(program)
             .args(["up", "--json", "--image-size", &image_bytes.to_string(), "--port", &port.to_string()])
-            .args(["--shards", &shards.to_string(), "--dir"])
+            .args(["--shards", &shards.to_string(), "--with", with, "--dir"])
             .arg(dir.join("cutaway"))
             .stdin(Stdio::null())
             .stdout(Stdio::piped())

@@ -203,7 +203,8 @@ pub fn ours(dir: &Path, shards: u32, load: &Load) -> Result<Peer> {
     let program = std::env::current_exe().map_err(Failure::error)?;
     let dir = dir.canonicalize().map_err(Failure::error)?;
     let values = load.keys * (load.value_bytes as u64 + 1024) * 2 / u64::from(shards);
-    Peer::cutaway(&program, &dir, shards, values.max(256 << 20) + (256 << 20)).map_err(Failure::error)
+    let image_bytes = values.max(256 << 20) + (256 << 20);
+    Peer::cutaway(&program, &dir, (shards, image_bytes), "").map_err(Failure::error)
 }
 
 /// Every key once, so that reads find something and nothing grows afterwards.

@@ -19,7 +19,7 @@ use crate::failure::{Failure, Result, say};
 ///
 /// Each size is a new cluster, first filled with all keys, then under durable puts of 64 clients; then one node is
 /// killed and restarted. Then: how many keys a device of 512 MiB takes, with values of 100 B and of 4 KiB, and durable
-/// overwrites of 4 KiB by 64 clients at several shares of that.
+/// overwrites of 4 KiB by 64 clients at several shares of that, with the extension gc and without.
 #[derive(Debug, Args)]
 pub struct Scale {
     /// Seconds of load per size
@@ -42,7 +42,7 @@ const IMAGE_BYTES: u64 = 512 << 20;
 
 impl Scale {
     pub fn run(self) -> Result<()> {
-        let bar = ProgressBar::new((SIZES.len() + LEVELS.len()) as u64);
+        let bar = ProgressBar::new((SIZES.len() + 2 * LEVELS.len()) as u64);
         let mut rows = Vec::new();
         for (shards, keys) in SIZES {
             rows.push(self.size(shards, keys)?);
@@ -53,8 +53,10 @@ impl Scale {
         let (small, large) = (small?, large?);
         let mut levels = Vec::new();
         for level in LEVELS {
-            levels.push(self.level(level, large.keys)?);
-            bar.inc(1);
+            for with in ["", "gc"] {
+                levels.push(self.level(level, large.keys, with)?);
+                bar.inc(1);
+            }
         }
         bar.finish_and_clear();
         if self.json {
@@ -85,12 +87,13 @@ impl Scale {
                 "values of {value_bytes} B: {keys} fit, in {percent:.1} % of the units of the data region"
             ));
         }
-        say(format!("{:>14}{:>14}{:>14}{:>14}", "% full", "keys", "puts/s", "p99 ms"));
+        say(format!("{:>14}{:>14}{:>14}{:>14}{:>14}", "% full", "keys", "with", "puts/s", "p99 ms"));
         for row in levels {
             say(format!(
-                "{:>14}{:>14}{:>14.0}{:>14.2}",
+                "{:>14}{:>14}{:>14}{:>14.0}{:>14.2}",
                 row["percent"],
                 row["keys"],
+                row["with"].as_str().unwrap_or_default(),
                 row["puts_per_second"].as_f64().unwrap_or_default(),
                 row["p99_millis"].as_f64().unwrap_or_default()
             ));
@@ -104,17 +107,17 @@ impl Scale {
     }
 
     /// Durable overwrites with so many percent of these keys on each device.
-    fn level(&self, percent: u64, keys: u64) -> Result<Value> {
+    fn level(&self, percent: u64, keys: u64, with: &str) -> Result<Value> {
         let home = folder(&self.dir)?;
         let program = std::env::current_exe().map_err(Failure::error)?;
         let dir = home.path().canonicalize().map_err(Failure::error)?;
         let load = Load::puts(64, 4096, keys * percent / 100);
-        let peer = Peer::cutaway(&program, &dir, 1, IMAGE_BYTES).map_err(Failure::error)?;
+        let peer = Peer::cutaway(&program, &dir, (1, IMAGE_BYTES), with).map_err(Failure::error)?;
         fill(&peer, &load)?;
         let mut measured = Measured::new("cutaway");
         measured.turn(&peer, &load, Duration::from_secs(self.seconds), 2)?;
         Ok(json!({
-            "percent": percent, "keys": load.keys, "puts_per_second": measured.per_second(),
+            "percent": percent, "with": with, "keys": load.keys, "puts_per_second": measured.per_second(),
             "p99_millis": measured.micros(0.99) as f64 / 1e3,
         }))
     }

@@ -20,13 +20,20 @@ impl<D: Device> Engine<D> {
     /// The value of `key` as of `applied_seq`, from the device, checked against its checksum.
     pub fn get(&self, key: &[u8]) -> Result<Option<Found>, ReadError> {
         self.readable()?;
-        let found = |v: &ValueRef| Ok(Found { version: v.version, value: self.read_value(key, v)? });
+        let found = |v: &ValueRef| Ok(Found { version: v.version, value: self.read_stored(key, v)? });
         self.index.get(key).map(found).transpose()
+    }
+
+    /// The value of `key` that a record of the log or an item of the checkpoint says is `stored` there. If the key still has
+    /// it, the index knows better: it may have been moved, and if it is damaged, what is repaired is the copy.
+    pub(super) fn read_value(&self, key: &[u8], stored: &ValueRef) -> Result<Arc<[u8]>, ReadError> {
+        let live = self.index.get(key).filter(|live| live.version == stored.version);
+        self.read_stored(key, live.unwrap_or(stored))
     }
 
     /// The value of `key`, which is `stored` there. A sector that cannot be read is damage like one that reads wrong: what others have
     /// can be written to it.
-    pub(super) fn read_value(&self, key: &[u8], stored: &ValueRef) -> Result<Arc<[u8]>, ReadError> {
+    pub(super) fn read_stored(&self, key: &[u8], stored: &ValueRef) -> Result<Arc<[u8]>, ReadError> {
         let value = Some((key.into(), stored.version));
         self.space.read(stored).map_err(|error| match error {
             ReadError::Corrupt(damage) => ReadError::Corrupt(Damage { value, ..damage }),
@@ -90,7 +97,7 @@ impl<D: Device> Engine<D> {
         Ok(Some(Entry { seq, tag, op }))
     }
 
-    fn read_record(&self, seq: Seq, logged: &Logged) -> Result<WalRecord, ReadError> {
+    pub(super) fn read_record(&self, seq: Seq, logged: &Logged) -> Result<WalRecord, ReadError> {
         let mut bytes = vec![0; logged.bytes as usize];
         self.log.ring.read(&self.space.device, logged.lsn, &mut bytes)?;
         let corrupt = |found: String| {

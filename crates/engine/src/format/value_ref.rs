@@ -79,6 +79,11 @@ impl ValueRef {
         ValueRef::new(version, value.len() as u32, crc32c::crc32c(value), extents)
     }
 
+    /// The same value in another place, in one extent.
+    pub(crate) fn moved_to(&self, extent: Extent) -> ValueRef {
+        ValueRef::new(self.version, self.value_bytes(), self.crc(), &[extent])
+    }
+
     /// Length of the value.
     pub fn value_bytes(&self) -> u32 {
         match &self.stored {

@@ -46,6 +46,11 @@ impl Allocator {
         self.map.free_units()
     }
 
+    /// How many units of an extent are not free.
+    pub(crate) fn used_in(&self, extent: Extent) -> u64 {
+        self.map.used_in(extent)
+    }
+
     /// Takes `units` in one extent: behind the last allocation if there is room, else where the first long run begins,
     /// else from the longest. The smallest hole that fits would waste the least, and turn a batch into as many writes as
     /// it has values.

@@ -48,6 +48,15 @@ impl FreeMap {
         self.free
     }
 
+    /// How many units of an extent are used.
+    pub(crate) fn used_in(&self, extent: Extent) -> u64 {
+        let mut used = 0;
+        each_word(extent, |word, mask| {
+            used += self.used.get(word).map_or(0, |bits| u64::from((bits & mask).count_ones()));
+        });
+        used
+    }
+
     /// Makes free units used.
     pub(crate) fn take(&mut self, extent: Extent) {
         each_word(extent, |word, mask| {

@@ -45,7 +45,11 @@ impl Quarantine {
     pub(crate) fn add(&mut self, key_bytes: usize, value: ValueRef, until: Until) {
         self.claim = self.claim + Claim::of(key_bytes, value.value_bytes() as usize);
         match until {
-            Until::Checkpoint(seq) => self.freed.push_back((seq, key_bytes, value)),
+            Until::Checkpoint(seq) => {
+                let last = self.freed.back().map_or(0, |freed| freed.0);
+                assert!(last <= seq, "E3: what entry {seq} freed waits for a checkpoint, behind {last}");
+                self.freed.push_back((seq, key_bytes, value));
+            }
             Until::Durable(lsn) => self.truncated.push_back((lsn, key_bytes, value)),
         }
     }

@@ -9,9 +9,14 @@ use crate::error::DecodeError;
 use crate::format::superblock::{SLOT_BYTES, SLOTS, Superblock};
 use crate::guard;
 
-/// Reads both slots. The outer error is one of the device.
+/// Reads both slots. One that cannot be read is as good as one that rotted, as long as the other one is whole: that is what
+/// there are two for. Otherwise the error is the device's.
 pub(crate) fn read(device: &impl Device) -> io::Result<[Result<Superblock, DecodeError>; 2]> {
-    Ok([read_slot(device, SLOTS[0])?, read_slot(device, SLOTS[1])?])
+    match SLOTS.map(|offset| read_slot(device, offset)) {
+        [Err(_), Ok(Ok(b))] => Ok([Err(DecodeError::Unreadable), Ok(b)]),
+        [Ok(Ok(a)), Err(_)] => Ok([Ok(a), Err(DecodeError::Unreadable)]),
+        [a, b] => Ok([a?, b?]),
+    }
 }
 
 fn read_slot(device: &impl Device, offset: u64) -> io::Result<Result<Superblock, DecodeError>> {

@@ -6,6 +6,7 @@
 #![allow(dead_code)]
 
 pub mod model;
+pub mod scattered;
 
 use std::cell::RefCell;
 use std::io;

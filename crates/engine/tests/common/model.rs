@@ -10,7 +10,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::*;
-use engine::{Batch, CheckpointProgress, Condition, Engine, Entry, Op, Outcome, Seq, WriteError};
+use engine::{Batch, CheckpointProgress, Condition, Engine, Entry, Op, Outcome, Seq, Upkeep, WriteError};
 use trace::Mechanisms;
 
 /// What a run knows beyond the device.
@@ -169,7 +169,7 @@ pub fn step(e: &mut Engine<Disk>, m: &mut Model, out: &mut Out, rng: &mut Rng) -
             Ok(())
         }
     };
-    match rng.below(24) {
+    match rng.below(26) {
         0..8 => {
             let next = e.last_seq() + 1;
             let op = random_op(rng, next);
@@ -238,6 +238,11 @@ pub fn step(e: &mut Engine<Disk>, m: &mut Model, out: &mut Out, rng: &mut Rng) -
             m.promised = m.promising;
         }
         20..23 => powered(checkpoint_step(e, m, rng))?,
+        23 | 24 => {
+            let keys: Vec<_> = e.values(None, 6, &|_| true).0.into_iter().map(|(key, _)| key).collect();
+            let moved = e.move_values(&keys).map(|moved| assert!(moved.damaged.is_empty()));
+            powered(moved)?;
+        }
         _ => check_reads(e, m, "between"),
     }
     Ok(())

@@ -3,11 +3,13 @@
 use std::sync::{Arc, Mutex};
 
 use dataplane::{Address, Epoch, Message, NodeId};
+use sim::harm::Harm;
 use sim::schedule::Peer;
 use trace::{Event, Mechanisms};
 
 use super::scope::{SCOPES, Scope};
 use super::world::{Letter, World};
+use crate::cluster::Block;
 use crate::cluster::language::{Ask, Setting};
 use crate::cluster::stage::Cluster;
 use crate::cluster::witness::History;
@@ -27,6 +29,7 @@ impl Model {
 }
 
 const NO_GATEWAYS: &str = "the checker's model has no gateways";
+const NO_DEVICES: &str = "the checker's model has no devices that could be damaged";
 
 impl Cluster for Model {
     type Letter = Shared<Letter>;
@@ -123,6 +126,10 @@ impl Cluster for Model {
     fn rot(&mut self, node: u32, keep: usize) -> Result<(), String> {
         self.world.rot(node, keep);
         Ok(())
+    }
+
+    fn damage(&mut self, _: u32, _: Block, _: Harm) -> Result<(), String> {
+        Err(NO_DEVICES.into())
     }
 
     fn wipe(&mut self, node: u32) {

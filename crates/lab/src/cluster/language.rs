@@ -4,8 +4,10 @@ use std::fmt;
 use std::str::FromStr;
 
 use extensions::Chosen;
+use sim::harm::Harm;
 use sim::schedule::Peer;
 
+use super::damage::Block;
 use super::witness::Goal;
 use super::words::{PEERS_MAX, Which, Words};
 
@@ -56,6 +58,11 @@ pub const STEPS: &[(&str, &str)] = &[
     ("crash nX keep K", "nX loses power and restarts; the first K of its unsynced log records survive"),
     ("crash gX", "gX ends, and starts again knowing nothing"),
     ("rot nX keep K", "nX crashes, and its log is damaged behind its first K durable entries"),
+    (
+        "damage nX BLOCK HARM",
+        "nX loses power, a block of its disk is damaged (superblock-a, superblock-b, log-first, log-middle, log-last, \
+         checkpoint or value is rot, torn, lost, misdirected, old, wiped or unreadable), and nX restarts",
+    ),
     ("wipe nX", "nX gets an empty disk and restarts"),
     ("tick nX", "nX's timers expire"),
     ("tick all", "the timers of all nodes expire"),
@@ -145,6 +152,11 @@ pub enum Step {
     Rot {
         at: u32,
         keep: usize,
+    },
+    Damage {
+        at: u32,
+        block: Block,
+        harm: Harm,
     },
     Wipe(u32),
     /// `None`: all nodes.
@@ -271,6 +283,11 @@ impl FromStr for Step {
                 Peer::Node(at) => Step::Crash { at, keep: words.keep()? },
             },
             "rot" => Step::Rot { at: words.node()?, keep: words.keep()? },
+            "damage" => Step::Damage {
+                at: words.node()?,
+                block: words.one_of(&Block::ALL)?,
+                harm: words.one_of(&Harm::ALL)?,
+            },
             "wipe" => Step::Wipe(words.node()?),
             "tick" => Step::Tick(if words.is("all") { None } else { Some(words.peer()?) }),
             "calm" => {
@@ -340,6 +357,7 @@ impl fmt::Display for Step {
             Step::Crash { at, keep } => write!(f, "crash n{at} keep {keep}"),
             Step::CrashGateway(at) => write!(f, "crash g{at}"),
             Step::Rot { at, keep } => write!(f, "rot n{at} keep {keep}"),
+            Step::Damage { at, block, harm } => write!(f, "damage n{at} {block} {harm}"),
             Step::Wipe(at) => write!(f, "wipe n{at}"),
             Step::Tick(Some(at)) => write!(f, "tick {at}"),
             Step::Tick(None) => write!(f, "tick all"),

@@ -9,11 +9,13 @@
 //! | `stage` | a cluster to which steps happen |
 //! | `ear` | what the processes tell |
 //! | `nodes`, `seat`, `gates` | the cluster of real nodes on simulated disks, and of real gateways |
+//! | `damage` | what befalls a chosen block of a device |
 //! | `service` | whether service is there and stays |
 //! | `witness` | what clients saw, and what must hold |
 //! | `state` | the state as facts |
 //! | `possible` | everything that could happen next |
 
+pub(crate) mod damage;
 mod ear;
 pub(crate) mod gates;
 pub(crate) mod language;
@@ -26,6 +28,7 @@ pub mod state;
 pub(crate) mod witness;
 mod words;
 
+pub use damage::Block;
 pub use language::{Ask, SETTINGS, STEPS, Setting, Step};
 pub use stage::Done;
 pub use witness::Goal;

@@ -9,9 +9,11 @@ use dataplane::{Address, Epoch, Frame, Message, Micros, NodeId, Op, Seq};
 use engine::{Layout, Standing};
 use node::{Node, StopError};
 use sim::disk::Disk;
+use sim::harm::Harm;
 use sim::schedule::Peer;
 use trace::{Actor, Event, Mechanisms, Tracer};
 
+use super::damage::Block;
 use super::ear::{CLUSTER, Ear, tracer};
 use super::gates::{Gates, Replied};
 use super::language::{Ask, Setting};
@@ -75,6 +77,7 @@ impl Nodes {
 
     fn blank(&self, node: u32, standing: Standing) -> Result<Disk, String> {
         let disk = Disk::blank(DISK_BYTES);
+        disk.remember_before();
         let layout = Layout { wal_bytes: WAL_BYTES };
         engine::format(&disk, &self.config(node, 1).identity(), standing, layout)
             .map_err(|error| error.to_string())?;
@@ -398,6 +401,12 @@ impl Cluster for Nodes {
         let disk = &self.seat(node).disk;
         disk.lose_unsynced();
         disk.turn_bit(at + 60);
+        self.start(node);
+        Ok(())
+    }
+
+    fn damage(&mut self, node: u32, block: Block, harm: Harm) -> Result<(), String> {
+        self.seat(node).harm(block, harm)?;
         self.start(node);
         Ok(())
     }

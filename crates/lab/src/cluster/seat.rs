@@ -26,6 +26,16 @@ pub(crate) struct Seat {
     pub(super) keys: Keys,
 }
 
+/// A record in the log ring.
+pub(super) struct Found {
+    pub(super) batch: u64,
+    pub(super) seq: Seq,
+    /// Bytes from the beginning of the ring.
+    pub(super) at: u64,
+    pub(super) end: u64,
+    pub(super) tag: Vec<u8>,
+}
+
 /// The key of each write that a client sent, shared by all.
 pub(super) type Keys = Arc<Mutex<BTreeMap<RequestId, Written>>>;
 
@@ -52,7 +62,16 @@ impl Sight for Seat {
         let engine = self.running.as_ref().ok()?.engine();
         match engine.tag(seq) {
             Some(tag) => wire::decode_all(tag).ok(),
-            None => wire::decode_all(&engine.entry(seq).ok()??.tag).ok(),
+            None => match engine.entry(seq) {
+                Ok(entry) => wire::decode_all(&entry?.tag).ok(),
+                // Its value is damaged: who wrote it is in the record all the same.
+                Err(_) => {
+                    let found = self.records().ok()?;
+                    let newest =
+                        found.iter().filter(|found| found.seq == seq).max_by_key(|found| found.batch)?;
+                    wire::decode_all(&newest.tag).ok()
+                }
+            },
         }
     }
 
@@ -92,25 +111,37 @@ impl Seat {
         )
     }
 
-    /// Where the record of entry `seq` is on the disk, if it is not of the last batch.
-    pub(super) fn record(&self, seq: Seq) -> Result<u64, String> {
-        let (disk, node) = (&self.disk, self.id);
+    /// All records that the ring holds, whatever they are worth.
+    pub(super) fn records(&self) -> Result<Vec<Found>, String> {
         let mut ring = vec![0; WAL_BYTES as usize];
-        disk.read_at(WAL_OFFSET, &mut ring).map_err(|error| error.to_string())?;
+        self.disk.read_at(WAL_OFFSET, &mut ring).map_err(|error| error.to_string())?;
         let (mut at, mut found) = (0, Vec::new());
         while at < ring.len() {
             match WalRecord::decode(&ring[at..], true) {
                 Ok(record) => {
                     let end = at + record.header.length as usize;
-                    found.push((record.header.batch, record.header.seq, at as u64));
+                    let (batch, seq) = (record.header.batch, record.header.seq);
+                    found.push(Found {
+                        batch,
+                        seq,
+                        at: at as u64,
+                        end: end as u64,
+                        tag: record.tag.to_vec(),
+                    });
                     at = if record.header.last == 1 { end.next_multiple_of(UNIT as usize) } else { end };
                 }
                 Err(_) => at = (at / UNIT as usize + 1) * UNIT as usize,
             }
         }
-        let last = found.iter().map(|record| record.0).max().unwrap_or(0);
-        match found.iter().filter(|record| record.1 == seq).max() {
-            Some((batch, _, at)) if *batch < last => Ok(WAL_OFFSET + at),
+        Ok(found)
+    }
+
+    /// Where the record of entry `seq` is on the disk, if it is not of the last batch.
+    pub(super) fn record(&self, seq: Seq) -> Result<u64, String> {
+        let (found, node) = (self.records()?, self.id);
+        let last = found.iter().map(|record| record.batch).max().unwrap_or(0);
+        match found.iter().filter(|record| record.seq == seq).max_by_key(|record| (record.batch, record.at)) {
+            Some(Found { batch, at, .. }) if *batch < last => Ok(WAL_OFFSET + at),
             Some(_) => Err(format!(
                 "entry {seq} is of n{node}'s last batch: damage there cannot be told from a torn tail"
             )),

@@ -4,9 +4,11 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use dataplane::{Address, Condition, Epoch, GatewayId, Message, NodeId, Op, Query, RequestId};
+use sim::harm::Harm;
 use sim::schedule::Peer;
 use trace::{Event, Mechanisms};
 
+use super::damage::Block;
 use super::language::{Ask, Setting, Step};
 use super::witness::History;
 use super::words::Which;
@@ -59,6 +61,8 @@ pub trait Cluster: Sized {
     fn crash_gateway(&mut self, gateway: u32) -> Result<(), String>;
     /// A node crashes, and its log is damaged behind so many durable entries.
     fn rot(&mut self, node: u32, keep: usize) -> Result<(), String>;
+    /// A node crashes, and a block of its disk is damaged. An error says why that is not possible.
+    fn damage(&mut self, node: u32, block: Block, harm: Harm) -> Result<(), String>;
     /// A node's disk is replaced.
     fn wipe(&mut self, node: u32);
     /// The clock of all moves on.
@@ -191,6 +195,7 @@ impl<C: Cluster> Stage<C> {
             Step::Crash { at, keep } => self.cluster.crash(self.known(*at)?, *keep)?,
             Step::CrashGateway(gateway) => self.cluster.crash_gateway(*gateway)?,
             Step::Rot { at, keep } => self.cluster.rot(self.known(*at)?, *keep)?,
+            Step::Damage { at, block, harm } => self.cluster.damage(self.known(*at)?, *block, *harm)?,
             Step::Wipe(at) => self.cluster.wipe(self.known(*at)?),
             Step::Tick(Some(peer)) => {
                 self.is_there(*peer)?;

@@ -122,6 +122,12 @@ impl<'a> Words<'a> {
         self.number_upto(u64::from(u32::MAX)).map(|keep| keep as usize)
     }
 
+    /// One of these words.
+    pub(super) fn one_of<T: Copy>(&mut self, choices: &[(&str, T)]) -> Result<T, String> {
+        let read = self.words.one_of(choices);
+        self.with_forms(read)
+    }
+
     /// A key or a value.
     pub(super) fn text(&mut self) -> Result<String, String> {
         let could = format!("a word of at most {TEXT_MAX} bytes");

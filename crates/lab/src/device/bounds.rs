@@ -55,7 +55,8 @@ impl Bounds {
     /// Of everything that decides which states there are.
     pub(super) fn digest(&self) -> u32 {
         let all = Bounds { states_max: 0, threads: 0, mechanisms: Mechanisms::all(), ..*self };
-        crc32c::crc32c(format!("{all:?}").as_bytes())
+        let steps = Op::all(self.faults, self.transfers);
+        crc32c::crc32c(format!("{all:?} {steps:?}").as_bytes())
     }
 }
 

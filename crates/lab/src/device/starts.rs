@@ -50,7 +50,7 @@ fn make() -> Vec<Start> {
         };
         starts.push(start(name, &near_the_end, sectors_left));
     }
-    starts.push(scattered());
+    starts.extend(scattered());
     starts
 }
 
@@ -60,19 +60,21 @@ fn is_split(e: &Engine<Disk>) -> bool {
     e.owners().into_iter().filter(tentative).count() > 1
 }
 
-/// A device whose free units are so scattered that each value lies in two extents.
-fn scattered() -> Start {
+/// A device whose free units are so scattered that each value lies in two extents; and the same with a little more room,
+/// in extents that are long enough for a value.
+fn scattered() -> [Start; 2] {
     let Start { disk, mut known, .. } = start("", &[], 0);
     let mut e = Engine::open(Disk::of(disk), &IDENTITY, Mechanisms::all()).expect("it is formatted").0;
-    let mut write = |e: &mut Engine<Disk>, change| {
+    let write = |e: &mut Engine<Disk>, known: &mut Known, change| {
         [Op::Write(change), Op::Commit, Op::Checkpoint].iter().all(|&op| {
-            let done = take(op, e, &known);
-            done.map(|done| known = done.after).is_some()
+            let done = take(op, e, known);
+            done.map(|done| *known = done.after).is_some()
         })
     };
-    let last = (0..).find(|&n| !write(&mut e, Change::PutSmall(n))).expect("it is full some time");
+    let last =
+        (0..).find(|&n| !write(&mut e, &mut known, Change::PutSmall(n))).expect("it is full some time");
     for n in (0..last).step_by(2) {
-        write(&mut e, Change::DeleteSmall(n));
+        write(&mut e, &mut known, Change::DeleteSmall(n));
     }
     // What checkpoints have left in longer extents goes first.
     for n in last.. {
@@ -82,10 +84,21 @@ fn scattered() -> Start {
         if is_split(&trial) {
             break;
         }
-        assert!(write(&mut e, Change::PutSmall(n)), "half of the keys are gone");
+        assert!(write(&mut e, &mut known, Change::PutSmall(n)), "half of the keys are gone");
     }
-    Start { name: "a device whose free units are scattered", disk: e.device().state(), known }
+    let full = Start {
+        name: "a device whose free units are scattered",
+        disk: e.device().state(),
+        known: known.clone(),
+    };
+    for n in (1..last).rev().filter(|n| n % 2 == 1).take(ROOM) {
+        write(&mut e, &mut known, Change::DeleteSmall(n));
+    }
+    [Start { name: "a device with short free extents", disk: e.device().state(), known }, full]
 }
+
+/// So many more values are gone.
+const ROOM: usize = 10;
 
 /// `ops`, then overwriting and checkpoints until so many sectors of the ring are left (0: none of that). Afterwards
 /// free space is in pieces of one value each, so that a freed extent is the next to be used.

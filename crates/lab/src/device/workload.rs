@@ -5,7 +5,7 @@
 
 use std::fmt;
 
-use engine::{CheckpointProgress, Engine, Entry, Seq, Standing, WriteError};
+use engine::{CheckpointProgress, Engine, Entry, Seq, Standing, Upkeep, WriteError};
 
 use super::disk::Disk;
 use super::known::{Change, Known, Made, entry, host_state, key, value};
@@ -31,6 +31,8 @@ pub enum Op {
     Promise,
     /// Repairs the last value that is live: its bytes, written once more in their place.
     Mend,
+    /// Moves the first value that finds room in one piece elsewhere.
+    Move,
     /// Installs a state as of the last entry, as if it had been transferred, with the next epoch.
     Install,
     /// Gives up everything but identity and promise, to be filled by a transfer.
@@ -46,7 +48,7 @@ impl Op {
     pub(crate) fn all(failing_syncs: bool, transfers: bool) -> Vec<Op> {
         let mut all: Vec<Op> = CHANGES.map(Op::Append).into();
         all.extend(CHANGES.map(Op::Write));
-        all.extend([Op::Commit, Op::CheckpointStep, Op::Checkpoint, Op::Promise, Op::Mend]);
+        all.extend([Op::Commit, Op::CheckpointStep, Op::Checkpoint, Op::Promise, Op::Mend, Op::Move]);
         all.push(Op::Write(Change::PutLong));
         all.push(Op::WriteAroundPromise(Change::PutNew));
         if failing_syncs {
@@ -93,6 +95,7 @@ impl fmt::Display for Op {
             Op::Checkpoint => write!(f, "a checkpoint to its end"),
             Op::Promise => write!(f, "promise the next epoch"),
             Op::Mend => write!(f, "repair the last value"),
+            Op::Move => write!(f, "move a value to another place"),
             Op::Install => write!(f, "install a state as of the last entry"),
             Op::Reset => write!(f, "give everything up, to be filled anew"),
             Op::Standing => write!(f, "mark the device as joining, or as a member again"),
@@ -197,6 +200,19 @@ pub(crate) fn take(op: Op, e: &mut Engine<Disk>, known: &Known) -> Option<Done> 
             let (seq, made) = (at as Seq + 1, &known.log[at]);
             let mended = e.mend(&key(seq, *made), seq, &value(seq, *made)).expect("the device works");
             assert!(mended, "E4: the bytes of entry {seq} are not those that were written");
+        }
+        Op::Move => {
+            if e.room_to_move() == 0 {
+                // The engine will not have it now. A host that asks all the same has changed nothing.
+                return e.checkpoint_running().then_some(Done { after, during, failed: false });
+            }
+            let (keys, _) = e.values(None, usize::MAX, &|_| true);
+            let mut keys = keys.into_iter();
+            keys.find(|(key, _)| {
+                let moved = e.move_values(std::slice::from_ref(key)).expect("the device works");
+                assert!(moved.damaged.is_empty(), "E4: {:?}", moved.damaged);
+                moved.units > 0
+            })?;
         }
         Op::Install => {
             let (seq, epoch) = (known.latest.len() as Seq, known.promise[0] + 1);

@@ -1,5 +1,7 @@
 //! What a page has at hand: every mechanism with the text of its guard, its counterexample, the stories, and the museum.
 
+use std::ops::Range;
+
 use serde_json::{Value, json};
 use trace::mechanism::{Class, Room};
 
@@ -55,22 +57,38 @@ stories! {
 pub fn guard_text(file: &str, symbol: &str) -> Option<String> {
     let (_, text) = GUARDS.iter().find(|(name, _)| *name == file)?;
     let lines: Vec<&str> = text.lines().collect();
-    let at = guard_line(file, symbol)? - 1;
+    Some(lines[guard_lines(text, symbol)?].join("\n"))
+}
+
+/// The lines of a guard in the text of its file, with the comment above it.
+pub(crate) fn guard_lines(text: &str, symbol: &str) -> Option<Range<usize>> {
+    let lines: Vec<&str> = text.lines().collect();
+    let at = head_of(text, symbol)?;
     let begin =
         lines[..at].iter().rposition(|line| !line.trim_start().starts_with("//") && !line.starts_with("#["));
     let begin = begin.map_or(0, |before| before + 1);
     let indent = lines[at].len() - lines[at].trim_start().len();
     let close = format!("{}}}", " ".repeat(indent));
     let end = lines[at..].iter().position(|line| *line == close)?;
-    Some(lines[begin..=at + end].join("\n"))
+    Some(begin..at + end + 1)
 }
 
 /// The line, from 1, on which a guard begins.
 pub(crate) fn guard_line(file: &str, symbol: &str) -> Option<usize> {
     let (_, text) = GUARDS.iter().find(|(name, _)| *name == file)?;
+    head_of(text, symbol).map(|at| at + 1)
+}
+
+/// The line, from 0, of a function's head.
+fn head_of(text: &str, symbol: &str) -> Option<usize> {
     let head = format!("fn {symbol}");
     let is_head = |line: &str| line.split_once(&head).is_some_and(|(_, rest)| rest.starts_with(['(', '<']));
-    text.lines().position(is_head).map(|at| at + 1)
+    text.lines().position(is_head)
+}
+
+/// The stories: name and text.
+pub(crate) fn stories() -> impl Iterator<Item = (&'static str, &'static str)> {
+    STORIES.iter().copied()
 }
 
 fn mechanism(entry: &Entry) -> Value {

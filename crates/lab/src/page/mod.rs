@@ -21,7 +21,7 @@
 mod facts;
 mod library;
 
-pub(crate) use library::guard_line;
+pub(crate) use library::{guard_line, guard_lines, stories};
 pub use library::{guard_text, library};
 
 use std::collections::BTreeMap;

@@ -7,7 +7,7 @@ use trace::{Mechanism, Mechanisms};
 use crate::check::{Scope, explore};
 use crate::cluster::Goal;
 use crate::device::{Bounds, Recoveries, explore_device};
-use crate::play::{Act, Play};
+use crate::play::Play;
 use crate::schedule::Schedule;
 
 use super::origin;
@@ -79,14 +79,7 @@ impl Case {
 
     /// The first step that goes differently with the mechanism on.
     pub fn parts_at(&self) -> usize {
-        let alike = |a: &Act, b: &Act| {
-            let told = |act: &Act| act.events.iter().map(|event| event.kind.clone()).collect::<Vec<_>>();
-            (a.skipped.is_some(), &a.client, &a.state, &a.words)
-                == (b.skipped.is_some(), &b.client, &b.state, &b.words)
-                && told(a) == told(b)
-        };
-        let pairs = self.off.acts.iter().zip(&self.on.acts);
-        pairs.take_while(|(off, on)| alike(off, on)).count().min(self.off.acts.len() - 1)
+        self.off.parts_at(&self.on).unwrap_or(self.off.acts.len() - 1)
     }
 }
 

@@ -6,6 +6,9 @@ use super::{Follower, Heard};
 use crate::judge::{Judge, Taken, Wrong, has};
 use crate::value::Value;
 
+/// Logs that are kept as they were before entries were removed from them.
+const BEFORE_MAX: usize = 8;
+
 impl Follower {
     /// A log record was written.
     pub(super) fn wrote(&mut self, node: u32) {
@@ -80,6 +83,14 @@ impl Follower {
                 _ => self.matching(node, &lead, u64::MAX),
             },
         };
+        if heard.cut > 0 {
+            let log = Value::seq(self.judge.log(node).to_vec());
+            let before = &mut self.known(node).before;
+            before.push(log);
+            if before.len() > BEFORE_MAX {
+                before.remove(0);
+            }
+        }
         let usual = if heard.cut > 0 { heard.cut - 1 } else { first.map_or(upto, |first| first - 1) };
         match heard.sent.filter(|(prev, _)| *prev <= usual) {
             Some((prev, _)) => {
@@ -199,6 +210,7 @@ impl Follower {
                 self.judge.take("Release", &[from.into(), held.clone()])?;
                 self.word(node, kind, from, epoch, upto)
             }
+            None if self.judge.recall(&|word| fits(&word)) => self.word(node, kind, from, epoch, upto),
             None => Err(Wrong::Differs { action: kind.into(), why: format!("n{from} never said that") }),
         }
     }

@@ -158,7 +158,8 @@ impl Follower {
             let log = logs.iter().rev().find(|log| ends(log)).or_else(|| logs.iter().next_back()).cloned();
             let log = log.unwrap_or_else(|| self.judge.at(node, "log").clone());
             let last = last.min(length(&log));
-            self.judge.take("Rot", &[n, log, last.into()])?;
+            let left = self.left(node, &log, last as usize);
+            self.judge.take("Rot", &[n, log, left])?;
             self.reopened(node);
             return Ok(());
         }
@@ -177,11 +178,31 @@ impl Follower {
             }
         }
         let mut logs = left(&self.judge);
+        // Whoever gives up its state may be interrupted before anybody is told.
+        if logs.is_empty() && checkpoint == 0 && last == 0 {
+            self.judge.take("GiveUpAll", std::slice::from_ref(&n))?;
+            logs = left(&self.judge);
+        }
         if logs.is_empty() {
             return Err(self.differs("Crash", "last entry on the device", last, self.judge.log(node).len()));
         }
         let chosen = if logs.len() == 1 { 0 } else { self.choices.choose(logs.len()) };
         self.crash(node, logs.swap_remove(chosen))
+    }
+}
+
+impl Follower {
+    /// What damage left of a log, of so many entries: its own first ones, or those that were there before others replaced them.
+    fn left(&mut self, node: u32, log: &Value, last: usize) -> Value {
+        let front = |log: &Value| Some(Value::seq(log.items().ok()?.get(..last)?.to_vec()));
+        let mut all: Vec<Value> = front(log).into_iter().collect();
+        for older in self.known(node).before.iter().rev().filter_map(front) {
+            if !all.contains(&older) {
+                all.push(older);
+            }
+        }
+        let chosen = if all.len() == 1 { 0 } else { self.choices.choose(all.len()) };
+        all.swap_remove(chosen)
     }
 }
 

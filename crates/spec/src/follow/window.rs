@@ -99,10 +99,15 @@ impl Follower {
         for known in &mut self.nodes {
             let writes = known.writes.iter().filter_map(|log| shorter(log, many).ok());
             known.writes = writes.collect();
+            let before = known.before.iter().filter_map(|log| shorter(log, many).ok());
+            known.before = before.collect();
         }
         let left = Left { many, last: gone.last().cloned().ok_or("nothing to leave")?, requests };
         let variables = self.judge.state.iter().map(|variable| left.of(variable, None));
-        self.judge.state = variables.collect::<Result<_>>()?;
+        let state = variables.collect::<Result<_>>()?;
+        let aside = self.judge.aside.iter().map(|word| left.of(word, None));
+        self.judge.aside = aside.collect::<Result<_>>()?;
+        self.judge.state = state;
         self.behind += many;
         Ok(())
     }

@@ -1,0 +1,88 @@
+//! `bench gc`: what a batch takes on a device that fills up, with and without the extension `gc`.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use ::bench::fragments::{Fragments, Level, Speed};
+use clap::Args;
+use indicatif::ProgressBar;
+use serde_json::json;
+
+use super::cluster::folder;
+use crate::failure::{Failure, Result, say};
+
+/// The extension gc: the writes that a batch takes and the speed, on a device that fills up, with and without it
+///
+/// Each level is a new image, filled to so many percent of what fits. Random keys are overwritten until the free space
+/// lies scattered; then overwriting goes on in turns without gc, and after that in turns with it.
+#[derive(Debug, Args)]
+pub struct Gc {
+    /// Seconds per level and setting
+    #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u64).range(1..=3600))]
+    seconds: u64,
+    /// Size of the image in MiB
+    #[arg(long, default_value_t = 256, value_parser = clap::value_parser!(u64).range(8..=65536))]
+    mib: u64,
+    /// Bytes of each value
+    #[arg(long, default_value_t = 4096, value_parser = clap::value_parser!(u64).range(1..=1048576))]
+    value: u64,
+    /// Puts in a batch
+    #[arg(long, default_value_t = 8, value_parser = clap::value_parser!(u64).range(1..=1024))]
+    batch: u64,
+    /// Overwrites before anything is measured
+    #[arg(long, default_value_t = 100_000, value_parser = clap::value_parser!(u64).range(0..=1_000_000_000))]
+    overwrites: u64,
+    /// Directory for the temporary image, on the disk to measure
+    #[arg(long, default_value = ".")]
+    dir: PathBuf,
+    /// Print the result as one line of JSON
+    #[arg(long)]
+    json: bool,
+}
+
+/// Shares of what fits, in percent.
+const LEVELS: [u64; 5] = [10, 50, 70, 85, 95];
+/// Turns of each setting, the one that is not counted among them.
+const TURNS: u32 = 6;
+
+impl Gc {
+    pub fn run(self) -> Result {
+        let what = Fragments {
+            image_bytes: self.mib << 20,
+            value_bytes: self.value as usize,
+            batch: self.batch,
+            overwrites: self.overwrites,
+        };
+        let (bar, turn) = (ProgressBar::new(LEVELS.len() as u64), Duration::from_secs(self.seconds) / TURNS);
+        let mut levels = Vec::new();
+        for percent in LEVELS {
+            let home = folder(&self.dir)?;
+            levels.push(what.level(&home.path().join("image"), percent, turn).map_err(Failure::error)?);
+            bar.inc(1);
+        }
+        bar.finish_and_clear();
+        if self.json {
+            say(json!({ "what": what, "levels": levels }));
+        } else {
+            say(table(&levels));
+        }
+        Ok(())
+    }
+}
+
+/// Each level beside the emptiest device without gc.
+fn table(levels: &[Level]) -> String {
+    let names = ["% full", "keys", "gc", "writes/batch", "puts/s", "of empty", "bytes/byte"];
+    let mut text: String = names.iter().map(|name| format!("{name:>13}")).collect();
+    let empty = levels.first().map_or(0.0, |level| level.without.puts_per_second);
+    for Level { percent, keys, without, with } in levels {
+        for (gc, speed) in [("without", without), ("with", with)] {
+            let Speed { writes_per_batch, puts_per_second, bytes_per_value_byte } = speed;
+            text += &format!(
+                "\n{percent:>13}{keys:>13}{gc:>13}{writes_per_batch:>13.2}{puts_per_second:>13.0}{:>13.2}{bytes_per_value_byte:>13.2}",
+                puts_per_second / empty
+            );
+        }
+    }
+    text
+}

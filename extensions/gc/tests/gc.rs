@@ -1,0 +1,188 @@
+//! On a device in memory: a batch finds room in one piece again, damage is found, and no more is spent than the budget.
+
+use std::cell::{Cell, RefCell};
+use std::io;
+use std::rc::Rc;
+use std::sync::Arc;
+
+use engine::{Condition, Device, Engine, Identity, Layout, Op, Standing, Upkeep, format};
+use gc::Gc;
+use trace::Mechanisms;
+
+const ME: Identity = Identity { cluster: [7; 16], node: 1, shard: 0, shards: 1, members: 1 };
+
+#[derive(Default)]
+struct Bytes {
+    bytes: RefCell<Vec<u8>>,
+    moved: Cell<u64>,
+    read: Cell<u64>,
+}
+
+#[derive(Clone)]
+struct Memory(Rc<Bytes>);
+
+impl Memory {
+    fn formatted(bytes: usize) -> Memory {
+        let memory = Memory(Rc::new(Bytes { bytes: RefCell::new(vec![0; bytes]), ..Bytes::default() }));
+        format(&memory, &ME, Standing::Member, Layout { wal_bytes: 2 << 20 }).unwrap();
+        memory
+    }
+}
+
+impl Device for Memory {
+    fn size(&self) -> u64 {
+        self.0.bytes.borrow().len() as u64
+    }
+    fn read_at(&self, offset: u64, buf: &mut [u8]) -> io::Result<()> {
+        self.0.read.set(self.0.read.get() + buf.len() as u64);
+        buf.copy_from_slice(&self.0.bytes.borrow()[offset as usize..][..buf.len()]);
+        Ok(())
+    }
+    fn write_at(&self, offset: u64, bytes: &[u8]) -> io::Result<()> {
+        self.0.moved.set(self.0.moved.get() + bytes.len() as u64);
+        self.0.bytes.borrow_mut()[offset as usize..][..bytes.len()].copy_from_slice(bytes);
+        Ok(())
+    }
+    fn sync(&self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// A host that overwrites keys in batches, and makes checkpoints as a node does.
+struct Host {
+    memory: Memory,
+    engine: Engine<Memory>,
+    random: u64,
+    keys: u64,
+    /// Microseconds.
+    now: u64,
+}
+
+const VALUE_BYTES: usize = 4_000;
+const BATCH: usize = 8;
+/// A batch takes so long.
+const BATCH_MICROS: u64 = 2_000;
+
+impl Host {
+    fn filled(image_bytes: usize, keys: u64) -> Host {
+        let memory = Memory::formatted(image_bytes);
+        let engine = Engine::open(memory.clone(), &ME, Mechanisms::all()).unwrap().0;
+        let mut host = Host { memory, engine, random: 1, keys, now: 0 };
+        for n in 0..keys {
+            host.put(n);
+            host.flush();
+            host.checkpoint();
+        }
+        host
+    }
+
+    fn put(&mut self, n: u64) {
+        let key: Arc<[u8]> = format!("{n:08}").into_bytes().into();
+        let value: Arc<[u8]> = vec![n as u8; VALUE_BYTES].into();
+        while self
+            .engine
+            .append(Op::Put { key: key.clone(), value: value.clone(), condition: Condition::Always }, b"")
+            .is_err()
+        {
+            self.flush();
+            self.checkpoint();
+        }
+    }
+
+    /// How many writes the batch takes.
+    fn flush(&mut self) -> u64 {
+        let Some(batch) = self.engine.begin_sync() else { return 0 };
+        let (writes, _) = batch.size();
+        batch.write(&self.memory).unwrap();
+        let synced = self.engine.end_sync(batch, Ok(())).unwrap();
+        self.engine.commit(synced.durable_seq()).unwrap();
+        self.now += BATCH_MICROS;
+        writes
+    }
+
+    fn checkpoint(&mut self) {
+        if self.engine.checkpoint_due() {
+            self.engine.checkpoint_begin(Vec::new());
+        }
+        let steps = if self.engine.short_of_room() { 8 } else { 1 };
+        (0..steps).for_each(|_| _ = self.engine.checkpoint_step().unwrap());
+    }
+
+    /// Overwrites keys at random; writes per batch.
+    fn overwrites(&mut self, batches: u64, mut gc: Option<&mut Gc>) -> f64 {
+        let mut writes = 0;
+        for _ in 0..batches {
+            for _ in 0..BATCH {
+                self.random = self.random.wrapping_mul(6364136223846793005).wrapping_add(1442695040888963407);
+                self.put((self.random >> 33) % self.keys);
+            }
+            writes += self.flush();
+            self.checkpoint();
+            if let Some(gc) = &mut gc {
+                assert!(gc.step(self.now, &mut self.engine).unwrap().damaged.is_empty());
+            }
+        }
+        writes as f64 / batches as f64
+    }
+}
+
+#[test]
+fn after_many_overwrites_a_batch_takes_one_write_of_values_again_while_they_go_on() {
+    // Of 28 MiB for values, keys and checkpoints, 16.
+    let mut host = Host::filled(32 << 20, 4_200);
+    let before = host.overwrites(6_000, None);
+    let scattered = host.overwrites(500, None);
+    let mut gc = Gc::default();
+    host.overwrites(2_000, Some(&mut gc));
+    let after = host.overwrites(1_000, Some(&mut gc));
+    println!("writes per batch: {before:.2}, then {scattered:.2}; with gc {after:.2}");
+    assert!(scattered > 3.0 && after <= 2.5, "{scattered:.2} before, {after:.2} after");
+    for n in 0..host.keys {
+        let found = host.engine.get(format!("{n:08}").as_bytes()).unwrap().unwrap();
+        assert!(found.value.iter().all(|byte| *byte == n as u8), "the value of key {n}");
+    }
+}
+
+#[test]
+fn while_nothing_is_scattered_nothing_is_moved() {
+    let mut host = Host::filled(32 << 20, 100);
+    let mut gc = Gc::default();
+    let before = host.memory.0.moved.get();
+    for _ in 0..1_000 {
+        host.now += 10_000;
+        gc.step(host.now, &mut host.engine).unwrap();
+    }
+    assert_eq!(host.memory.0.moved.get(), before);
+}
+
+#[test]
+fn all_that_is_stored_is_verified_again_and_again_within_the_budget() {
+    let mut host = Host::filled(32 << 20, 2_000);
+    let (mut gc, read) = (Gc::default(), host.memory.0.read.get());
+    let mut passes = Vec::new();
+    let seconds = 10;
+    for _ in 0..seconds * 100 {
+        host.now += 10_000;
+        passes.extend(gc.step(host.now, &mut host.engine).unwrap().passed);
+    }
+    let read = host.memory.0.read.get() - read;
+    assert!(passes.len() >= 2, "{passes:?}");
+    let (behind, last) = host.engine.records();
+    for pass in passes {
+        assert!(pass.pieces >= 2_000 + last - behind && pass.damaged == 0, "{pass:?}");
+    }
+    assert!(read < (seconds + 1) * (4 << 20), "{read} bytes in {seconds} s");
+    // A bit turns in a value.
+    let at =
+        host.memory.0.bytes.borrow().windows(64).rposition(|w| w.iter().all(|byte| *byte == 77)).unwrap();
+    host.memory.0.bytes.borrow_mut()[at] ^= 1;
+    let mut damaged = Vec::new();
+    for _ in 0..400 {
+        host.now += 10_000;
+        damaged.extend(gc.step(host.now, &mut host.engine).unwrap().damaged);
+    }
+    assert!(
+        !damaged.is_empty() && damaged.iter().all(|error| error.to_string().contains("the value of entry")),
+        "{damaged:?}"
+    );
+}
