@@ -8,6 +8,7 @@ use dataplane::{
     Address, Config, Effect, Epoch, Event, Fits, Message, NodeId, Origin, Replica, Restored, Tail, Timing,
 };
 use engine::{Engine, Identity, Layout, Standing};
+use extensions::{Chosen, Name};
 use lab::why::registry;
 use lab::{Play, Schedule};
 use sim::Options;
@@ -88,13 +89,14 @@ fn every_kind_of_event_is_shown_by_a_schedule() {
         let by = story.file_name().unwrap_or_default().to_string_lossy().into_owned();
         shown.play(&schedule.play(Mechanisms::all()).expect("it plays"), &by);
     }
-    let mut seed = |seed: u64, without: Vec<Mechanism>| {
-        let by = format!("seed {seed} without {without:?}");
-        let report = sim::run(seed, &Options { trace: true, without, ..Options::default() });
+    let mut seed = |seed: u64, with: Chosen, without: Vec<Mechanism>| {
+        let by = format!("seed {seed} with {with}, without {without:?}");
+        let report = sim::run(seed, &Options { trace: true, with, without, ..Options::default() });
         report.events().expect("its own trace").iter().for_each(|event| shown.kind(&event.kind, &by));
     };
-    (0..60).for_each(|n| seed(n, Vec::new()));
-    seed(0, vec![Mechanism::MajorityCommit]);
+    (0..60).for_each(|n| seed(n, Chosen::NONE, Vec::new()));
+    seed(0, Chosen::NONE, vec![Mechanism::MajorityCommit]);
+    (0..5).for_each(|n| seed(n, Chosen::of(&[Name::Elections]), Vec::new()));
     for kind in loses_its_log() {
         shown.kind(&kind, "a device that lost its log's last batch");
     }

@@ -12,6 +12,7 @@
 
 use std::collections::BTreeMap;
 
+use trace::mechanism::Room;
 use trace::{Kind, Mechanism};
 
 use crate::schedule::FAULTS;
@@ -83,6 +84,18 @@ const IDLE: [(Mechanism, &str); 6] = [
 /// Events that are not of a run that holds: a replica gives up its vote, and marks its device so, only if it lost its log's
 /// last batch, which is outside the fault model; and no promise is broken.
 const NO_EVENTS: [&str; 3] = ["StandingStored", "VoteLost", "PromiseBroken"];
+
+/// What happens only in a cluster that was founded with an extension, beside its mechanisms.
+const OF_EXTENSIONS: [&str; 8] = [
+    "Extension",
+    "PreVoteAsked",
+    "PreVoteGranted",
+    "PreVoteRefused",
+    "PreVoteCounted",
+    "QuorumLost",
+    "ScrubPassed",
+    "ValueMoved",
+];
 
 /// Histories of which no order was found nor refuted: counted, and better never.
 const UNDECIDED: (&str, &str) = ("fault", "(undecided histories)");
@@ -180,7 +193,13 @@ impl Coverage {
     /// Every entry that happened or must happen.
     pub fn rows(&self) -> Vec<Row> {
         let mut counts = self.counts.clone();
-        expected().for_each(|entry| *counts.entry(entry).or_default() += 0);
+        let of_extensions = |entry: &str| {
+            let mechanism = Mechanism::from_id(entry).map(Mechanism::room);
+            OF_EXTENSIONS.contains(&entry) || mechanism == Some(Room::Extension)
+        };
+        let extended = counts.keys().any(|(_, entry)| of_extensions(entry));
+        let expected = expected().filter(|(_, entry)| extended || !of_extensions(entry));
+        expected.for_each(|entry| *counts.entry(entry).or_default() += 0);
         counts.into_iter().map(|((group, entry), count)| Row { group, entry, count }).collect()
     }
 

@@ -5,14 +5,23 @@
 use extensions::{Chosen, Name};
 use sim::{Coverage, Options, run_many};
 
-/// Three nodes with one shard, three with two, five; the last with all extensions.
+/// Three nodes with one shard, three with two, five; and clusters with extensions, with and without gateways that call for a
+/// primary.
 fn coverage() -> Coverage {
     let seeds: u64 = std::env::var("SEEDS").ok().and_then(|s| s.parse().ok()).unwrap_or(2_000);
     let from: u64 = std::env::var("FROM").ok().and_then(|s| s.parse().ok()).unwrap_or(0);
     let mut all = Coverage::default();
-    for (nodes, shards, seeds) in [(3, 1, seeds), (3, 2, seeds / 8), (5, 1, seeds / 4)] {
-        let with = if nodes == 5 { Chosen::of(Name::ALL) } else { Chosen::NONE };
-        let options = Options { nodes, shards, with, coverage: true, ..Options::default() };
+    let (elects, all_of_them) = (Chosen::of(&[Name::Elections]), Chosen::of(Name::ALL));
+    let (none, quarter) = (Chosen::NONE, seeds / 4);
+    let clusters = [
+        (3, 1, none, false, seeds),
+        (3, 2, none, false, seeds / 8),
+        (5, 1, none, false, quarter),
+        (3, 1, all_of_them, false, quarter),
+        (3, 1, elects, true, seeds / 8),
+    ];
+    for (nodes, shards, with, passive_gateways, seeds) in clusters {
+        let options = Options { nodes, shards, with, passive_gateways, coverage: true, ..Options::default() };
         let summary = run_many(from..from + seeds, &options, |_| {});
         let first = summary.first.map(|report| (report.seed, report.violation));
         assert!(first.is_none(), "{nodes} nodes, {shards} shards: {first:#?}");
@@ -28,6 +37,7 @@ fn everything_that_can_happen_does() {
     rows.iter().for_each(|row| println!("{:<20} {:<40} {:>10}", row.group, row.entry, row.count));
     let never: Vec<_> = rows.iter().filter(|row| row.count == 0).map(|row| (row.group, row.entry)).collect();
     assert!(never.is_empty(), "what can happen never does: {never:?}");
+    assert!(coverage.times("lost", "Extension") > 0, "the nodes of some clusters speak of elections");
     assert!(coverage.unlisted().is_empty(), "to be listed in `coverage.rs`: {:?}", coverage.unlisted());
     let (cuts, found) = ["power cut", "power cut with unsynced sectors"]
         .map(|entry| coverage.times("recovery", entry))

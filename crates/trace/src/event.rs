@@ -294,7 +294,7 @@ kinds! {
     PreVoteGranted { to: u32 } "would vote for n{to}" (says) by PreVoteAsStrict;
     PreVoteRefused { to: u32, why: String } "would not vote for n{to}: {why}" (says) by LeaderStickiness;
     PreVoteCounted { from: u32, have: u32, need: u32 } "would have the vote of n{from}: with its own, {have} of the {need} that it needs" by PreVote;
-    QuorumLost { epoch: u64 } "leads epoch {epoch}, has heard no majority for too long, and gives the lead up" by CheckQuorum;
+    QuorumLost { epoch: u64 } "leads epoch {epoch}, has no majority that answers it and commits its marker, and gives the lead up" by CheckQuorum;
 
     // Replica: reads.
     ReadWaiting { gateway: u32, id: u64, round: u64 } "lets read {id} wait until a majority confirms its epoch (round {round})" (aside) by ReadConfirmation;

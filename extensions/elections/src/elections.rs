@@ -155,6 +155,9 @@ impl Elections {
         }
         // A clock that jumped back.
         (self.since, self.promised_at) = (self.since.min(now), self.promised_at.min(now));
+        if let State::Asking(round) = &mut self.state {
+            round.since = round.since.min(now);
+        }
         let leads = status.role == RoleName::Primary;
         if status.promised != self.promised || leads != self.led {
             // Somebody was promised a vote, and is given its time; or the lead was won, or lost.
@@ -209,7 +212,11 @@ impl Elections {
         let (on, status) = (look.config.mechanisms, &look.status);
         // Whoever answers does so after its own syncs.
         let answers = patience(0, STEPS_SILENT * (self.voters_sync + self.trips.usually()), 0);
-        if !guard::check_quorum(on, status.cut_off_micros, self.timeout(look).max(answers)) {
+        // One whose marker does not come to be committed serves nobody either, although the others answer: an entry before it
+        // may be damaged, and nobody else has that.
+        let idle =
+            if status.serving { 0 } else { look.now.saturating_sub(self.promised_at) / STEPS_TAKEOVER };
+        if !guard::check_quorum(on, status.cut_off_micros.max(idle), self.timeout(look).max(answers)) {
             emit!(wishes, Kind::QuorumLost { epoch: status.promised.0 });
             wishes.add(Wish::StepDown);
         }

@@ -29,7 +29,7 @@ pub fn leader_stickiness(on: Mechanisms, alive: bool) -> bool {
     !on.stops(M::LeaderStickiness, alive)
 }
 
-/// `check-quorum`: may a primary that has heard no majority for so long go on, if others wait for `timeout`?
+/// `check-quorum`: may a primary that has heard no majority, or served nobody, for so long go on, if others wait for `timeout`?
 ///
 /// Without it: (1) nothing reaches n1, which leads, and what it says reaches the others; (2) they hear a primary, and wait;
 /// (3) n1 hears no acknowledgement, and commits nothing: nobody serves.

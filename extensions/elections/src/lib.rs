@@ -16,7 +16,7 @@
 //!    proven.
 //! 3. **Stickiness.** Whoever hears a primary, or leads and hears a majority, refuses. So a node that lost only its own link
 //!    to the primary deposes nobody.
-//! 4. **Check-quorum.** A primary that has heard no majority for a timeout steps down: others may hear it all the same, and
+//! 4. **Check-quorum.** A primary that has heard no majority for a timeout, or cannot commit its marker, steps down: others may hear it all the same, and
 //!    would wait for ever for somebody who can commit nothing.
 //!
 //! Patience is measured (`dataplane::patience`): a timeout is a number of signs of life, but no less than a few syncs and
