@@ -16,6 +16,8 @@ use crate::failure::{Failure, Result, note};
 const COPY: &str = "core";
 /// What a grader is made of.
 const CRATES: [&str; 8] = ["kv", "trace", "engine", "dataplane", "node", "gateway", "sim", "lab"];
+/// The simulator founds clusters with any of the extensions: all of them are part of it.
+const EXTENSIONS: &str = "extensions";
 /// Folders of a crate that are part of it; and one beside the crates.
 const FOLDERS: [&str; 4] = ["src", "counterexamples", "museum", "variations"];
 const STORIES: &str = "stories";
@@ -100,8 +102,10 @@ impl Workshop {
     /// Every file of the copy, from the tree's root.
     fn files(&self) -> io::Result<Vec<PathBuf>> {
         let mut files = Vec::new();
-        for name in CRATES {
-            let room = Path::new("crates").join(name);
+        let extensions = fs::read_dir(self.tree.join(EXTENSIONS))?;
+        let extensions = extensions.map(|entry| Ok(Path::new(EXTENSIONS).join(entry?.file_name())));
+        let crates = CRATES.iter().map(|name| Ok(Path::new("crates").join(name)));
+        for room in crates.chain(extensions).collect::<io::Result<Vec<_>>>()? {
             files.push(room.join("Cargo.toml"));
             for folder in FOLDERS {
                 below(&self.tree, &room.join(folder), &mut files)?;
@@ -262,7 +266,7 @@ fn manifest(tree: &str) -> String {
         lines.map(|(_, line)| format!("{line}\n")).collect()
     };
     format!(
-        "[workspace]\nresolver = \"3\"\nmembers = [\"crates/*\"]\n\n{}{}{}warnings = {{ level = \"allow\", priority = -1 \
+        "[workspace]\nresolver = \"3\"\nmembers = [\"crates/*\", \"extensions/*\"]\n\n{}{}{}warnings = {{ level = \"allow\", priority = -1 \
          }}\n\n[workspace.lints.clippy]\n\n[profile.dev]\nopt-level = 1\ndebug = 0\nincremental = true\n",
         section("workspace.package"),
         section("workspace.dependencies"),
@@ -279,7 +283,10 @@ mod tests {
         let tree = include_str!("../../../../Cargo.toml");
         let copy = manifest(tree);
         assert!(copy.contains("crc32c = \"") && copy.contains("edition = \""), "{copy}");
-        assert!(copy.contains("members = [\"crates/*\"]\n") && !copy.contains("benches"), "{copy}");
+        assert!(
+            copy.contains("members = [\"crates/*\", \"extensions/*\"]\n") && !copy.contains("benches"),
+            "{copy}"
+        );
         assert_eq!(copy.matches("[workspace.dependencies]").count(), 1);
     }
 
