@@ -212,5 +212,6 @@ fn a_clock_that_jumps_back_makes_nobody_wait_for_as_long() {
     (host.now, host.heard_at) = (1_000 * MS, 1_000 * MS);
     assert!(host.tick(host.now).is_empty());
     host.wait();
-    assert!(host.now <= 1_000 * MS + TIMEOUT * 3 / 2);
+    // Half a timeout for the question that nobody answered, then a wait as any other.
+    assert!(host.now <= 1_000 * MS + TIMEOUT / 2 + TIMEOUT * 3 / 2, "{}", host.now);
 }
