@@ -96,7 +96,7 @@ fn every_kind_of_event_is_shown_by_a_schedule() {
     };
     (0..60).for_each(|n| seed(n, Chosen::NONE, Vec::new()));
     seed(0, Chosen::NONE, vec![Mechanism::MajorityCommit]);
-    (0..5).for_each(|n| seed(n, Chosen::of(&[Name::Elections]), Vec::new()));
+    (0..5).for_each(|n| seed(n, Chosen::of(Name::ALL), Vec::new()));
     for kind in loses_its_log() {
         shown.kind(&kind, "a device that lost its log's last batch");
     }

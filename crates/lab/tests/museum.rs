@@ -90,7 +90,7 @@ fn a_story_tells_the_failure_its_source_the_run_and_the_line_of_the_guard() {
             assert!(text.contains("Not shown    This code does not have"), "{text}");
             continue;
         };
-        let words = ["Cause        without the rule, step", "With it on   step", "Guard        crates/"];
+        let words = ["Cause        without the rule, step", "With it on   step", "Guard        "];
         words.iter().for_each(|needed| assert!(text.contains(needed), "{}: no `{needed}`", exhibit.id));
         assert!(text.contains(case.off.broken.as_deref().unwrap()), "{}", exhibit.id);
         // The file and the line lead to the guard.

@@ -70,6 +70,7 @@ fn example(form: &str, optional: bool) -> String {
                 "KEY" => "a",
                 "VALUE" => "v",
                 "NAME" => "Prepare",
+                "NAME,…" => "elections",
                 "BLOCK" => "log-last",
                 "HARM" => "rot",
                 "…" => "",

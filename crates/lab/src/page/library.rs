@@ -9,10 +9,11 @@ use crate::museum::{Exhibit, Shown, exhibits};
 use crate::why::registry::{Entry, entries};
 
 /// The files that hold guards.
-const GUARDS: [(&str, &str); 3] = [
+const GUARDS: [(&str, &str); 4] = [
     ("crates/engine/src/guard.rs", include_str!("../../../engine/src/guard.rs")),
     ("crates/dataplane/src/guard.rs", include_str!("../../../dataplane/src/guard.rs")),
     ("crates/gateway/src/guard.rs", include_str!("../../../gateway/src/guard.rs")),
+    ("extensions/elections/src/guard.rs", include_str!("../../../../extensions/elections/src/guard.rs")),
 ];
 
 macro_rules! stories {
