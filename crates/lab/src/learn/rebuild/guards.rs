@@ -8,6 +8,7 @@ use dataplane::{Address, Epoch, Frame, Message, NodeId, Tail};
 use trace::{Mechanism as M, Mechanisms};
 
 use super::exercise::{Rebuild, Wrong};
+use crate::quiet::caught;
 use crate::schedule::Schedule;
 use crate::why::registry;
 
@@ -27,6 +28,11 @@ fn taken(cluster: u8, shard: u32, me: u32) -> bool {
     let message = Message::Probe { attempt: 1 };
     let frame = Frame { cluster: [0; 16], shard: 0, from: node(2), to: node(1), cause: None, message };
     frame_identity(ON, &frame, &[cluster; 16], shard, node(me))
+}
+
+/// Can a device not even be prepared, as after an ordinary crash?
+fn no_device_opens() -> bool {
+    caught(|| breaks(M::CorruptionIsNotATornTail)).is_err()
 }
 
 /// Does the counterexample of this mechanism break a promise now?
@@ -72,7 +78,7 @@ pub(in crate::learn) const GUARDS: &[Rebuild] = &[
                 name: "half",
                 body: "2 * have >= members",
                 why: "Half is no majority: of four replicas, two and two can promise two candidates. With an odd number the mistake hides.",
-                shows: || promise_majority(ON, 2, 4) && !promise_majority(ON, 1, 3),
+                shows: || promise_majority(ON, 2, 4) && !promise_majority(ON, 2, 5),
             },
             Wrong {
                 name: "everybody",
@@ -247,7 +253,10 @@ pub(in crate::learn) const GUARDS: &[Rebuild] = &[
                 name: "longer-wins",
                 body: "own.seq >= theirs.seq",
                 why: "You compare lengths only. A long log of an old epoch beats a short one with the entry that a later primary committed.",
-                shows: || most_complete_log(ON, tail(1, 9), tail(2, 3)),
+                shows: || {
+                    most_complete_log(ON, tail(1, 9), tail(2, 3))
+                        && !most_complete_log(ON, tail(2, 3), tail(2, 5))
+                },
             },
             Wrong {
                 name: "epoch-only",
@@ -430,7 +439,7 @@ pub(in crate::learn) const GUARDS: &[Rebuild] = &[
                 name: "always-damage",
                 body: "let _ = (unreadable, latest, verified);\ntrue",
                 why: "You report every unreadable batch. A power cut leaves one at the end of the log all the time: the device would not open after an ordinary crash.",
-                shows: || !breaks(M::CorruptionIsNotATornTail) && breaks(M::RecordCrc),
+                shows: || no_device_opens(),
             },
             Wrong {
                 name: "forgot-what-was-read",

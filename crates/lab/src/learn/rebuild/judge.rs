@@ -75,7 +75,7 @@ fn other_schedules() -> Failed {
 /// Plays a counterexample, in which nothing may break now. `None`: nothing does.
 fn held(name: &str, text: &str) -> Failed {
     let schedule: Schedule = text.parse().ok()?;
-    let play = match schedule.play_to_the_end(Mechanisms::all()) {
+    let play = match caught(|| schedule.play_to_the_end(Mechanisms::all())).unwrap_or_else(Err) {
         Ok(play) => play,
         Err(why) => {
             let words = format!("The schedule of {name} does not even begin: {why}.");

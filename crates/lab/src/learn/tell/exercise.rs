@@ -36,7 +36,7 @@ impl Tell {
         let lines: Vec<&str> = TEXT.lines().collect();
         let lines = &lines[guard_lines(TEXT, self.symbol).expect("a test looks up every answer")];
         let text = lines.join("\n") + "\n";
-        text.replace(&format!("pub(in crate::learn) fn {}", self.symbol), "pub fn holds")
+        text.replace(&format!("pub(super) fn {}", self.symbol), "pub fn holds")
     }
 
     /// The known answer, to run.
