@@ -55,7 +55,7 @@ impl Faults {
             say(row(&cell, &judged));
             return Ok(());
         }
-        say_wrapped(&format!(
+        say_wrapped(format!(
             "{} {} on {} of {}: {}",
             cell.block,
             cell.harm,
@@ -63,11 +63,11 @@ impl Faults {
             faults::REPLICAS,
             judged.outcome
         ));
-        judged.why.iter().for_each(|why| say_wrapped(&format!("  {why}")));
+        judged.why.iter().for_each(|why| say_wrapped(format!("  {why}")));
         if judged.waits {
             say_wrapped("  With a bare majority alone nobody served; with the others somebody did.");
         }
-        say_wrapped(&format!(
+        say_wrapped(format!(
             "  next: {} faults {block} {harm} {hit} --schedule > mine && {} play mine",
             me(),
             me()
@@ -117,6 +117,6 @@ fn matrix(json: bool) -> Result<(), Failure> {
     say("");
     say("*  while only a bare majority is up, nobody serves; with the others somebody does");
     say("–  the block was written once only: it cannot be like this");
-    say_wrapped(&format!("  next: {} faults log-last rot one", me()));
+    say_wrapped(format!("  next: {} faults log-last rot one", me()));
     Ok(())
 }

@@ -7,8 +7,8 @@ use common::*;
 use engine::format::value_ref::{PackedExtent, units};
 use engine::format::wal_record::{WalHeader, WalRecord};
 use engine::{
-    Condition, DecodeError, Device, Engine, Extent, Layout, Op, Owner, ReadError, Standing, UNIT,
-    VALUE_BYTES_MAX, WriteError, Zone,
+    Condition, DecodeError, Engine, Extent, Layout, Op, ReadError, Standing, UNIT, VALUE_BYTES_MAX,
+    WriteError, Zone,
 };
 use trace::Mechanisms;
 
