@@ -77,7 +77,7 @@ fn an_exhibit_is_told_played_and_shown_by_its_id() {
 fn what_cannot_be_asked_for_says_why_and_what_to_do_next() {
     for (args, code, words) in [
         (&["fsyncgat"][..], 2, "did you mean fsyncgate?"),
-        (&["weak-pre-vote", "--schedule"], 1, "this code does not have elections by the nodes"),
+        (&["single-server-change", "--schedule"], 1, "this code does not have"),
         (&["--schedule"], 2, "EXHIBIT"),
     ] {
         let output = museum(args);
