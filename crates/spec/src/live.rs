@@ -16,9 +16,8 @@ use crate::judge::{Judge, Mismatch, cutaway};
 /// Events of a shard that are followed at once. As many behind them are waited for, because a later event may tell what an
 /// earlier one did not.
 const WINDOW: usize = 1000;
-/// Most events that are looked at for the end of a window: a node that died in the midst of a step leaves it half told until it
-/// is started again, and others may do much meanwhile.
-const REACH_MAX: usize = 256 * WINDOW;
+/// Most events that are looked at for the end of a window, where steps are half told one after the other.
+const REACH_MAX: usize = 16 * WINDOW;
 /// Microseconds after which an event is followed, however few are behind it.
 const SETTLED: u64 = 2_000_000;
 /// Microseconds for which an event waits for what a silent node may have done before it. Not every event names all that it
