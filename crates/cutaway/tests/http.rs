@@ -215,6 +215,13 @@ const OTHERS: &[Row] = &[
     ("a body for a list", "GET /v1/kv", "x", 400, "body"),
     ("status", "GET /v1/status", "", 200, "\"shards\":"),
     ("status with a query", "GET /v1/status?verbose=1", "", 400, ""),
+    ("the members", "GET /v1/members", "", 200, "\"is\":\"voter\""),
+    ("a member that is one", "POST /v1/members/n1?at=127.0.0.1:1", "", 200, "\"reply\":\"done\""),
+    ("no member, to be removed", "DELETE /v1/members/n9", "", 200, "\"reply\":\"done\""),
+    ("a member without an address", "POST /v1/members/n9", "", 400, "at=IP:PORT"),
+    ("a member at no address", "POST /v1/members/n9?at=here", "", 400, "at=IP:PORT"),
+    ("what is no node", "POST /v1/members/x?at=127.0.0.1:1", "", 400, "n1, n2"),
+    ("what is no node, to be removed", "DELETE /v1/members/n65", "", 400, "n64"),
     ("alive", "GET /livez", "", 200, "\"live\":true"),
     ("alive, in short", "HEAD /livez", "", 200, "="),
     ("ready", "GET /readyz", "", 200, "\"ready\":true"),
@@ -301,10 +308,12 @@ const NOT_HTTP: &[Row] = &[
 ];
 
 /// Paths with the methods that they take.
-const METHODS: [(&str, &str); 7] = [
+const METHODS: [(&str, &str); 9] = [
     ("/v1/kv/one", "GET HEAD PUT DELETE"),
     ("/v1/kv", "GET HEAD"),
     ("/v1/status", "GET HEAD"),
+    ("/v1/members", "GET HEAD"),
+    ("/v1/members/n1", "POST DELETE"),
     ("/v1/openapi.json", "GET HEAD"),
     ("/livez", "GET HEAD"),
     ("/readyz", "GET HEAD"),
@@ -431,7 +440,7 @@ fn wrong(answer: &Answer, method: &str, status: u16, wanted: &str) -> Vec<String
 
 #[test]
 fn what_a_request_says_is_understood_or_refused() {
-    let cluster = Cluster::new(&[]);
+    let cluster = Cluster::new(&["--with", "membership"]);
     let address = cluster.http(1);
     let version = |answer: Answer| answer.header("etag").unwrap().trim_matches('"').to_owned();
     cluster.ok(&["put", "zero", "0"]); // So that version 1 is nobody's.
@@ -527,9 +536,10 @@ impl<'a> Described<'a> {
         seen: &mut BTreeSet<(String, String, String)>,
     ) -> Option<String> {
         let path = target.split('?').next().unwrap().trim_start_matches("http://localhost");
-        let path = match path.strip_prefix("/v1/kv/") {
-            Some(_) => "/v1/kv/{key}",
-            None => path,
+        let path = match path {
+            key if key.starts_with("/v1/kv/") => "/v1/kv/{key}",
+            node if node.starts_with("/v1/members/") => "/v1/members/{node}",
+            path => path,
         };
         let Some(methods) = self.description["paths"].get(path) else {
             let outside = [403, 404].contains(&answer.status);
