@@ -24,7 +24,7 @@ const AHEAD: usize = 20_000;
 const LINE_MAX: usize = 4 << 20;
 /// Between two looks at a file that has not grown.
 const LOOK: Duration = Duration::from_millis(20);
-/// After so much silence a cause that is missing is not waited for: its node writes an event before anybody hears of it.
+/// After so much silence of a node nothing of it is waited for: it writes an event before anybody hears of it.
 const QUIET: Duration = Duration::from_secs(1);
 /// After the end, how long until what was still being written has come, or something still comes.
 const LAST: Duration = Duration::from_secs(10);
@@ -70,22 +70,23 @@ impl Traces {
 
     /// Follows them until `stop`, and then what comes until it is quiet; or until `tell` says so. The number of steps.
     pub fn follow(mut self, stop: &AtomicBool, mut tell: impl FnMut(News<'_>) -> bool) -> u64 {
-        let (mut heard, mut reported, mut stopped) = (Instant::now(), Instant::now(), None);
+        let (mut heard, mut reported, mut stopped) =
+            (vec![Instant::now(); self.files.len()], Instant::now(), None);
         let mut over = 0;
         loop {
-            if (0..self.files.len()).filter(|file| self.take_all(*file)).count() > 0 {
-                heard = Instant::now();
-            } else {
+            let took: Vec<bool> = (0..self.files.len()).map(|file| self.take_all(file)).collect();
+            heard.iter_mut().zip(&took).filter(|(_, took)| **took).for_each(|(at, _)| *at = Instant::now());
+            if !took.contains(&true) {
                 std::thread::sleep(LOOK);
             }
             if stop.load(Ordering::Relaxed) {
                 stopped.get_or_insert_with(Instant::now);
             }
-            let quiet = heard.elapsed() > QUIET;
-            let end = quiet && stopped.is_some();
+            let silent: Vec<bool> = heard.iter().map(|at| at.elapsed() > QUIET).collect();
+            let end = stopped.is_some() && silent.iter().all(|silent| *silent);
             let mut enough = false;
             if self.broken.is_none() {
-                match self.live.follow(quiet, end) {
+                match self.live.follow(&silent, end) {
                     Ok(found) => found.iter().for_each(|found| {
                         let kept = keep(&self.keep, found);
                         enough |= tell(News::Found(found, &kept));

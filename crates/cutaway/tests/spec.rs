@@ -202,6 +202,11 @@ fn a_busy_cluster_validates_itself_under_kill_pause_and_partition() {
         begin.elapsed().as_secs()
     );
     let said = said.lock().unwrap();
+    if mismatches > 0 {
+        let kept = std::env::temp_dir().join("mismatch.jsonl");
+        std::fs::copy(dir.path().join("data/mismatch-0.jsonl"), &kept).unwrap();
+        println!("the events around it are in {}", kept.display());
+    }
     assert!(stopped.success() && mismatches == 0 && !said.contains("not validated any more"), "{said}");
     assert!(steps > done, "{steps} steps of {done} operations: the validation stands still");
 }

@@ -20,11 +20,6 @@ const WINDOW: usize = 1000;
 const REACH_MAX: usize = 16 * WINDOW;
 /// Microseconds after which an event is followed, however few are behind it.
 const SETTLED: u64 = 2_000_000;
-/// Microseconds for which an event waits for what a silent node may have done before it. Not every event names all that it
-/// follows from; what was written earlier is told earlier.
-const LATE: u64 = 3_000_000;
-/// Events that wait. If there are more, they wait no longer.
-const WAITING_MAX: usize = 50_000;
 /// Entries of the longest log. One replica that is down for long keeps all the others' entries from being left behind.
 const ENTRIES_MAX: usize = 20_000;
 
@@ -44,8 +39,6 @@ pub struct Live {
     nodes: u32,
     spec: Arc<Spec>,
     files: Vec<VecDeque<Event>>,
-    /// The latest time of an event.
-    newest: u64,
     /// The last event of each actor that was brought into the order.
     told: BTreeMap<Actor, (u32, u64)>,
     shards: BTreeMap<u32, Shard>,
@@ -67,12 +60,11 @@ impl Live {
     pub fn new(nodes: u32) -> Result<Live, String> {
         let files = (0..nodes).map(|_| VecDeque::new()).collect();
         let (spec, told, shards) = (Arc::new(cutaway(nodes)?), BTreeMap::new(), BTreeMap::new());
-        Ok(Live { nodes, spec, files, newest: 0, told, shards })
+        Ok(Live { nodes, spec, files, told, shards })
     }
 
     /// The next event of a node's trace, from 0.
     pub fn hear(&mut self, file: usize, event: Event) {
-        self.newest = self.newest.max(event.wall.unwrap_or(0));
         self.files[file].push_back(event);
     }
 
@@ -96,10 +88,10 @@ impl Live {
         self.shards.iter().filter_map(|(number, shard)| Some((*number, shard.over.as_deref()?)))
     }
 
-    /// Follows what can be followed. `quiet`: no event came for a while, so that what is missing will not come. `end`: none
-    /// will come any more.
-    pub fn follow(&mut self, quiet: bool, end: bool) -> Result<Vec<Found>, String> {
-        while let Some(event) = self.next(quiet || end) {
+    /// Follows what can be followed. `silent`: from these traces nothing came for a while, so that what is missing of them will
+    /// not come. `end`: nothing will come any more.
+    pub fn follow(&mut self, silent: &[bool], end: bool) -> Result<Vec<Found>, String> {
+        while let Some(event) = self.next(silent, end) {
             let Actor::Node { shard, .. } = event.id.actor else { continue };
             if !self.shards.contains_key(&shard) {
                 let run = Run { shard, nodes: self.nodes, ..Run::of(Arc::from([])) };
@@ -121,24 +113,24 @@ impl Live {
         Ok(all)
     }
 
-    /// The next event in the order, if its causes are told.
-    fn next(&mut self, impatient: bool) -> Option<Event> {
-        let impatient = impatient || self.files.iter().map(VecDeque::len).sum::<usize>() > WAITING_MAX;
-        let nodes = self.nodes;
-        let comes = |told: &BTreeMap<Actor, (u32, u64)>, id: &EventId| match id.actor {
-            Actor::Node { node, .. } if node <= nodes => {
-                told.get(&id.actor).is_none_or(|last| *last < (id.life, id.n))
+    /// The next event in the order, if its causes are told. A node writes an event before anybody hears of it: so the earliest
+    /// of the events that are there is the next one, once there is one of each node, or a node is silent.
+    fn next(&mut self, silent: &[bool], end: bool) -> Option<Event> {
+        let says_nothing = |file: usize| self.files[file].is_empty() && (end || silent[file]);
+        if (0..self.files.len()).any(|file| self.files[file].is_empty() && !says_nothing(file)) {
+            return None;
+        }
+        let comes = |id: &EventId| match id.actor {
+            Actor::Node { node, .. } if (1..=self.nodes).contains(&node) => {
+                let told = self.told.get(&id.actor).is_some_and(|last| *last >= (id.life, id.n));
+                !told && !says_nothing(node as usize - 1)
             }
             _ => false,
         };
-        let heads = self.files.iter().enumerate().filter_map(|(file, events)| Some((file, events.front()?)));
-        let waits = |event: &Event| event.parents.iter().any(|parent| comes(&self.told, parent));
-        let first = heads.map(|(file, event)| (waits(event), event.wall, file)).min()?;
         // Where all wait although each node said something, clocks or circles are to blame.
-        let late = first.1.unwrap_or(0) + LATE <= self.newest;
-        if (first.0 || !late) && !impatient && self.files.iter().any(VecDeque::is_empty) {
-            return None;
-        }
+        let waits = |event: &Event| event.parents.iter().any(comes);
+        let heads = self.files.iter().enumerate().filter_map(|(file, events)| Some((file, events.front()?)));
+        let first = heads.map(|(file, event)| (waits(event), event.wall, file)).min()?;
         let event = self.files[first.2].pop_front()?;
         self.told.insert(event.id.actor, (event.id.life, event.id.n));
         Some(event)
@@ -246,17 +238,17 @@ mod tests {
     #[test]
     fn what_was_written_earlier_is_told_earlier_although_it_is_read_later() {
         let mut live = Live::new(3).unwrap();
+        let (nobody, n2, n2_and_n3) = ([false; 3], [false, true, false], [false, true, true]);
         let (asked, confirmed, other) = (event(2, 0, 100), event(1, 0, 110), event(3, 0, 120));
         live.hear(0, confirmed.clone());
         live.hear(2, other.clone());
-        assert_eq!(live.next(false), None, "n2 may have asked for it");
+        assert_eq!(live.next(&nobody, false), None, "n2 may have asked for it");
         live.hear(1, asked.clone());
-        assert_eq!(live.next(false), Some(asked));
-        assert_eq!(live.next(false), None);
+        assert_eq!(live.next(&nobody, false), Some(asked));
+        assert_eq!(live.next(&nobody, false), None);
         // n2 says nothing for long: it has nothing to say.
-        live.hear(0, event(1, 1, 110 + LATE));
-        assert_eq!(live.next(false), Some(confirmed));
-        assert_eq!(live.next(false), None);
-        assert_eq!(live.next(true), Some(other));
+        assert_eq!(live.next(&n2, false), Some(confirmed));
+        assert_eq!(live.next(&n2_and_n3, false), None, "n1 may have more to say");
+        assert_eq!(live.next(&n2, true), Some(other));
     }
 }

@@ -19,10 +19,10 @@ fn followed(events: &[Event], nodes: u32) -> (Live, Vec<Found>) {
             let own =
                 events.iter().filter(|e| matches!(e.id.actor, Actor::Node { node: n, .. } if n == node));
             own.for_each(|event| live.hear(node as usize - 1, event.clone()));
-            found.extend(live.follow(false, false).unwrap());
+            found.extend(live.follow(&[false; 3], false).unwrap());
         }
     }
-    found.extend(live.follow(true, true).unwrap());
+    found.extend(live.follow(&[true; 3], true).unwrap());
     (live, found)
 }
 
