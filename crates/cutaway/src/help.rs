@@ -15,6 +15,7 @@ const GROUPS: &[(&str, &[&str])] = &[
         "Understand it",
         &["why", "museum", "faults", "play", "lab", "debug", "quiz", "learn", "sim", "check", "spec", "view"],
     ),
+    ("Keep a copy", &["backup", "restore"]),
     ("Inspect disks", &["inspect", "verify"]),
     ("Measure", &["bench"]),
     ("For the shell", &["completions", "man"]),
@@ -186,6 +187,17 @@ cutaway why epoch-fence --spec           # the clause that forbids a step",
 cutaway view trace.jsonl                                # trace.html
 cutaway view trace.jsonl --to perfetto --out trace.json # ui.perfetto.dev
 cutaway view trace.jsonl --to mermaid --events 1..100   # a diagram",
+    ),
+    (
+        "backup",
+        "cutaway backup monday.backup
+cutaway backup tuesday.backup --since monday.backup     # what changed
+cutaway verify monday.backup tuesday.backup",
+    ),
+    (
+        "restore",
+        "cutaway restore monday.backup --dir restored            # a new cluster
+cutaway restore monday.backup tuesday.backup --dir tuesday --nodes 1",
     ),
     (
         "inspect",

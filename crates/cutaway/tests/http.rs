@@ -215,6 +215,12 @@ const OTHERS: &[Row] = &[
     ("a body for a list", "GET /v1/kv", "x", 400, "body"),
     ("status", "GET /v1/status", "", 200, "\"shards\":"),
     ("status with a query", "GET /v1/status?verbose=1", "", 400, ""),
+    ("a piece of a state", "GET /v1/backup/0/n1/0/0/-", "", 200, "content-type: application/octet-stream"),
+    ("a piece of nobody's state", "GET /v1/backup/0/n9/0/0/-", "", 404, "error"),
+    ("a piece of no shard", "GET /v1/backup/9/n1/0/0/-", "", 404, "error"),
+    ("a node that is none", "GET /v1/backup/0/g1/0/0/-", "", 400, "n1"),
+    ("a cursor that is none", "GET /v1/backup/0/n1/0/0/xyz", "", 400, "cursor"),
+    ("a seq that is none", "GET /v1/backup/0/n1/-1/0/-", "", 400, "at_least"),
     ("alive", "GET /livez", "", 200, "\"live\":true"),
     ("alive, in short", "HEAD /livez", "", 200, "="),
     ("ready", "GET /readyz", "", 200, "\"ready\":true"),
@@ -301,7 +307,8 @@ const NOT_HTTP: &[Row] = &[
 ];
 
 /// Paths with the methods that they take.
-const METHODS: [(&str, &str); 7] = [
+const METHODS: [(&str, &str); 8] = [
+    ("/v1/backup/0/n1/0/0/-", "GET HEAD"),
     ("/v1/kv/one", "GET HEAD PUT DELETE"),
     ("/v1/kv", "GET HEAD"),
     ("/v1/status", "GET HEAD"),

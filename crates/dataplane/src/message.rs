@@ -20,6 +20,7 @@
 //! | `TakeOver` | gateway → node | become primary, in an epoch above this one; give up after so long |
 //! | `TraceRequest`, `TraceReply` | gateway ↔ node | the events of followed requests; the hosts answer, the rules never see them |
 //! | `Usage` | node → gateway | what the replica has used, behind each `Status`; from host to host as well |
+//! | `BackupRequest`, `BackupReply` | gateway ↔ node | a piece of a state as of that seq or later, without the values of another and before; and how far the replica's log is durable, if it forgot nothing; from host to host as well |
 
 use std::fmt;
 use std::sync::Arc;
@@ -78,6 +79,8 @@ pub enum Message {
     TraceRequest,
     TraceReply { lines: Vec<u8> },
     Usage(Usage),
+    BackupRequest { id: u64, at_least: Seq, since: Seq, cursor: Vec<u8> },
+    BackupReply { id: u64, durable: Option<Seq>, keys: u64, chunk: Option<Chunk> },
 }
 
 /// What a replica has used since it was started, for people; no rule reads it.

@@ -267,7 +267,7 @@ fn a_bit_flip_in_the_middle_of_the_log_is_damage_and_the_engine_only_reads() {
     assert_eq!(disk.image(), before, "the evidence is left as it is");
     assert_eq!((e.value("a").as_deref(), e.last_seq()), (Some("1"), 2));
     assert!(matches!(e.append(put("b", "2"), b""), Err(WriteError::Damaged)));
-    assert_eq!(e.transfer_read(None, 100).unwrap().items.len(), 1);
+    assert_eq!(e.transfer_read(None, 0, 100).unwrap().items.len(), 1);
     assert!(!e.checkpoint_due());
     // It can promise, and knows what it had.
     e.promise(4).unwrap();
@@ -532,7 +532,7 @@ fn a_transfer_starts_again_when_a_newer_checkpoint_has_replaced_its_own() {
         e.write(put(&n.to_string(), &"v".repeat(300)));
     }
     e.checkpoint_now();
-    let first = e.transfer_read(None, 1).unwrap();
+    let first = e.transfer_read(None, 0, 1).unwrap();
     assert_eq!((first.items.len(), first.seq, first.host_state.is_some()), (1, 10, true));
     // What the checkpoint holds is sent as of the checkpoint, whatever happened since.
     e.write(put("1", "newer"));

@@ -6,6 +6,7 @@
 //! | `PUT /v1/kv/{key}` | 200 with the new version; 412 if `If-Match: "VERSION"` or `If-None-Match: *` does not hold |
 //! | `DELETE /v1/kv/{key}` | 200; 412 as above |
 //! | `GET /v1/kv?prefix=&after=&limit=` | keys in order, with versions and sizes; `after` for the next page |
+//! | `GET /v1/backup/{shard}/{node}/{at_least}/{since}/{cursor}` | a piece of a replica's state, for `cutaway backup` |
 //! | `GET /v1/status` | the cluster as this gateway sees it |
 //! | `GET /v1/openapi.json` | all of this, for machines |
 //! | `GET /livez` | does this process work? If not, restart it |
@@ -26,8 +27,10 @@
 //! | `request` | what a request says, before anything is done for it |
 //! | `preconditions` | what it demands of a key's version |
 //! | `reply` | replies as status, headers and JSON |
+//! | `backup` | pieces of a replica's state |
 //! | `openapi.json` | the description |
 
+mod backup;
 mod preconditions;
 mod reply;
 mod request;
@@ -37,7 +40,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
-use axum::extract::{ConnectInfo, Request as HttpRequest, State};
+use axum::extract::{ConnectInfo, Path, Request as HttpRequest, State};
 use axum::http::{HeaderMap, HeaderValue, StatusCode, Uri, header};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
@@ -72,6 +75,8 @@ pub enum Call {
     Explained(Request, oneshot::Sender<(Option<Reply>, Vec<Event>)>),
     /// The cluster as it is seen; with what only loopback clients are told, if `true`.
     Status(bool, oneshot::Sender<Value>),
+    /// A piece of a replica's state.
+    Backup(backup::Piece, oneshot::Sender<backup::Answered>),
     /// OpenMetrics text.
     Metrics(oneshot::Sender<String>),
 }
@@ -108,6 +113,10 @@ pub async fn answer(core: Handle, mut inbox: mpsc::Receiver<Call>) {
                 });
             }
             Call::Status(near, reply) => drop(reply.send(status::status(&core.borrow(), near))),
+            Call::Backup(piece, reply) => {
+                let asked = piece.ask(&mut core.borrow_mut());
+                tokio::task::spawn_local(async move { drop(reply.send(backup::wait(asked).await)) });
+            }
             Call::Metrics(reply) => {
                 let core = core.borrow();
                 let _ = reply.send(core.metrics.text(&core.view(), core.resp_clients.open()));
@@ -129,6 +138,7 @@ pub fn app(calls: mpsc::Sender<Call>, options: &GatewayOptions, budget: Budget, 
         .route("/v1/kv", get(list))
         .route("/v1/kv/", get(read).put(put).delete(delete))
         .route("/v1/kv/{*key}", get(read).put(put).delete(delete))
+        .route("/v1/backup/{shard}/{node}/{at_least}/{since}/{cursor}", get(read_backup))
         .route("/v1/status", get(read_status))
         .route("/v1/openapi.json", get(openapi))
         .route("/livez", get(livez))
@@ -277,6 +287,16 @@ async fn read_status(State(app): State<App>, ConnectInfo(Peer(from)): ConnectInf
     match app.ask(|tx| Call::Status(from.ip().is_loopback(), tx)).await {
         Some(status) => reply_json(StatusCode::OK, status),
         None => problem(StatusCode::SERVICE_UNAVAILABLE, "the gateway is stopping"),
+    }
+}
+
+async fn read_backup(State(app): State<App>, Path(words): Path<[String; 5]>) -> Response {
+    match backup::Piece::of(&words) {
+        Ok(piece) => {
+            let _turn = app.listings.acquire().await;
+            backup::reply(app.ask(|tx| Call::Backup(piece, tx)).await)
+        }
+        Err(why) => problem(StatusCode::BAD_REQUEST, why),
     }
 }
 
