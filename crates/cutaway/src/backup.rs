@@ -194,7 +194,11 @@ impl Backup {
         if self.json {
             let shards: Vec<_> = shards
                 .iter()
-                .map(|s| json!({ "shard": s.shard, "seq": s.seq, "keys": s.keys, "digest": s.digest.to_string() }))
+                .map(|s| {
+                    // Of the state, which an incremental one holds a part of.
+                    let digest = header.base.is_none().then(|| s.digest.to_string());
+                    json!({ "shard": s.shard, "seq": s.seq, "keys": s.keys, "digest": digest })
+                })
                 .collect();
             say(json!({
                 "out": self.out, "id": hex(&header.id), "base": header.base.map(|id| hex(&id)),

@@ -166,6 +166,7 @@ cutaway learn break-majority-commit --hint",
         "cutaway sim --seeds 100
 cutaway sim --seeds 100 --with elections --passive-gateways
 cutaway sim --seed 3 --trace trace.jsonl
+cutaway sim --seeds 2000 --out campaign             # goes on if stopped
 cutaway sim --seeds 5000 --without majority-commit   # breaks one (exits 1)",
     ),
     (

@@ -229,7 +229,7 @@ fn one_checkpoint_per_seq() {
         loop {
             sent.extend(transfer.items.iter().map(|(key, ..)| String::from_utf8_lossy(key).into_owned()));
             let Some(cursor) = transfer.next else { break };
-            transfer = e.transfer_read(Some(cursor), 1).unwrap();
+            transfer = e.transfer_read(Some(cursor), 0, 1).unwrap();
         }
         assert_eq!(sent.len() as u64 == e.key_count(), kept);
         assert_eq!(sent.contains(&second.to_string()), kept, "without it, a key is never sent");

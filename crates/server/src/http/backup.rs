@@ -2,16 +2,20 @@
 
 use std::time::Duration;
 
+use axum::body::Bytes;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use dataplane::{Frame, NodeId, Seq, ShardId, wire};
+use dataplane::{Frame, NodeId, PAYLOAD_BYTES_MAX, Seq, ShardId, wire};
 use tokio::sync::oneshot;
 
-use super::reply::problem;
+use super::reply::{Body, problem};
+use crate::budget::Held;
 use crate::core::Core;
 
 /// A node that has not answered by then has other things to do, or is gone: whoever asks goes to another one.
 const PATIENCE: Duration = Duration::from_secs(2);
+/// Room for a piece: the payload of a frame, one item beyond it, and what stands around small items.
+pub const PIECE_BYTES: usize = 2 * PAYLOAD_BYTES_MAX + (128 << 10);
 /// Longest cursor in bytes, with much to spare.
 const CURSOR_BYTES_MAX: usize = 64;
 
@@ -63,19 +67,23 @@ pub async fn wait(asked: Option<oneshot::Receiver<Frame>>) -> Answered {
     Some(answer.ok().and_then(Result::ok))
 }
 
-/// The frame as it came, with its checksum.
-pub fn reply(answered: Option<Answered>) -> Response {
+/// The frame as it came, with its checksum. Its room is given back with its last byte.
+pub fn reply(answered: Option<Answered>, room: Held) -> Response {
     match answered {
         Some(Some(Some(frame))) => {
             let mut bytes = Vec::new();
             wire::encode(&frame, &mut bytes);
-            ([(header::CONTENT_TYPE, "application/octet-stream")], bytes).into_response()
+            let body = Bytes::from_owner(Body(bytes.into(), Some(room)));
+            ([(header::CONTENT_TYPE, "application/octet-stream")], body).into_response()
         }
         Some(None) => problem(StatusCode::NOT_FOUND, "there is no such replica; /v1/status lists them"),
-        Some(Some(None)) | None => {
-            let mut late = problem(StatusCode::SERVICE_UNAVAILABLE, "the node does not answer");
-            late.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
-            late
-        }
+        Some(Some(None)) | None => later("the node does not answer"),
     }
+}
+
+/// Nothing is wrong with the question.
+pub fn later(why: &str) -> Response {
+    let mut later = problem(StatusCode::SERVICE_UNAVAILABLE, why);
+    later.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
+    later
 }

@@ -292,10 +292,12 @@ async fn read_status(State(app): State<App>, ConnectInfo(Peer(from)): ConnectInf
 
 async fn read_backup(State(app): State<App>, Path(words): Path<[String; 5]>) -> Response {
     match backup::Piece::of(&words) {
-        Ok(piece) => {
-            let _turn = app.listings.acquire().await;
-            backup::reply(app.ask(|tx| Call::Backup(piece, tx)).await)
-        }
+        Ok(piece) => match app.budget.long(backup::PIECE_BYTES).await {
+            Some(room) => backup::reply(app.ask(|tx| Call::Backup(piece, tx)).await, room),
+            None => {
+                backup::later("clients that are slow to take their replies hold all room for long values")
+            }
+        },
         Err(why) => problem(StatusCode::BAD_REQUEST, why),
     }
 }
