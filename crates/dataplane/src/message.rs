@@ -14,13 +14,13 @@
 //! | `Pull`, `Chunk` | receiver ↔ primary | state transfer, in pieces |
 //! | `Fetch`, `Fetched` | replica ↔ replica | a value that is damaged here; the nodes answer, the rules only say whose will do |
 //! | `Extension` | replica ↔ replica | what an extension says to its like, with what the sender has promised; the rules never see it |
+//! | `BackupRequest`, `BackupReply` | gateway ↔ node | a piece of a state as of that seq or later, without the values of another and before; and how far the replica's log is durable, if it forgot nothing; from host to host as well |
 //! | `Write`, `OpenSession`, `Read` | gateway → primary | a client's request |
 //! | `Answer`, `ReadAnswer`, `Refused` | node → gateway | its result, or why it was not taken |
 //! | `Probe`, `Status` | gateway ↔ node | who are you, and how complete is your log? |
 //! | `TakeOver` | gateway → node | become primary, in an epoch above this one; give up after so long |
 //! | `TraceRequest`, `TraceReply` | gateway ↔ node | the events of followed requests; the hosts answer, the rules never see them |
 //! | `Usage` | node → gateway | what the replica has used, behind each `Status`; from host to host as well |
-//! | `BackupRequest`, `BackupReply` | gateway ↔ node | a piece of a state as of that seq or later, without the values of another and before; and how far the replica's log is durable, if it forgot nothing; from host to host as well |
 
 use std::fmt;
 use std::sync::Arc;
