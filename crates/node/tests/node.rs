@@ -193,7 +193,7 @@ fn a_full_primary_gives_a_put_a_place_in_the_log_and_nothing_in_it_and_still_del
 fn a_copy_is_of_a_checkpoint_that_reaches_far_enough_and_one_is_made_for_it() {
     let mut host = Host::serving(1);
     let session = host.session();
-    (0..5).for_each(|n| drop(host.write(session, n + 1, put(n, 100))));
+    (0..5).for_each(|n| _ = host.write(session, n + 1, put(n, 100)));
     let last = host.node.engine().last_seq();
     // Nothing is sent that does not reach that far, and nothing can be made of what is not there yet.
     assert_eq!(host.node.backup(host.now, last + 1, 0, &[]), None);
