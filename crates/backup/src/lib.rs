@@ -31,6 +31,6 @@ pub use chain::{Chain, ChainError, ShardHead};
 pub use digest::{Digest, Digester, of_engine};
 pub use format::{BackupId, Base, FormatError, Header, VERSION};
 pub use install::{InstallError, install};
-pub use reach::reach;
+pub use reach::{Heard, reach};
 pub use read::{Block, Reader, Summary};
 pub use write::{Writer, Written};

@@ -39,9 +39,9 @@ pub struct Sim {
     /// shrunk
     #[arg(long, value_name = "FILE")]
     trace: Option<PathBuf>,
-    /// Storage nodes of each cluster
-    #[arg(long, default_value_t = 3, value_parser = nodes)]
-    nodes: u32,
+    /// Storage nodes of each cluster: 3 or 5; with `membership` 5, of which three found it [default: 3]
+    #[arg(long, value_parser = nodes)]
+    nodes: Option<u32>,
     /// Shards of each cluster
     #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=4))]
     shards: u32,
@@ -98,9 +98,14 @@ impl std::str::FromStr for Seeds {
 }
 
 impl Sim {
+    /// So many nodes: where members change there have to be some that can be added.
+    fn of(&self) -> u32 {
+        self.nodes.unwrap_or(if self.with.changes_members() { 5 } else { 3 })
+    }
+
     pub fn run(self) -> Result<(), Failure> {
         let without = self.without.iter().map(|id| mechanism(id)).collect::<Result<Vec<_>, _>>()?;
-        let (nodes, shards, coverage) = (self.nodes, self.shards, self.coverage);
+        let (nodes, shards, coverage) = (self.of(), self.shards, self.coverage);
         let (with, passive_gateways) = (self.with, self.passive_gateways);
         let options =
             Options { nodes, shards, with, passive_gateways, without, coverage, ..Options::default() };
@@ -300,8 +305,8 @@ impl Sim {
     /// What makes a seed another schedule, as it is typed.
     fn options(&self) -> String {
         let mut options = String::new();
-        if self.nodes != 3 {
-            options += &format!(" --nodes {}", self.nodes);
+        if let Some(nodes) = self.nodes {
+            options += &format!(" --nodes {nodes}");
         }
         if self.shards != 1 {
             options += &format!(" --shards {}", self.shards);

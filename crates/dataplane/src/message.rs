@@ -14,10 +14,11 @@
 //! | `Pull`, `Chunk` | receiver ↔ primary | state transfer, in pieces |
 //! | `Fetch`, `Fetched` | replica ↔ replica | a value that is damaged here; the nodes answer, the rules only say whose will do |
 //! | `Extension` | replica ↔ replica | what an extension says to its like, with what the sender has promised; the rules never see it |
-//! | `BackupRequest`, `BackupReply` | gateway ↔ node | a piece of a state as of that seq or later, without the values of another and before; and how far the replica's log is durable, if it forgot nothing; from host to host as well |
+//! | `BackupRequest`, `BackupReply` | gateway ↔ node | a piece of a state as of that seq or later, without the values of another and before; and how far the replica's log is durable, if it forgot nothing, and who votes since when; from host to host as well |
 //! | `Write`, `OpenSession`, `Read` | gateway → primary | a client's request |
 //! | `Answer`, `ReadAnswer`, `Refused` | node → gateway | its result, or why it was not taken |
 //! | `Probe`, `Status` | gateway ↔ node | who are you, and how complete is your log? |
+//! | `Members` | node → gateway | who belongs to the shard by my log, behind each `Status` where that changes; and the epoch that I serve in |
 //! | `TakeOver` | gateway → node | become primary, in an epoch above this one; give up after so long |
 //! | `TraceRequest`, `TraceReply` | gateway ↔ node | the events of followed requests; the hosts answer, the rules never see them |
 //! | `Usage` | node → gateway | what the replica has used, behind each `Status`; from host to host as well |
@@ -25,6 +26,7 @@
 use std::fmt;
 use std::sync::Arc;
 
+use crate::members::Member;
 use crate::types::*;
 use crate::wire::Code;
 
@@ -76,11 +78,12 @@ pub enum Message {
     Status { attempt: u64, status: NodeStatus },
     TakeOver { above: Epoch, patience: Micros },
 
+    Members { serves: Option<Epoch>, rows: Vec<(NodeId, Member)> },
     TraceRequest,
     TraceReply { lines: Vec<u8> },
     Usage(Usage),
     BackupRequest { id: u64, at_least: Seq, since: Seq, cursor: Vec<u8> },
-    BackupReply { id: u64, durable: Option<Seq>, keys: u64, chunk: Option<Chunk> },
+    BackupReply { id: u64, durable: Option<Seq>, voters: (Seq, Vec<NodeId>), keys: u64, chunk: Option<Chunk> },
 }
 
 /// What a replica has used since it was started, for people; no rule reads it.
@@ -199,6 +202,17 @@ pub enum Refusal {
     Busy,
     /// The key or value is outside its bounds.
     Invalid,
+}
+
+/// What a primary knows of another replica.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Progress {
+    /// The other.
+    pub node: NodeId,
+    /// Everything up to here is durable there, and the same as here.
+    pub matched: Seq,
+    /// When it last answered in this epoch, or the epoch began.
+    pub heard_at: Micros,
 }
 
 /// A replica's part in its shard.

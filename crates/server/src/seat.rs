@@ -81,6 +81,7 @@ impl Seat {
             rules: dataplane::Config {
                 me: options.node,
                 members: options.nodes.keys().copied().collect(),
+                members_change: options.extensions.changes_members(),
                 pid: std::process::id(),
                 life: u64::from_le_bytes(crate::manifest::random()),
                 mechanisms: Mechanisms::all(),
@@ -208,7 +209,10 @@ fn host_answer(replica: &mut Node<FileDevice>, ring: &Ring, now: Micros, asked: 
             // One that lost entries and knows how far its log went answers for that.
             let durable = status.durable.max(status.voted_tail.seq);
             let durable = (status.proof == Proof::Proven).then_some(durable);
-            Some(Message::BackupReply { id: *id, durable, keys: replica.engine().key_count(), chunk })
+            let members = &replica.replica().core().members;
+            let since = members.rows().values().map(|member| member.since).max().unwrap_or(0);
+            let (voters, keys) = ((since, members.voters().collect()), replica.engine().key_count());
+            Some(Message::BackupReply { id: *id, durable, voters, keys, chunk })
         }
         _ => None,
     }

@@ -1,7 +1,7 @@
 //! The replicas of one shard, as they answer through a gateway.
 
-use backup::reach;
-use dataplane::{Chunk, ClusterId, Message, Seq, wire};
+use backup::{Heard, reach};
+use dataplane::{Chunk, ClusterId, Message, NodeId, Seq, wire};
 use serde_json::Value;
 use server::manifest::hex;
 use ureq::http::Method;
@@ -21,6 +21,8 @@ pub struct Source<'a> {
 pub struct Asked {
     /// How far its log is durable; `None` if it may have forgotten some of it.
     pub durable: Option<Seq>,
+    /// Who votes in its shard, and the entry that made it so.
+    pub voters: (Seq, Vec<NodeId>),
     /// How many keys it has now.
     pub keys: u64,
     pub chunk: Option<Chunk>,
@@ -48,9 +50,14 @@ impl<'a> Source<'a> {
     /// The entry that the copy must reach, if enough replicas say how far they are.
     pub fn reach(&self) -> Option<Seq> {
         // No state reaches that far, so none is sent.
-        let told = |node: &String| self.ask(node, (Seq::MAX, 0), &[]).ok().flatten();
-        let heard: Vec<_> = self.nodes.iter().filter_map(told).filter_map(|asked| asked.durable).collect();
-        reach(self.nodes.len(), &heard)
+        let told = |name: &String| {
+            let Asked { durable, voters: (since, voters), .. } =
+                self.ask(name, (Seq::MAX, 0), &[]).ok()??;
+            let node = NodeId(name.strip_prefix('n')?.parse().ok()?);
+            Some(Heard { node, durable: durable?, since, voters })
+        };
+        let heard: Vec<Heard> = self.nodes.iter().filter_map(told).collect();
+        reach(&heard)
     }
 
     /// Asks a replica for the piece behind `cursor` of a state as of `at_least` or later, without values of `since` and
@@ -82,10 +89,10 @@ impl<'a> Source<'a> {
             return Err(unclear("it is of another cluster or shard".into()));
         }
         match frame.message {
-            Message::BackupReply { durable, keys, chunk, .. } => {
+            Message::BackupReply { durable, voters, keys, chunk, .. } => {
                 // What a replica that is being filled has, it may be about to replace.
                 let chunk = chunk.filter(|_| durable.is_some());
-                Ok(Some(Asked { durable, keys, chunk }))
+                Ok(Some(Asked { durable, voters, keys, chunk }))
             }
             other => Err(unclear(format!("it is a {}", other.name()))),
         }

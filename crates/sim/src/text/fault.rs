@@ -21,6 +21,7 @@
 //! | `misdirect n1 log [and restart]` | a write went to another sector |
 //! | `rot-values [shard N]` | a bit turns in a value on each replica, as far as another one has the same value whole |
 //! | `takeover n1` | a gateway's timer is wrong: it asks n1 to take over from a primary that is well |
+//! | `add n4 for T`, `remove n4 for T` | somebody wants a node added or removed, and asks until it is (with `membership`) |
 //! | `slow n1 syncs T for T` | its disk is slow; `for good`: also when everything else has healed |
 //! | `stall n1 for T` | its disks stop, and then go on as quick as before; `stall all`: everybody's |
 //!
@@ -52,9 +53,11 @@ enum Verb {
     TakeOver,
     Slow,
     Stall,
+    Add,
+    Remove,
 }
 
-const VERBS: [(&str, Verb); 18] = [
+const VERBS: [(&str, Verb); 20] = [
     ("kill", Verb::Die(Death::Kill)),
     ("power-cut", Verb::Die(Death::PowerCut)),
     ("pause", Verb::Pause),
@@ -73,6 +76,8 @@ const VERBS: [(&str, Verb); 18] = [
     ("takeover", Verb::TakeOver),
     ("slow", Verb::Slow),
     ("stall", Verb::Stall),
+    ("add", Verb::Add),
+    ("remove", Verb::Remove),
 ];
 
 const PLACES: [(&str, Place); 3] =
@@ -147,6 +152,8 @@ pub(super) fn read(words: &mut Words) -> Read<Fault> {
             let (node, shard) = words.seat()?;
             Fault::TakeOver { node, shard }
         }
+        Verb::Add => Fault::Add { node: words.node()?, length: lasting(words)? },
+        Verb::Remove => Fault::Remove { node: words.node()?, length: lasting(words)? },
         Verb::Slow => {
             let node = words.node()?;
             words.need("syncs")?;
@@ -285,6 +292,8 @@ impl fmt::Display for Shown<'_> {
             Fault::RotValues { shard: 0 } => write!(f, "rot-values"),
             Fault::RotValues { shard } => write!(f, "rot-values shard {shard}"),
             Fault::TakeOver { node, shard } => write!(f, "takeover {}", seat(node, shard)),
+            Fault::Add { node, length } => write!(f, "add n{node} for {}", time(length)),
+            Fault::Remove { node, length } => write!(f, "remove n{node} for {}", time(length)),
             Fault::SlowDisk { node, sync, length: None } => {
                 write!(f, "slow n{node} syncs {} for good", time(sync))
             }
