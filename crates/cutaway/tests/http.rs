@@ -534,9 +534,12 @@ impl<'a> Described<'a> {
         seen: &mut BTreeSet<(String, String, String)>,
     ) -> Option<String> {
         let path = target.split('?').next().unwrap().trim_start_matches("http://localhost");
-        let path = match path.strip_prefix("/v1/kv/") {
-            Some(_) => "/v1/kv/{key}",
-            None => path,
+        let path = match path {
+            key if key.starts_with("/v1/kv/") => "/v1/kv/{key}",
+            piece if piece.starts_with("/v1/backup/") => {
+                "/v1/backup/{shard}/{node}/{at_least}/{since}/{cursor}"
+            }
+            path => path,
         };
         let Some(methods) = self.description["paths"].get(path) else {
             let outside = [403, 404].contains(&answer.status);
