@@ -10,6 +10,7 @@ use crate::terminal;
 const GROUPS: &[(&str, &[&str])] = &[
     ("Run a cluster", &["up", "node", "gateway", "format"]),
     ("Ask it", &["put", "get", "del", "list", "status"]),
+    ("Change its members", &["add", "remove", "replace"]),
     ("Break it", &["kill", "pause", "resume", "restart", "isolate", "heal", "torture"]),
     (
         "Understand it",
@@ -29,8 +30,24 @@ const EXAMPLES: &[(&str, &str)] = &[
 cutaway up --nodes 5 --shards 4 --dir five   # another cluster
 cutaway up --ephemeral --port 7500           # leaves nothing behind
 cutaway up --with elections --dir elected    # nodes find a primary alone
+cutaway up --with membership --dir changing  # see add, remove, replace
 cutaway up --trace traces                    # every event, for spec check
 cutaway up --dir watched --validate          # judged while it runs",
+    ),
+    (
+        "add",
+        "cutaway add n4                         # up starts it, with the others
+cutaway status",
+    ),
+    (
+        "replace",
+        "cutaway replace n4 --with n5           # n5 counts before n4 goes
+cutaway status",
+    ),
+    (
+        "remove",
+        "cutaway remove n5                      # and up stops it
+cutaway status",
     ),
     (
         "node",

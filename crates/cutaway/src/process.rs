@@ -72,6 +72,9 @@ pub struct NodeArgs {
     /// Address of each storage node, this one included; once per member in the images
     #[arg(long = "peer", value_name = "n1=HOST:PORT", value_parser = parse_peer, required = true)]
     peers: Vec<(NodeId, String)>,
+    /// Address of a node that was added to the cluster, if the one that its members agreed on is not right any more
+    #[arg(long = "added", value_name = "n4=HOST:PORT", value_parser = parse_peer)]
+    added: Vec<(NodeId, String)>,
     /// Image or block device of each shard, in shard order; prepared with `format`
     #[arg(long = "image", value_name = "PATH", required = true)]
     images: Vec<PathBuf>,
@@ -90,7 +93,10 @@ impl NodeArgs {
     /// Runs the command.
     pub fn run(self) -> Result {
         let nodes: BTreeMap<_, _> = self.peers.iter().cloned().collect();
-        if nodes.len() != self.peers.len() || !nodes.contains_key(&self.node) {
+        let extensions = self.founded_with()?;
+        // Where members change, those who founded the cluster are named: this one may have been added.
+        let is_named = nodes.contains_key(&self.node) || extensions.changes_members();
+        if nodes.len() != self.peers.len() || !is_named {
             return Err(Failure::usage("every node is named exactly once with --peer, this one included"));
         }
         let record = self.trace.as_deref().map(|path| {
@@ -101,8 +107,9 @@ impl NodeArgs {
             cluster: self.cluster,
             node: self.node,
             nodes,
+            added: self.added.into_iter().collect(),
             listen: self.listen,
-            extensions: self.founded_with()?,
+            extensions,
             images: self.images,
             record: record.transpose()?,
         };
@@ -355,7 +362,9 @@ impl Format {
         let founded = place.map(|p| p.manifest.members().into_iter().collect());
         let members: Vec<_> = one(self, "members", members, founded)?.into_iter().collect();
         let identity = founding::identity(cluster, node, &members, shard, shards);
-        if !identity.is_possible() {
+        // A node that joins may be one that the founders add.
+        let belongs = self.joining || members.contains(&node);
+        if !identity.is_possible() || !belongs {
             return Err(Failure::usage(format!(
                 "there is no such replica: {node} must be one of {}, and shard {shard} below {shards}",
                 names(&members)
@@ -396,7 +405,7 @@ impl Place {
         // A manifest that cannot be read is one, and what it says must not be overlooked.
         let manifest =
             Manifest::read(dir).map_err(|e| Failure::error(e).next("mend or put back that file"))?;
-        let known = |m: &Manifest| node.0 <= m.nodes && shard < m.shards;
+        let known = |m: &Manifest| (m.started().contains(&node) || node.0 <= m.nodes) && shard < m.shards;
         let manifest = manifest.filter(known).filter(|_| manifest::image_path(dir, node, shard) == image);
         Ok(manifest.map(|manifest| Place { manifest, node, shard }))
     }

@@ -10,7 +10,7 @@ use std::net::SocketAddr;
 use std::rc::Rc;
 use std::time::Duration;
 
-use dataplane::{Micros, ShardId};
+use dataplane::{Micros, NodeId, ShardId};
 use gateway::ShardView;
 use tokio::net::TcpListener;
 use tokio::sync::mpsc;
@@ -54,6 +54,7 @@ pub async fn run(options: GatewayOptions, orders: Orders) -> Result<(), GatewayF
     let core = Rc::new(RefCell::new(Core::new(options)));
     // In the greetings over these links the nodes say how many shards there are.
     dial(&core, NO_SHARD, &cut);
+    tokio::task::spawn_local(meet(core.clone(), cut.clone()));
     announce(
         "ready",
         serde_json::json!({
@@ -100,6 +101,25 @@ pub async fn run(options: GatewayOptions, orders: Orders) -> Result<(), GatewayF
 /// Links the gateway to every node's replica of a shard, or to the nodes themselves.
 fn dial(core: &Handle, shard: ShardId, cut: &Cut) {
     let nodes = core.borrow().options.nodes.clone();
+    dial_these(core, shard, cut, nodes);
+}
+
+/// Links it to the members that were added.
+async fn meet(core: Handle, cut: Cut) {
+    loop {
+        let met = core.borrow().met.clone();
+        met.notified().await;
+        let (new, shards) = {
+            let mut core = core.borrow_mut();
+            (std::mem::take(&mut core.unmet), core.options.shards.unwrap_or(0))
+        };
+        for shard in (0..shards).chain([NO_SHARD]) {
+            dial_these(&core, shard, &cut, new.clone());
+        }
+    }
+}
+
+fn dial_these(core: &Handle, shard: ShardId, cut: &Cut, nodes: impl IntoIterator<Item = (NodeId, String)>) {
     for (node, address) in nodes {
         let link = Link::new(&address, core.borrow().hello(node, shard), true, cut.clone());
         core.borrow_mut().attach(node, shard, link.clone());

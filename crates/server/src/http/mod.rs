@@ -8,6 +8,8 @@
 //! | `GET /v1/kv?prefix=&after=&limit=` | keys in order, with versions and sizes; `after` for the next page |
 //! | `GET /v1/backup/{shard}/{node}/{at_least}/{since}/{cursor}` | a piece of a replica's state, for `cutaway backup` |
 //! | `GET /v1/status` | the cluster as this gateway sees it |
+//! | `GET /v1/members` | who belongs to each shard (with the extension `membership`) |
+//! | `POST /v1/members/{node}?at=` | has a node added; `DELETE` has it removed: what each shard's primary says to that |
 //! | `GET /v1/openapi.json` | all of this, for machines |
 //! | `GET /livez` | does this process work? If not, restart it |
 //! | `GET /readyz` | has every shard a primary? If not, route elsewhere |
@@ -28,9 +30,11 @@
 //! | `preconditions` | what it demands of a key's version |
 //! | `reply` | replies as status, headers and JSON |
 //! | `backup` | pieces of a replica's state |
+//! | `members` | who belongs to the cluster, and changes of that |
 //! | `openapi.json` | the description |
 
 mod backup;
+mod members;
 mod preconditions;
 mod reply;
 mod request;
@@ -44,8 +48,8 @@ use axum::extract::{ConnectInfo, Path, Request as HttpRequest, State};
 use axum::http::{HeaderMap, HeaderValue, StatusCode, Uri, header};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
-use axum::routing::get;
-use dataplane::{Op, Query, VALUE_BYTES_MAX};
+use axum::routing::{get, post};
+use dataplane::{Change, Op, Query, VALUE_BYTES_MAX};
 use gateway::{Reply, Request};
 use serde_json::{Value, json};
 use tokio::sync::{Semaphore, mpsc, oneshot};
@@ -77,6 +81,10 @@ pub enum Call {
     Status(bool, oneshot::Sender<Value>),
     /// A piece of a replica's state.
     Backup(backup::Piece, oneshot::Sender<backup::Answered>),
+    /// A change of the members; what each shard says to that.
+    Change(Change, oneshot::Sender<Value>),
+    /// The members, as each shard's primary has them.
+    Members(oneshot::Sender<Value>),
     /// OpenMetrics text.
     Metrics(oneshot::Sender<String>),
 }
@@ -117,6 +125,13 @@ pub async fn answer(core: Handle, mut inbox: mpsc::Receiver<Call>) {
                 let asked = piece.ask(&mut core.borrow_mut());
                 tokio::task::spawn_local(async move { drop(reply.send(backup::wait(asked).await)) });
             }
+            Call::Change(change, reply) => {
+                let core = core.clone();
+                tokio::task::spawn_local(
+                    async move { drop(reply.send(members::ask_for(&core, change).await)) },
+                );
+            }
+            Call::Members(reply) => drop(reply.send(members::members(&core.borrow()))),
             Call::Metrics(reply) => {
                 let core = core.borrow();
                 let _ = reply.send(core.metrics.text(&core.view(), core.resp_clients.open()));
@@ -140,6 +155,8 @@ pub fn app(calls: mpsc::Sender<Call>, options: &GatewayOptions, budget: Budget, 
         .route("/v1/kv/{*key}", get(read).put(put).delete(delete))
         .route("/v1/backup/{shard}/{node}/{at_least}/{since}/{cursor}", get(read_backup))
         .route("/v1/status", get(read_status))
+        .route("/v1/members", get(members::read))
+        .route("/v1/members/{node}", post(members::add).delete(members::remove))
         .route("/v1/openapi.json", get(openapi))
         .route("/livez", get(livez))
         .route("/readyz", get(readyz))
