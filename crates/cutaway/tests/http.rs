@@ -221,6 +221,13 @@ const OTHERS: &[Row] = &[
     ("a node that is none", "GET /v1/backup/0/g1/0/0/-", "", 400, "n1"),
     ("a cursor that is none", "GET /v1/backup/0/n1/0/0/xyz", "", 400, "cursor"),
     ("a seq that is none", "GET /v1/backup/0/n1/-1/0/-", "", 400, "at_least"),
+    ("the members", "GET /v1/members", "", 200, "\"is\":\"voter\""),
+    ("a member that is one", "POST /v1/members/n1?at=127.0.0.1:1", "", 200, "\"reply\":\"done\""),
+    ("no member, to be removed", "DELETE /v1/members/n9", "", 200, "\"reply\":\"done\""),
+    ("a member without an address", "POST /v1/members/n9", "", 400, "at=IP:PORT"),
+    ("a member at no address", "POST /v1/members/n9?at=here", "", 400, "at=IP:PORT"),
+    ("what is no node", "POST /v1/members/x?at=127.0.0.1:1", "", 400, "n1, n2"),
+    ("what is no node, to be removed", "DELETE /v1/members/n65", "", 400, "n64"),
     ("alive", "GET /livez", "", 200, "\"live\":true"),
     ("alive, in short", "HEAD /livez", "", 200, "="),
     ("ready", "GET /readyz", "", 200, "\"ready\":true"),
@@ -307,11 +314,13 @@ const NOT_HTTP: &[Row] = &[
 ];
 
 /// Paths with the methods that they take.
-const METHODS: [(&str, &str); 8] = [
+const METHODS: [(&str, &str); 10] = [
     ("/v1/backup/0/n1/0/0/-", "GET HEAD"),
     ("/v1/kv/one", "GET HEAD PUT DELETE"),
     ("/v1/kv", "GET HEAD"),
     ("/v1/status", "GET HEAD"),
+    ("/v1/members", "GET HEAD"),
+    ("/v1/members/n1", "POST DELETE"),
     ("/v1/openapi.json", "GET HEAD"),
     ("/livez", "GET HEAD"),
     ("/readyz", "GET HEAD"),
@@ -438,7 +447,7 @@ fn wrong(answer: &Answer, method: &str, status: u16, wanted: &str) -> Vec<String
 
 #[test]
 fn what_a_request_says_is_understood_or_refused() {
-    let cluster = Cluster::new(&[]);
+    let cluster = Cluster::new(&["--with", "membership"]);
     let address = cluster.http(1);
     let version = |answer: Answer| answer.header("etag").unwrap().trim_matches('"').to_owned();
     cluster.ok(&["put", "zero", "0"]); // So that version 1 is nobody's.
@@ -539,6 +548,7 @@ impl<'a> Described<'a> {
             piece if piece.starts_with("/v1/backup/") => {
                 "/v1/backup/{shard}/{node}/{at_least}/{since}/{cursor}"
             }
+            node if node.starts_with("/v1/members/") => "/v1/members/{node}",
             path => path,
         };
         let Some(methods) = self.description["paths"].get(path) else {

@@ -68,7 +68,7 @@ pub use crate::core::Core;
 pub use durable::{Appended, Durable, Held, Released};
 pub use host::{Config, Effect, Event, Fits, Restored, Timing};
 pub use log_shape::LogShape;
-pub use members::{Member, Members};
+pub use members::Members;
 pub use message::*;
 pub use replica::Replica;
 pub use types::*;

@@ -9,18 +9,7 @@ use std::collections::BTreeMap;
 
 use crate::guard;
 use crate::types::*;
-use crate::wire::{Code, WireError, code_struct};
-
-/// One node, as the log has it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Member {
-    /// The entry that made it so; 0 for the founding.
-    pub since: Seq,
-    /// What it is.
-    pub is: Membership,
-    /// Where it can be reached; not known of the founders, whom everybody is started with.
-    pub place: Place,
-}
+use crate::wire::{Code, WireError};
 
 /// The members of a shard, as the log of one replica has them.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -144,10 +133,6 @@ impl Change {
         let place = if let Change::Add(_, place) = self { place } else { known };
         rows.insert(node, Member { since: seq, is, place });
     }
-}
-
-code_struct! {
-    Member { since, is, place }
 }
 
 /// In a state. One whose members are the founders says nothing of them.

@@ -26,7 +26,6 @@
 use std::fmt;
 use std::sync::Arc;
 
-use crate::members::Member;
 use crate::types::*;
 use crate::wire::Code;
 

@@ -126,6 +126,17 @@ pub enum Change {
     Remove(NodeId),
 }
 
+/// One node, as the log has it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Member {
+    /// The entry that made it so; 0 for the founding.
+    pub since: Seq,
+    /// What it is.
+    pub is: Membership,
+    /// Where it can be reached; not known of the founders, whom everybody is started with.
+    pub place: Place,
+}
+
 /// What a node is in its shard.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Membership {

@@ -295,6 +295,7 @@ code_struct! {
     EventId { actor, life, n }
     Frame { cluster, shard, from, to, cause, message }
     Chunk { seq, items, next, host_state }
+    Member { since, is, place }
     ValueName { key, version, epoch }
     Usage {
         syncs, written_bytes, claimed_bytes, claimable_bytes, values_damaged, values_mended,

@@ -3,14 +3,11 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use axum::extract::{Path, State};
-use axum::http::{StatusCode, Uri};
-use axum::response::Response;
-use dataplane::{Change, Membership, NodeId};
+use axum::http::Uri;
+use dataplane::{Change, Membership, NodeId, Place};
 use membership::Reply;
 use serde_json::{Value, json};
 
-use super::{App, Call, problem, reply_json};
 use crate::core::{Core, Handle};
 use crate::place;
 
@@ -38,8 +35,11 @@ pub(super) fn members(core: &Core) -> Value {
     json!({ "shards": shards.collect::<Vec<_>>() })
 }
 
-/// Asks every shard's primary, and waits for what they say.
-pub(super) async fn ask_for(core: &Handle, change: Change) -> Value {
+/// Asks every shard's primary, and waits for what they say; unless members do not change here.
+pub(super) async fn ask_for(core: &Handle, change: Change) -> Option<Value> {
+    if !core.borrow().facts.extensions().iter().any(|name| name == "membership") {
+        return None;
+    }
     let (number, mut told) = core.borrow_mut().ask_for(change);
     let shards = core.borrow().view().len();
     let mut said = vec![json!({ "reply": "later", "why": "its primary has not answered" }); shards];
@@ -53,7 +53,7 @@ pub(super) async fn ask_for(core: &Handle, change: Change) -> Value {
     };
     let _ = tokio::time::timeout(PATIENCE, all).await;
     core.borrow_mut().forget(number);
-    json!({ "shards": said })
+    Some(json!({ "shards": said }))
 }
 
 fn describe(reply: Reply) -> Value {
@@ -66,33 +66,16 @@ fn describe(reply: Reply) -> Value {
     }
 }
 
-pub(super) async fn read(State(app): State<App>) -> Response {
-    match app.ask(Call::Members).await {
-        Some(members) => reply_json(StatusCode::OK, members),
-        None => problem(StatusCode::SERVICE_UNAVAILABLE, "the gateway is stopping"),
-    }
+/// The node that a path names.
+pub(super) fn node_of(name: &str) -> Result<NodeId, String> {
+    let number = name.strip_prefix('n').and_then(|n| n.parse().ok());
+    let node = number.filter(|n| (1..=engine::NODE_MAX).contains(n)).map(NodeId);
+    node.ok_or_else(|| format!("nodes are called n1, n2, … n{}", engine::NODE_MAX))
 }
 
-pub(super) async fn add(State(app): State<App>, Path(node): Path<String>, uri: Uri) -> Response {
+/// Where a new member listens, as its query says.
+pub(super) fn place_of(uri: &Uri) -> Result<Place, String> {
     let at = uri.query().and_then(|query| query.strip_prefix("at="));
-    let Some(address) = at.and_then(|at| at.parse::<SocketAddr>().ok()) else {
-        return problem(StatusCode::BAD_REQUEST, "say where the node listens: ?at=IP:PORT");
-    };
-    change(&app, &node, |node| Change::Add(node, place::of(address))).await
-}
-
-pub(super) async fn remove(State(app): State<App>, Path(node): Path<String>) -> Response {
-    change(&app, &node, Change::Remove).await
-}
-
-async fn change(app: &App, node: &str, change: impl FnOnce(NodeId) -> Change) -> Response {
-    let number = node.strip_prefix('n').and_then(|n| n.parse().ok());
-    let Some(node) = number.filter(|n| (1..=engine::NODE_MAX).contains(n)).map(NodeId) else {
-        return problem(StatusCode::BAD_REQUEST, format!("nodes are called n1, n2, … n{}", engine::NODE_MAX));
-    };
-    let change = change(node);
-    match app.ask(|tx| Call::Change(change, tx)).await {
-        Some(said) => reply_json(StatusCode::OK, said),
-        None => problem(StatusCode::SERVICE_UNAVAILABLE, "the gateway is stopping"),
-    }
+    let address = at.and_then(|at| at.parse::<SocketAddr>().ok());
+    address.map(place::of).ok_or_else(|| "say where the node listens: ?at=IP:PORT".into())
 }

@@ -82,7 +82,7 @@ pub enum Call {
     /// A piece of a replica's state.
     Backup(backup::Piece, oneshot::Sender<backup::Answered>),
     /// A change of the members; what each shard says to that.
-    Change(Change, oneshot::Sender<Value>),
+    Change(Change, oneshot::Sender<Option<Value>>),
     /// The members, as each shard's primary has them.
     Members(oneshot::Sender<Value>),
     /// OpenMetrics text.
@@ -155,8 +155,8 @@ pub fn app(calls: mpsc::Sender<Call>, options: &GatewayOptions, budget: Budget, 
         .route("/v1/kv/{*key}", get(read).put(put).delete(delete))
         .route("/v1/backup/{shard}/{node}/{at_least}/{since}/{cursor}", get(read_backup))
         .route("/v1/status", get(read_status))
-        .route("/v1/members", get(members::read))
-        .route("/v1/members/{node}", post(members::add).delete(members::remove))
+        .route("/v1/members", get(read_members))
+        .route("/v1/members/{node}", post(add_member).delete(remove_member))
         .route("/v1/openapi.json", get(openapi))
         .route("/livez", get(livez))
         .route("/readyz", get(readyz))
@@ -260,6 +260,17 @@ impl App {
         rx.await.ok()
     }
 
+    /// Asks for a change of the members.
+    async fn change(&self, change: Change) -> Response {
+        match self.ask(|tx| Call::Change(change, tx)).await {
+            Some(None) => problem(
+                StatusCode::NOT_FOUND,
+                "this cluster was founded with members that do not change; found one with --with membership",
+            ),
+            answer => said(answer.flatten()),
+        }
+    }
+
     /// The body of a request, and the room that it takes. Only the value that is really sent takes any.
     async fn body_of(&self, request: HttpRequest) -> Result<(Arc<[u8]>, Option<Held>), Response> {
         let share = self.partial.share();
@@ -301,8 +312,30 @@ impl App {
 }
 
 async fn read_status(State(app): State<App>, ConnectInfo(Peer(from)): ConnectInfo<Peer>) -> Response {
-    match app.ask(|tx| Call::Status(from.ip().is_loopback(), tx)).await {
-        Some(status) => reply_json(StatusCode::OK, status),
+    said(app.ask(|tx| Call::Status(from.ip().is_loopback(), tx)).await)
+}
+
+async fn read_members(State(app): State<App>) -> Response {
+    said(app.ask(Call::Members).await)
+}
+
+async fn add_member(State(app): State<App>, Path(node): Path<String>, uri: Uri) -> Response {
+    match (members::node_of(&node), members::place_of(&uri)) {
+        (Ok(node), Ok(place)) => app.change(Change::Add(node, place)).await,
+        (Err(why), _) | (_, Err(why)) => problem(StatusCode::BAD_REQUEST, why),
+    }
+}
+
+async fn remove_member(State(app): State<App>, Path(node): Path<String>) -> Response {
+    match members::node_of(&node) {
+        Ok(node) => app.change(Change::Remove(node)).await,
+        Err(why) => problem(StatusCode::BAD_REQUEST, why),
+    }
+}
+
+fn said(answer: Option<Value>) -> Response {
+    match answer {
+        Some(answer) => reply_json(StatusCode::OK, answer),
         None => problem(StatusCode::SERVICE_UNAVAILABLE, "the gateway is stopping"),
     }
 }

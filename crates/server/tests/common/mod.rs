@@ -150,6 +150,7 @@ fn texts(addresses: &BTreeMap<NodeId, SocketAddr>) -> BTreeMap<NodeId, String> {
 
 fn start_node(node: NodeId, addresses: &BTreeMap<NodeId, SocketAddr>, image: PathBuf) -> Host {
     let options = NodeOptions {
+        added: Default::default(),
         cluster: CLUSTER,
         node,
         nodes: texts(addresses),
