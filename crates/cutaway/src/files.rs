@@ -16,6 +16,8 @@ pub const SCHEDULE: Kind = ("schedule", "# A schedule of cutaway sim");
 /// A trace of `sim`.
 pub const TRACE: Kind = ("trace", "{\"v\":3,\"id\":\"");
 
+/// A copy of a cluster.
+pub const BACKUP: Kind = ("backup", "CUTAWAYB");
 /// An exploration of `check`.
 pub const SAVED: Kind = ("saved check", lab::save::BEGINS);
 
@@ -42,7 +44,8 @@ pub fn can_replace(file: &Path, kind: Kind) -> Result {
     tried.map(drop).map_err(|e| Failure::error(format!("cannot write {}: {e}", file.display())))
 }
 
-fn beside(file: &Path) -> std::io::Result<tempfile::NamedTempFile> {
+/// A new file in the same directory, which is removed unless it takes the other's place.
+pub fn beside(file: &Path) -> std::io::Result<tempfile::NamedTempFile> {
     let dir = file.parent().filter(|dir| !dir.as_os_str().is_empty()).unwrap_or(Path::new("."));
     tempfile::Builder::new().prefix(".cutaway-").tempfile_in(dir)
 }

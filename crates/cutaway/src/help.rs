@@ -16,6 +16,7 @@ const GROUPS: &[(&str, &[&str])] = &[
         "Understand it",
         &["why", "museum", "faults", "play", "lab", "debug", "quiz", "learn", "sim", "check", "spec", "view"],
     ),
+    ("Keep a copy", &["backup", "restore"]),
     ("Inspect disks", &["inspect", "verify"]),
     ("Measure", &["bench"]),
     ("For the shell", &["completions", "man"]),
@@ -182,6 +183,7 @@ cutaway learn break-majority-commit --hint",
         "cutaway sim --seeds 100
 cutaway sim --seeds 100 --with elections --passive-gateways
 cutaway sim --seed 3 --trace trace.jsonl
+cutaway sim --seeds 2000 --out campaign             # goes on if stopped
 cutaway sim --seeds 5000 --without majority-commit   # breaks one (exits 1)",
     ),
     (
@@ -203,6 +205,17 @@ cutaway why epoch-fence --spec           # the clause that forbids a step",
 cutaway view trace.jsonl                                # trace.html
 cutaway view trace.jsonl --to perfetto --out trace.json # ui.perfetto.dev
 cutaway view trace.jsonl --to mermaid --events 1..100   # a diagram",
+    ),
+    (
+        "backup",
+        "cutaway backup monday.backup
+cutaway backup tuesday.backup --since monday.backup     # what changed
+cutaway verify monday.backup tuesday.backup",
+    ),
+    (
+        "restore",
+        "cutaway restore monday.backup --dir restored            # a new cluster
+cutaway restore monday.backup tuesday.backup --dir tuesday --nodes 1",
     ),
     (
         "inspect",

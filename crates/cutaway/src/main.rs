@@ -2,6 +2,7 @@
 
 #![forbid(unsafe_code)]
 
+mod backup;
 mod bench;
 mod change;
 mod check;
@@ -26,6 +27,7 @@ mod page;
 mod play;
 mod process;
 mod quiz;
+mod restore;
 mod saved;
 mod shell;
 mod sim;
@@ -84,6 +86,8 @@ enum Command {
     Node(process::NodeArgs),
     Gateway(process::GatewayArgs),
     Format(process::Format),
+    Backup(backup::Backup),
+    Restore(restore::Restore),
     Check(check::Check),
     Inspect(inspect::Inspect),
     Verify(verify::Verify),
@@ -147,6 +151,8 @@ fn main() -> ExitCode {
         Command::Node(node) => node.run(),
         Command::Gateway(gateway) => gateway.run(),
         Command::Format(format) => format.run(),
+        Command::Backup(backup) => backup.run(),
+        Command::Restore(restore) => restore.run(),
         Command::Check(check) => check.run(),
         Command::Inspect(inspect) => inspect.run(),
         Command::Verify(verify) => verify.run(),

@@ -27,11 +27,13 @@ pub fn local_runtime<T>(run: impl Future<Output = Result<T>>) -> Result<T> {
     tokio::task::LocalSet::new().block_on(&runtime, run)
 }
 
-fn parse_cluster(text: &str) -> std::result::Result<ClusterId, String> {
+/// A cluster's id.
+pub fn parse_cluster(text: &str) -> std::result::Result<ClusterId, String> {
     unhex(text).ok_or("a cluster id has 32 hexadecimal digits".into())
 }
 
-fn parse_node(text: &str) -> std::result::Result<NodeId, String> {
+/// A node's name.
+pub fn parse_node(text: &str) -> std::result::Result<NodeId, String> {
     let number = text.strip_prefix('n').and_then(|n| n.parse().ok()).filter(|n| (1..=NODE_MAX).contains(n));
     number.map(NodeId).ok_or(format!("nodes are called n1, n2, … n{NODE_MAX}"))
 }

@@ -1,9 +1,12 @@
 //! `sim`: simulated cluster schedules, each drawn from a seed, all checked.
 
+mod campaign;
+
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
+use campaign::Campaign;
 use clap::Args;
 use extensions::Chosen;
 use indicatif::{ProgressBar, ProgressStyle};
@@ -52,9 +55,13 @@ pub struct Sim {
     /// schedule that `play` plays. A wrong answer is preferred to a late one
     #[arg(long)]
     shrink: bool,
-    /// Save the shrunk schedule in this file
-    #[arg(long, value_name = "FILE", requires = "shrink")]
+    /// With --shrink, the file for the shrunk schedule. Else a folder for what came of each thousand seeds: the same command
+    /// goes on where it was stopped, and behind violations
+    #[arg(long, value_name = "FILE|DIR")]
     out: Option<PathBuf>,
+    /// Take over what other folders have; may be given several times
+    #[arg(long, value_name = "DIR", requires = "out", conflicts_with = "shrink")]
+    merge: Vec<PathBuf>,
     /// Count what the runs exercised: each mechanism that had to stop something, each kind of message lost, duplicated
     /// and reordered, each fault, recovery and event; and list what never happened
     #[arg(long)]
@@ -103,6 +110,9 @@ impl Sim {
         let options =
             Options { nodes, shards, with, passive_gateways, without, coverage, ..Options::default() };
         let Seeds(seeds) = self.seeds.clone();
+        if let (Some(dir), false) = (&self.out, self.shrink) {
+            return self.campaign(dir, seeds, &options);
+        }
         let bar = ProgressBar::new(self.seed.map_or(seeds.end - seeds.start, |_| 1));
         let style =
             ProgressStyle::with_template("{bar:30} {human_pos}/{human_len} {per_sec}, {eta} left {msg}");
@@ -198,6 +208,54 @@ impl Sim {
         }
     }
 
+    /// So many seeds that what came of them is kept on the way.
+    fn campaign(&self, dir: &Path, seeds: std::ops::Range<u64>, options: &Options) -> Result<(), Failure> {
+        if self.seed.is_some() || self.coverage || self.trace.is_some() {
+            let what = "a folder keeps what came of many seeds, without --seed, --coverage and --trace";
+            return Err(Failure::usage(what).next("leave those out, or --out"));
+        }
+        let campaign = Campaign::open(dir, &self.options())?;
+        self.merge.iter().try_for_each(|other| campaign.merge(other))?;
+        let bar = ProgressBar::new(seeds.end - seeds.start);
+        let style = ProgressStyle::with_template("{bar:30} {human_pos}/{human_len} {per_sec}, {eta} left");
+        bar.set_style(style.expect("a template of this file"));
+        let totals = campaign.run(seeds, options, |seeds, _| bar.inc(seeds))?;
+        bar.finish_and_clear();
+        if self.json {
+            say(json!({
+                "seeds": totals.seeds, "violations": totals.violations.len(), "found": totals.found,
+                "operations": totals.operations, "unknown": totals.unknown, "failovers": totals.failovers,
+                "virtual_seconds": totals.micros / 1_000_000, "faults": totals.faults,
+                "violating": totals.violations, "stopped": totals.stopped,
+            }));
+        } else {
+            say_wrapped(format!(
+                "{} schedules, {} blocks of which were there already; {} s of virtual time: {} operations, of which {} \
+                 with an unknown outcome, and {} takeovers",
+                totals.seeds,
+                totals.found,
+                totals.micros / 1_000_000,
+                totals.operations,
+                totals.unknown,
+                totals.failovers
+            ));
+            for violation in &totals.violations {
+                let sentence = violation["sentence"].as_str().unwrap_or_default();
+                say_wrapped(format!("seed {}: {sentence}", violation["seed"]));
+            }
+        }
+        match totals.violations.first() {
+            _ if totals.stopped => Err(Failure::stopped("stopped").next("the same again goes on from there")),
+            None => Ok(()),
+            Some(first) => {
+                let (count, seed) = (totals.violations.len(), first["seed"].as_u64().unwrap_or(0));
+                let what =
+                    format!("{count} of {} schedules break a promise, seed {seed} first", totals.seeds);
+                Err(Failure::error(what).next(self.replay(seed)))
+            }
+        }
+    }
+
     /// The schedule of the seed that failed, shrunk and saved; of another seed, if this one only keeps clients waiting and
     /// one of the next gives a wrong answer.
     fn shrunk(&self, failed: &Report, options: &Options) -> Result<Option<Shrunk>, Failure> {
@@ -240,22 +298,27 @@ impl Sim {
 
     /// The command that runs this very schedule again.
     fn replay(&self, seed: u64) -> String {
-        let mut command = format!("{} sim --seed {seed}", me());
+        let trace = self.trace.as_deref().unwrap_or("trace.jsonl".as_ref());
+        format!("{} sim --seed {seed}{} --trace {}", me(), self.options(), quote(trace.display()))
+    }
+
+    /// What makes a seed another schedule, as it is typed.
+    fn options(&self) -> String {
+        let mut options = String::new();
         if let Some(nodes) = self.nodes {
-            command += &format!(" --nodes {nodes}");
+            options += &format!(" --nodes {nodes}");
         }
         if self.shards != 1 {
-            command += &format!(" --shards {}", self.shards);
+            options += &format!(" --shards {}", self.shards);
         }
         if self.with != Chosen::NONE {
-            command += &format!(" --with {}", self.with);
+            options += &format!(" --with {}", self.with);
         }
         if self.passive_gateways {
-            command += " --passive-gateways";
+            options += " --passive-gateways";
         }
-        self.without.iter().for_each(|id| command += &format!(" --without {id}"));
-        let trace = self.trace.as_deref().unwrap_or("trace.jsonl".as_ref());
-        command + &format!(" --trace {}", quote(trace.display()))
+        self.without.iter().for_each(|id| options += &format!(" --without {id}"));
+        options
     }
 }
 

@@ -5,23 +5,30 @@
 
 use std::path::PathBuf;
 
+use backup::Digest;
 use clap::Args;
 use engine::format::superblock::SLOTS;
 use engine::{Damage, DecodeError, OpenError, Owner, ReadError, Zone};
 use serde_json::json;
 
+use crate::backup::file;
 use crate::failure::{Failure, me, quote, say};
 use crate::image::{Fate, RecordSeen, Seen, look};
 use crate::inspect::{cannot_read, damage_json};
 
-/// Check every checksum of a device image, and that its structures are consistent
+/// Check every checksum of a device image or a backup, and that its structures are consistent
+///
+/// Prints the digest of the state: two replicas, or a replica and a backup, with the same one have the same keys, values
+/// and versions.
 ///
 /// Read-only, and takes no lock. It also works while a node uses the image, but an update in progress can then look
 /// like damage. Exits with 4 on damage.
 #[derive(Debug, Args)]
 pub struct Verify {
-    /// The image or block device
+    /// The image or block device, or a backup
     image: PathBuf,
+    /// Of backups: the incremental ones behind the first, each behind its base
+    behind: Vec<PathBuf>,
     /// Print the result as one line of JSON
     #[arg(long)]
     json: bool,
@@ -33,6 +40,8 @@ struct Checked {
     records: u64,
     values: u64,
     chunks: u64,
+    /// The state as of an entry: how many keys, and their digest.
+    state: Option<(u64, u64, Digest)>,
     damage: Vec<Damage>,
     notes: Vec<String>,
 }
@@ -40,19 +49,37 @@ struct Checked {
 impl Verify {
     /// Runs the command.
     pub fn run(self) -> Result<(), Failure> {
+        if file::is_one(&self.image) {
+            let files: Vec<_> = [self.image].into_iter().chain(self.behind).collect();
+            return file::verify(&files, self.json);
+        }
+        if let Some(other) = self.behind.first() {
+            let what = format!(
+                "{} is no backup, so {} cannot stand behind it",
+                self.image.display(),
+                other.display()
+            );
+            return Err(Failure::usage(what).next("verify one image at a time"));
+        }
         let seen = look(&self.image).map_err(|e| cannot_read(&self.image, e))?;
         let checked = check(&seen).map_err(|e| {
             let failure = Failure::error(format!("{}: {e}", self.image.display()));
             failure.next(format!("{} inspect {}", me(), quote(self.image.display())))
         })?;
-        let Checked { records, values, chunks, damage, notes } = &checked;
+        let Checked { records, values, chunks, state, damage, notes } = &checked;
         if self.json {
             let damage: Vec<_> = damage.iter().map(damage_json).collect();
-            say(
-                json!({ "records": records, "values": values, "chunks": chunks, "damage": damage, "notes": notes }),
-            );
+            let state = state
+                .map(|(seq, keys, digest)| json!({ "seq": seq, "keys": keys, "digest": digest.to_string() }));
+            say(json!({
+                "records": records, "values": values, "chunks": chunks, "state": state, "damage": damage,
+                "notes": notes,
+            }));
         } else {
             say(format!("{records} log records, {values} values, {chunks} checkpoint chunks"));
+            if let Some((seq, keys, digest)) = state {
+                say(format!("the state as of entry {seq}: {keys} keys, digest {digest}"));
+            }
             notes.iter().for_each(|note| say(format!("note: {note}")));
             damage.iter().for_each(say);
             if damage.is_empty() {
@@ -111,6 +138,12 @@ fn check(seen: &Seen) -> Result<Checked, OpenError> {
             Err(ReadError::Corrupt(damage)) => checked.damage.push(damage),
             Err(error) => return Err(OpenError::Io(std::io::Error::other(error.to_string()))),
         }
+    }
+    if checked.damage.is_empty() {
+        // Behind the checkpoint nothing is applied: that a later entry is committed, a device alone does not know.
+        let state =
+            backup::of_engine(engine).map_err(|e| OpenError::Io(std::io::Error::other(e.to_string())))?;
+        checked.state = Some((engine.applied_seq(), state.0, state.1));
     }
     Ok(checked)
 }

@@ -130,9 +130,9 @@ impl Desk {
 const NOBODY: &str = "127.0.0.1:1";
 /// They go on until somebody ends them, or need processes of their own: their examples are only parsed.
 const PROCESSES: [&str; 7] = ["up", "node", "gateway", "lab", "debug", "bench", "torture"];
-const ASKING: [&str; 16] = [
-    "add", "replace", "remove", "put", "get", "list", "del", "status", "inspect", "verify", "pause",
-    "resume", "isolate", "heal", "kill", "restart",
+const ASKING: [&str; 18] = [
+    "add", "replace", "remove", "put", "get", "list", "del", "status", "backup", "restore", "inspect",
+    "verify", "pause", "resume", "isolate", "heal", "kill", "restart",
 ];
 
 #[test]

@@ -13,6 +13,7 @@ const CORE: [&str; 5] = ["kv", "engine", "dataplane", "node", "gateway"];
 const DRAWN: [&str; 18] = [
     "kv",
     "trace",
+    "backup",
     "bench",
     "engine",
     "store",

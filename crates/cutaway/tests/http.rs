@@ -215,6 +215,12 @@ const OTHERS: &[Row] = &[
     ("a body for a list", "GET /v1/kv", "x", 400, "body"),
     ("status", "GET /v1/status", "", 200, "\"shards\":"),
     ("status with a query", "GET /v1/status?verbose=1", "", 400, ""),
+    ("a piece of a state", "GET /v1/backup/0/n1/0/0/-", "", 200, "content-type: application/octet-stream"),
+    ("a piece of nobody's state", "GET /v1/backup/0/n9/0/0/-", "", 404, "error"),
+    ("a piece of no shard", "GET /v1/backup/9/n1/0/0/-", "", 404, "error"),
+    ("a node that is none", "GET /v1/backup/0/g1/0/0/-", "", 400, "n1"),
+    ("a cursor that is none", "GET /v1/backup/0/n1/0/0/xyz", "", 400, "cursor"),
+    ("a seq that is none", "GET /v1/backup/0/n1/-1/0/-", "", 400, "at_least"),
     ("the members", "GET /v1/members", "", 200, "\"is\":\"voter\""),
     ("a member that is one", "POST /v1/members/n1?at=127.0.0.1:1", "", 200, "\"reply\":\"done\""),
     ("no member, to be removed", "DELETE /v1/members/n9", "", 200, "\"reply\":\"done\""),
@@ -308,7 +314,8 @@ const NOT_HTTP: &[Row] = &[
 ];
 
 /// Paths with the methods that they take.
-const METHODS: [(&str, &str); 9] = [
+const METHODS: [(&str, &str); 10] = [
+    ("/v1/backup/0/n1/0/0/-", "GET HEAD"),
     ("/v1/kv/one", "GET HEAD PUT DELETE"),
     ("/v1/kv", "GET HEAD"),
     ("/v1/status", "GET HEAD"),
@@ -538,6 +545,9 @@ impl<'a> Described<'a> {
         let path = target.split('?').next().unwrap().trim_start_matches("http://localhost");
         let path = match path {
             key if key.starts_with("/v1/kv/") => "/v1/kv/{key}",
+            piece if piece.starts_with("/v1/backup/") => {
+                "/v1/backup/{shard}/{node}/{at_least}/{since}/{cursor}"
+            }
             node if node.starts_with("/v1/members/") => "/v1/members/{node}",
             path => path,
         };

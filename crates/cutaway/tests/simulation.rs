@@ -102,3 +102,48 @@ fn every_lost_message_is_drawn_in_the_lane_that_it_was_going_to() {
     }
     assert!(lost > 100, "{lost} lost messages");
 }
+
+/// What a campaign says of itself.
+fn campaign(args: &[&str], exits: i32) -> Value {
+    let output = cutaway(&[&["sim", "--json"], args].concat());
+    assert_eq!(output.status.code(), Some(exits), "{args:?}: {}", said(&output).1);
+    serde_json::from_slice(&output.stdout).unwrap()
+}
+
+#[test]
+fn the_folders_of_two_workers_come_to_what_one_would_have_found() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = |name: &str| folder.path().join(name).display().to_string();
+    let (one, other, both, alone) = (path("one"), path("other"), path("both"), path("alone"));
+    // Two blocks, cut where blocks are cut: at multiples of a thousand.
+    campaign(&["--seeds", "940..1000", "--out", &one], 0);
+    campaign(&["--seeds", "1000..1060", "--out", &other], 0);
+    let merged = campaign(&["--seeds", "940..1060", "--out", &both, "--merge", &one, "--merge", &other], 0);
+    assert_eq!((&merged["seeds"], &merged["found"]), (&120.into(), &2.into()), "nothing was run again");
+    let mut whole = campaign(&["--seeds", "940..1060", "--out", &alone], 0);
+    assert_eq!(whole["found"], 0);
+    whole["found"] = 2.into();
+    assert_eq!(merged, whole);
+    // Again: all of it is there. And what one block lacks is run.
+    assert_eq!(campaign(&["--seeds", "940..1060", "--out", &both], 0), merged);
+    std::fs::remove_file(folder.path().join("both/940..1000.json")).unwrap();
+    let again = campaign(&["--seeds", "940..1060", "--out", &both], 0);
+    assert_eq!((&again["found"], &again["faults"]), (&1.into(), &merged["faults"]));
+}
+
+#[test]
+fn a_campaign_goes_on_behind_a_violation_and_takes_no_block_of_another() {
+    let folder = tempfile::tempdir().unwrap();
+    let out = folder.path().join("out").display().to_string();
+    let args = ["--seeds", "60", "--without", "majority-commit", "--out", &out];
+    let found = campaign(&args, 1);
+    assert_eq!(found["seeds"], 60, "all seeds are run");
+    assert!(found["violations"].as_u64() > Some(1), "{found}");
+    let seeds: Vec<u64> =
+        found["violating"].as_array().unwrap().iter().map(|v| v["seed"].as_u64().unwrap()).collect();
+    assert!(seeds.is_sorted() && seeds.last() < Some(&60), "{seeds:?}");
+    // The same folder for runs with the mechanism on would mix the two.
+    let output = cutaway(&["sim", "--seeds", "60", "--out", &out]);
+    let (_, error) = said(&output);
+    assert!(error.contains("0..60.json is no block of this campaign") && error.contains("next: "), "{error}");
+}

@@ -14,6 +14,7 @@
 //! | `Pull`, `Chunk` | receiver ↔ primary | state transfer, in pieces |
 //! | `Fetch`, `Fetched` | replica ↔ replica | a value that is damaged here; the nodes answer, the rules only say whose will do |
 //! | `Extension` | replica ↔ replica | what an extension says to its like, with what the sender has promised; the rules never see it |
+//! | `BackupRequest`, `BackupReply` | gateway ↔ node | a piece of a state as of that seq or later, without the values of another and before; and how far the replica's log is durable, if it forgot nothing, and who votes since when; from host to host as well |
 //! | `Write`, `OpenSession`, `Read` | gateway → primary | a client's request |
 //! | `Answer`, `ReadAnswer`, `Refused` | node → gateway | its result, or why it was not taken |
 //! | `Probe`, `Status` | gateway ↔ node | who are you, and how complete is your log? |
@@ -80,6 +81,8 @@ pub enum Message {
     TraceRequest,
     TraceReply { lines: Vec<u8> },
     Usage(Usage),
+    BackupRequest { id: u64, at_least: Seq, since: Seq, cursor: Vec<u8> },
+    BackupReply { id: u64, durable: Option<Seq>, voters: (Seq, Vec<NodeId>), keys: u64, chunk: Option<Chunk> },
 }
 
 /// What a replica has used since it was started, for people; no rule reads it.

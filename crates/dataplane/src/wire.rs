@@ -350,5 +350,7 @@ code_enum! {
         40 TraceRequest;
         41 TraceReply { lines };
         42 Usage(usage);
+        43 BackupRequest { id, at_least, since, cursor };
+        44 BackupReply { id, durable, voters, keys, chunk };
     }
 }

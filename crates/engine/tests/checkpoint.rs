@@ -53,7 +53,7 @@ fn a_checkpoint_of_several_chunks_comes_back_whole_and_in_order() {
     // Sent to another replica piece by piece, it is the same.
     let (mut cursor, mut received) = (None, Vec::new());
     loop {
-        let piece = e.transfer_read(cursor, 5000).unwrap();
+        let piece = e.transfer_read(cursor, 0, 5000).unwrap();
         // Each takes a header of 28 bytes, 1004 for the key and up to 3 for the value.
         assert_eq!(piece.items.len(), 4);
         received.extend(piece.items.into_iter().map(|(key, ..)| key));
@@ -63,9 +63,9 @@ fn a_checkpoint_of_several_chunks_comes_back_whole_and_in_order() {
             break;
         }
     }
-    assert_eq!(e.transfer_read(None, 2 * 1033).unwrap().items.len(), 2, "what fits to its last byte");
-    assert_eq!(e.transfer_read(None, 2 * 1033 - 1).unwrap().items.len(), 1);
-    assert_eq!(e.transfer_read(None, 1).unwrap().items.len(), 1, "one at least");
+    assert_eq!(e.transfer_read(None, 0, 2 * 1033).unwrap().items.len(), 2, "what fits to its last byte");
+    assert_eq!(e.transfer_read(None, 0, 2 * 1033 - 1).unwrap().items.len(), 1);
+    assert_eq!(e.transfer_read(None, 0, 1).unwrap().items.len(), 1, "one at least");
     assert_eq!(received, (0..200).map(|n| bytes(&long_key(n))).collect::<Vec<_>>());
 }
 

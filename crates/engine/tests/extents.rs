@@ -50,7 +50,7 @@ fn the_longest_value_on_a_device_whose_free_space_is_in_small_pieces() {
     other.install_begin().unwrap();
     let mut next = None;
     loop {
-        let chunk = e.transfer_read(next, 1 << 20).unwrap();
+        let chunk = e.transfer_read(next, 0, 1 << 20).unwrap();
         chunk
             .items
             .into_iter()
@@ -271,7 +271,7 @@ fn an_unproven_device_takes_all_that_a_full_one_of_its_size_holds() {
     e.install_begin().unwrap();
     let mut next = None;
     loop {
-        let chunk = full.transfer_read(next, 4_000).unwrap();
+        let chunk = full.transfer_read(next, 0, 4_000).unwrap();
         chunk.items.into_iter().for_each(|(key, version, value)| e.install_put(key, version, value).unwrap());
         next = chunk.next;
         if next.is_none() {

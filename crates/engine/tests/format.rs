@@ -183,7 +183,7 @@ fn no_mutated_image_makes_open_or_reading_panic() {
         for seq in e.retained_from()..=e.last_seq().min(e.retained_from() + 50) {
             let _ = e.entry(seq);
         }
-        let _ = e.transfer_read(None, 1000);
+        let _ = e.transfer_read(None, 0, 1000);
     }
 }
 

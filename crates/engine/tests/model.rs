@@ -45,7 +45,8 @@ fn a_transferred_state_is_installed_whole_or_not_at_all() {
             to.install_begin()?;
             let (mut cursor, mut kept) = (None, Vec::new());
             loop {
-                let TransferChunk { items, next, host_state, .. } = from.transfer_read(cursor, 700).unwrap();
+                let TransferChunk { items, next, host_state, .. } =
+                    from.transfer_read(cursor, 0, 700).unwrap();
                 for (key, version, value) in items {
                     to.install_put(key, version, value)?;
                 }

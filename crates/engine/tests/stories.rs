@@ -267,7 +267,7 @@ fn a_bit_flip_in_the_middle_of_the_log_is_damage_and_the_engine_only_reads() {
     assert_eq!(disk.image(), before, "the evidence is left as it is");
     assert_eq!((e.value("a").as_deref(), e.last_seq()), (Some("1"), 2));
     assert!(matches!(e.append(put("b", "2"), b""), Err(WriteError::Damaged)));
-    assert_eq!(e.transfer_read(None, 100).unwrap().items.len(), 1);
+    assert_eq!(e.transfer_read(None, 0, 100).unwrap().items.len(), 1);
     assert!(!e.checkpoint_due());
     // It can promise, and knows what it had.
     e.promise(4).unwrap();
@@ -532,18 +532,35 @@ fn a_transfer_starts_again_when_a_newer_checkpoint_has_replaced_its_own() {
         e.write(put(&n.to_string(), &"v".repeat(300)));
     }
     e.checkpoint_now();
-    let first = e.transfer_read(None, 1).unwrap();
+    let first = e.transfer_read(None, 0, 1).unwrap();
     assert_eq!((first.items.len(), first.seq, first.host_state.is_some()), (1, 10, true));
     // What the checkpoint holds is sent as of the checkpoint, whatever happened since.
     e.write(put("1", "newer"));
-    let second = e.transfer_read(first.next, 1).unwrap();
+    let second = e.transfer_read(first.next, 0, 1).unwrap();
     assert_eq!(second.items[0], (bytes("1"), 2, bytes(&"v".repeat(300))));
     assert_eq!(second.host_state, None, "the owner's state came with the first piece");
     e.checkpoint_now();
     assert!(matches!(
-        e.transfer_read(second.next, 1),
+        e.transfer_read(second.next, 0, 1),
         Err(ReadError::CheckpointGone { asked: 10, current: 11 })
     ));
+}
+
+#[test]
+fn who_has_a_state_gets_every_key_and_the_values_that_are_newer() {
+    let disk = Disk::tiny();
+    let (mut e, _) = open(&disk);
+    for n in 0..6 {
+        e.write(put(&n.to_string(), &"v".repeat(300)));
+    }
+    e.write(put("2", "newer"));
+    e.checkpoint_now();
+    let piece = e.transfer_read(None, 4, 2_000).unwrap();
+    let told: Vec<(u64, usize)> =
+        piece.items.iter().map(|(_, version, value)| (*version, value.len())).collect();
+    // What is left out takes no room, and is not even read.
+    assert_eq!(told, [(1, 0), (2, 0), (7, 5), (4, 0), (5, 300), (6, 300)]);
+    assert_eq!(piece.next, None);
 }
 
 #[test]

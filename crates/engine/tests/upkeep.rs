@@ -84,7 +84,7 @@ fn the_log_and_the_checkpoint_read_a_moved_value_where_it_is_now() {
     e.sync_now().unwrap();
     e.promise(1).unwrap();
     sources.iter().for_each(|source| disk.flip_bit(place(&disk, *source)));
-    assert!(e.transfer_read(None, 1 << 20).unwrap().items[0].2.starts_with(b"value of a"));
+    assert!(e.transfer_read(None, 0, 1 << 20).unwrap().items[0].2.starts_with(b"value of a"));
     let (key, entry) = (bytes("b"), e.entry(2).unwrap().unwrap());
     assert_eq!(entry.op, put("b", "value of b"));
     disk.flip_bit(place(&disk, pieces(&e, "b")[0]));
@@ -222,14 +222,14 @@ fn one_checkpoint_per_seq() {
             e.write(Op::Delete { key: key.0, condition });
         }
         e.checkpoint_now();
-        let mut transfer = e.transfer_read(None, 1).unwrap();
+        let mut transfer = e.transfer_read(None, 0, 1).unwrap();
         assert_eq!(moves(&mut e, first), !kept);
         e.checkpoint_now();
         let mut sent: Vec<String> = Vec::new();
         loop {
             sent.extend(transfer.items.iter().map(|(key, ..)| String::from_utf8_lossy(key).into_owned()));
             let Some(cursor) = transfer.next else { break };
-            transfer = e.transfer_read(Some(cursor), 1).unwrap();
+            transfer = e.transfer_read(Some(cursor), 0, 1).unwrap();
         }
         assert_eq!(sent.len() as u64 == e.key_count(), kept);
         assert_eq!(sent.contains(&second.to_string()), kept, "without it, a key is never sent");

@@ -148,7 +148,7 @@ pub fn image(bytes: &[u8]) {
         let _ = engine.entry(seq);
     }
     let _ = engine.owners();
-    let _ = engine.transfer_read(None, 1000);
+    let _ = engine.transfer_read(None, 0, 1000);
     assert!(engine.device().size() as usize == image.len());
 }
 

@@ -1,6 +1,6 @@
 //! Checkpoints, one bounded step at a time.
 
-use dataplane::{Event, Micros};
+use dataplane::{Chunk, Event, Micros, Seq};
 use engine::{CheckpointProgress, Device, WriteError};
 
 use crate::config::StopError;
@@ -41,6 +41,15 @@ impl<D: Device> Node<D> {
             }
         }
         self.work()
+    }
+
+    /// A piece of a checkpoint as of `at_least` or later, for a copy outside of the cluster: the host asks, no rule knows of
+    /// it. `None` while there is none, which is made if it can be, or while what is damaged of it is repaired.
+    pub fn backup(&mut self, now: Micros, at_least: Seq, since: Seq, cursor: &[u8]) -> Option<Chunk> {
+        let reaches = self.engine.checkpoint_seq() >= at_least;
+        self.renew_checkpoint |= !reaches && self.engine.applied_seq() >= at_least;
+        self.begin(now, None);
+        if reaches { self.chunk(cursor, since) } else { None }
     }
 
     /// Would a new checkpoint be of use now? A receiver may need a newer one than the log would call for, and waits for it.

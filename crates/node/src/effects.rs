@@ -38,8 +38,7 @@ impl<D: Device> Node<D> {
             }
             Effect::Read { gateway, id, query } => self.answer_read(gateway, id, query),
             Effect::SendChunk { to, epoch, transfer, cursor } => {
-                self.chunk_sent_at = Some(self.now);
-                if let Some(chunk) = self.chunk(&cursor) {
+                if let Some(chunk) = self.chunk(&cursor, 0) {
                     self.post(Address::Node(to), Message::Chunk { epoch, transfer, cursor, chunk });
                 }
             }
@@ -178,11 +177,12 @@ impl<D: Device> Node<D> {
         self.post(Address::Gateway(gateway), Message::ReadAnswer { id, result });
     }
 
-    /// The piece of the checkpoint behind `cursor`.
-    fn chunk(&mut self, cursor: &[u8]) -> Option<Chunk> {
+    /// The piece of the checkpoint behind `cursor`, without the values of `since` and before.
+    pub(crate) fn chunk(&mut self, cursor: &[u8], since: Seq) -> Option<Chunk> {
+        self.chunk_sent_at = Some(self.now);
         // A cursor into an older checkpoint begins the newer one, whose other seq makes the receiver start over.
         let at = tag::cursor_from_bytes(cursor).filter(|at| at.seq == self.engine.checkpoint_seq());
-        match self.engine.transfer_read(at, self.frame_payload_max()) {
+        match self.engine.transfer_read(at, since, self.frame_payload_max()) {
             Ok(piece) => Some(Chunk {
                 seq: piece.seq,
                 items: piece.items,

@@ -190,6 +190,23 @@ fn a_full_primary_gives_a_put_a_place_in_the_log_and_nothing_in_it_and_still_del
     assert!(matches!(written, Some(WriteResult::Done(Outcome::Written(_)))), "{written:?}");
 }
 
+#[test]
+fn a_copy_is_of_a_checkpoint_that_reaches_far_enough_and_one_is_made_for_it() {
+    let mut host = Host::serving(1);
+    let session = host.session();
+    (0..5).for_each(|n| _ = host.write(session, n + 1, put(n, 100)));
+    let last = host.node.engine().last_seq();
+    // Nothing is sent that does not reach that far, and nothing can be made of what is not there yet.
+    assert_eq!(host.node.backup(host.now, last + 1, 0, &[]), None);
+    host.batch();
+    assert_eq!(host.node.engine().checkpoint_seq(), 0, "for that no checkpoint is made");
+    assert_eq!(host.node.backup(host.now, last, 0, &[]), None);
+    (0..5).for_each(|_| drop(host.batch()));
+    let piece = host.node.backup(host.now, last, last, &[]).expect("by now there is one");
+    assert_eq!((piece.seq, piece.items.len(), piece.next), (last, 5, None));
+    assert!(piece.items.iter().all(|(.., value)| value.is_empty()), "the values are known");
+}
+
 /// Asks again until it is no longer too early.
 fn write_patiently(host: &mut Host, session: u64, number: u64, op: Op) -> Option<WriteResult> {
     for _ in 0..100 {

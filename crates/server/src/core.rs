@@ -8,7 +8,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use dataplane::{
-    Address, ClusterId, Frame, GatewayId, Member, Message, Micros, NodeId, Op, Query, ShardId, Usage,
+    Address, ClusterId, Frame, GatewayId, Member, Message, Micros, NodeId, Op, Query, Seq, ShardId, Usage,
 };
 use gateway::{Config, Gateway, IN_FLIGHT_MAX, Output, Reply, Request, ShardView, Token};
 use tokio::sync::{Notify, mpsc, oneshot};
@@ -85,6 +85,8 @@ pub struct Core {
     pub wake: Rc<Notify>,
     /// Collects the answers to trace requests while an explanation is being put together.
     pub trace_replies: Option<mpsc::UnboundedSender<Vec<u8>>>,
+    /// Who waits for a piece of a state from there, by the number of the question.
+    backups: BTreeMap<u64, oneshot::Sender<Frame>>,
     /// Who asked for a change of the members, by the number of the question, and which shards have not answered.
     changes: BTreeMap<u64, mpsc::UnboundedSender<(ShardId, membership::Reply)>>,
     /// Members of which somebody told, and that are to be dialled.
@@ -134,6 +136,7 @@ impl Core {
             next_token: 1,
             wake: Rc::new(Notify::new()),
             trace_replies: None,
+            backups: BTreeMap::new(),
             changes: BTreeMap::new(),
             unmet: Vec::new(),
             met: Rc::new(Notify::new()),
@@ -254,6 +257,32 @@ impl Core {
         self.links.len()
     }
 
+    /// Asks a node for a piece of its state of a shard. `None`: there is no such replica.
+    pub fn ask_for_backup(
+        &mut self,
+        (node, shard): (NodeId, ShardId),
+        (at_least, since): (Seq, Seq),
+        cursor: Vec<u8>,
+    ) -> Option<oneshot::Receiver<Frame>> {
+        let link = self.links.get(&(node, shard))?;
+        let id = self.next_token;
+        self.next_token += 1;
+        link.push(&Frame {
+            cluster: self.options.cluster,
+            shard,
+            from: Address::Gateway(self.id),
+            to: Address::Node(node),
+            cause: None,
+            message: Message::BackupRequest { id, at_least, since, cursor },
+        });
+        let (tx, rx) = oneshot::channel();
+        // Those who waited and went away were not answered, and will not be.
+        self.backups.retain(|_, waiting| !waiting.is_closed());
+        self.backups.insert(id, tx);
+        self.wake.notify_one();
+        Some(rx)
+    }
+
     /// What the gateway says of itself when it dials a node's replica of a shard, or the node itself.
     pub fn hello(&self, node: NodeId, shard: ShardId) -> Hello {
         Hello {
@@ -303,6 +332,12 @@ impl Core {
         if let Message::TraceReply { lines } = frame.message {
             // Nobody may be waiting any more; then the answer came too late.
             let _ = self.trace_replies.as_ref().map(|waiting| waiting.send(lines));
+            return;
+        }
+        if let Message::BackupReply { id, .. } = frame.message {
+            if let Some(waiting) = self.backups.remove(&id) {
+                drop(waiting.send(frame));
+            }
             return;
         }
         if let Message::Extension { extension: membership::NUMBER, words, .. } = &frame.message {

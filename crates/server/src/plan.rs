@@ -163,7 +163,7 @@ pub(crate) fn lock(dir: &Path) -> Result<File, UpFailure> {
 
 /// A node's images take 1 GiB together, as long as none gets too small to be useful. It is set aside at once, so more would
 /// be missing on a laptop's disk; and a quarter of it is filled, which is most of what a founding waits for.
-fn usual_image_bytes(shards: u32) -> u64 {
+pub fn usual_image_bytes(shards: u32) -> u64 {
     ((1 << 30) / u64::from(shards.max(1))).max(32 << 20)
 }
 

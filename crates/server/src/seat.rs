@@ -14,7 +14,7 @@
 use std::path::PathBuf;
 
 use bytes::BytesMut;
-use dataplane::{Address, Frame, Message, NodeStatus, ShardId, Usage};
+use dataplane::{Address, Chunk, Frame, Message, Micros, NodeStatus, Proof, ShardId, Usage};
 use node::{Config, Node, StopError};
 use serde_json::Value;
 use store::FileDevice;
@@ -133,8 +133,7 @@ impl Seat {
             std::mem::swap(&mut *ports.arrived.borrow_mut(), &mut handled);
             node::drop_superseded(&mut handled);
             for frame in handled.drain(..) {
-                if frame.message == Message::TraceRequest {
-                    let reply = Message::TraceReply { lines: ring.lines() };
+                if let Some(reply) = host_answer(&mut replica, &ring, clock.now(), &frame.message) {
                     ports.push(&Frame { from: frame.to, to: frame.from, message: reply, ..frame });
                     ports.flush();
                 } else {
@@ -199,6 +198,27 @@ impl Seat {
                 },
             }
         }
+    }
+}
+
+/// The answer to what the host answers, and the rules never see.
+fn host_answer(replica: &mut Node<FileDevice>, ring: &Ring, now: Micros, asked: &Message) -> Option<Message> {
+    match asked {
+        Message::TraceRequest => Some(Message::TraceReply { lines: ring.lines() }),
+        Message::BackupRequest { id, at_least, since, cursor } => {
+            let chunk = replica.backup(now, *at_least, *since, cursor);
+            // The sessions in it are of gateways that a copy will never hear of.
+            let chunk = chunk.map(|chunk| Chunk { host_state: Vec::new(), ..chunk });
+            let status = replica.status(now);
+            // One that lost entries and knows how far its log went answers for that.
+            let durable = status.durable.max(status.voted_tail.seq);
+            let durable = (status.proof == Proof::Proven).then_some(durable);
+            let members = &replica.replica().core().members;
+            let since = members.rows().values().map(|member| member.since).max().unwrap_or(0);
+            let (voters, keys) = ((since, members.voters().collect()), replica.engine().key_count());
+            Some(Message::BackupReply { id: *id, durable, voters, keys, chunk })
+        }
+        _ => None,
     }
 }
 

@@ -45,7 +45,7 @@ impl World<'_> {
     pub fn look(&mut self) -> Finding {
         self.served |= (0..self.options.shards).all(|shard| self.serves(shard));
         if !self.served && self.is_late(SERVICE_MAX) {
-            let seconds = (self.queue.now() - self.schedule.heal_at) / 1_000_000;
+            let seconds = (self.queue.now() - self.schedule.calm_at()) / 1_000_000;
             return broken(
                 "liveness",
                 "P4",
@@ -63,7 +63,7 @@ impl World<'_> {
             Some(what) if self.is_late(RECOVERY_MAX) => {
                 // A wrong answer weighs more than a missing one.
                 self.judge()?;
-                let seconds = (self.queue.now() - self.schedule.heal_at) / 1_000_000;
+                let seconds = (self.queue.now() - self.schedule.calm_at()) / 1_000_000;
                 broken("liveness", "P4", 4, format!("{seconds} s after all faults ended, {what}"))
             }
             Some(_) => {
@@ -75,7 +75,7 @@ impl World<'_> {
 
     /// Is it later than so many microseconds, and so many syncs of the slowest disk, after the healing?
     fn is_late(&self, (micros, syncs): (Micros, Micros)) -> bool {
-        self.queue.now() > self.schedule.heal_at + micros + syncs * self.schedule.slowest_sync()
+        self.queue.now() > self.schedule.calm_at() + micros + syncs * self.schedule.slowest_sync()
     }
 
     /// Does a primary of the shard serve?

@@ -36,6 +36,15 @@ impl Schedule {
         };
         self.steps.iter().filter_map(slow).max().unwrap_or(0)
     }
+
+    /// When the last fault is over: disks that stall go on late, whatever else has healed.
+    pub(crate) fn calm_at(&self) -> Micros {
+        let end = |step: &Step| match step.fault {
+            Fault::Stall { length, .. } if step.at < self.heal_at => step.at + length,
+            _ => self.heal_at,
+        };
+        self.steps.iter().map(end).max().unwrap_or(self.heal_at).max(self.heal_at)
+    }
 }
 
 impl World<'_> {
@@ -276,6 +285,13 @@ impl World<'_> {
                     self.queue.after(length, Event::Fast(node as usize - 1));
                 }
                 Some(if length.is_some() { "slow disk" } else { "slow disk for good" })
+            }
+            Fault::Stall { node, length } => {
+                let struck = node.map_or(0..self.hosts.len(), |node| node as usize - 1..node as usize);
+                for host in struck {
+                    self.hosts[host].stalled_until = self.hosts[host].stalled_until.max(now + length);
+                }
+                Some(if node.is_some() { "stalled disk" } else { "stalled disks of all" })
             }
         }
     }

@@ -99,6 +99,11 @@ impl World<'_> {
         self.hosts[host].slow.unwrap_or_else(|| self.rng_clock.between(least, most))
     }
 
+    /// How much longer its disks do nothing.
+    fn stalls(&self, seat: usize) -> Micros {
+        self.hosts[self.host_of(seat)].stalled_until.saturating_sub(self.queue.now())
+    }
+
     /// One round of a node's loop up to the flush.
     pub(crate) fn work(&mut self, seat: usize, life: u32) -> Finding {
         let now = self.queue.now();
@@ -131,6 +136,13 @@ impl World<'_> {
     /// The disk has had its time.
     pub(crate) fn flush(&mut self, seat: usize, life: u32) -> Finding {
         if self.stale(seat, life) || !self.seats[seat].flushing {
+            return Ok(());
+        }
+        // It has stopped since the sync began.
+        let stalls = self.stalls(seat);
+        if stalls > 0 {
+            self.seats[seat].sync_took += stalls;
+            self.queue.after(stalls, Event::Flush(seat, life));
             return Ok(());
         }
         let local = self.hosts[self.host_of(seat)].clock.read(self.queue.now());
@@ -173,7 +185,7 @@ impl World<'_> {
         if let Some(at) = waits_for {
             self.wake(seat, at.max(now + WORK));
         } else {
-            let wait = self.sync_time(seat);
+            let wait = self.sync_time(seat) + self.stalls(seat);
             let replica = &mut self.seats[seat];
             (replica.flushing, replica.sync_took) = (true, wait);
             if self.hosts[host].doom.is_some() {
@@ -244,7 +256,8 @@ impl World<'_> {
             self.send(frames);
             return self.go_on(seat, then);
         }
-        let wait: Micros = (0..within).map(|_| self.sync_time(seat)).sum();
+        let syncs: Micros = (0..within).map(|_| self.sync_time(seat)).sum();
+        let wait = syncs + self.stalls(seat);
         if let Some(node) = &mut self.seats[seat].running {
             node.sync_took(wait / within);
         }

@@ -226,6 +226,13 @@ pub enum Fault {
         /// For how long; `None` for ever, also when everything else has healed.
         length: Option<Micros>,
     },
+    /// Disks stop: no write and no sync ends before they go on, and then they are as quick as before.
+    Stall {
+        /// Whose; `None`: all.
+        node: Option<u32>,
+        /// For how long.
+        length: Micros,
+    },
 }
 
 /// What is always wrong with the network.
@@ -382,7 +389,7 @@ pub struct Schedule {
 }
 
 /// The faults by the names under which they are counted when they were carried out.
-pub(crate) const FAULTS: [&str; 28] = [
+pub(crate) const FAULTS: [&str; 30] = [
     "bit rot",
     "clock jump",
     "clock jump back",
@@ -405,6 +412,8 @@ pub(crate) const FAULTS: [&str; 28] = [
     "rot of values",
     "slow disk",
     "slow disk for good",
+    "stalled disk",
+    "stalled disks of all",
     "storm",
     "swapped disks",
     "sync error",
@@ -469,9 +478,20 @@ impl Schedule {
             let at = rng.between(150_000, heal_at - 50_000);
             steps.push(Step { at, fault: fault(kind.map_or("kill", |kind| kind.0), &mut rng, options) });
         }
+        steps.extend(stall(&mut Rng::stream(seed, "stall", 0), heal_at, options));
         steps.sort_by_key(|step| step.at);
         Schedule { seed, weather, bounds, load, asks: None, steps, heal_at }
     }
+}
+
+/// Now and then disks stall, beside whatever else goes wrong: for seconds, far longer than anything else takes, and up to
+/// after all other faults. Long, because whoever measures a disk remembers it.
+fn stall(rng: &mut Rng, heal_at: Micros, options: &Options) -> Option<Step> {
+    rng.chance(150_000).then(|| {
+        let (at, length) = (rng.between(150_000, heal_at - 50_000), rng.between(1_000_000, 5_000_000));
+        let node = rng.between(1, u64::from(options.nodes)) as u32;
+        Step { at, fault: Fault::Stall { node: rng.chance(400_000).then_some(node), length } }
+    })
 }
 
 fn weather(rng: &mut Rng) -> Weather {

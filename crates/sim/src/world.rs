@@ -82,6 +82,8 @@ pub(crate) struct Host {
     pub paused_until: Micros,
     pub clock: Clock,
     pub slow: Option<Micros>,
+    /// Its disks do nothing until then.
+    pub stalled_until: Micros,
     /// Its disks are in another host.
     pub swapped: bool,
     /// How it dies when a disk is at work, and for how long; with power lost everywhere, or here.
@@ -237,6 +239,7 @@ impl<'a> World<'a> {
                 paused_until: 0,
                 clock: Clock::default(),
                 slow: None,
+                stalled_until: 0,
                 swapped: false,
                 doom: None,
                 armed: None,

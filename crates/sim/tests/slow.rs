@@ -77,3 +77,40 @@ fn somebody_serves_whatever_syncs_and_round_trips_take() {
         println!();
     }
 }
+
+/// Milliseconds from when the disks go on until somebody serves: the primary is killed while all disks stall.
+fn time_after_stall(stall: u64, seed: u64) -> u64 {
+    let options = Options { operations: 8, ..Options::default() };
+    let load = Load { operations: options.operations, think_max: 1_000, ..Load::usual() };
+    let stall_at = KILL_AT - 5 * MS;
+    let run = |node| {
+        let crash = Fault::Crash { node, death: Death::Kill, down: 60_000 * MS, busy: false };
+        let steps = vec![
+            Step { at: stall_at, fault: Fault::Stall { node: None, length: stall * MS } },
+            Step { at: KILL_AT, fault: crash },
+        ];
+        let (weather, bounds, load) = (Weather::fair(), Bounds::usual(), load.clone());
+        let schedule = Schedule { seed, bounds, weather, load, asks: None, steps, heal_at: 2 * KILL_AT };
+        let report = execute(&schedule, &options);
+        assert_eq!(report.violation, None, "a stall of {stall} ms, seed {seed}");
+        report.served_at
+    };
+    // Whoever leads is killed: of three, one is.
+    let after = (1..=3).find_map(|node| run(node).into_iter().find(|at| *at > KILL_AT));
+    let after = after.unwrap_or_else(|| panic!("nobody serves after a stall of {stall} ms"));
+    after.saturating_sub(stall_at + stall * MS) / MS
+}
+
+/// What is measured last before somebody leads is the stall. A gateway that waits between two attempts as if every sync took
+/// as long waits for four stalls and more: 37 s after one of 8 s.
+#[test]
+fn a_stall_of_all_disks_while_nobody_leads_is_not_waited_for_between_attempts() {
+    for stall in [1_000, 4_000, 8_000] {
+        let times: Vec<u64> = (0..40).map(|seed| time_after_stall(stall, seed)).collect();
+        println!("a stall of {stall} ms: {times:?}");
+        // Two gateways that call two nodes at the same moment still cost one patience, which is of the measured length.
+        let late: Vec<_> = times.iter().filter(|time| **time > 3 * stall + 1_000).collect();
+        assert!(late.is_empty(), "a stall of {stall} ms: {late:?}");
+        assert!(times.iter().filter(|time| **time < 1_000).count() > 25, "most serve at once: {times:?}");
+    }
+}

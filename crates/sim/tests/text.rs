@@ -30,7 +30,7 @@ fn every_generated_schedule_is_read_back_as_it_was() {
 }
 
 /// Each kind of fault, with and without what may be left out.
-const FAULTS: [&str; 37] = [
+const FAULTS: [&str; 39] = [
     "kill n1 for 300ms",
     "kill n1 during a sync for 1.5s",
     "power-cut n2 for 300us",
@@ -68,6 +68,8 @@ const FAULTS: [&str; 37] = [
     "takeover n3",
     "slow n1 syncs 100ms for 200ms",
     "slow n1 syncs 1s for good",
+    "stall n1 for 4s",
+    "stall all for 1.5s",
 ];
 
 /// The name of a fault's variant.
@@ -91,7 +93,7 @@ fn every_kind_of_fault_is_said_in_words() {
             .iter()
             .for_each(|step| assert!(said.contains(&variant(&step.fault)), "{step:?}"));
     }
-    assert_eq!(said.len(), 20, "{said:?}");
+    assert_eq!(said.len(), 21, "{said:?}");
 }
 
 #[test]

@@ -8,17 +8,19 @@ use crate::device::Device;
 use crate::error::ReadError;
 use crate::format::checkpoint_chunk::{ChunkHeader, ChunkRef, StreamHead, decode_item};
 use crate::state::read_chunk;
-use crate::types::{TransferChunk, TransferCursor};
+use crate::types::{Seq, TransferChunk, TransferCursor};
 
 /// Bytes of the checkpoint's stream that one piece is taken from.
 const WINDOW_BYTES: usize = 64 << 10;
 
 impl<D: Device> Engine<D> {
     /// The next piece of the checkpoint in force: from the beginning, or behind `cursor`. At least one item, then as
-    /// many as fit into `bytes_max`. `CheckpointGone` means that the transfer must start again.
+    /// many as fit into `bytes_max`. Values of entry `since` and before are left out, as empty ones: a receiver that has
+    /// the state as of that entry has them. `CheckpointGone` means that the transfer must start again.
     pub fn transfer_read(
         &self,
         cursor: Option<TransferCursor>,
+        since: Seq,
         bytes_max: usize,
     ) -> Result<TransferChunk, ReadError> {
         self.readable()?;
@@ -34,11 +36,13 @@ impl<D: Device> Engine<D> {
         let (mut items, mut rest, mut bytes) = (Vec::new(), window.as_slice(), 0);
         // The window may end within an item; whatever it is, it comes first in the next piece.
         while let Ok((key, value, item)) = decode_item(rest) {
-            bytes += item + value.value_bytes() as usize;
+            let known = value.version <= since;
+            bytes += item + if known { 0 } else { value.value_bytes() as usize };
             if bytes > bytes_max && !items.is_empty() {
                 break;
             }
-            let read = match self.read_value(key, &value) {
+            let read = if known { Ok([].into()) } else { self.read_value(key, &value) };
+            let read = match read {
                 // What is whole goes out; the next piece begins with the damaged one.
                 Err(_) if !items.is_empty() => break,
                 read => read?,

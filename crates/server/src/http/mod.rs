@@ -6,6 +6,7 @@
 //! | `PUT /v1/kv/{key}` | 200 with the new version; 412 if `If-Match: "VERSION"` or `If-None-Match: *` does not hold |
 //! | `DELETE /v1/kv/{key}` | 200; 412 as above |
 //! | `GET /v1/kv?prefix=&after=&limit=` | keys in order, with versions and sizes; `after` for the next page |
+//! | `GET /v1/backup/{shard}/{node}/{at_least}/{since}/{cursor}` | a piece of a replica's state, for `cutaway backup` |
 //! | `GET /v1/status` | the cluster as this gateway sees it |
 //! | `GET /v1/members` | who belongs to each shard (with the extension `membership`) |
 //! | `POST /v1/members/{node}?at=` | has a node added; `DELETE` has it removed: what each shard's primary says to that |
@@ -28,9 +29,11 @@
 //! | `request` | what a request says, before anything is done for it |
 //! | `preconditions` | what it demands of a key's version |
 //! | `reply` | replies as status, headers and JSON |
+//! | `backup` | pieces of a replica's state |
 //! | `members` | who belongs to the cluster, and changes of that |
 //! | `openapi.json` | the description |
 
+mod backup;
 mod members;
 mod preconditions;
 mod reply;
@@ -76,6 +79,8 @@ pub enum Call {
     Explained(Request, oneshot::Sender<(Option<Reply>, Vec<Event>)>),
     /// The cluster as it is seen; with what only loopback clients are told, if `true`.
     Status(bool, oneshot::Sender<Value>),
+    /// A piece of a replica's state.
+    Backup(backup::Piece, oneshot::Sender<backup::Answered>),
     /// A change of the members; what each shard says to that.
     Change(Change, oneshot::Sender<Option<Value>>),
     /// The members, as each shard's primary has them.
@@ -116,6 +121,10 @@ pub async fn answer(core: Handle, mut inbox: mpsc::Receiver<Call>) {
                 });
             }
             Call::Status(near, reply) => drop(reply.send(status::status(&core.borrow(), near))),
+            Call::Backup(piece, reply) => {
+                let asked = piece.ask(&mut core.borrow_mut());
+                tokio::task::spawn_local(async move { drop(reply.send(backup::wait(asked).await)) });
+            }
             Call::Change(change, reply) => {
                 let core = core.clone();
                 tokio::task::spawn_local(
@@ -144,6 +153,7 @@ pub fn app(calls: mpsc::Sender<Call>, options: &GatewayOptions, budget: Budget, 
         .route("/v1/kv", get(list))
         .route("/v1/kv/", get(read).put(put).delete(delete))
         .route("/v1/kv/{*key}", get(read).put(put).delete(delete))
+        .route("/v1/backup/{shard}/{node}/{at_least}/{since}/{cursor}", get(read_backup))
         .route("/v1/status", get(read_status))
         .route("/v1/members", get(read_members))
         .route("/v1/members/{node}", post(add_member).delete(remove_member))
@@ -327,6 +337,18 @@ fn said(answer: Option<Value>) -> Response {
     match answer {
         Some(answer) => reply_json(StatusCode::OK, answer),
         None => problem(StatusCode::SERVICE_UNAVAILABLE, "the gateway is stopping"),
+    }
+}
+
+async fn read_backup(State(app): State<App>, Path(words): Path<[String; 5]>) -> Response {
+    match backup::Piece::of(&words) {
+        Ok(piece) => match app.budget.long(backup::PIECE_BYTES).await {
+            Some(room) => backup::reply(app.ask(|tx| Call::Backup(piece, tx)).await, room),
+            None => {
+                backup::later("clients that are slow to take their replies hold all room for long values")
+            }
+        },
+        Err(why) => problem(StatusCode::BAD_REQUEST, why),
     }
 }
 

@@ -60,7 +60,7 @@ pub fn read(reply: Option<Reply>, held: Option<Held>, wanted: &OfRead) -> Respon
 }
 
 /// A value on its way to a client; its room is given back with its last byte.
-struct Body(Arc<[u8]>, #[allow(dead_code)] Option<Held>);
+pub struct Body(pub Arc<[u8]>, #[allow(dead_code)] pub Option<Held>);
 
 impl AsRef<[u8]> for Body {
     fn as_ref(&self) -> &[u8] {

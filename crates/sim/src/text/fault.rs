@@ -23,6 +23,7 @@
 //! | `takeover n1` | a gateway's timer is wrong: it asks n1 to take over from a primary that is well |
 //! | `add n4 for T`, `remove n4 for T` | somebody wants a node added or removed, and asks until it is (with `membership`) |
 //! | `slow n1 syncs T for T` | its disk is slow; `for good`: also when everything else has healed |
+//! | `stall n1 for T` | its disks stop, and then go on as quick as before; `stall all`: everybody's |
 //!
 //! `n1` is the node, or its replica of shard 0; `n1/1` is that of shard 1.
 
@@ -51,11 +52,12 @@ enum Verb {
     RotValues,
     TakeOver,
     Slow,
+    Stall,
     Add,
     Remove,
 }
 
-const VERBS: [(&str, Verb); 19] = [
+const VERBS: [(&str, Verb); 20] = [
     ("kill", Verb::Die(Death::Kill)),
     ("power-cut", Verb::Die(Death::PowerCut)),
     ("pause", Verb::Pause),
@@ -73,6 +75,7 @@ const VERBS: [(&str, Verb); 19] = [
     ("rot-values", Verb::RotValues),
     ("takeover", Verb::TakeOver),
     ("slow", Verb::Slow),
+    ("stall", Verb::Stall),
     ("add", Verb::Add),
     ("remove", Verb::Remove),
 ];
@@ -157,6 +160,10 @@ pub(super) fn read(words: &mut Words) -> Read<Fault> {
             let sync = words.time()?;
             let length = if words.take("for good") { None } else { Some(lasting(words)?) };
             Fault::SlowDisk { node, sync, length }
+        }
+        Verb::Stall => {
+            let node = if words.take("all") { None } else { Some(words.node()?) };
+            Fault::Stall { node, length: lasting(words)? }
         }
     })
 }
@@ -293,6 +300,8 @@ impl fmt::Display for Shown<'_> {
             Fault::SlowDisk { node, sync, length: Some(length) } => {
                 write!(f, "slow n{node} syncs {} for {}", time(sync), time(length))
             }
+            Fault::Stall { node: None, length } => write!(f, "stall all for {}", time(length)),
+            Fault::Stall { node: Some(node), length } => write!(f, "stall n{node} for {}", time(length)),
         }
     }
 }
