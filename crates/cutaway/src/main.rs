@@ -7,10 +7,13 @@ mod check;
 mod client;
 mod console;
 mod debug;
+mod deploy;
+mod deployed;
 mod export;
 mod failure;
 mod faults;
 mod files;
+mod format;
 mod help;
 mod image;
 mod inspect;
@@ -79,7 +82,10 @@ enum Command {
     Heal(members::Act),
     Node(process::NodeArgs),
     Gateway(process::GatewayArgs),
-    Format(process::Format),
+    Format(format::Format),
+    Deploy(deploy::Deploy),
+    Certs(deploy::Certs),
+    Token(deploy::Token),
     Check(check::Check),
     Inspect(inspect::Inspect),
     Verify(verify::Verify),
@@ -140,6 +146,9 @@ fn main() -> ExitCode {
         Command::Node(node) => node.run(),
         Command::Gateway(gateway) => gateway.run(),
         Command::Format(format) => format.run(),
+        Command::Deploy(deploy) => deploy.run(),
+        Command::Certs(certs) => certs.run(),
+        Command::Token(token) => token.run(),
         Command::Check(check) => check.run(),
         Command::Inspect(inspect) => inspect.run(),
         Command::Verify(verify) => verify.run(),

@@ -7,8 +7,8 @@ use std::rc::Rc;
 use bytes::BytesMut;
 use dataplane::{Address, Frame, GatewayId, NodeId, ShardId};
 use node::Node;
+use secure::line::Detached;
 use store::FileDevice;
-use tokio::net::TcpStream;
 use tokio::sync::Notify;
 
 use crate::child::Cut;
@@ -39,7 +39,7 @@ impl Ports {
         let mut peers = BTreeMap::new();
         for (&node, address) in options.nodes.iter().filter(|(node, _)| **node != options.node) {
             let hello = options.hello(Address::Node(node), shard);
-            peers.insert(node, Link::new(address, hello, false, cut.clone()));
+            peers.insert(node, Link::new(address, hello, options.identity.clone(), false, cut.clone()));
         }
         let ports = Rc::new(Ports {
             peers,
@@ -62,7 +62,7 @@ impl Ports {
         self.wake.notify_one();
     }
 
-    pub(crate) fn serve(self: &Rc<Ports>, stream: std::net::TcpStream, from: Address, read: BytesMut) {
+    pub(crate) fn serve(self: &Rc<Ports>, stream: Detached, from: Address, read: BytesMut) {
         if self.open.get() == NAMED_MAX {
             return tracing::warn!("a connection is closed: {NAMED_MAX} are open already");
         }
@@ -74,10 +74,10 @@ impl Ports {
         });
     }
 
-    async fn serve_one(self: &Rc<Ports>, stream: std::net::TcpStream, from: Address, read: BytesMut) {
+    async fn serve_one(self: &Rc<Ports>, stream: Detached, from: Address, read: BytesMut) {
         let ports = self;
         let share = Some(ports.partial.share());
-        let wire = TcpStream::from_std(stream).and_then(|stream| Wire::new(stream, ports.cut.clone(), share));
+        let wire = stream.attach().and_then(|line| Wire::new(line, ports.cut.clone(), share));
         let wire = match wire {
             Ok(wire) => wire,
             Err(e) => return tracing::warn!("a connection cannot be used: {e}"),

@@ -31,6 +31,7 @@ mod server;
 mod table;
 mod walk;
 
+use secure::stream::Stream;
 use tokio::net::TcpListener;
 
 use crate::child::{Stop, stopped};
@@ -41,6 +42,7 @@ use connection::Connection;
 
 /// Accepts connections until it is told to stop.
 pub async fn listen(core: Handle, listener: TcpListener, mut stop: Stop) {
+    let door = core.borrow().options.door.clone();
     loop {
         let stream = tokio::select! {
             () = stopped(&mut stop) => return,
@@ -60,16 +62,20 @@ pub async fn listen(core: Handle, listener: TcpListener, mut stop: Stop) {
             match silent {
                 Some(silent) => silent.leave.notify_one(),
                 None => {
-                    let _ = stream.try_write(b"-ERR max number of clients reached\r\n");
+                    // Somebody who waits for a handshake is told by the end of the connection.
+                    if door.is_none() {
+                        let _ = stream.try_write(b"-ERR max number of clients reached\r\n");
+                    }
                     continue;
                 }
             }
         }
-        if let Err(e) = keep_alive(&stream) {
+        if let Err(e) = keep_alive(&stream).and_then(|()| stream.set_nodelay(true)) {
             tracing::debug!("a connection is gone before it began: {e}");
             continue;
         }
         let connection = Connection::new(core.clone(), &stream);
+        let stream = Stream::accepted(stream, door.as_ref().map(|door| (*door.now()).clone()));
         let stop = stop.clone();
         tokio::task::spawn_local(async move {
             let id = connection.id;

@@ -155,6 +155,7 @@ fn start_node(node: NodeId, addresses: &BTreeMap<NodeId, SocketAddr>, image: Pat
         nodes: texts(addresses),
         listen: addresses[&node],
         extensions: extensions::Chosen::NONE,
+        identity: None,
         images: vec![image],
         record: None,
     };
@@ -171,6 +172,9 @@ fn start_gateway(nodes: &BTreeMap<NodeId, SocketAddr>, redis: SocketAddr, http: 
         shards: None,
         redis,
         http,
+        identity: None,
+        door: None,
+        tokens: Default::default(),
         host_names: Vec::new(),
         dir: None,
     };
