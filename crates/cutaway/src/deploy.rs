@@ -58,6 +58,9 @@ enum What {
         file: File,
         #[command(flatten)]
         image: Image,
+        /// Print what founds the cluster instead, to be created once: volumes, and jobs that format them
+        #[arg(long)]
+        found: bool,
     },
 }
 
@@ -112,9 +115,12 @@ impl Deploy {
                 say(compose::document(&file.read()?, &image.image, file.insecure).trim_end());
                 Ok(())
             }
-            What::Kubernetes { file, image } => {
+            What::Kubernetes { file, image, found } => {
                 let cluster = file.read()?;
-                let printed = kubernetes::manifests(&cluster, &image.image, file.insecure);
+                let printed = match found {
+                    true => kubernetes::founding(&cluster, &image.image),
+                    false => kubernetes::manifests(&cluster, &image.image, file.insecure),
+                };
                 say(printed.map_err(Failure::usage)?.trim_end());
                 Ok(())
             }
