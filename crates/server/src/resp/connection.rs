@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use bytes::{Bytes, BytesMut};
 use secure::stream::Stream;
+use secure::token::Access;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
@@ -16,7 +17,7 @@ use super::info;
 use super::job::{Job, Pending};
 use super::reply::Value;
 use super::request::{Malformed, Reader};
-use super::table;
+use super::{table, token};
 use crate::budget::{self, Held};
 use crate::child::{Stop, stopped};
 use crate::core::Handle;
@@ -57,6 +58,8 @@ pub(super) struct Connection {
     reads: BTreeSet<Bytes>,
     /// Does a pending request read all keys?
     reads_all: bool,
+    /// What the token that was shown allows; without one, nothing, if one is asked for.
+    pub(super) access: Option<Access>,
     /// A `MULTI` was refused, and what belongs to it is still coming.
     aborted: bool,
     /// Of the memory for requests that have not come whole.
@@ -94,6 +97,7 @@ impl Connection {
             clients.next_id
         };
         let share = core.borrow().partial.share();
+        let access = token::at_first(&core.borrow().options.tokens);
         Connection {
             core,
             share,
@@ -104,6 +108,7 @@ impl Connection {
             writes: BTreeSet::new(),
             reads: BTreeSet::new(),
             reads_all: false,
+            access,
             aborted: false,
             out: BytesMut::new(),
             closing: false,
@@ -212,6 +217,10 @@ impl Connection {
             }
         };
         self.last.set((name, Instant::now()));
+        if let Err(why) = self.allowed(&command) {
+            self.pending.push_back(Pending::Ready(Value::Error(why)));
+            return Ok(());
+        }
         let conflict = match command.touches() {
             Touch::Nothing => false,
             Touch::Reads(keys) => keys.iter().any(|key| self.writes.contains(key)),

@@ -9,6 +9,7 @@
 //! | `asked`, `server`, `info` | the commands that ask about the server itself |
 //! | `job`, `connection`, `clients` | a command under way, one client, all of them |
 //! | `reply` | replies to bytes |
+//! | `token` | what a client may ask |
 //! | `glob` | patterns |
 //!
 //! A connection takes whatever requests have arrived (a pipeline) and answers them in order. They run side by side, so
@@ -29,6 +30,7 @@ mod reply;
 mod request;
 mod server;
 mod table;
+mod token;
 mod walk;
 
 use secure::stream::Stream;
