@@ -98,6 +98,12 @@ impl Answer {
     }
 }
 
+/// Nothing was done, because no token was shown that allows it.
+pub fn no_token(why: &str) -> Failure {
+    let next = "show a token: --token-file FILE, or the variable CUTAWAY_TOKEN; `cutaway token NAME` makes one";
+    Failure::error(format!("it had no effect: {why}")).next(next)
+}
+
 /// A key as it goes into a path or a query.
 pub fn encode(key: &[u8]) -> String {
     percent_encode(key, NON_ALPHANUMERIC).to_string()
@@ -263,6 +269,11 @@ impl GatewayArgs {
 
     /// The cluster as the gateway sees it.
     pub fn status(&self) -> Result<Value> {
-        self.ask(Method::GET, "/v1/status", &[], b"")?.json()
+        let answer = self.ask(Method::GET, "/v1/status", &[], b"")?;
+        let body = answer.json()?;
+        match answer.status {
+            401 | 403 => Err(no_token(body["error"].as_str().unwrap_or("no reason given"))),
+            _ => Ok(body),
+        }
     }
 }

@@ -106,7 +106,8 @@ fn fits(cluster: &Deployment) -> Result<(), String> {
 }
 
 fn arguments(command: &[&str], member: &str, more: &[&str]) -> String {
-    let words = command.iter().chain(&["--deploy", FILE, "--name", member]).chain(more);
+    let whose = ["--deploy", FILE, "--name", member];
+    let words = command.iter().chain(&whose).chain(more);
     words.map(|word| format!("\"{word}\"")).collect::<Vec<_>>().join(", ")
 }
 
