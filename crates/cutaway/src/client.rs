@@ -100,7 +100,8 @@ impl Answer {
 
 /// Nothing was done, because no token was shown that allows it.
 pub fn no_token(why: &str) -> Failure {
-    let next = "show a token: --token-file FILE, or the variable CUTAWAY_TOKEN; `cutaway token NAME` makes one";
+    let next =
+        "show a token: --token-file FILE, or the variable CUTAWAY_TOKEN; `cutaway token NAME` makes one";
     Failure::error(format!("it had no effect: {why}")).next(next)
 }
 

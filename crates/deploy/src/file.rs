@@ -265,7 +265,10 @@ impl Reading<'_, '_> {
             (None, Some(data)) => return Some((0..shards).map(|shard| data.join(of_node(shard))).collect()),
             (None, None) => (
                 name.span(),
-                "where are its images? Add images = [\"PATH\"], or data = \"FOLDER\" on top".into(),
+                format!(
+                    "where are the images of {}? Add images = [\"PATH\"], or data = \"FOLDER\" on top",
+                    name.get_ref()
+                ),
             ),
             (Some(images), _) if images.get_ref().len() == shards as usize => {
                 let all = images.get_ref();

@@ -60,7 +60,8 @@ async fn connect(
         stream.write_all(b"hello").await.map_err(told)?;
         stream.flush().await.map_err(told)?;
         let mut world = [0; 5];
-        stream.read_exact(&mut world).await.map_err(told).map(drop)
+        stream.read_exact(&mut world).await.map_err(told)?;
+        if world == *b"world" { Ok(()) } else { Err("something else came".into()) }
     };
     tokio::join!(dialled, dials)
 }
