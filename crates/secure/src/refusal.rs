@@ -10,7 +10,8 @@ pub(crate) fn of_chain(e: &webpki::Error) -> String {
     match e {
         E::CertExpired { .. } => "it has expired; have it renewed".into(),
         E::CertNotValidYet { .. } => "it is not valid yet; compare the clocks".into(),
-        E::UnknownIssuer => "another authority signed it".into(),
+        // Of an authority with the same name, and another key.
+        E::UnknownIssuer | E::InvalidSignatureForPublicKey => "another authority signed it".into(),
         E::CaUsedAsEndEntity => "it is an authority's own certificate, not one that it signed".into(),
         other => format!("{other:?}"),
     }
@@ -78,8 +79,10 @@ fn of_alert(alert: Alert) -> String {
     let why = match alert {
         Alert::CertificateRequired => "it wants a certificate, and was shown none",
         Alert::CertificateExpired => "it refuses our certificate, which has expired",
-        Alert::UnknownCA => "it refuses our certificate: another authority than its own signed it",
-        Alert::BadCertificate | Alert::CertificateUnknown | Alert::AccessDenied | Alert::DecryptError => {
+        Alert::UnknownCA | Alert::DecryptError => {
+            "it refuses our certificate: another authority than its own signed it"
+        }
+        Alert::BadCertificate | Alert::CertificateUnknown | Alert::AccessDenied => {
             "it refuses our certificate"
         }
         Alert::ProtocolVersion => "it speaks another version of TLS",
