@@ -6,8 +6,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use percent_encoding::{NON_ALPHANUMERIC, percent_encode};
-use secure::files::{self, TlsError};
-use secure::refusal;
+use secure::{TlsError, files, refusal};
 use serde_json::Value;
 use ureq::http::{Method, Request, Response};
 use ureq::tls::{Certificate, ClientCert, PrivateKey, RootCerts, TlsConfig, TlsProvider};

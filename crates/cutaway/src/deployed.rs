@@ -11,7 +11,7 @@ use std::sync::Arc;
 use clap::Args;
 use dataplane::NodeId;
 use deploy::{Deployment, rules, words};
-use secure::files::TlsError;
+use secure::TlsError;
 use secure::identity::{self, Identity};
 
 use crate::failure::{Failure, Result, me, quote};

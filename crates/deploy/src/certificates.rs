@@ -2,11 +2,11 @@
 
 use std::collections::BTreeSet;
 
+use secure::TlsError;
 use secure::authority::Wanted;
-use secure::files::TlsError;
 use secure::{identity, names};
 
-use crate::file::Deployment;
+use crate::cluster::Deployment;
 use crate::words;
 
 /// What the certificate of a member stands for: its name in the cluster, and the addresses at which clients know it.

@@ -6,7 +6,7 @@
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
-use crate::file::Deployment;
+use crate::cluster::Deployment;
 
 /// The document.
 pub fn document(cluster: &Deployment, image: &str, insecure: bool) -> String {

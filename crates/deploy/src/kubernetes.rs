@@ -15,7 +15,7 @@ use std::path::Path;
 
 use secure::identity::Asks;
 
-use crate::file::{Deployment, GatewayPart, NodePart};
+use crate::cluster::{Deployment, GatewayPart, NodePart};
 use crate::words;
 
 /// Where the file and the certificates are in a pod, and where the volume is.

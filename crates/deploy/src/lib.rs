@@ -6,7 +6,7 @@
 //! | part | job |
 //! |---|---|
 //! | [`raw`] | the file as it is written |
-//! | [`file`](mod@file) | what it means |
+//! | [`file`](mod@file), [`cluster`] | what it means |
 //! | [`problem`] | what is wrong with it, and where |
 //! | [`words`] | names, addresses and sizes as people write them |
 //! | [`rules`] | what no part can see alone: two members at one address, a port without TLS |
@@ -17,6 +17,7 @@
 #![forbid(unsafe_code)]
 
 pub mod certificates;
+pub mod cluster;
 pub mod compose;
 pub mod example;
 pub mod file;
@@ -27,5 +28,5 @@ pub mod rules;
 pub mod systemd;
 pub mod words;
 
-pub use file::{Deployment, GatewayPart, NodePart};
+pub use cluster::{Deployment, GatewayPart, NodePart};
 pub use problem::{Problem, Problems};

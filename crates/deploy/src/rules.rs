@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 
-use crate::file::Deployment;
+use crate::cluster::Deployment;
 use crate::problem::Found;
 use crate::words;
 

@@ -5,7 +5,7 @@
 
 use std::path::{Path, PathBuf};
 
-use crate::file::Deployment;
+use crate::cluster::Deployment;
 use crate::words;
 
 /// Where the program and the file are expected.

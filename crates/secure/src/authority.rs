@@ -18,8 +18,9 @@ use rcgen::{
 };
 use rustls::pki_types::PrivateKeyDer;
 
-use crate::files::{self, TlsError};
-use crate::supported;
+use crate::error::TlsError;
+use crate::files;
+use crate::provider::supported;
 
 /// The authority's certificate, in its folder.
 pub const CA: &str = "ca.pem";

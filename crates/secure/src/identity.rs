@@ -14,8 +14,9 @@ use rustls::client::Resumption;
 use rustls::server::{NoServerSessionStorage, WebPkiClientVerifier};
 use rustls::{ClientConfig, RootCertStore, ServerConfig, version::TLS13};
 
-use crate::files::{Files, SOON, Shown, TlsError, authorities};
-use crate::provider;
+use crate::error::TlsError;
+use crate::files::{Files, SOON, Shown, authorities};
+use crate::provider::provider;
 
 /// What changes when a file is replaced, even by one of the same length in the same second.
 type Stamp = Vec<Option<(u64, u64, i64, i64, u64)>>;

@@ -6,6 +6,7 @@
 //! | part | job |
 //! |---|---|
 //! | [`names`] | what a member's certificate calls it |
+//! | [`provider`](mod@provider), [`error`] | the cryptography; why something is of no use |
 //! | [`files`] | PEM files: certificates, keys, authorities, checked as they are read |
 //! | [`identity`] | the two ends of a connection between members, and the door of a gateway; read anew when files change |
 //! | [`stream`] | a stream, plain or TLS, whose handshake happens at the first read or write |
@@ -20,26 +21,15 @@
 #![forbid(unsafe_code)]
 
 pub mod authority;
+pub mod error;
 pub mod files;
 pub mod identity;
 pub mod line;
 pub mod names;
+pub mod provider;
 pub mod refusal;
 pub mod stream;
 pub mod token;
 
-use std::sync::{Arc, OnceLock};
-
-use rustls::crypto::CryptoProvider;
-
-/// The cryptography that is used. It is in assembly, and asks for a processor of the last ten years.
-pub fn provider() -> Result<Arc<CryptoProvider>, files::TlsError> {
-    static PROVIDER: OnceLock<Arc<CryptoProvider>> = OnceLock::new();
-    supported()?;
-    Ok(PROVIDER.get_or_init(|| Arc::new(rustls_graviola::default_provider())).clone())
-}
-
-/// Can this processor do it?
-pub(crate) fn supported() -> Result<(), files::TlsError> {
-    if graviola::util::is_cpu_supported() { Ok(()) } else { Err(files::TlsError::Processor) }
-}
+pub use error::TlsError;
+pub use provider::provider;

@@ -7,8 +7,8 @@
 use graviola::hashing::{Hash, Sha256};
 use subtle::ConstantTimeEq;
 
-use crate::files::TlsError;
-use crate::supported;
+use crate::error::TlsError;
+use crate::provider::supported;
 
 /// How a token begins: whoever finds one in a log knows what leaked.
 const BEGINS: &str = "cutaway_";
@@ -63,6 +63,11 @@ impl Tokens {
     /// Is a token asked for at all?
     pub fn are_asked_for(&self) -> bool {
         !self.0.is_empty()
+    }
+
+    /// What may be done by whoever has shown nothing.
+    pub fn at_first(&self) -> Option<Access> {
+        (!self.are_asked_for()).then_some(Access::Write)
     }
 
     /// Whose token this is. If `name` is given, it must be that one's.

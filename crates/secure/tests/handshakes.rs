@@ -3,8 +3,9 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use secure::TlsError;
 use secure::authority::{Authority, CA, Wanted};
-use secure::files::{Files, TlsError};
+use secure::files::Files;
 use secure::identity::{self, Asks, Identity};
 use secure::line::Line;
 use secure::stream::Stream;

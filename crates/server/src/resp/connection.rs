@@ -17,7 +17,7 @@ use super::info;
 use super::job::{Job, Pending};
 use super::reply::Value;
 use super::request::{Malformed, Reader};
-use super::{table, token};
+use super::table;
 use crate::budget::{self, Held};
 use crate::child::{Stop, stopped};
 use crate::core::Handle;
@@ -97,7 +97,7 @@ impl Connection {
             clients.next_id
         };
         let share = core.borrow().partial.share();
-        let access = token::at_first(&core.borrow().options.tokens);
+        let access = core.borrow().options.tokens.at_first();
         Connection {
             core,
             share,

@@ -1,15 +1,10 @@
 //! Tokens: who may ask what. Without tokens in the gateway's file, everybody may do everything.
 
-use secure::token::{Access, Tokens};
+use secure::token::Access;
 
 use super::asked::Shown;
 use super::command::{Command, Touch};
 use super::connection::Connection;
-
-/// What a connection may do that has shown nothing.
-pub(super) fn at_first(tokens: &Tokens) -> Option<Access> {
-    (!tokens.are_asked_for()).then_some(Access::Write)
-}
 
 impl Connection {
     /// Takes a token, or says why not.
@@ -37,7 +32,7 @@ impl Connection {
 
     /// The connection is as it was when it was new.
     pub(super) fn forget_token(&mut self) {
-        self.access = at_first(&self.core.borrow().options.tokens);
+        self.access = self.core.borrow().options.tokens.at_first();
     }
 
     /// Has a token been shown, if one is asked for?
