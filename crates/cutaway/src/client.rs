@@ -1,6 +1,7 @@
 //! Talking to a gateway over HTTP.
 
 use std::ffi::OsStr;
+use std::io::{Read, Write};
 use std::net::{IpAddr, TcpStream, ToSocketAddrs};
 use std::path::PathBuf;
 use std::time::Duration;
@@ -223,14 +224,12 @@ impl GatewayArgs {
         }
     }
 
-    /// What kept the request itself from being sent: the handshake did not come about.
+    /// What kept the request itself from being heard: the handshake did not come about.
     fn unanswered(&self, e: &ureq::Error) -> Option<Failure> {
         let why = match e {
-            ureq::Error::Rustls(e) => refusal::of_tls(e),
-            ureq::Error::Io(e) => refusal::of_io(e)?,
-            ureq::Error::Protocol(_) if self.ca.is_none() => {
-                "it does not answer as HTTP does, and seems to speak TLS".into()
-            }
+            ureq::Error::Rustls(e) => refusal::of_handshake(e)?,
+            ureq::Error::Io(e) => refusal::of_handshake(e.get_ref()?.downcast_ref()?)?,
+            _ if self.ca.is_none() && self.speaks_tls() => "it speaks TLS".into(),
             _ => return None,
         };
         let next = match self.ca {
@@ -240,6 +239,20 @@ impl GatewayArgs {
             }
         };
         Some(Failure::error(format!("no connection to the gateway at {}: {why}", self.gateway)).next(next))
+    }
+
+    /// Does it answer what is no TLS with an alert? Then it has understood nothing that was sent.
+    fn speaks_tls(&self) -> bool {
+        const ALERT: u8 = 0x15;
+        let ask = || -> std::io::Result<u8> {
+            let mut stream = TcpStream::connect(&self.gateway)?;
+            stream.set_read_timeout(Some(CONNECT_PATIENCE))?;
+            stream.write_all(b"GET /livez HTTP/1.0\r\n\r\n")?;
+            let mut first = [0];
+            stream.read_exact(&mut first)?;
+            Ok(first[0])
+        };
+        ask().is_ok_and(|first| first == ALERT)
     }
 
     /// The options that lead to this gateway, where they have to be said.
@@ -272,7 +285,7 @@ impl GatewayArgs {
         let answer = self.ask(Method::GET, "/v1/status", &[], b"")?;
         let body = answer.json()?;
         match answer.status {
-            401 | 403 => Err(no_token(body["error"].as_str().unwrap_or("no reason given"))),
+            401 => Err(no_token(body["error"].as_str().unwrap_or("no reason given"))),
             _ => Ok(body),
         }
     }

@@ -306,7 +306,7 @@ fn check(reply: &Reply, key: &OsStr, gateway: &GatewayArgs) -> Result {
     Err(match reply.status {
         200 => return Ok(()),
         400 | 413 => Failure::usage(why),
-        401 | 403 => no_token(&why),
+        401 => no_token(&why),
         412 => {
             let now = match reply.body["version"].as_u64() {
                 Some(version) => format!("the key is at version {version}"),

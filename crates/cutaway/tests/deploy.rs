@@ -322,6 +322,7 @@ fn tokens_are_asked_for_in_both_protocols() {
     }
     let (code, why) = deployed.refused(&["get", "fruit"]);
     assert!(code == 1 && why.contains("Bearer") && why.contains("--token-file"), "{code} {why}");
+    assert_eq!(deployed.refused(&["status"]).0, 1);
     for probe in ["/livez", "/readyz"] {
         assert_eq!(common::get(deployed.port + 2, probe), 200, "{probe} is open");
     }
@@ -386,6 +387,59 @@ fn nothing_listens_beyond_loopback_without_tls_unless_somebody_insists() {
     // Told to, it does, and says loudly what that means.
     let (_, why) = home.refused(&[&node[..], &["--peer", "n1=h:1", "--insecure"]].concat());
     assert!(why.contains("INSECURE"), "{why}");
+}
+
+/// Are there Python and its parser for YAML?
+fn yaml() -> bool {
+    let asked = std::process::Command::new("python3").args(["-c", "import yaml"]).output();
+    let there = asked.is_ok_and(|output| output.status.success());
+    if !there {
+        eprintln!("\n*** SKIPPED: python3 with PyYAML is not installed, so no document was parsed ***\n");
+    }
+    there
+}
+
+#[test]
+fn documents_are_yaml_that_others_read_as_it_is_meant() {
+    if !yaml() {
+        return;
+    }
+    let deployed = Deployed::described(true, "");
+    fs::write(deployed.path("compose.yaml"), deployed.ok(&["deploy", "compose", "cluster.toml"])).unwrap();
+    let mut text = fs::read_to_string(deployed.path("cluster.toml")).unwrap();
+    for n in 1..=3 {
+        let pod = format!("cutaway-n{n}-0.cutaway:7420\"\nlisten = \"0.0.0.0:7420");
+        text = text.replace(&format!("127.0.0.{}:{}", n + 1, deployed.port), &pod);
+    }
+    let text = text.replace("127.0.0.1:", "0.0.0.0:").replace("\"data\"", "\"/data\"");
+    fs::write(deployed.path("pods.toml"), text.replace("\"certs\"", "\"/etc/cutaway/certs\"")).unwrap();
+    let kubernetes = ["deploy", "kubernetes", "pods.toml"];
+    fs::write(deployed.path("pods.yaml"), deployed.ok(&kubernetes)).unwrap();
+    fs::write(deployed.path("found.yaml"), deployed.ok(&[&kubernetes[..], &["--found"]].concat())).unwrap();
+    let script = "
+import yaml
+services = yaml.safe_load(open('compose.yaml'))['services']
+assert list(services) == ['n1', 'n2', 'n3', 'g1'], services
+assert services['n1']['command'][0] == 'node' and services['n1']['command'][-1] == 'n1'
+pods = list(yaml.safe_load_all(open('pods.yaml')))
+sets = [d for d in pods if d['kind'] == 'StatefulSet']
+assert [s['metadata']['name'] for s in sets] == ['cutaway-n1', 'cutaway-n2', 'cutaway-n3', 'cutaway-g1']
+for s in sets:
+    labels = s['spec']['template']['metadata']['labels']
+    assert s['spec']['selector']['matchLabels'].items() <= labels.items()
+    pod = s['spec']['template']['spec']
+    mounted = {m['name'] for m in pod['containers'][0]['volumeMounts']}
+    assert mounted == {v['name'] for v in pod['volumes']}, (mounted, pod['volumes'])
+    assert 'readinessProbe' in pod['containers'][0] and 'podAntiAffinity' in pod['affinity']
+services = {d['metadata']['name']: d for d in pods if d['kind'] == 'Service'}
+assert services['cutaway']['spec']['clusterIP'] == 'None'
+claims = [d for d in yaml.safe_load_all(open('found.yaml')) if d['kind'] == 'PersistentVolumeClaim']
+assert [c['metadata']['name'] for c in claims] == ['cutaway-n1', 'cutaway-n2', 'cutaway-n3']
+";
+    let parsed =
+        std::process::Command::new("python3").args(["-c", script]).current_dir(deployed.home.path()).output();
+    let parsed = parsed.unwrap();
+    assert!(parsed.status.success(), "{}", String::from_utf8_lossy(&parsed.stderr));
 }
 
 #[test]

@@ -120,7 +120,7 @@ fn volumes(cluster: &Deployment, member: &str) -> (String, String) {
             .expect("a string takes it");
         writeln!(
             volumes,
-            "        - {{name: certs, secret: {{secretName: cutaway-{member}, defaultMode: 0o440}}}}"
+            "        - {{name: certs, secret: {{secretName: cutaway-{member}, defaultMode: 288}}}}"
         )
         .expect("a string takes it");
     }

@@ -27,8 +27,30 @@ pub fn of_io(e: &io::Error) -> Option<String> {
     Some(of_tls(e.get_ref()?.downcast_ref::<Error>()?))
 }
 
-/// The same, of an error of TLS itself.
-pub fn of_tls(e: &Error) -> String {
+/// Why a handshake failed; `None` if it may have been done, and something said behind it.
+pub fn of_handshake(e: &Error) -> Option<String> {
+    let failed = match e {
+        Error::InvalidCertificate(_) => true,
+        // Whoever dials believes that it is done before the other side has looked at the certificate.
+        Error::AlertReceived(alert) => matches!(
+            alert,
+            Alert::CertificateRequired
+                | Alert::CertificateExpired
+                | Alert::CertificateUnknown
+                | Alert::BadCertificate
+                | Alert::UnknownCA
+                | Alert::AccessDenied
+                | Alert::DecryptError
+                | Alert::HandshakeFailure
+                | Alert::ProtocolVersion
+        ),
+        Error::InvalidMessage(InvalidMessage::InvalidContentType) => true,
+        _ => false,
+    };
+    failed.then(|| of_tls(e))
+}
+
+fn of_tls(e: &Error) -> String {
     match e {
         Error::NoCertificatesPresented => {
             "it shows no certificate; start it with the cluster's file: --deploy FILE".into()
