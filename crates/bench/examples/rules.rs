@@ -80,12 +80,21 @@ impl World {
             let device = Memory(Rc::new(RefCell::new(vec![0; DEVICE_BYTES])));
             let (members, timing) = (members.clone(), dataplane::Timing::default());
             let (cluster, shard, shards, pid, life) = (CLUSTER, 0, 1, 1, 1);
-            let limits = dataplane::Limits::default();
+            let (limits, members_change) = (dataplane::Limits::default(), false);
             let config = Config {
                 cluster,
                 shard,
                 shards,
-                rules: dataplane::Config { me: node, members, pid, life, mechanisms, timing, limits },
+                rules: dataplane::Config {
+                    me: node,
+                    members,
+                    members_change,
+                    pid,
+                    life,
+                    mechanisms,
+                    timing,
+                    limits,
+                },
             };
             engine::format(&device, &config.identity(), Standing::Member, Layout::default())
                 .expect("it is new");

@@ -36,9 +36,9 @@ pub struct Sim {
     /// shrunk
     #[arg(long, value_name = "FILE")]
     trace: Option<PathBuf>,
-    /// Storage nodes of each cluster
-    #[arg(long, default_value_t = 3, value_parser = nodes)]
-    nodes: u32,
+    /// Storage nodes of each cluster: 3 or 5; with `membership` 5, of which three found it [default: 3]
+    #[arg(long, value_parser = nodes)]
+    nodes: Option<u32>,
     /// Shards of each cluster
     #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=4))]
     shards: u32,
@@ -91,9 +91,14 @@ impl std::str::FromStr for Seeds {
 }
 
 impl Sim {
+    /// So many nodes: where members change there have to be some that can be added.
+    fn of(&self) -> u32 {
+        self.nodes.unwrap_or(if self.with.changes_members() { 5 } else { 3 })
+    }
+
     pub fn run(self) -> Result<(), Failure> {
         let without = self.without.iter().map(|id| mechanism(id)).collect::<Result<Vec<_>, _>>()?;
-        let (nodes, shards, coverage) = (self.nodes, self.shards, self.coverage);
+        let (nodes, shards, coverage) = (self.of(), self.shards, self.coverage);
         let (with, passive_gateways) = (self.with, self.passive_gateways);
         let options =
             Options { nodes, shards, with, passive_gateways, without, coverage, ..Options::default() };
@@ -236,8 +241,8 @@ impl Sim {
     /// The command that runs this very schedule again.
     fn replay(&self, seed: u64) -> String {
         let mut command = format!("{} sim --seed {seed}", me());
-        if self.nodes != 3 {
-            command += &format!(" --nodes {}", self.nodes);
+        if let Some(nodes) = self.nodes {
+            command += &format!(" --nodes {nodes}");
         }
         if self.shards != 1 {
             command += &format!(" --shards {}", self.shards);

@@ -76,6 +76,42 @@ fn validated(said: &Mutex<String>) -> (u64, u64) {
     })
 }
 
+#[test]
+fn a_node_that_dies_in_the_midst_of_much_work_does_not_hold_up_the_validation() {
+    let dir = tempfile::tempdir().unwrap();
+    let cluster = Cluster::start_in(&dir.path().join("data"), &["--image-size", "16M", "--validate"]);
+    let (said, over) = (cluster.said.clone(), AtomicBool::new(false));
+    let mut done = 0;
+    std::thread::scope(|scope| {
+        let clients: Vec<_> = (0..4)
+            .map(|name| {
+                scope.spawn({
+                    let (cluster, over) = (&cluster, &over);
+                    move || client(cluster, name, over)
+                })
+            })
+            .collect();
+        // More happens while it is down than a window holds.
+        for _ in 0..4 {
+            let backup = if cluster.primary(0, None) == "n2" { "n3" } else { "n2" };
+            cluster.ok(&["kill", backup]);
+            std::thread::sleep(Duration::from_millis(1500));
+            cluster.ok(&["restart", backup]);
+            std::thread::sleep(Duration::from_millis(500));
+        }
+        over.store(true, Ordering::Relaxed);
+        done = clients.into_iter().map(|client| client.join().unwrap()).sum();
+    });
+    assert!(cluster.stop().success(), "{}", said.lock().unwrap());
+    let (steps, mismatches) = validated(&said);
+    // A write alone is appended, sent, synced, acknowledged and applied.
+    assert!(
+        mismatches == 0 && steps > 2 * done,
+        "{steps} steps, {done} operations: {}",
+        said.lock().unwrap()
+    );
+}
+
 /// Ended with the test, whatever happens.
 struct Checking(Child);
 
@@ -167,6 +203,7 @@ fn a_busy_cluster_validates_itself_under_kill_pause_and_partition() {
     );
     let said = said.lock().unwrap();
     assert!(stopped.success() && mismatches == 0 && !said.contains("not validated any more"), "{said}");
+    assert!(steps > done, "{steps} steps of {done} operations: the validation stands still");
 }
 
 /// Writes and reads as fast as it is answered, whatever the answer is; how often it was answered.

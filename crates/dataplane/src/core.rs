@@ -8,6 +8,7 @@ use trace::{Kind, Source, Told, emit};
 use crate::guard;
 use crate::host::{Config, Effect, Restored};
 use crate::log_shape::LogShape;
+use crate::members::{Members, Rows};
 use crate::message::*;
 use crate::patience::Measured;
 use crate::sessions::{HostState, Sessions, Verdict};
@@ -41,6 +42,8 @@ pub struct Core {
     pub(crate) applying: bool,
     /// What it remembers of requests.
     pub sessions: Sessions,
+    /// Who belongs to the shard.
+    pub members: Members,
     /// The tail in the last status given.
     pub(crate) reported: Tail,
     /// Where the log ended before it lost entries, to damage or for want of room; what of it was acknowledged may be
@@ -64,9 +67,15 @@ impl Core {
     pub(crate) fn restore(config: Config, restored: Restored) -> Result<Core, wire::WireError> {
         let state = HostState::decode(&restored.host_state, config.limits)?;
         let mut log = LogShape::new(Tail { epoch: state.last_epoch, seq: restored.checkpoint });
-        restored.entries.iter().for_each(|(epoch, _)| {
-            log.append(*epoch);
-        });
+        let mut members = Members::of(state.members.0, &config.members);
+        for (epoch, origin) in &restored.entries {
+            let seq = log.append(*epoch);
+            if let Origin::Change(change) = origin {
+                members.append(seq, *change);
+            }
+        }
+        let effective = guard::config_when_appended(config.mechanisms, log.tail().seq, restored.checkpoint);
+        members.take_effect(effective);
         let promised = restored.promised.max(log.tail().epoch).max(restored.owed.epoch);
         Ok(Core {
             config,
@@ -85,6 +94,7 @@ impl Core {
             commit: restored.checkpoint,
             applied: restored.checkpoint,
             sessions: state.sessions,
+            members,
             now: 0,
             listened: false,
             effects: VecDeque::new(),
@@ -117,7 +127,20 @@ impl Core {
 
     pub(crate) fn peers(&self) -> impl Iterator<Item = NodeId> + use<> {
         let me = self.config.me;
-        self.config.members.clone().into_iter().filter(move |peer| *peer != me)
+        self.members.present().filter(|peer| *peer != me).collect::<Vec<_>>().into_iter()
+    }
+
+    /// Is this node listened to? Where members change, whoever speaks may be one already by an entry that is not here yet:
+    /// a primary, say, that sends it. It *counts* only by the own log.
+    pub fn hears(&self, node: NodeId) -> bool {
+        let known = self.config.members_change || self.members.membership(node).is_some();
+        node != self.config.me && known
+    }
+
+    /// What the log says of the members is in effect.
+    fn take_effect(&mut self) {
+        let upto = guard::config_when_appended(self.config.mechanisms, self.log.tail().seq, self.applied);
+        self.members.take_effect(upto);
     }
 
     /// Appends to the own log: shape, origin and engine together.
@@ -127,6 +150,12 @@ impl Core {
         let seq = self.log.append(entry.epoch);
         assert_eq!(seq, entry.seq, "D1: a log has no holes");
         self.unapplied.push_back(entry.origin);
+        if let Origin::Change(change) = entry.origin {
+            self.members.append(seq, change);
+            self.take_effect();
+            let voters: Vec<_> = self.members.voters().map(|node| node.to_string()).collect();
+            emit!(self, Kind::MembersChanged { seq, change: change.to_string(), voters: voters.join(", ") });
+        }
         self.effect(Effect::Append(entry));
     }
 
@@ -138,6 +167,10 @@ impl Core {
         self.log.truncate(from);
         self.durable = self.durable.min(last);
         self.unapplied.truncate((last - self.applied) as usize);
+        if self.members.changing() {
+            self.members.truncate(from);
+            self.take_effect();
+        }
         self.effect(Effect::Truncate(from));
     }
 
@@ -154,10 +187,11 @@ impl Core {
     }
 
     /// The log is empty behind `base`, which is committed, applied and durable.
-    pub(crate) fn begin_log(&mut self, base: Tail, sessions: Sessions) {
+    pub(crate) fn begin_log(&mut self, base: Tail, sessions: Sessions, members: Members) {
         self.log = LogShape::new(base);
         self.unapplied.clear();
         self.sessions = sessions;
+        self.members = members;
         self.commit = base.seq;
         self.applied = base.seq;
         self.durable = base.seq;
@@ -189,7 +223,7 @@ impl Core {
             Origin::Request(request) => {
                 self.sessions.verdict(self.config.mechanisms, *request) != Verdict::Fresh
             }
-            Origin::Marker | Origin::Session(_) => false,
+            Origin::Marker | Origin::Session(_) | Origin::Change(_) => false,
         };
         self.applying = true;
         self.effect(Effect::Apply { seq: self.applied + 1, skip });
@@ -201,13 +235,16 @@ impl Core {
         let origin = self.unapplied.pop_front().expect("an applied entry was in the log");
         let result = match origin {
             Origin::Request(request) => Some(self.result(request, outcome)),
-            Origin::Marker | Origin::Session(_) => None,
+            Origin::Marker | Origin::Session(_) | Origin::Change(_) => None,
         };
         let applied_before = self.applied;
         let outcome = if let Some(WriteResult::Done(result)) = result { result } else { outcome };
         emit!(self, Kind::EntryApplied { seq, outcome: outcome.to_string(), applied_before });
         self.applied = seq;
         self.applying = false;
+        if matches!(origin, Origin::Change(_)) {
+            self.take_effect();
+        }
         (origin, result)
     }
 
@@ -226,7 +263,11 @@ impl Core {
     pub(crate) fn host_state(&self) -> Vec<u8> {
         let last_epoch =
             self.log.epoch_at(self.applied).expect("the applied entry is in the log or its base");
-        wire::encode_value(&HostState { last_epoch, sessions: self.sessions.clone() })
+        let members = self.members.as_of(self.applied);
+        let changed = members.values().any(|member| member.since > 0);
+        let members =
+            Rows(Some(members).filter(|_| guard::members_in_state(self.config.mechanisms, changed)));
+        wire::encode_value(&HostState { last_epoch, sessions: self.sessions.clone(), members })
     }
 
     /// Appends an entry of the own epoch: only who leads does.

@@ -222,6 +222,32 @@ pub fn transfer_name(on: Mechanisms, life: u64, begun: u64) -> u64 {
     if on.stops(M::TransferName, life ^ begun != begun) { life ^ begun } else { begun }
 }
 
+/// `config-when-appended`: up to which entry are the changes of the members in effect, of a log that ends at `last` and is
+/// applied up to `applied`?
+///
+/// Without it: (1) n1 leads n1, n2 and n3, adds n4 and then n5, and commits each; (2) n2 has both entries, but has not been
+/// told that they are committed: it still counts three; (3) n2 leads with the promise of n3, two of three, while n1 commits
+/// with n4 and n5, three of five.
+pub fn config_when_appended(on: Mechanisms, last: Seq, applied: Seq) -> Seq {
+    if on.stops(M::ConfigWhenAppended, applied < last) { last } else { applied }
+}
+
+/// `members-in-state`: does a state say who the members are, if they are others than the founders (`changed`)?
+///
+/// Without it: (1) five become three: n4 and n5 are removed; (2) n3 gets the state of n1, and with it none of those entries;
+/// (3) n3 counts five, and leads with n4 and n5, while n1 commits with n2.
+pub fn members_in_state(on: Mechanisms, changed: bool) -> bool {
+    on.stops(M::MembersInState, changed)
+}
+
+/// `removed-does-not-count`: does a primary count its own log, which is one of the members (`votes`), or was removed?
+///
+/// Without it: (1) n1 leads four and removes itself: n2, n3 and n4 are left, and two of them are a majority; (2) it counts
+/// itself and n2 for a write, and answers; (3) n4 leads with n3, two of three, without that write.
+pub fn removed_does_not_count(on: Mechanisms, votes: bool) -> bool {
+    !on.stops(M::RemovedDoesNotCount, !votes)
+}
+
 /// `backpressure`: is there room for another entry when `waiting` are not applied yet?
 ///
 /// Without it a primary whose backups are slow keeps everything in memory that it is sent.

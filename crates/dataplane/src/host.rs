@@ -15,8 +15,10 @@ use crate::types::*;
 pub struct Config {
     /// This node.
     pub me: NodeId,
-    /// All replicas of the shard, this one included.
+    /// The replicas of the shard when its cluster was founded.
     pub members: Vec<NodeId>,
+    /// An extension changes them.
+    pub members_change: bool,
     /// Which mechanisms are on.
     pub mechanisms: Mechanisms,
     /// How long it waits for what.
@@ -102,6 +104,8 @@ pub enum Event {
     TakeOver(Epoch, Micros),
     /// An extension has this replica leave the lead.
     StepDown,
+    /// An extension has this primary append a change of the members; the log has room for it.
+    Change(Change),
 }
 
 /// What has room on the device of the entries that a message brings, or makes its receiver append. Sizes alone decide it.

@@ -15,6 +15,7 @@
 //! | `guard` | every mechanism as one function that can be switched off |
 //! | `host` | what a replica is told and hears, and what it wants done |
 //! | `log_shape` | which epoch wrote which entries |
+//! | `members` | who belongs to the shard, by its log |
 //! | `durable` | what may leave only after a sync |
 //! | `patience` | how long to wait: as measured |
 //! | `sessions` | each request takes effect once |
@@ -50,6 +51,7 @@ pub mod guard;
 mod host;
 mod invariants;
 mod log_shape;
+mod members;
 pub mod message;
 mod owed;
 pub mod patience;
@@ -66,6 +68,7 @@ pub use crate::core::Core;
 pub use durable::{Appended, Durable, Held, Released};
 pub use host::{Config, Effect, Event, Fits, Restored, Timing};
 pub use log_shape::LogShape;
+pub use members::{Member, Members};
 pub use message::*;
 pub use replica::Replica;
 pub use types::*;

@@ -17,6 +17,7 @@
 //! | `Write`, `OpenSession`, `Read` | gateway → primary | a client's request |
 //! | `Answer`, `ReadAnswer`, `Refused` | node → gateway | its result, or why it was not taken |
 //! | `Probe`, `Status` | gateway ↔ node | who are you, and how complete is your log? |
+//! | `Members` | node → gateway | who belongs to the shard by my log, behind each `Status` where that changes; and the epoch that I serve in |
 //! | `TakeOver` | gateway → node | become primary, in an epoch above this one; give up after so long |
 //! | `TraceRequest`, `TraceReply` | gateway ↔ node | the events of followed requests; the hosts answer, the rules never see them |
 //! | `Usage` | node → gateway | what the replica has used, behind each `Status`; from host to host as well |
@@ -24,6 +25,7 @@
 use std::fmt;
 use std::sync::Arc;
 
+use crate::members::Member;
 use crate::types::*;
 use crate::wire::Code;
 
@@ -75,6 +77,7 @@ pub enum Message {
     Status { attempt: u64, status: NodeStatus },
     TakeOver { above: Epoch, patience: Micros },
 
+    Members { serves: Option<Epoch>, rows: Vec<(NodeId, Member)> },
     TraceRequest,
     TraceReply { lines: Vec<u8> },
     Usage(Usage),
@@ -196,6 +199,17 @@ pub enum Refusal {
     Busy,
     /// The key or value is outside its bounds.
     Invalid,
+}
+
+/// What a primary knows of another replica.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Progress {
+    /// The other.
+    pub node: NodeId,
+    /// Everything up to here is durable there, and the same as here.
+    pub matched: Seq,
+    /// When it last answered in this epoch, or the epoch began.
+    pub heard_at: Micros,
 }
 
 /// A replica's part in its shard.

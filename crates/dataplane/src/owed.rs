@@ -28,6 +28,7 @@
 
 use crate::core::Core;
 use crate::host::Effect;
+use crate::members::Members;
 use crate::sessions::Sessions;
 use crate::types::*;
 
@@ -52,7 +53,8 @@ impl Core {
     /// The state is given up, because there is no room for the primary's beside it.
     pub(crate) fn give_up_all(&mut self) {
         self.owed = self.voted_tail();
-        self.begin_log(Tail::default(), Sessions::default().within(self.config.limits));
+        let (sessions, members) = (Sessions::default(), Members::of(None, &self.config.members));
+        self.begin_log(Tail::default(), sessions.within(self.config.limits), members);
         self.effect(Effect::GiveUpAll(self.owed));
     }
 }

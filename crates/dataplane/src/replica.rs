@@ -87,7 +87,10 @@ impl Replica {
                     primary.on_sent(core, to, upto, bytes);
                 }
             }
-            Event::Compacted(seq) => self.core.log.compact(seq),
+            Event::Compacted(seq) => {
+                self.core.log.compact(seq);
+                self.core.members.compact(seq);
+            }
             Event::Installed(done) => self.receiver.on_installed(&mut self.core, done),
             Event::Unreadable(to) => {
                 if let Some((primary, core)) = self.leading() {
@@ -101,6 +104,12 @@ impl Replica {
                 }
             }
             Event::StepDown => self.on_step_down(),
+            Event::Change(change) => {
+                if let Some((primary, core)) = self.leading() {
+                    core.append_own(primary.epoch, Origin::Change(change), Op::Nop);
+                    primary.meet(core);
+                }
+            }
         }
     }
 
@@ -126,11 +135,7 @@ impl Replica {
         }
         match from {
             Address::Gateway(gateway) => self.on_gateway(gateway, message, fits),
-            Address::Node(peer)
-                if peer != self.core.config.me && self.core.config.members.contains(&peer) =>
-            {
-                self.on_node(peer, message, fits)
-            }
+            Address::Node(peer) if self.core.hears(peer) => self.on_node(peer, message, fits),
             Address::Node(_) => self.core.refuse_frame(from, message.name(), "it is no member of this shard"),
         }
     }
@@ -258,6 +263,11 @@ impl Replica {
                 }
                 if let Some((primary, core)) = self.leading() {
                     primary.answer_write(core, request, result);
+                }
+            }
+            (Origin::Change(_), _) => {
+                if let Some((primary, core)) = self.leading() {
+                    primary.meet(core);
                 }
             }
             _ => self.on_marker(seq),

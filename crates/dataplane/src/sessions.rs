@@ -13,6 +13,7 @@ use std::collections::{BTreeMap, VecDeque};
 use trace::Mechanisms;
 
 use crate::guard;
+use crate::members::Rows;
 use crate::types::*;
 use crate::wire::{self, Code, WireError};
 
@@ -168,10 +169,11 @@ impl Code for Sessions {
 pub(crate) struct HostState {
     pub last_epoch: Epoch,
     pub sessions: Sessions,
+    pub members: Rows,
 }
 
 wire::code_struct! {
-    HostState { last_epoch, sessions }
+    HostState { last_epoch, sessions, members }
 }
 
 impl HostState {

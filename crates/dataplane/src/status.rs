@@ -33,7 +33,7 @@ impl Replica {
         let (role, serving, cut_off_micros) = match &self.role {
             Role::Backup => (RoleName::Backup, false, 0),
             Role::Candidate(_) => (RoleName::Candidate, false, 0),
-            Role::Primary(primary) => (RoleName::Primary, primary.serving, primary.cut_off(now)),
+            Role::Primary(primary) => (RoleName::Primary, primary.serving, primary.cut_off(core, now)),
         };
         NodeStatus {
             pid: core.config.pid,
@@ -51,11 +51,24 @@ impl Replica {
         }
     }
 
+    /// Of a primary: how far each of the others is known to be.
+    pub fn progress(&self) -> Vec<Progress> {
+        match &self.role {
+            Role::Primary(primary) => primary.progress().collect(),
+            Role::Backup | Role::Candidate(_) => Vec::new(),
+        }
+    }
+
     pub(crate) fn tell_status(&mut self, to: impl Into<Option<GatewayId>>, attempt: u64) {
         let Some(to) = to.into() else { return };
         let status = self.status(self.core.now);
         self.core.reported = status.tail;
+        let serves = Some(status.promised).filter(|_| status.serving);
         self.core.send(Address::Gateway(to), Message::Status { attempt, status });
+        if self.core.config.members_change {
+            let rows = self.core.members.rows().iter().map(|(id, member)| (*id, *member)).collect();
+            self.core.send(Address::Gateway(to), Message::Members { serves, rows });
+        }
     }
 
     /// Whether this replica may vote.

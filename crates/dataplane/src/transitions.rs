@@ -63,8 +63,10 @@ impl Replica {
             self.step_down(call.above);
         }
         // Someone who leads, or stands already, has nothing to take over; the gateway learns it from the status.
-        // Nor can one lead whose log does not have what it had.
-        if self.core.vote_withheld() || self.core.is_short() || !matches!(self.role, Role::Backup) {
+        // Nor can one lead whose log does not have what it had, or that nobody would count.
+        let outside = !self.core.members.votes(self.core.config.me);
+        if outside || self.core.vote_withheld() || self.core.is_short() || !matches!(self.role, Role::Backup)
+        {
             return self.tell_status(call.gateway, 0);
         }
         self.role = Role::Candidate(Candidate::stand(&mut self.core, &call));

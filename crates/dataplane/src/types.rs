@@ -111,6 +111,39 @@ pub enum Origin {
     Session(GatewayId),
     /// A client's write.
     Request(RequestId),
+    /// The shard's members change.
+    Change(Change),
+}
+
+/// What an entry does to the members of its shard: to one of them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Change {
+    /// It is sent everything from now on, and does not count.
+    Add(NodeId, Place),
+    /// It counts.
+    Promote(NodeId),
+    /// It belongs to the shard no longer.
+    Remove(NodeId),
+}
+
+/// What a node is in its shard.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Membership {
+    /// It is sent everything, and does not count.
+    Learner,
+    /// It counts.
+    Voter,
+    /// It belonged to the shard, and does not any more.
+    Gone,
+}
+
+/// Where a node can be reached, in the words of its host: no rule reads it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Place(pub [u8; 18]);
+
+impl Place {
+    /// Not said.
+    pub const UNKNOWN: Place = Place([0; 18]);
 }
 
 /// One position of the replicated log.
@@ -129,6 +162,16 @@ pub struct Entry {
 impl fmt::Display for NodeId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "n{}", self.0)
+    }
+}
+
+impl fmt::Display for Change {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Change::Add(node, _) => write!(f, "add {node}"),
+            Change::Promote(node) => write!(f, "promote {node}"),
+            Change::Remove(node) => write!(f, "remove {node}"),
+        }
     }
 }
 

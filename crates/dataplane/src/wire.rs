@@ -172,6 +172,15 @@ impl Code for ClusterId {
     }
 }
 
+impl Code for Place {
+    fn put(&self, out: &mut Vec<u8>) {
+        out.extend_from_slice(&self.0);
+    }
+    fn get(bytes: &mut &[u8]) -> Result<Self, WireError> {
+        Ok(Place(take(bytes, 18)?.try_into().expect("take returns the size asked for")))
+    }
+}
+
 impl Code for Arc<[u8]> {
     fn put(&self, out: &mut Vec<u8>) {
         (self.len() as u32).put(out);
@@ -300,7 +309,9 @@ code_enum! {
     Outcome { 1 Written(seq); 2 Deleted { existed }; 3 ConditionFailed { current }; 4 Nothing; 5 NoRoom; }
     Actor { 0 World; 1 Node { node, shard }; 2 Gateway(id); 3 Client(id); }
     Address { 1 Node(id); 2 Gateway(id); }
-    Origin { 1 Marker; 2 Session(gateway); 3 Request(id); }
+    Origin { 1 Marker; 2 Session(gateway); 3 Request(id); 4 Change(change); }
+    Change { 1 Add(node, place); 2 Promote(node); 3 Remove(node); }
+    Membership { 1 Learner; 2 Voter; 3 Gone; }
     Query { 1 Get(key); 2 Scan { prefix, after, limit }; 3 Count; 4 GetUpTo(key, most); }
     ReadResult { 1 Value(seq, value); 2 Missing; 3 Keys(keys); 4 Count(n); 5 Damaged; 6 Long(bytes); }
     WriteResult { 1 Done(outcome); 2 SessionUnknown(seq); }
@@ -334,6 +345,7 @@ code_enum! {
         27 Probe { attempt };
         28 Status { attempt, status };
         29 TakeOver { above, patience };
+        30 Members { serves, rows };
         40 TraceRequest;
         41 TraceReply { lines };
         42 Usage(usage);

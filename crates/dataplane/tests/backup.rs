@@ -11,6 +11,7 @@ fn backup() -> Replica {
     let config = Config {
         me,
         members,
+        members_change: false,
         mechanisms,
         timing: Timing::default(),
         limits: Default::default(),

@@ -28,6 +28,7 @@ impl Backup {
         let config = Config {
             me: NodeId(2),
             members: [1, 2, 3].map(NodeId).to_vec(),
+            members_change: false,
             mechanisms: Mechanisms::all(),
             timing: Timing::default(),
             limits: Default::default(),

@@ -43,6 +43,7 @@ impl Host {
         let config = Config {
             me: NodeId(1),
             members: (1..=members).map(NodeId).collect(),
+            members_change: false,
             mechanisms: Mechanisms::all(),
             timing,
             limits: Default::default(),

@@ -64,7 +64,7 @@ pub struct Config {
     pub id: GatewayId,
     /// The cluster.
     pub cluster: ClusterId,
-    /// All storage nodes.
+    /// The storage nodes that the cluster was founded with. Of others it learns from them.
     pub nodes: Vec<NodeId>,
     /// How many shards there are.
     pub shards: u32,

@@ -14,7 +14,7 @@
 
 use dataplane::guard::majority;
 use dataplane::patience::{patience, splitmix};
-use dataplane::{Epoch, Message, Micros, NodeId, NodeStatus, RoleName, ShardId};
+use dataplane::{Epoch, Member, Message, Micros, NodeId, NodeStatus, RoleName, ShardId};
 use trace::{Kind, emit};
 
 use crate::api::{Config, Failover, ShardView};
@@ -87,7 +87,10 @@ impl Search {
             State::Known { node, .. } | State::Called { node, .. } => Some(node),
             State::AskingAround { .. } => None,
         };
-        assert!(named.is_none_or(|node| self.config.nodes.contains(&node)), "a primary is one of the nodes");
+        assert!(
+            named.is_none_or(|node| self.nodes.ids().any(|id| id == node)),
+            "a primary is one of the nodes"
+        );
         assert!(self.primary().is_none() || self.epoch > Epoch(0), "a primary has an epoch");
         assert!(self.primary().is_none() || self.attempt == 0, "P4: a primary ends the attempts");
     }
@@ -147,6 +150,26 @@ impl Search {
             self.learn(core, from, status.promised);
         }
         new
+    }
+
+    /// A node says who belongs to the shard. Whoever was called and does not any more will not lead.
+    pub fn on_members(
+        &mut self,
+        core: &mut Core,
+        from: NodeId,
+        serves: Option<Epoch>,
+        rows: &[(NodeId, Member)],
+    ) {
+        self.nodes.meet(from, serves, rows);
+        match self.state {
+            State::Called { node, .. } if !self.nodes.ids().any(|id| id == node) => {
+                self.call_failed(core.now)
+            }
+            State::Known { node, .. } if !self.nodes.ids().any(|id| id == node) => {
+                self.suspect(core, "it was removed");
+            }
+            _ => {}
+        }
     }
 
     /// A node that was called says how it is.
@@ -298,7 +321,7 @@ impl Search {
         };
         if self.probed_at.is_none_or(|at| now >= at + every || stale(at)) {
             self.probed_at = Some(now);
-            self.config.nodes.iter().for_each(|to| core.send(*to, Message::Probe { attempt: now.max(1) }));
+            self.nodes.ids().for_each(|to| core.send(to, Message::Probe { attempt: now.max(1) }));
         }
     }
 
@@ -312,7 +335,7 @@ impl Search {
 
     /// The node to call, once enough is known.
     fn choose(&self, now: Micros, since: Micros) -> Option<NodeId> {
-        let (nodes, ask_around) = (self.config.nodes.len(), self.ask_around());
+        let (nodes, ask_around) = (self.nodes.count(), self.ask_around());
         // Only every other attempt avoids the lost primary, and none for somebody whom no majority can support.
         let lost = self.lost.as_ref().map(|(node, _)| *node).filter(|_| self.attempt.is_multiple_of(2));
         let choice = self.nodes.choose(self.shard, since, lost).filter(|_| now >= since)?;

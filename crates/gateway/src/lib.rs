@@ -170,6 +170,7 @@ impl Gateway {
             Message::ReadAnswer { id, result } => shard.on_read_answer(id, result),
             Message::Refused { what, why } => shard.on_refused(from, what, why),
             Message::Status { attempt, status } => shard.on_status(from, attempt, status),
+            Message::Members { serves, rows } => shard.on_members(from, serves, &rows),
             _ => {}
         });
     }

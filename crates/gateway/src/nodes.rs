@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use dataplane::guard::majority;
 use dataplane::patience::{Measured, PATIENCE_MAX};
-use dataplane::{Epoch, Micros, NodeId, NodeStatus, Proof, Seq, ShardId, Tail};
+use dataplane::{Epoch, Member, Membership, Micros, NodeId, NodeStatus, Proof, Seq, ShardId, Tail};
 
 #[derive(Clone, Debug, Default)]
 struct Heard {
@@ -15,6 +15,8 @@ struct Heard {
     status: Option<NodeStatus>,
     /// What a probe and its answer take.
     trip: Measured,
+    /// It is sent everything, and does not count.
+    learns: bool,
 }
 
 impl Heard {
@@ -36,7 +38,11 @@ impl Heard {
 
 /// What the nodes said of themselves.
 #[derive(Clone, Debug)]
-pub(crate) struct Nodes(BTreeMap<NodeId, Heard>);
+pub(crate) struct Nodes {
+    heard: BTreeMap<NodeId, Heard>,
+    /// The epoch of the primary that said who belongs to the shard.
+    met_in: Epoch,
+}
 
 /// Who is best called to take over.
 pub(crate) struct Choice {
@@ -49,12 +55,51 @@ pub(crate) struct Choice {
 
 impl Nodes {
     pub fn new(nodes: &[NodeId]) -> Nodes {
-        Nodes(nodes.iter().map(|node| (*node, Heard::default())).collect())
+        let heard = nodes.iter().map(|node| (*node, Heard::default())).collect();
+        Nodes { heard, met_in: Epoch(0) }
+    }
+
+    /// A node says who belongs to the shard. A primary that serves, in the newest epoch, knows; of the others everybody may be
+    /// behind, or cut off: they only name whom nobody else has.
+    pub fn meet(&mut self, from: NodeId, serves: Option<Epoch>, rows: &[(NodeId, Member)]) {
+        let knows = serves.is_some_and(|epoch| epoch >= self.met_in);
+        self.met_in = serves.filter(|_| knows).unwrap_or(self.met_in);
+        let there = |node: &NodeId| {
+            rows.iter().find(|(id, _)| id == node).map(|(_, row)| row.is).filter(|is| *is != Membership::Gone)
+        };
+        if knows {
+            // Even if it was removed, it leads.
+            self.heard.retain(|node, _| *node == from || there(node).is_some());
+        }
+        for (node, row) in rows.iter().filter(|(node, _)| there(node).is_some()) {
+            let new = !self.heard.contains_key(node);
+            let heard = self.heard.entry(*node).or_default();
+            if new || knows {
+                heard.learns = row.is == Membership::Learner;
+            }
+        }
+        if let Some(heard) = self.heard.get_mut(&from).filter(|_| knows && there(&from).is_none()) {
+            heard.learns = true;
+        }
+    }
+
+    /// All of them.
+    pub fn ids(&self) -> impl Iterator<Item = NodeId> + '_ {
+        self.heard.keys().copied()
+    }
+
+    fn voters(&self) -> impl Iterator<Item = (NodeId, &Heard)> {
+        self.heard.iter().filter(|(_, heard)| !heard.learns).map(|(node, heard)| (*node, heard))
+    }
+
+    /// How many of them count.
+    pub fn count(&self) -> usize {
+        self.voters().count()
     }
 
     /// Hears a node; false if that is nobody's word, or a late one: a node's promise never goes back.
     pub fn hear(&mut self, now: Micros, from: NodeId, asked_at: Micros, status: &NodeStatus) -> bool {
-        let Some(heard) = self.0.get_mut(&from) else { return false };
+        let Some(heard) = self.heard.get_mut(&from) else { return false };
         if heard.status.as_ref().is_some_and(|known| known.promised > status.promised) {
             return false;
         }
@@ -69,29 +114,29 @@ impl Nodes {
 
     /// It is gone, and what it said with it.
     pub fn forget(&mut self, node: NodeId) {
-        self.0.entry(node).and_modify(|heard| heard.status = None);
+        self.heard.entry(node).and_modify(|heard| heard.status = None);
     }
 
     pub fn heard_at(&self, node: NodeId) -> Micros {
-        self.0.get(&node).map_or(0, |heard| heard.at)
+        self.heard.get(&node).map_or(0, |heard| heard.at)
     }
 
     /// What a node usually takes for an answer; 0 if that is not known.
     pub fn takes(&self, node: NodeId) -> Micros {
-        self.0.get(&node).and_then(Heard::takes).unwrap_or(0)
+        self.heard.get(&node).and_then(Heard::takes).unwrap_or(0)
     }
 
     /// What one step of a takeover takes: the answer of a majority of those that vote, each after a sync. 0 if that is not
     /// known.
     pub fn majority_takes(&self) -> Micros {
-        let voters = self.0.values().filter(|heard| heard.is_proven());
-        let mut takes: Vec<Micros> = voters.filter_map(Heard::takes).collect();
+        let voters = self.voters().filter(|(_, heard)| heard.is_proven());
+        let mut takes: Vec<Micros> = voters.filter_map(|(_, heard)| heard.takes()).collect();
         takes.sort_unstable();
-        takes.get(majority(self.0.len()) - 1).copied().unwrap_or(0)
+        takes.get(majority(self.count()) - 1).copied().unwrap_or(0)
     }
 
     fn statuses(&self) -> impl Iterator<Item = &NodeStatus> {
-        self.0.values().filter_map(|heard| heard.status.as_ref())
+        self.heard.values().filter_map(|heard| heard.status.as_ref())
     }
 
     /// The greatest seq that some node said is committed.
@@ -107,22 +152,22 @@ impl Nodes {
     /// Per node, what it last said, and when.
     pub fn view(&self) -> Vec<(NodeId, Option<(Micros, NodeStatus)>)> {
         let said = |heard: &Heard| heard.status.clone().map(|status| (heard.at, status));
-        self.0.iter().map(|(node, heard)| (*node, said(heard))).collect()
+        self.heard.iter().map(|(node, heard)| (*node, said(heard))).collect()
     }
 
     /// The node to call: of those that answered a probe sent since `since`, the one with the most complete log, rather not
     /// `lost`. Whether it really is, the promises will show; this choice only saves attempts. Among equals the shard's number
     /// decides, so that the primaries of many shards spread over the nodes.
     pub fn choose(&self, shard: ShardId, since: Micros, lost: Option<NodeId>) -> Option<Choice> {
-        let nodes = self.0.len();
+        let nodes = self.count();
         // One that lacks entries which it had does not stand.
         let stands = |status: &NodeStatus| status.proof == Proof::Proven && status.voted_tail == status.tail;
-        let fresh = self.0.iter().filter(|(_, heard)| heard.asked_at >= since);
+        let fresh = self.voters().filter(|(_, heard)| heard.asked_at >= since);
         let fresh: Vec<(NodeId, &NodeStatus)> = fresh
-            .filter_map(|(node, heard)| Some((*node, heard.status.as_ref().filter(|status| stands(status))?)))
+            .filter_map(|(node, heard)| Some((node, heard.status.as_ref().filter(|status| stands(status))?)))
             .collect();
         let supported =
-            |tail| self.0.values().filter(|heard| !heard.opposes(tail)).count() >= majority(nodes);
+            |tail| self.voters().filter(|(_, heard)| !heard.opposes(tail)).count() >= majority(nodes);
         let preference = |node: NodeId| (nodes as u32 + node.0 - 1 - shard % nodes as u32) % nodes as u32;
         let (node, status) = fresh.iter().max_by_key(|(node, status)| {
             (supported(status.tail), Some(*node) != lost, status.tail, Reverse(preference(*node)))

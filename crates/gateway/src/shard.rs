@@ -8,7 +8,8 @@ use std::collections::{BTreeMap, VecDeque};
 
 use dataplane::patience::{Measured, patience};
 use dataplane::{
-    Message, Micros, NodeId, NodeStatus, ReadResult, Refusable, Refusal, RequestId, Seq, ShardId, WriteResult,
+    Epoch, Member, Message, Micros, NodeId, NodeStatus, ReadResult, Refusable, Refusal, RequestId, Seq,
+    ShardId, WriteResult,
 };
 use trace::{Kind, emit};
 
@@ -304,6 +305,12 @@ impl Shard {
             call.due = self.core.now + BUSY_PAUSE;
             self.calls_due = self.calls_due.min(call.due);
         }
+    }
+
+    /// A node says who belongs to the shard.
+    pub fn on_members(&mut self, from: NodeId, serves: Option<Epoch>, rows: &[(NodeId, Member)]) {
+        self.search.on_members(&mut self.core, from, serves, rows);
+        self.search.advance(&mut self.core);
     }
 
     /// When a primary is learned, newly or again, everything in flight goes to it.

@@ -104,7 +104,7 @@ impl Lanes {
             Step::TakeOver { to, .. } | Step::Write { to, .. } => Mark::Arrow(0, self.node(*to)),
             Step::StandAndCrash { at, .. } => Mark::Arrow(0, self.node(*at)),
             Step::Read { from, .. } => Mark::Arrow(0, self.node(*from)),
-            Step::Probe(at) => Mark::Arrow(0, self.node(*at)),
+            Step::Probe(at) | Step::Change { at, .. } => Mark::Arrow(0, self.node(*at)),
             Step::Deliver(which) | Step::Again(which) => arrow(which),
             Step::Stray(which, at) => Mark::Arrow(self.peer(which.from), self.node(*at)),
             Step::Lose(which) => Mark::Lost(self.peer(which.from), self.peer(which.to)),
@@ -164,6 +164,7 @@ pub(crate) fn words(step: &Step, moved: &[String]) -> String {
             format!("a gateway asks n{to} to take over, in an epoch above {above}")
         }
         Step::Probe(at) => format!("a gateway asks n{at} who it is, and where its log ends"),
+        Step::Change { change, at } => format!("a client asks n{at} to {change}"),
         Step::StandAndCrash { at, keep, .. } => format!(
             "a gateway asks n{at} to take over, which asks for promises, crashes before its own is durable, and keeps \
              {keep} of its unsynced records"

@@ -35,6 +35,7 @@ fn loses_its_log() -> Vec<Kind> {
     let rules = Config {
         me: NodeId(2),
         members: [1, 2, 3].map(NodeId).to_vec(),
+        members_change: false,
         mechanisms: Mechanisms::all(),
         timing: Timing::default(),
         limits: Default::default(),
@@ -91,7 +92,8 @@ fn every_kind_of_event_is_shown_by_a_schedule() {
     }
     let mut seed = |seed: u64, with: Chosen, without: Vec<Mechanism>| {
         let by = format!("seed {seed} with {with}, without {without:?}");
-        let report = sim::run(seed, &Options { trace: true, with, without, ..Options::default() });
+        let nodes = if with.changes_members() { 5 } else { 3 };
+        let report = sim::run(seed, &Options { nodes, trace: true, with, without, ..Options::default() });
         report.events().expect("its own trace").iter().for_each(|event| shown.kind(&event.kind, &by));
     };
     (0..60).for_each(|n| seed(n, Chosen::NONE, Vec::new()));

@@ -21,7 +21,9 @@ impl Config {
     /// The device that belongs to it: one that says otherwise is refused, whatever the command line says.
     pub fn identity(&self) -> engine::Identity {
         let Config { cluster, shard, shards, .. } = *self;
-        let members = engine::members(self.rules.members.iter().map(|member| member.0));
+        // A node that was added belongs to the cluster of those who founded it.
+        let me = std::iter::once(self.rules.me);
+        let members = engine::members(self.rules.members.iter().copied().chain(me).map(|member| member.0));
         engine::Identity { cluster, node: self.rules.me.0, shard, shards, members }
     }
 }

@@ -29,7 +29,7 @@ impl<D: Device> Node<D> {
     /// A message of an extension. Of one that this cluster was not founded with, nothing is heeded.
     pub(crate) fn on_extension(
         &mut self,
-        from: NodeId,
+        from: Address,
         (number, epoch): (u8, Epoch),
         words: &[u8],
     ) -> Result<(), StopError> {
@@ -40,7 +40,10 @@ impl<D: Device> Node<D> {
         } else {
             self.consult(|extension, look, wishes, _| {
                 if extension.number() == number {
-                    let heard = extension.hear(look, (from, epoch), words, wishes);
+                    let heard = match from {
+                        Address::Node(node) => extension.hear(look, (node, epoch), words, wishes),
+                        Address::Gateway(gateway) => extension.asked(look, gateway, words, wishes),
+                    };
                     why = heard.err().map(|error| error.to_string());
                 }
             })?;
@@ -61,7 +64,15 @@ impl<D: Device> Node<D> {
             let (now, status) = (self.now, self.replica.status(self.now));
             // A clock that jumped back.
             self.heard_at = self.heard_at.min(now);
-            let look = Look { now, config: &self.config.rules, status, heard_at: self.heard_at };
+            let (replica, progress) = (&self.replica, self.replica.progress());
+            let look = Look {
+                now,
+                config: &self.config.rules,
+                members: &replica.core().members,
+                progress,
+                status,
+                heard_at: self.heard_at,
+            };
             let mut wishes = Wishes { list: Vec::new(), listened: self.t.is_on() };
             let extension = &mut self.extensions[at];
             ask(&mut **extension, &look, &mut wishes, &mut self.engine);
@@ -103,6 +114,16 @@ impl<D: Device> Node<D> {
                 }
             }
             Wish::StepDown => self.step(Event::StepDown)?,
+            Wish::Answer(gateway, words) => {
+                let epoch = self.replica.core().promised;
+                self.post(Address::Gateway(gateway), Message::Extension { extension, epoch, words });
+            }
+            Wish::Change(change) => {
+                // As much room as the marker of a takeover takes.
+                if self.fits(&Message::TakeOver { above: Epoch(0), patience: 0 }).entries > 0 {
+                    self.step(Event::Change(change))?;
+                }
+            }
         }
         Ok(())
     }

@@ -12,7 +12,9 @@
 use std::fmt;
 
 use dataplane::wire::WireError;
-use dataplane::{Address, Config, Epoch, Frame, Message, Micros, NodeId, NodeStatus};
+use dataplane::{
+    Address, Change, Config, Epoch, Frame, GatewayId, Members, Message, Micros, NodeId, NodeStatus, Progress,
+};
 use engine::{ReadError, Upkeep, WriteError};
 use trace::{Kind, Source, Told};
 
@@ -30,6 +32,16 @@ pub trait Extension: fmt::Debug + Send + Sync {
         words: &[u8],
         wishes: &mut Wishes,
     ) -> Result<(), WireError>;
+    /// A gateway's client asks for something. An error: these are no words of it.
+    fn asked(
+        &mut self,
+        _look: &Look,
+        _from: GatewayId,
+        _words: &[u8],
+        _wishes: &mut Wishes,
+    ) -> Result<(), WireError> {
+        Err(WireError::UnknownVariant(self.number()))
+    }
     /// Nobody waits for the node now: some work on its device. What could not be read is repaired.
     fn work(
         &mut self,
@@ -56,8 +68,12 @@ impl Clone for Box<dyn Extension> {
 pub struct Look<'a> {
     /// The present.
     pub now: Micros,
-    /// Who it is, among whom, how patient, and which mechanisms are on.
+    /// Who it is, how patient, and which mechanisms are on.
     pub config: &'a Config,
+    /// Who belongs to the shard, by the own log.
+    pub members: &'a Members,
+    /// Of a primary: how far each of the others is known to be.
+    pub progress: Vec<Progress>,
     /// Role, epoch, primary, log.
     pub status: NodeStatus,
     /// When the primary that it follows was last heard; before the start of this life: 0.
@@ -75,6 +91,10 @@ pub enum Wish {
     TakeOver(Epoch, Micros),
     /// Have the own replica leave the lead.
     StepDown,
+    /// Answer whoever asked through this gateway.
+    Answer(GatewayId, Vec<u8>),
+    /// Have the own primary append this.
+    Change(Change),
 }
 
 /// What an extension asks for, in order.

@@ -90,7 +90,10 @@ impl<D: Device> Node<D> {
                 self.on_fetched(peer, name, value)
             }
             (Address::Node(peer), Message::Extension { extension, epoch, words }) if self.is_peer(peer) => {
-                self.on_extension(peer, (extension, epoch), &words)
+                self.on_extension(Address::Node(peer), (extension, epoch), &words)
+            }
+            (Address::Gateway(gateway), Message::Extension { extension, epoch, words }) => {
+                self.on_extension(Address::Gateway(gateway), (extension, epoch), &words)
             }
             (from, message) => self.step(Event::Message(from, message, fits)),
         }?;
@@ -99,7 +102,7 @@ impl<D: Device> Node<D> {
     }
 
     fn is_peer(&self, node: NodeId) -> bool {
-        node != self.config.rules.me && self.config.rules.members.contains(&node)
+        self.replica.core().hears(node)
     }
 
     /// Lets time pass. Call it at or after [`Node::next_deadline`].

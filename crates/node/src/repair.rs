@@ -61,7 +61,7 @@ impl<D: Device> Node<D> {
         if self.repairs.wanted.contains_key(&name) {
             return true;
         }
-        if self.repairs.wanted.len() >= WANTED_MAX || self.config.rules.members.len() < 2 {
+        if self.repairs.wanted.len() >= WANTED_MAX || self.replica.core().members.present().count() < 2 {
             return false;
         }
         emit!(self.t, Kind::ValueDamaged { version: *version, why: error.to_string() });
@@ -81,7 +81,9 @@ impl<D: Device> Node<D> {
         };
         match self.repairs.wanted.get_mut(&(*version, key.clone())).filter(|_| asked) {
             Some(wanted) if waiting < READS_MAX => wanted.reads.push((gateway, id)),
-            _ if self.config.rules.members.len() < 2 => self.answer(gateway, id, ReadResult::Damaged),
+            _ if self.replica.core().members.present().count() < 2 => {
+                self.answer(gateway, id, ReadResult::Damaged)
+            }
             // It had no effect, and is asked again when others are through.
             _ => {
                 let (what, why) = (Refusable::Read(id), Refusal::Busy);
@@ -93,8 +95,7 @@ impl<D: Device> Node<D> {
     /// Asks the next peer for a value.
     fn ask(&mut self, name: &Name) {
         let me = self.config.rules.me;
-        let peers: Vec<NodeId> =
-            self.config.rules.members.iter().copied().filter(|peer| *peer != me).collect();
+        let peers: Vec<NodeId> = self.replica.core().members.present().filter(|peer| *peer != me).collect();
         let Some(wanted) = self.repairs.wanted.get_mut(name) else { return };
         if wanted.without.len() >= peers.len() {
             return self.missing(name, "no other replica has it");

@@ -144,6 +144,7 @@ fn config(node: u32, members: u32) -> Config {
         rules: dataplane::Config {
             me: NodeId(node),
             members: (1..=members).map(NodeId).collect(),
+            members_change: false,
             pid: 1,
             life: 1,
             mechanisms: Mechanisms::all(),

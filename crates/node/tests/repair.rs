@@ -102,6 +102,7 @@ impl Cluster {
             rules: dataplane::Config {
                 me: NodeId(node),
                 members: (1..=3).map(NodeId).collect(),
+                members_change: false,
                 pid: 1,
                 life: self.now,
                 mechanisms: Mechanisms::all(),

@@ -82,6 +82,7 @@ impl Seat {
             rules: dataplane::Config {
                 me: options.node,
                 members: options.nodes.keys().copied().collect(),
+                members_change: options.extensions.changes_members(),
                 pid: std::process::id(),
                 life: u64::from_le_bytes(crate::manifest::random()),
                 mechanisms: Mechanisms::all(),

@@ -15,7 +15,7 @@ pub(crate) const CLUSTER: ClusterId = *b"simulated world!";
 pub(crate) const WAL_BYTES: u64 = 32 << 10;
 /// Whose disk it is.
 pub(crate) fn identity(options: &Options, node: u32, shard: u32) -> Identity {
-    let (shards, members) = (options.shards, engine::members(1..=options.nodes));
+    let (shards, members) = (options.shards, engine::members((1..=options.founders()).chain([node])));
     Identity { cluster: CLUSTER, node, shard, shards, members }
 }
 
@@ -27,7 +27,7 @@ pub(crate) fn formatted(options: &Options, node: u32, shard: u32, standing: Stan
     }
     let joining = standing == Standing::Joining;
     BLANK.with_borrow_mut(|blank| {
-        let key = (options.nodes, options.shards, node, shard, joining, bytes);
+        let key = (options.founders(), options.shards, node, shard, joining, bytes);
         let disk = blank.entry(key).or_insert_with(|| {
             let disk = Disk::blank(bytes);
             let identity = identity(options, node, shard);

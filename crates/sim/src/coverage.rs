@@ -18,7 +18,7 @@ use trace::{Kind, Mechanism};
 use crate::schedule::FAULTS;
 
 /// Messages of nodes and gateways.
-const MESSAGES: [&str; 25] = [
+const MESSAGES: [&str; 26] = [
     "Answer",
     "Behind",
     "Chunk",
@@ -28,6 +28,7 @@ const MESSAGES: [&str; 25] = [
     "Fenced",
     "Fetch",
     "Fetched",
+    "Members",
     "OpenSession",
     "Prepare",
     "Prepare(empty)",
@@ -86,13 +87,16 @@ const IDLE: [(Mechanism, &str); 6] = [
 const NO_EVENTS: [&str; 3] = ["StandingStored", "VoteLost", "PromiseBroken"];
 
 /// What happens only in a cluster that was founded with an extension, beside its mechanisms.
-const OF_EXTENSIONS: [&str; 8] = [
+const OF_EXTENSIONS: [&str; 11] = [
     "Extension",
     "PreVoteAsked",
     "PreVoteGranted",
     "PreVoteRefused",
     "PreVoteCounted",
     "QuorumLost",
+    "MembersChanged",
+    "ChangeRefused",
+    "HandsOver",
     "ScrubPassed",
     "ValueMoved",
 ];

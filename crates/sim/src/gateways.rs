@@ -34,7 +34,7 @@ impl World<'_> {
         let config = gateway::Config {
             id: GatewayId { gateway: index as u32 + 1, life },
             cluster: CLUSTER,
-            nodes: (1..=self.options.nodes).map(NodeId).collect(),
+            nodes: (1..=self.options.founders()).map(NodeId).collect(),
             shards: self.options.shards,
             seed: Rng::stream(self.schedule.seed, "gateway", (index as u64) << 32 | u64::from(life)).bits(),
             mechanisms: self.mechanisms,

@@ -4,7 +4,7 @@
 use dataplane::Micros;
 
 use crate::checkers::{Finding, broken};
-use crate::world::{Event, World};
+use crate::world::{Event, Seat, World};
 
 /// After healing, every shard must have a primary within this time, and so many more syncs of the slowest disk.
 const SERVICE_MAX: (Micros, Micros) = (10_000_000, 30);
@@ -97,18 +97,30 @@ impl World<'_> {
 
     /// A replica that is down, unproven or behind.
     fn replica_that_is_not_well(&self) -> Option<String> {
-        for seat in &self.seats {
+        for (at, seat) in self.seats.iter().enumerate() {
             let Some(node) = &seat.running else { return Some(format!("{} is not up", seat.node)) };
+            if !self.belongs(at) {
+                continue;
+            }
             if !node.replica().is_proven() || node.replica().core().is_short() {
                 return Some(format!("{} of shard {} has no proven log", seat.node, seat.shard));
             }
         }
         for shard in 0..self.options.shards {
-            let of_shard = || self.seats.iter().filter(move |seat| seat.shard == shard);
+            let members = self.seats.iter().enumerate().filter(|(at, _)| self.belongs(*at));
+            let members: Vec<&Seat> = members.map(|(_, seat)| seat).collect();
+            let of_shard = || members.iter().copied().filter(move |seat| seat.shard == shard);
             let statuses = of_shard().filter_map(|seat| Some((seat.node, seat.running.as_ref()?.status(0))));
             let Some((primary, lead)) = statuses.clone().find(|(_, status)| status.serving) else {
                 return Some(format!("shard {shard} has no primary that serves"));
             };
+            let learns = |seat: &&Seat| {
+                let members = seat.running.as_ref().map(|node| &node.replica().core().members);
+                members.is_some_and(|members| !members.votes(seat.node))
+            };
+            if let Some(seat) = of_shard().find(learns) {
+                return Some(format!("{} of shard {shard} does not count yet", seat.node));
+            }
             for (node, status) in statuses {
                 if (status.promised, status.tail, status.committed)
                     != (lead.promised, lead.tail, lead.tail.seq)

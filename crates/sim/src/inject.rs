@@ -6,7 +6,7 @@
 
 use std::sync::Arc;
 
-use dataplane::{Address, Epoch, Frame, GatewayId, Message, Micros, NodeId};
+use dataplane::{Address, Change, Epoch, Frame, GatewayId, Message, Micros, NodeId, Place as At};
 use engine::{Engine, Owner, Standing};
 use trace::{Actor, Kind};
 
@@ -262,6 +262,14 @@ impl World<'_> {
                 self.queue.at(now, Event::Arrives(Peer::Node(node), frame));
                 Some("needless takeover")
             }
+            Fault::Add { node, length } => {
+                self.ask_for(Change::Add(NodeId(node), At::UNKNOWN), now + length);
+                Some("member added")
+            }
+            Fault::Remove { node, length } => {
+                self.ask_for(Change::Remove(NodeId(node)), now + length);
+                Some("member removed")
+            }
             Fault::SlowDisk { node, sync, length } => {
                 self.hosts[node as usize - 1].slow = Some(sync);
                 if let Some(length) = length {
@@ -305,10 +313,13 @@ impl World<'_> {
     /// `Some` if one more damaged disk is within the fault model.
     fn may_damage(&self, seat: usize) -> Option<()> {
         let shard = self.seats[seat].shard;
-        let others =
-            self.seats.iter().enumerate().filter(|(at, s)| *at != seat && s.shard == shard && s.suspect);
+        let others = self
+            .seats
+            .iter()
+            .enumerate()
+            .filter(|(at, s)| *at != seat && s.shard == shard && s.suspect && self.counts(*at));
         // A replica that is full and behind gives up its state for a newer one: one loss at a time.
-        let minority = if self.schedule.load.floods { 0 } else { (self.options.nodes as usize - 1) / 2 };
+        let minority = if self.schedule.load.floods { 0 } else { (self.options.founders() as usize - 1) / 2 };
         // Nor may it be the last one that has a value which is damaged elsewhere.
         let needed = |(at, key, version): &(usize, Arc<[u8]>, u64)| {
             let elsewhere = *at != seat && self.seats[*at].shard == shard;
@@ -320,7 +331,7 @@ impl World<'_> {
     }
 
     /// Can a replica read this value from its device, and is it to be relied on?
-    fn has_value(&self, seat: usize, key: &[u8], version: u64) -> bool {
+    pub(crate) fn has_value(&self, seat: usize, key: &[u8], version: u64) -> bool {
         let replica = &self.seats[seat];
         let found = replica.running.as_ref().filter(|_| !replica.suspect).map(|node| node.engine().get(key));
         matches!(found, Some(Ok(Some(found))) if found.version == version)
@@ -328,7 +339,8 @@ impl World<'_> {
 
     fn is_whole_elsewhere(&self, but: &[usize], key: &[u8], version: u64) -> bool {
         let shard = self.seats[but[0]].shard;
-        let others = (0..self.seats.len()).filter(|at| !but.contains(at) && self.seats[*at].shard == shard);
+        let others = (0..self.seats.len())
+            .filter(|at| !but.contains(at) && self.seats[*at].shard == shard && self.belongs(*at));
         others.into_iter().any(|at| self.has_value(at, key, version))
     }
 

@@ -18,6 +18,7 @@
 //! | `gateways` | gateways as processes |
 //! | `process` | nodes: work, sync, death, restart |
 //! | `harm` | a chosen block of a disk is damaged in a chosen way |
+//! | `changes` | members added and removed, as somebody asks for it |
 //! | `inject` | carrying out faults, within the fault model |
 //! | `look` | the cluster in the midst of a run |
 //! | `healing` | the end: all faults end, and all must be well in bounded time |
@@ -30,6 +31,7 @@
 
 pub mod ask;
 mod blank;
+mod changes;
 pub mod checkers;
 mod client;
 mod clients;

@@ -6,7 +6,7 @@ use trace::Mechanism;
 /// What a run consists of.
 #[derive(Clone, Debug)]
 pub struct Options {
-    /// Storage nodes: 3 or 5.
+    /// Storage nodes: 3 or 5. Where members change, the first three found the cluster.
     pub nodes: u32,
     /// Shards.
     pub shards: u32,
@@ -28,6 +28,13 @@ pub struct Options {
     pub trace: bool,
     /// Count what it comes across.
     pub coverage: bool,
+}
+
+impl Options {
+    /// So many nodes found the cluster; the others have empty disks, and may be added.
+    pub fn founders(&self) -> u32 {
+        if self.with.changes_members() { self.nodes.min(3) } else { self.nodes }
+    }
 }
 
 impl Default for Options {

@@ -60,6 +60,7 @@ fn sight<'a>(seat: &Seat, place: usize, node: &'a Node<Disk>) -> Sight<'a> {
         applied: (seat.applied, applied),
         proven: is_complete(node),
         sessions: &node.replica().core().sessions,
+        members: &node.replica().core().members,
         engine: node.engine(),
     }
 }
@@ -367,7 +368,8 @@ impl World<'_> {
             shards: self.options.shards,
             rules: dataplane::Config {
                 me: node_id,
-                members: (1..=self.options.nodes).map(NodeId).collect(),
+                members: (1..=self.options.founders()).map(NodeId).collect(),
+                members_change: self.options.with.changes_members(),
                 pid: life,
                 life: Rng::stream(self.schedule.seed, "life", u64::from(life) << 32 | seat as u64).bits(),
                 mechanisms: self.mechanisms,

@@ -203,6 +203,20 @@ pub enum Fault {
         /// Which of its shards.
         shard: u32,
     },
+    /// Somebody wants a node added, and asks until it is.
+    Add {
+        /// Which.
+        node: u32,
+        /// For how long.
+        length: Micros,
+    },
+    /// Somebody wants a node removed, and asks until it is.
+    Remove {
+        /// Which.
+        node: u32,
+        /// For how long.
+        length: Micros,
+    },
     /// A disk is slow.
     SlowDisk {
         /// Whose.
@@ -368,7 +382,7 @@ pub struct Schedule {
 }
 
 /// The faults by the names under which they are counted when they were carried out.
-pub(crate) const FAULTS: [&str; 26] = [
+pub(crate) const FAULTS: [&str; 28] = [
     "bit rot",
     "clock jump",
     "clock jump back",
@@ -378,6 +392,8 @@ pub(crate) const FAULTS: [&str; 26] = [
     "gateway pause",
     "isolation",
     "kill",
+    "member added",
+    "member removed",
     "misdirected write",
     "needless takeover",
     "one-way isolation",
@@ -421,6 +437,9 @@ const KINDS: [(&str, u64); 20] = [
     ("rot of values", 3),
 ];
 
+/// What is drawn as well where members change.
+const CHANGES: [(&str, u64); 2] = [("add", 8), ("remove", 8)];
+
 impl Schedule {
     /// The schedule of a seed.
     pub fn generate(seed: u64, options: &Options) -> Schedule {
@@ -432,6 +451,7 @@ impl Schedule {
         let mut rng = Rng::stream(seed, "swarm", 0);
         let heal_at = rng.between(1_500_000, 3_000_000);
         let mut chosen: Vec<(&str, u64)> = KINDS.iter().copied().filter(|_| rng.chance(400_000)).collect();
+        chosen.extend(CHANGES.iter().filter(|_| options.with.changes_members()));
         if chosen.is_empty() {
             chosen.push(*rng.pick(&KINDS));
         }
@@ -565,6 +585,8 @@ fn fault(kind: &str, rng: &mut Rng, options: &Options) -> Fault {
             let other = node % options.nodes + 1;
             Fault::SwapDisks { one: node, other, down: down / 4 }
         }
+        "add" => Fault::Add { node, length: 2 * length },
+        "remove" => Fault::Remove { node, length: 2 * length },
         "sync error" => Fault::SyncError { node, shard },
         "damage" if rng.chance(500_000) => Fault::Misdirect { node, shard, place: Place::Log, restart },
         "damage" => Fault::BitRot { node, shard, place, restart },

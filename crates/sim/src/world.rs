@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
-use dataplane::{Address, Frame, GatewayId, Micros, NodeId, wire};
+use dataplane::{Address, Change, Frame, GatewayId, Micros, NodeId, wire};
 use gateway::{Gateway, Request, Token};
 use node::Node;
 use trace::{Actor, EventId, Mechanisms, Tracer};
@@ -64,6 +64,8 @@ pub(crate) enum Event {
     Fast(usize),
     /// Disks are put back.
     Unswap(usize, usize),
+    /// Somebody asks for a change of the members, until then.
+    Ask(Change, Micros),
     /// All faults end.
     Heal,
     /// Is all well?
@@ -241,7 +243,8 @@ impl<'a> World<'a> {
             });
             for shard in 0..self.options.shards {
                 let bytes = self.schedule.load.disk_bytes();
-                let founding = engine::Standing::Founding;
+                let founds = node <= self.options.founders();
+                let founding = if founds { engine::Standing::Founding } else { engine::Standing::Joining };
                 let disk = formatted(self.options, node, shard, founding, bytes);
                 if self.schedule.misdirects() {
                     disk.remember_before();
@@ -259,7 +262,7 @@ impl<'a> World<'a> {
                     sync_took: 0,
                     applied: 0,
                     lap: 0,
-                    suspect: false,
+                    suspect: !founds,
                     unproven: false,
                     superblock_hit: false,
                     wipes: 0,
@@ -352,6 +355,7 @@ impl<'a> World<'a> {
                 self.hosts[host].slow = None;
                 self.tell_end(|| format!("the disk of n{} is as quick as before", host + 1));
             }
+            Event::Ask(change, until) => self.ask_for(change, until),
             Event::Unswap(one, other) => self.unswap(one, other),
             Event::Heal => return self.heal(),
             Event::Look => return self.look(),

@@ -17,7 +17,7 @@ fn coverage() -> Coverage {
         (3, 1, none, false, seeds),
         (3, 2, none, false, seeds / 8),
         (5, 1, none, false, quarter),
-        (3, 1, all_of_them, false, quarter),
+        (5, 1, all_of_them, false, quarter),
         (3, 1, elects, true, seeds / 8),
     ];
     for (nodes, shards, with, passive_gateways, seeds) in clusters {

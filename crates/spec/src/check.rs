@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex};
 
 use lab::facts::NodeState;
 use lab::{Facts, Machine, Schedule};
+use trace::mechanism::Room;
 use trace::{Actor, Event, EventId, Kind, Mechanism, Mechanisms};
 
 use crate::eval::Spec;
@@ -26,14 +27,17 @@ pub struct Verdict {
     pub violated: Option<(&'static str, u64)>,
 }
 
+/// The counterexample of a mechanism that the specification is about: of a cluster, and not of an extension.
+pub fn of_the_core(mechanism: Mechanism) -> Option<Schedule> {
+    let text = lab::why::registry::entry(mechanism).counterexample?;
+    let schedule: Schedule = text.parse().ok()?;
+    (mechanism.room() == Room::Cluster && !schedule.is_local()).then_some(schedule)
+}
+
 /// The counterexample of a mechanism, played without it: the first step that is not allowed. `None`: there is no schedule of
 /// a cluster, or every step is.
 pub fn necessity(mechanism: Mechanism) -> Result<Option<Mismatch>, String> {
-    let Some(text) = lab::why::registry::entry(mechanism).counterexample else { return Ok(None) };
-    let schedule: Schedule = text.parse()?;
-    if schedule.is_local() {
-        return Ok(None);
-    }
+    let Some(schedule) = of_the_core(mechanism) else { return Ok(None) };
     let verdict = Checker::new(schedule.setting()?.nodes)?.schedule(&schedule, lab::without([&mechanism]))?;
     Ok(verdict.mismatches.into_iter().next())
 }
@@ -41,11 +45,7 @@ pub fn necessity(mechanism: Mechanism) -> Result<Option<Mismatch>, String> {
 /// The same run, held against the specification without the clause of that name: what it allows, and which invariant then
 /// does not hold.
 pub fn without(mechanism: Mechanism) -> Result<Option<Verdict>, String> {
-    let Some(text) = lab::why::registry::entry(mechanism).counterexample else { return Ok(None) };
-    let schedule: Schedule = text.parse()?;
-    if schedule.is_local() {
-        return Ok(None);
-    }
+    let Some(schedule) = of_the_core(mechanism) else { return Ok(None) };
     let nodes = schedule.setting()?.nodes;
     let checker = Checker { nodes, spec: Arc::new(cutaway_without(nodes, &[mechanism])?), watches: true };
     checker.schedule(&schedule, lab::without([&mechanism])).map(Some)

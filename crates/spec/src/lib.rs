@@ -21,6 +21,6 @@ mod judge;
 mod live;
 pub mod value;
 
-pub use check::{Checker, Summary, Verdict, necessity, seeds, without};
+pub use check::{Checker, Summary, Verdict, necessity, of_the_core, seeds, without};
 pub use judge::{CUTAWAY, Mismatch, clause, cutaway};
 pub use live::{Found, Live};

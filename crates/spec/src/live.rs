@@ -16,6 +16,8 @@ use crate::judge::{Judge, Mismatch, cutaway};
 /// Events of a shard that are followed at once. As many behind them are waited for, because a later event may tell what an
 /// earlier one did not.
 const WINDOW: usize = 1000;
+/// Most events that are looked at for the end of a window, where steps are half told one after the other.
+const REACH_MAX: usize = 16 * WINDOW;
 /// Microseconds after which an event is followed, however few are behind it.
 const SETTLED: u64 = 2_000_000;
 /// Microseconds for which an event waits for what a silent node may have done before it. Not every event names all that it
@@ -54,6 +56,8 @@ struct Shard {
     /// Events that were not followed yet, as they are in the trace.
     events: VecDeque<Event>,
     followed: usize,
+    /// How far behind a window's events its end is looked for.
+    reach: usize,
     /// Why it is followed no longer.
     over: Option<String>,
 }
@@ -95,7 +99,7 @@ impl Live {
             if !self.shards.contains_key(&shard) {
                 let run = Run { shard, nodes: self.nodes, ..Run::of(Arc::from([])) };
                 let follower = Follower::new(Judge::new(self.spec.clone())?, run);
-                let new = Shard { follower, events: VecDeque::new(), followed: 0, over: None };
+                let new = Shard { follower, events: VecDeque::new(), followed: 0, reach: WINDOW, over: None };
                 self.shards.insert(shard, new);
             }
             let Some(shard) = self.shards.get_mut(&shard) else { continue };
@@ -154,7 +158,7 @@ impl Shard {
             _ => return Ok(None),
         };
         let behind = self.follower.behind();
-        let ahead = self.events.iter().take(enough + WINDOW);
+        let ahead = self.events.iter().take(enough + self.reach);
         let Some(events) = ahead.map(|event| counted(event, behind)).collect::<Option<Vec<Event>>>() else {
             return Ok(self.stop("a replica's log ends before the entries that all had applied".into()));
         };
@@ -187,13 +191,21 @@ impl Shard {
                 self.events.clear();
                 Ok(None)
             }
-            Ok(None) => Ok(None),
+            Ok(None) if self.events.len() < enough + self.reach => Ok(None),
+            Ok(None) if self.reach >= REACH_MAX => {
+                Ok(self.stop(format!("a step of a node is half told for more than {REACH_MAX} events")))
+            }
+            Ok(None) => {
+                self.reach *= 2;
+                Ok(Some(None))
+            }
             Ok(Some((mut follower, at))) => {
                 follower.tidy()?;
                 let longest = follower.longest();
                 self.follower = follower;
                 self.events.drain(..at);
                 self.followed += at;
+                self.reach = WINDOW;
                 if longest > ENTRIES_MAX {
                     let why = format!("a replica is more than {ENTRIES_MAX} entries behind the others");
                     return Ok(self.stop(why));

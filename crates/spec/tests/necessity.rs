@@ -1,20 +1,13 @@
 //! Without a mechanism, the code takes a step that the specification forbids by the clause of that name.
 
-use lab::Schedule;
-use lab::why::registry::entry;
-use spec::{Checker, clause, cutaway, necessity, without};
+use spec::{Checker, clause, cutaway, necessity, of_the_core, without};
 use trace::{Mechanism, Mechanisms};
-
-fn of_a_cluster(mechanism: Mechanism) -> Option<Schedule> {
-    let schedule: Schedule = entry(mechanism).counterexample?.parse().unwrap();
-    (!schedule.is_local()).then_some(schedule)
-}
 
 #[test]
 fn each_counterexample_of_a_cluster_is_rejected_at_the_clause_of_its_mechanism() {
     let mut rejected = 0;
     for &mechanism in Mechanism::ALL {
-        if of_a_cluster(mechanism).is_none() {
+        if of_the_core(mechanism).is_none() {
             continue;
         }
         let found =
@@ -29,7 +22,7 @@ fn each_counterexample_of_a_cluster_is_rejected_at_the_clause_of_its_mechanism()
 #[test]
 fn the_same_schedules_are_allowed_with_the_mechanism_on() {
     for mechanism in Mechanism::ALL {
-        let Some(schedule) = of_a_cluster(*mechanism) else { continue };
+        let Some(schedule) = of_the_core(*mechanism) else { continue };
         let checker = Checker::new(schedule.setting().unwrap().nodes).unwrap();
         let verdict = checker.schedule(&schedule, Mechanisms::all()).unwrap();
         assert!(verdict.steps > 3, "{mechanism}: {} steps", verdict.steps);

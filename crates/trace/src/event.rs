@@ -296,6 +296,11 @@ kinds! {
     PreVoteCounted { from: u32, have: u32, need: u32 } "would have the vote of n{from}: with its own, {have} of the {need} that it needs" by PreVote;
     QuorumLost { epoch: u64 } "leads epoch {epoch}, has no majority that answers it and commits its marker, and gives the lead up" by CheckQuorum;
 
+    // Membership.
+    MembersChanged { seq: u64, change: String, voters: String } "has entry {seq} ({change}): from now on {voters} count" by ConfigWhenAppended;
+    ChangeRefused { change: String, why: String } "refuses to {change}: {why}" by OneChangeAtATime;
+    HandsOver { to: u32 } "was removed, and has n{to} take the lead" by HandOver;
+
     // Replica: reads.
     ReadWaiting { gateway: u32, id: u64, round: u64 } "lets read {id} wait until a majority confirms its epoch (round {round})" (aside) by ReadConfirmation;
     ConfirmationAsked { round: u64, epoch: u64 } "asks the other replicas whether they have promised an epoch after {epoch} (round {round})" by ReadConfirmation;

@@ -43,6 +43,8 @@ extensions! {
         "The nodes find out by themselves that no primary lives, and elect one.";
     Gc "gc" gc::Gc::default(),
         "What is stored is verified in the background, and free space made contiguous again.";
+    Membership "membership" membership::Membership::default(),
+        "Nodes are added, removed and replaced while the cluster serves.";
 }
 
 /// Which extensions a cluster was founded with.
@@ -66,6 +68,11 @@ impl Chosen {
     /// Their names, in the order of [`Name::ALL`].
     pub fn names(self) -> impl Iterator<Item = Name> {
         Name::ALL.iter().copied().filter(move |name| self.has(*name))
+    }
+
+    /// Do the members of a shard change?
+    pub fn changes_members(self) -> bool {
+        self.has(Name::Membership)
     }
 
     /// One of each, for a node that starts.

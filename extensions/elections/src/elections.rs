@@ -2,10 +2,9 @@
 
 use std::collections::BTreeSet;
 
-use dataplane::guard::majority;
 use dataplane::patience::{Measured, PATIENCE_MAX, patience, splitmix};
 use dataplane::wire::WireError;
-use dataplane::{Config, Epoch, Micros, NodeId, Proof, RoleName};
+use dataplane::{Epoch, Micros, NodeId, Proof, RoleName};
 use node::{Extension, Look, Wish, Wishes};
 use trace::{Kind, emit};
 
@@ -111,9 +110,9 @@ impl Extension for Elections {
                     return Ok(());
                 };
                 self.voters_sync = self.voters_sync.max(sync_micros.min(PATIENCE_MAX));
-                if asked.granted.insert(from) {
+                if look.members.votes(from) && asked.granted.insert(from) {
                     let (from, have) = (from.0, asked.granted.len() as u32);
-                    emit!(wishes, Kind::PreVoteCounted { from, have, need: need(look.config) as u32 });
+                    emit!(wishes, Kind::PreVoteCounted { from, have, need: look.members.majority() as u32 });
                 }
                 self.stand_if_supported(look, wishes);
             }
@@ -134,14 +133,11 @@ impl Extension for Elections {
     }
 }
 
-/// So many votes make a primary.
-fn need(config: &Config) -> usize {
-    majority(config.members.len())
-}
-
 /// Would its candidacy be taken up at all? The core refuses one whose log is unproven, or lacks what it had.
 fn may_stand(look: &Look) -> bool {
-    look.status.proof == Proof::Proven && look.status.tail == look.status.voted_tail
+    look.members.votes(look.config.me)
+        && look.status.proof == Proof::Proven
+        && look.status.tail == look.status.voted_tail
 }
 
 impl Elections {
@@ -233,7 +229,7 @@ impl Elections {
                 }
             }
             State::Asking(round) if look.now >= round.since + self.ask_patience(look) => {
-                let answered = round.granted.len() + round.refused.len() >= need(look.config);
+                let answered = round.granted.len() + round.refused.len() >= look.members.majority();
                 self.unanswered = if answered { 0 } else { self.unanswered + 1 };
                 self.wait_anew(look.now);
             }
@@ -245,8 +241,8 @@ impl Elections {
         let (me, tail) = (look.config.me, look.status.voted_tail);
         emit!(wishes, Kind::PreVoteAsked { epoch: look.status.promised.0, attempt: self.failures });
         (self.random, self.voters_sync) = (splitmix(self.random), 0);
-        for peer in look.config.members.iter().filter(|peer| **peer != me) {
-            wishes.add(Wish::Say(*peer, Words::Ask { round: self.random, tail }.encode()));
+        for peer in look.members.voters().filter(|peer| *peer != me) {
+            wishes.add(Wish::Say(peer, Words::Ask { round: self.random, tail }.encode()));
         }
         self.state = State::Asking(Round {
             number: self.random,
@@ -277,7 +273,7 @@ impl Elections {
 
     fn stand_if_supported(&mut self, look: &Look, wishes: &mut Wishes) {
         let State::Asking(round) = &self.state else { return };
-        if round.granted.len() >= need(look.config) {
+        if round.granted.len() >= look.members.majority() {
             self.unanswered = 0;
             self.stand(round.above, look, wishes);
         }

@@ -1,6 +1,6 @@
 //! One node's elections, with every look and every word given by hand. Signs of life are due every 50 ms, so a timeout is 300 ms.
 
-use dataplane::{Config, Epoch, Limits, Micros, NodeId, NodeStatus, Proof, RoleName, Tail, Timing};
+use dataplane::{Config, Epoch, Limits, Members, Micros, NodeId, NodeStatus, Proof, RoleName, Tail, Timing};
 use elections::{Elections, Words};
 use node::{Extension, Look, Wish, Wishes};
 use trace::{Mechanism, Mechanisms};
@@ -22,6 +22,7 @@ impl Host {
         let config = Config {
             me: NodeId(2),
             members: [1, 2, 3].map(NodeId).to_vec(),
+            members_change: false,
             mechanisms: Mechanisms::all(),
             timing: Timing::default(),
             limits: Limits::default(),
@@ -50,7 +51,10 @@ impl Host {
 
     fn act(&mut self, act: impl FnOnce(&mut Elections, &Look, &mut Wishes)) -> Vec<Wish> {
         let (status, mut wishes) = (self.status.clone(), Wishes::default());
-        let look = Look { now: self.now, config: &self.config, status, heard_at: self.heard_at };
+        let members = &Members::founded(&self.config.members);
+        let progress = Vec::new();
+        let (now, config, heard_at) = (self.now, &self.config, self.heard_at);
+        let look = Look { now, config, members, progress, status, heard_at };
         act(&mut self.elections, &look, &mut wishes);
         wishes.list
     }

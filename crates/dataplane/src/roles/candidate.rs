@@ -84,7 +84,7 @@ impl Candidate {
         self.promises.insert(from, tail);
         let (from, epoch, counts) = (from.0, self.epoch.0, self.supports(core, tail));
         let have = self.supporters(core) as u32;
-        let need = guard::majority(core.config.members.len()) as u32;
+        let need = core.members.majority() as u32;
         emit!(core, Kind::PromiseCounted { from, epoch, counts, have, need });
     }
 
@@ -99,7 +99,7 @@ impl Candidate {
     pub fn check(&self, core: &Core) {
         assert_eq!(self.epoch, core.promised, "D2: a candidate that has promised another epoch");
         assert!(self.promises.contains_key(&core.config.me), "D2: a candidate without its own promise");
-        assert!(self.promises.len() <= core.config.members.len(), "D2: more promises than members");
+        assert!(core.members.votes(core.config.me), "D2: a candidate that does not count itself");
         let both = self.refusals.iter().any(|node| self.promises.contains_key(node));
         assert!(!both, "D2: a member counts for a candidate and against it");
     }
@@ -110,15 +110,17 @@ impl Candidate {
     }
 
     fn supporters(&self, core: &Core) -> usize {
-        self.promises.values().filter(|tail| self.supports(core, **tail)).count()
+        let counts = |from: &NodeId, tail: &Tail| core.members.votes(*from) && self.supports(core, *tail);
+        self.promises.iter().filter(|(from, tail)| counts(from, tail)).count()
     }
 
     /// Does a majority support it?
     pub fn support(&self, core: &Core) -> Support {
-        let (on, members) = (core.config.mechanisms, core.config.members.len());
+        let (on, members) = (core.config.mechanisms, core.members.voters().count());
         let supporters = self.supporters(core);
-        let more_complete = self.promises.len() - supporters;
-        let lost = more_complete + self.refusals.len();
+        let voters = |from: &&NodeId| core.members.votes(**from);
+        let more_complete = self.promises.keys().filter(voters).count() - supporters;
+        let lost = more_complete + self.refusals.iter().filter(voters).count();
         if guard::promise_majority(on, supporters, members) {
             Support::Majority
         } else if lost > members - guard::majority(members) {

@@ -40,7 +40,7 @@ impl Primary {
         let next = core.log.tail().seq + 1;
         let pending = core.unapplied.iter().filter_map(|origin| match origin {
             Origin::Request(request) => Some(*request),
-            Origin::Marker | Origin::Session(_) => None,
+            Origin::Marker | Origin::Session(_) | Origin::Change(_) => None,
         });
         Primary {
             epoch,
@@ -55,13 +55,39 @@ impl Primary {
     }
 
     /// For how long no majority has been heard.
-    pub fn cut_off(&self, now: Micros) -> Micros {
-        now.saturating_sub(guard::majority_mark(&self.marks(Micros::MAX, |peer| peer.heard_at)))
+    pub fn cut_off(&self, core: &Core, now: Micros) -> Micros {
+        now.saturating_sub(guard::majority_mark(&self.marks(core, Micros::MAX, |peer| peer.heard_at)))
     }
 
-    /// The primary's own mark, and that of each peer.
-    fn marks(&self, own: u64, of: impl Fn(&Peer) -> u64) -> Vec<u64> {
-        std::iter::once(own).chain(self.peers.values().map(of)).collect()
+    /// The marks of all that count: the primary's own first, while it is one of them.
+    fn marks(&self, core: &Core, own: u64, of: impl Fn(&Peer) -> u64) -> Vec<u64> {
+        let (on, votes) = (core.config.mechanisms, core.members.votes(core.config.me));
+        let voters = self.peers.iter().filter(|(id, _)| core.members.votes(**id));
+        let mut marks: Vec<u64> = voters.map(|(_, peer)| of(peer)).collect();
+        if guard::removed_does_not_count(on, votes) {
+            marks.insert(0, own);
+        }
+        // Counted although it was removed, it stands where one of those stands that are left.
+        marks.truncate(core.members.voters().count());
+        marks
+    }
+
+    /// The members have changed: who is new is sent everything, who is gone nothing.
+    pub fn meet(&mut self, core: &Core) {
+        let next = core.log.tail().seq + 1;
+        self.peers.retain(|id, _| core.members.membership(*id).is_some_and(|is| is != Membership::Gone));
+        for id in core.peers() {
+            self.peers.entry(id).or_insert_with(|| Peer::new(next, core.now));
+        }
+    }
+
+    /// How far each of the others is known to be.
+    pub fn progress(&self) -> impl Iterator<Item = Progress> + '_ {
+        self.peers.iter().map(|(id, peer)| Progress {
+            node: *id,
+            matched: peer.matched,
+            heard_at: peer.heard_at,
+        })
     }
 
     pub fn next_deadline(&self, timing: &Timing) -> Option<Micros> {
@@ -219,7 +245,7 @@ impl Primary {
     /// Commits what a majority has durable.
     pub fn advance_commit(&mut self, core: &mut Core) {
         let on = core.config.mechanisms;
-        let marks = self.marks(core.durable, |peer| peer.matched);
+        let marks = self.marks(core, core.durable, |peer| peer.matched);
         let counted = guard::majority_commit(on, &marks).min(core.log.tail().seq);
         if counted > core.commit && guard::own_epoch_commit(on, core.log.epoch_at(counted), self.epoch) {
             core.commit_upto(counted);
@@ -233,14 +259,14 @@ impl Primary {
         assert!(self.marker > core.log.base() || self.serving, "D5: a marker in the checkpoint is committed");
         assert!(!self.serving || core.applied >= self.marker, "P2: it serves before its marker is applied");
         assert!(self.pending.len() <= core.unapplied.len(), "D6: a pending request is not in the log");
-        assert!(self.peers.len() + 1 == core.config.members.len(), "D4: the others are its peers");
+        assert!(core.peers().eq(self.peers.keys().copied()), "D4: the others are its peers");
         self.peers.values().for_each(|peer| peer.check(core));
         self.reads.check();
     }
 
     /// Does a majority have this entry durable, the primary included?
     pub fn has_majority(&self, core: &Core, seq: Seq) -> bool {
-        core.durable >= seq && guard::majority_mark(&self.marks(seq, |peer| peer.matched)) >= seq
+        core.durable >= seq && guard::majority_mark(&self.marks(core, seq, |peer| peer.matched)) >= seq
     }
 
     /// Tells the gateway that owns the session what became of a request.

@@ -48,10 +48,11 @@ impl Reads {
         assert!(asked, "P2: a round was confirmed that never began");
     }
 
-    /// The last round that a majority confirmed; the primary counts itself.
+    /// The last round that a majority confirmed; the primary counts itself, unless it was removed.
     fn confirmed_round(&self, core: &Core) -> u64 {
         let of = |peer| self.confirmed.get(&peer).copied().unwrap_or(0);
-        let marks: Vec<u64> = std::iter::once(self.begun).chain(core.peers().map(of)).collect();
+        let of = |node| if node == core.config.me { self.begun } else { of(node) };
+        let marks: Vec<u64> = core.members.voters().map(of).collect();
         guard::majority_mark(&marks)
     }
 

@@ -31,6 +31,7 @@ use trace::{Kind, emit};
 use crate::core::Core;
 use crate::guard;
 use crate::host::Effect;
+use crate::members::Members;
 use crate::message::*;
 use crate::patience::{Measured, patience};
 use crate::sessions::HostState;
@@ -218,7 +219,8 @@ impl Receiver {
         emit!(core, Kind::TransferFinished { from: from.0, seq, epoch: epoch.0 });
         core.proven = true;
         core.promised = core.promised.max(epoch);
-        core.begin_log(Tail { epoch: state.last_epoch, seq }, state.sessions);
+        let members = Members::of(state.members.0, &core.config.members);
+        core.begin_log(Tail { epoch: state.last_epoch, seq }, state.sessions, members);
         core.acknowledge(Leader { id: from, epoch }, seq);
     }
 }

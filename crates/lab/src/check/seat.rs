@@ -113,6 +113,7 @@ impl Seat {
         let config = Config {
             me,
             members: members.to_vec(),
+            members_change: false,
             mechanisms: scope.mechanisms,
             timing: Timing {
                 heartbeat_every: 1,

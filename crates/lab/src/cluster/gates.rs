@@ -76,7 +76,7 @@ impl Gates {
         let config = gateway::Config {
             id,
             cluster: CLUSTER,
-            nodes: (1..=setting.nodes).map(NodeId).collect(),
+            nodes: (1..=setting.founders).map(NodeId).collect(),
             shards: 1,
             seed: u64::from(id.gateway) << 32 | u64::from(id.life),
             mechanisms: *on,

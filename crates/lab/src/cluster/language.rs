@@ -3,6 +3,7 @@
 use std::fmt;
 use std::str::FromStr;
 
+use dataplane::{Change, NodeId, Place};
 use extensions::Chosen;
 use sim::harm::Harm;
 use sim::schedule::Peer;
@@ -24,6 +25,7 @@ pub const SETTINGS: &[(&str, &str)] = &[
         "resend N",
         "a message that nobody answers is sent again after N expiries of the timer, a sign of life after one",
     ),
+    ("founders N", "the first N nodes are the members; the others have empty devices, and may be added"),
     ("with NAME,…", "the extensions that the cluster was founded with"),
     ("judge invariants", "not only what a client sees counts, but every invariant of the replicas"),
     (
@@ -43,6 +45,8 @@ pub const STEPS: &[(&str, &str)] = &[
         "the same, and nX crashes when it has asked for promises and its own is not durable",
     ),
     ("write K [KEY] to nX", "write number K, to KEY (or `k`), reaches nX, always under the same identity"),
+    ("add nX at nY", "a client asks nY, which leads, to add nX (with `membership`)"),
+    ("remove nX at nY", "a client asks nY, which leads, to remove nX (with `membership`)"),
     ("probe nX", "a gateway asks nX who it is, and where its log ends"),
     ("read [KEY] from nX", "a read of KEY (or `k`) reaches nX"),
     (
@@ -82,6 +86,8 @@ const WAIT_MAX: u64 = 1_000;
 pub struct Setting {
     /// Nodes, numbered from 1.
     pub nodes: u32,
+    /// How many of them the cluster was founded with; the others have empty devices.
+    pub founders: u32,
     /// All devices empty, nobody leads.
     pub cold: bool,
     /// Gateways, numbered from 1.
@@ -137,6 +143,11 @@ pub enum Step {
         from: u32,
     },
     Probe(u32),
+    /// A client asks `at` to add a node, or to remove it.
+    Change {
+        change: Change,
+        at: u32,
+    },
     Deliver(Which),
     Again(Which),
     Lose(Which),
@@ -173,7 +184,17 @@ impl Setting {
     /// N nodes, and everything else as usual.
     pub fn of(nodes: u32) -> Setting {
         let (frames, goal) = (usize::MAX, Goal::Betrayal);
-        Setting { nodes, cold: false, gateways: 0, frames, pieces: 1, resend: 1, with: Chosen::NONE, goal }
+        Setting {
+            nodes,
+            founders: nodes,
+            cold: false,
+            gateways: 0,
+            frames,
+            pieces: 1,
+            resend: 1,
+            with: Chosen::NONE,
+            goal,
+        }
     }
 
     /// Takes in a further line of the setting. `None`: this line is a step.
@@ -184,6 +205,7 @@ impl Setting {
             "frames" => self.frames = words.number_upto(1 << 20)?.max(1) as usize,
             "pieces" => self.pieces = words.number_upto(64)?.max(1),
             "resend" => self.resend = words.number_upto(1 << 20)?,
+            "founders" => self.founders = words.number_upto(u64::from(self.nodes))?.max(1) as u32,
             "with" => self.with = words.text()?.parse()?,
             "judge" if words.is("service") => self.goal = Goal::Service,
             "judge" => {
@@ -232,6 +254,9 @@ impl fmt::Display for Setting {
         if self.resend != usual.resend {
             write!(f, "\nresend {}", self.resend)?;
         }
+        if self.founders != usual.founders {
+            write!(f, "\nfounders {}", self.founders)?;
+        }
         if self.with != usual.with {
             write!(f, "\nwith {}", self.with)?;
         }
@@ -267,6 +292,13 @@ impl FromStr for Step {
                 Step::Read { key, from: words.node()? }
             }
             "probe" => Step::Probe(words.node()?),
+            verb @ ("add" | "remove") => {
+                let node = NodeId(words.node()?);
+                words.literal("at")?;
+                let adds = verb == "add";
+                let change = if adds { Change::Add(node, Place::UNKNOWN) } else { Change::Remove(node) };
+                Step::Change { change, at: words.node()? }
+            }
             "deliver" => Step::Deliver(words.which()?),
             "again" => Step::Again(words.which()?),
             "lose" => Step::Lose(words.which()?),
@@ -347,6 +379,7 @@ impl fmt::Display for Step {
             Step::Write { number, key, to } => write!(f, "write {number}{} to n{to}", named(key)),
             Step::Read { key, from } => write!(f, "read{} from n{from}", named(key)),
             Step::Probe(at) => write!(f, "probe n{at}"),
+            Step::Change { change, at } => write!(f, "{change} at n{at}"),
             Step::Deliver(which) => write!(f, "deliver {which}"),
             Step::Again(which) => write!(f, "again {which}"),
             Step::Lose(which) => write!(f, "lose {which}"),

@@ -46,7 +46,7 @@ pub struct Nodes {
 
 impl Nodes {
     fn config(&self, node: u32, life: u32) -> node::Config {
-        let Setting { nodes, frames, pieces, resend, .. } = self.setting;
+        let Setting { founders, frames, pieces, resend, with, .. } = self.setting;
         let window_bytes = match (frames, pieces) {
             (usize::MAX, 1) => 1 << 20,
             // One key a piece.
@@ -59,7 +59,8 @@ impl Nodes {
             shards: 1,
             rules: dataplane::Config {
                 me: NodeId(node),
-                members: (1..=nodes).map(NodeId).collect(),
+                members: (1..=founders).map(NodeId).collect(),
+                members_change: with.changes_members(),
                 mechanisms: self.on,
                 timing: dataplane::Timing {
                     heartbeat_every: 1,
@@ -180,6 +181,7 @@ impl Nodes {
             match frame.to {
                 Address::Node(_) => self.network.push(frame),
                 to if to == Address::Gateway(SCRIPTED) => {
+                    self.replies.extend(changed(node, &frame.message));
                     self.history.heard(&self.seats, NodeId(node), &frame.message);
                 }
                 Address::Gateway(_) => {
@@ -242,6 +244,19 @@ impl Nodes {
     }
 }
 
+/// What comes of a change of the members, in a client's words.
+fn changed(node: u32, message: &Message) -> Option<String> {
+    let Message::Extension { words, .. } = message else { return None };
+    let reply = match membership::Reply::decode(words).ok()?.1 {
+        membership::Reply::Done => "it is so already".into(),
+        membership::Reply::Begun(seq) => format!("the change is in its log as entry {seq}"),
+        membership::Reply::Later(why) => format!("not now: {why}"),
+        membership::Reply::Refused(why) => format!("no: {why}"),
+        membership::Reply::Elsewhere(_) => "it does not lead".into(),
+    };
+    Some(format!("n{node} says: {reply}"))
+}
+
 fn frame_key(message: &Message) -> Option<Arc<[u8]>> {
     match message {
         Message::Write { op, .. } => op.key().cloned(),
@@ -268,7 +283,8 @@ impl Cluster for Nodes {
             service: Service::default(),
         };
         for id in 1..=setting.nodes {
-            let disk = nodes.blank(id, Standing::Founding)?;
+            let founds = id <= setting.founders;
+            let disk = nodes.blank(id, if founds { Standing::Founding } else { Standing::Joining })?;
             let keys = nodes.keys.clone();
             nodes.seats.push(Seat { id, running: Err("it has not started".into()), disk, life: 0, keys });
             nodes.start(id);

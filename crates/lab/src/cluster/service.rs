@@ -2,7 +2,6 @@
 //!
 //! Nothing wrong is answered without it; so it is judged only where a schedule says so. Time is counted in expiries of timers.
 
-use dataplane::guard::majority;
 use dataplane::{Micros, NodeStatus, RoleName};
 
 use super::witness::Sight;
@@ -17,6 +16,8 @@ const WITHOUT_MAX: Micros = 40;
 pub(super) struct Service {
     /// Of each node, in which life.
     seen: Vec<Option<(u64, NodeStatus)>>,
+    /// How many make a majority.
+    need: usize,
     useful_at: Micros,
 }
 
@@ -32,16 +33,28 @@ impl Service {
             let replica = sight.replica()?;
             Some((replica.core().config.life, replica.status(now)))
         });
+        // Whoever was removed is to leave the lead.
+        let belongs = |sight: &&_| {
+            let core = Sight::replica(*sight).map(|replica| replica.core());
+            core.is_none_or(|core| core.members.votes(core.config.me))
+        };
+        let belong: Vec<bool> = seats.iter().map(|sight| belongs(&sight)).collect();
         let before = std::mem::replace(&mut self.seen, seen.collect());
+        let needs = seats.iter().filter_map(|sight| Some(sight.replica()?.core().members.majority()));
+        self.need = needs.max().unwrap_or(1);
         if self.statuses().any(is_useful) {
             self.useful_at = now;
         }
-        let mut pairs = before.iter().zip(&self.seen).zip(1..);
-        let wrong = pairs.find_map(|((before, after), node)| match (before, after) {
-            // A crash is no choice of the cluster's.
-            (Some((life, before)), Some((same, after))) if life == same => self.wrong(before, after, node),
-            _ => None,
-        });
+        let pairs = before.iter().zip(&self.seen).zip(1..).zip(belong);
+        let wrong = pairs.filter(|(_, belongs)| *belongs).map(|(pair, _)| pair).find_map(
+            |((before, after), node)| match (before, after) {
+                // A crash is no choice of the cluster's.
+                (Some((life, before)), Some((same, after))) if life == same => {
+                    self.wrong(before, after, node)
+                }
+                _ => None,
+            },
+        );
         let without = now.saturating_sub(self.useful_at);
         let nobody = || format!("nobody has served for {without} expiries of the timers");
         wrong.or_else(|| (without > WITHOUT_MAX).then(nobody))
@@ -64,7 +77,7 @@ impl Service {
         // Two that stood at the same moment may have split the votes; that can happen to anybody.
         let promised = || self.statuses().filter(|status| status.promised == before.promised);
         let in_vain = promised().any(|status| status.voted_tail > after.voted_tail);
-        (gave_up && !leads && in_vain && promised().count() >= majority(self.seen.len())).then(|| {
+        (gave_up && !leads && in_vain && promised().count() >= self.need).then(|| {
             let epoch = before.promised.0;
             format!("a majority promised n{node} epoch {epoch}, which it cannot lead with the shorter log: nobody does")
         })

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use dataplane::{Address, Condition, Epoch, GatewayId, Message, NodeId, Op, Query, RequestId};
+use dataplane::{Address, Change, Condition, Epoch, GatewayId, Message, NodeId, Op, Query, RequestId};
 use sim::harm::Harm;
 use sim::schedule::Peer;
 use trace::{Event, Mechanisms};
@@ -155,6 +155,17 @@ impl<C: Cluster> Stage<C> {
                 self.cluster.asked(self.reads);
                 let query = Query::Get(bytes(key));
                 self.cluster.gateway_says(node, Message::Read { id: self.reads, query });
+            }
+            Step::Change { change, at } => {
+                let (Change::Add(node, _) | Change::Promote(node) | Change::Remove(node)) = *change;
+                self.known(node.0)?;
+                if !self.setting.with.changes_members() {
+                    return Err("the members do not change without `with membership`".into());
+                }
+                let words = membership::Asked { number: 1, change: *change }.encode();
+                let extension = membership::NUMBER;
+                let asks = Message::Extension { extension, epoch: Epoch(0), words };
+                self.cluster.gateway_says(self.known(*at)?, asks);
             }
             Step::Probe(at) => self.cluster.gateway_says(self.known(*at)?, Message::Probe { attempt: 0 }),
             Step::Deliver(which) => {

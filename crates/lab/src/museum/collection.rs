@@ -51,7 +51,7 @@ files! {
     "single-server-change"
     "removed-and-added-again"
     "learner-promotion"
-    "lease-and-clock"
+    "lease-and-clock" own
     "rename-without-sync"
 }
 

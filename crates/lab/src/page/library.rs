@@ -9,11 +9,12 @@ use crate::museum::{Exhibit, Shown, exhibits};
 use crate::why::registry::{Entry, entries};
 
 /// The files that hold guards.
-const GUARDS: [(&str, &str); 4] = [
+const GUARDS: [(&str, &str); 5] = [
     ("crates/engine/src/guard.rs", include_str!("../../../engine/src/guard.rs")),
     ("crates/dataplane/src/guard.rs", include_str!("../../../dataplane/src/guard.rs")),
     ("crates/gateway/src/guard.rs", include_str!("../../../gateway/src/guard.rs")),
     ("extensions/elections/src/guard.rs", include_str!("../../../../extensions/elections/src/guard.rs")),
+    ("extensions/membership/src/guard.rs", include_str!("../../../../extensions/membership/src/guard.rs")),
 ];
 
 macro_rules! stories {
@@ -37,6 +38,7 @@ stories! {
     "hole_in_the_log_is_refused"
     "late_duplicate_erases_nothing"
     "old_primary_wakes_up"
+    "removed_primary_hands_over"
     "primary_restarts_without_its_last_entry"
     "promise_between_receipt_and_acknowledgement"
     "promise_survives_a_restart"

@@ -195,22 +195,30 @@ impl Log {
 
     fn extend(&mut self, sight: &Sight, seq: Seq, found: Stamp, model: &mut Model) -> Finding {
         let holdings = self.had.iter().zip(&self.now).map(|(had, now)| had.as_ref().unwrap_or(now));
-        let holders = holdings.filter(|holding| holding.has(seq, &found)).count();
-        let need = majority(self.now.len());
+        // The first to commit an entry is its primary. It may have changed the members in the same step, behind the entry.
+        let holds: Vec<NodeId> = holdings
+            .zip(1..)
+            .filter(|(holding, _)| holding.has(seq, &found))
+            .map(|(_, node)| NodeId(node))
+            .collect();
+        let count = |voters: &Vec<NodeId>| voters.iter().filter(|node| holds.contains(node)).count();
+        let configurations: Vec<Vec<NodeId>> = sight.members.voters_since(seq).collect();
+        let enough = configurations.iter().any(|voters| count(voters) >= majority(voters.len()));
         let content = match self.contents.get(&(seq, found.0)) {
             Some(entry) => Some(entry.op.clone()),
             None => model.op_from_device(sight.engine, seq),
         };
-        if holders < need {
+        if !enough {
             return broken(
                 "log",
                 "D4",
                 1,
                 format!(
-                    "{} calls entry {seq} (\"{}\") committed, but only {holders} of {} replicas have it durably",
+                    "{} calls entry {seq} (\"{}\") committed, but only {} of {} replicas have it durably",
                     sight.node,
                     content.map(|op| op.to_string()).unwrap_or_default(),
-                    self.now.len()
+                    count(&configurations[0]),
+                    configurations[0].len(),
                 ),
             );
         }

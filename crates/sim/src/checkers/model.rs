@@ -64,7 +64,7 @@ impl Model {
     pub fn apply(&mut self, seq: Seq, origin: Origin, op: Option<Op>) {
         self.applied = seq;
         match origin {
-            Origin::Marker => {}
+            Origin::Marker | Origin::Change(_) => {}
             Origin::Session(_) => self.open(seq),
             Origin::Request(request) => {
                 let outcome = match self.verdict(request) {

@@ -1,7 +1,7 @@
 //! What checkers see, and what they return.
 
 use dataplane::sessions::Sessions;
-use dataplane::{Epoch, Micros, NodeId, Origin, RoleName, Seq, wire};
+use dataplane::{Epoch, Members, Micros, NodeId, Origin, RoleName, Seq, wire};
 use engine::Engine;
 
 use crate::disk::Disk;
@@ -71,6 +71,8 @@ pub(crate) struct Sight<'a> {
     pub proven: bool,
     /// What it remembers of requests.
     pub sessions: &'a Sessions,
+    /// Who belongs to the shard, by its log.
+    pub members: &'a Members,
     pub engine: &'a Engine<Disk>,
 }
 

@@ -21,6 +21,7 @@
 //! | `misdirect n1 log [and restart]` | a write went to another sector |
 //! | `rot-values [shard N]` | a bit turns in a value on each replica, as far as another one has the same value whole |
 //! | `takeover n1` | a gateway's timer is wrong: it asks n1 to take over from a primary that is well |
+//! | `add n4 for T`, `remove n4 for T` | somebody wants a node added or removed, and asks until it is (with `membership`) |
 //! | `slow n1 syncs T for T` | its disk is slow; `for good`: also when everything else has healed |
 //!
 //! `n1` is the node, or its replica of shard 0; `n1/1` is that of shard 1.
@@ -50,9 +51,11 @@ enum Verb {
     RotValues,
     TakeOver,
     Slow,
+    Add,
+    Remove,
 }
 
-const VERBS: [(&str, Verb); 17] = [
+const VERBS: [(&str, Verb); 19] = [
     ("kill", Verb::Die(Death::Kill)),
     ("power-cut", Verb::Die(Death::PowerCut)),
     ("pause", Verb::Pause),
@@ -70,6 +73,8 @@ const VERBS: [(&str, Verb); 17] = [
     ("rot-values", Verb::RotValues),
     ("takeover", Verb::TakeOver),
     ("slow", Verb::Slow),
+    ("add", Verb::Add),
+    ("remove", Verb::Remove),
 ];
 
 const PLACES: [(&str, Place); 3] =
@@ -144,6 +149,8 @@ pub(super) fn read(words: &mut Words) -> Read<Fault> {
             let (node, shard) = words.seat()?;
             Fault::TakeOver { node, shard }
         }
+        Verb::Add => Fault::Add { node: words.node()?, length: lasting(words)? },
+        Verb::Remove => Fault::Remove { node: words.node()?, length: lasting(words)? },
         Verb::Slow => {
             let node = words.node()?;
             words.need("syncs")?;
@@ -278,6 +285,8 @@ impl fmt::Display for Shown<'_> {
             Fault::RotValues { shard: 0 } => write!(f, "rot-values"),
             Fault::RotValues { shard } => write!(f, "rot-values shard {shard}"),
             Fault::TakeOver { node, shard } => write!(f, "takeover {}", seat(node, shard)),
+            Fault::Add { node, length } => write!(f, "add n{node} for {}", time(length)),
+            Fault::Remove { node, length } => write!(f, "remove n{node} for {}", time(length)),
             Fault::SlowDisk { node, sync, length: None } => {
                 write!(f, "slow n{node} syncs {} for good", time(sync))
             }

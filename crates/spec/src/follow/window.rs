@@ -21,16 +21,23 @@ const KEPT: u64 = 64;
 const FRAMES_MAX: u64 = 20_000;
 
 impl Follower {
-    /// Follows the events up to `enough`, and to the next place where nothing is half told. If there was something to choose
+    /// Follows the events up to `enough`, and to the next place where nothing is half told, but by who says no more: it died
+    /// in the midst of a step, or stands still, and others go on. If there was something to choose
     /// before, the events behind it have to agree. The place, and the follower there; none, if there is no such place yet.
     pub fn window(self, enough: usize) -> std::result::Result<Option<(Follower, usize)>, Box<Mismatch>> {
+        let last = self.last_words();
         let (first, mut way) = (self.clone(), self);
         let mut furthest: Option<Box<Mismatch>> = None;
         for _ in 0..WAYS_MAX {
             let (mut kept, mut found) = (None, None);
             for at in 0..way.run.events.len() {
-                if kept.is_none() && at >= enough && way.nodes.iter().all(|known| known.heard.is_none()) {
-                    kept = Some((way.clone(), at));
+                if kept.is_none() && at >= enough && way.is_told(&last, at) {
+                    let mut here = way.clone();
+                    here.nodes
+                        .iter_mut()
+                        .filter_map(|known| known.heard.as_mut())
+                        .for_each(|heard| heard.at = 0);
+                    kept = Some((here, at));
                     if way.choices.taken.is_empty() {
                         break;
                     }
@@ -50,6 +57,21 @@ impl Follower {
             way = Follower { choices, ..first.clone() };
         }
         furthest.map_or(Ok(None), Err)
+    }
+
+    /// The last event of each node.
+    fn last_words(&self) -> BTreeMap<u32, usize> {
+        let node = |event: &Event| match event.id.actor {
+            Actor::Node { node, .. } => Some(node),
+            _ => None,
+        };
+        self.run.events.iter().enumerate().filter_map(|(at, event)| Some((node(event)?, at))).collect()
+    }
+
+    /// Is nothing half told before this event that will be told behind it?
+    fn is_told(&self, last: &BTreeMap<u32, usize>, at: usize) -> bool {
+        let ends = |node: u32| last.get(&node).is_none_or(|last| *last < at);
+        self.nodes.iter().zip(0..).all(|(known, node)| known.heard.is_none() || ends(node))
     }
 
     /// The same follower, before other events.
@@ -101,6 +123,13 @@ impl Follower {
             known.writes = writes.collect();
             let before = known.before.iter().filter_map(|log| shorter(log, many).ok());
             known.before = before.collect();
+            if let Some(heard) = &mut known.heard {
+                let back = |seq: &mut u64| *seq = seq.saturating_sub(many);
+                heard.entries.iter_mut().for_each(|(seq, _)| back(seq));
+                heard.sent.iter_mut().for_each(|(prev, _)| back(prev));
+                heard.commit.iter_mut().for_each(|(from, to)| [from, to].into_iter().for_each(back));
+                [&mut heard.cut, &mut heard.repeated].into_iter().for_each(back);
+            }
         }
         let left = Left { many, last: gone.last().cloned().ok_or("nothing to leave")?, requests };
         let variables = self.judge.state.iter().map(|variable| left.of(variable, None));

@@ -5,6 +5,8 @@ use trace::Mechanism;
 use super::entry::{BLANK, Entry};
 
 const ENGINE: &str = "crates/engine/src/guard.rs";
+const DATAPLANE: &str = "crates/dataplane/src/guard.rs";
+const MEMBERSHIP: &str = "extensions/membership/src/guard.rs";
 const ELECTIONS: &str = "extensions/elections/src/guard.rs";
 
 pub(super) const ENTRIES: &[Entry] = &[
@@ -64,6 +66,99 @@ pub(super) const ENTRIES: &[Entry] = &[
         choice: Some(
             "A voter could ask the primary that it hears whether a majority answers it, and refuse only then.",
         ),
+        ..BLANK
+    },
+    Entry {
+        mechanism: Mechanism::ConfigWhenAppended,
+        short: "Five become three: n5 is removed, then n4, each by an entry that n1 commits with n2 and n3. n3 crashes, and has the entries, but no longer knows that they are committed. A write is committed by n1 and n2, two of three. n3 still counts five, and leads with n4 and n5.",
+        predict: "n3 has the entries that remove n4 and n5, and does not know that they are committed. It stands, and n4 and n5 promise it their vote. How many votes does it need?",
+        faults: "a replica that has a change and has not heard that it is committed",
+        guard: Some((DATAPLANE, "config_when_appended")),
+        counterexample: schedule!("config-when-appended"),
+        trial: trial!("config-when-appended"),
+        others: "One change at a time was kept, and each was committed before the next. That bounds how far two *logs* may differ. Who goes by what is committed goes by what it was told, and that may be further behind.",
+        variation: "Let n3 not crash. It has been told that n5 is gone. How many does it count?",
+        published: "Ongaro, 2014, section 4.1 (a server uses the latest configuration in its log, committed or not)",
+        choice: Some(
+            "A change that is in effect when it is committed, if nobody may stand who has one that is not: so etcd does.",
+        ),
+        ..BLANK
+    },
+    Entry {
+        mechanism: Mechanism::OneChangeAtATime,
+        short: "n1 leads five, and removes n5 and n4 in one go. It has the entries, counts three, and commits a write with n2, two of three. n3, n4 and n5 have heard of nothing: they are three of five, and n3 leads.",
+        predict: "n1 has two changes in its log, and has committed neither. It counts three nodes, the others count five. Is there a majority of three that meets no majority of five?",
+        faults: "two changes that are asked for at once, and messages that are late",
+        guard: Some((MEMBERSHIP, "one_change_at_a_time")),
+        counterexample: schedule!("one-change-at-a-time"),
+        trial: trial!("one-change-at-a-time"),
+        others: "Each of the two is harmless: a majority of four meets every majority of five, and one of three every majority of four. Two steps apart they need not meet.",
+        variation: "Let n1 ask for the second change when the first is committed. What has n3 or n4 then?",
+        published: "Ongaro, 2014, section 4.1 (only one server at a time); Lamport, Malkhi and Zhou, Reconfiguring a State Machine, 2010",
+        choice: Some(
+            "Joint consensus: both majorities have to agree while a change of any size is under way (Ongaro, 2014, section 4.3).",
+        ),
+        ..BLANK
+    },
+    Entry {
+        mechanism: Mechanism::ChangeAfterOwnCommit,
+        short: "n1 leads four and removes n2, and nobody else hears of it. n2 leads epoch 2 and removes n1 at once: it counts n2, n3 and n4, and commits a write with n3, two of three. n1 counts n1, n3 and n4, and leads epoch 3 with n4, two of three.",
+        predict: "n1 has a change in its log that nobody else has. n2 leads now, and begins another one. Each of the two counts three nodes. What would have had to happen first, so that n4 cannot vote for n1?",
+        faults: "a change that a primary began and nobody else has heard of",
+        guard: Some((MEMBERSHIP, "change_after_own_commit")),
+        counterexample: schedule!("change-after-own-commit"),
+        trial: trial!("change-after-own-commit"),
+        others: "Each primary has one change open at a time. But they are two primaries, and each goes by its own log. That n2 leads does not undo what n1 has; an entry of epoch 2 on a majority of the *old* members does, since nobody of them votes for n1 then.",
+        variation: "Let n2 commit an entry of epoch 2 before it changes anything. Whom does n4 vote for?",
+        published: "Ongaro, bug in single-server membership changes, raft-dev, 2015",
+        ..BLANK
+    },
+    Entry {
+        mechanism: Mechanism::MembersInState,
+        short: "Five become three: n4 and n5 are removed. n3 loses its disk and gets the state of n1, which says nothing of the members. So n3 counts the five that founded the cluster. A write is committed by n1 and n2, two of three; n3 leads with n4 and n5.",
+        predict: "n3 has got a state as of entry 5, and none of the entries before. Entries 3 and 4 removed n5 and n4. How many nodes does n3 count?",
+        faults: "a replica that gets a state instead of the entries",
+        guard: Some((DATAPLANE, "members_in_state")),
+        counterexample: schedule!("members-in-state"),
+        trial: trial!("members-in-state"),
+        others: "The log would say it, and is gone: a state stands for all entries before it. What is a function of the log has to be in the state.",
+        variation: "Let n3 keep its disk. Where does it know from who the members are?",
+        published: "etcd issue 19557, 2025 (a promotion that one of two stores did not have)",
+        ..BLANK
+    },
+    Entry {
+        mechanism: Mechanism::RemovedDoesNotCount,
+        short: "n1 leads four and is removed. It leads on until that is committed, and a little longer. For the next write it counts itself and n2: two, and of the three that are left two are a majority. But only n2 is one of them. n3 leads with n4, two of three, without the write.",
+        predict: "n1 leads, and is no member any more. n1 and n2 have the write. Which of n2, n3 and n4 may lead next?",
+        faults: "a primary that is removed and leads on",
+        guard: Some((DATAPLANE, "removed_does_not_count")),
+        counterexample: schedule!("removed-does-not-count"),
+        trial: trial!("removed-does-not-count"),
+        others: "n1 is the primary of its epoch, and nobody has promised another. All that it says is true; it only counts one too many.",
+        variation: "Take five nodes. n1 counts itself, n2 and n3, and of the four that are left three are a majority. Why is nothing lost?",
+        published: "Ongaro, 2014, section 4.2.2 (a leader that is removed replicates, but does not count itself)",
+        ..BLANK
+    },
+    Entry {
+        mechanism: Mechanism::LearnerCatchesUp,
+        short: "n4 is to be added to three, and cannot be reached. It counts at once: three of four are a majority now. Then n3 fails. n1 and n2 are two, which were a majority of three, and are none of four.",
+        predict: "n4 has nothing yet, and counts. Then n3 fails. How many of the four answer?",
+        faults: "a new node that is slow or down, and one more failure",
+        guard: Some((MEMBERSHIP, "learner_catches_up")),
+        counterexample: schedule!("learner-catches-up"),
+        trial: trial!("learner-catches-up"),
+        others: "Nothing wrong is answered: the majority of four is asked for, and is not there. Before the change one failure was survived, and after it none.",
+        variation: "Let n4 be reached, and catch up, before n3 fails. How many of the four answer?",
+        published: "Ongaro, 2014, section 4.2.1 (catching up new servers)",
+        ..BLANK
+    },
+    Entry {
+        mechanism: Mechanism::HandOver,
+        faults: "a primary that is removed and then taken off the network",
+        guard: Some((MEMBERSHIP, "hand_over")),
+        others: "A primary that was removed does no harm while it leads on, for it does not count itself. When it is taken away, gateways or elections find another, after their timeout: an interruption that nobody needs. The test `a_primary_that_is_removed_has_another_lead` shows both.",
+        story: Some("removed_primary_hands_over"),
+        published: "Ongaro, 2014, section 4.2.2 (a leader steps down when its removal is committed), section 3.10 (leadership transfer)",
         ..BLANK
     },
     Entry {
