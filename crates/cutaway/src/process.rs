@@ -70,8 +70,8 @@ impl NodeArgs {
     /// Runs the command.
     pub fn run(self) -> Result {
         let mut options = match self.file.read()? {
-            Some(cluster) => self.from_file(&cluster)?,
-            None => self.from_options()?,
+            Some(cluster) => self.by_file(&cluster)?,
+            None => self.by_options()?,
         };
         let record = self.trace.as_deref().map(|path| {
             Record::open(path)
@@ -87,7 +87,7 @@ impl NodeArgs {
         })
     }
 
-    fn from_file(&self, cluster: &Deployment) -> Result<NodeOptions> {
+    fn by_file(&self, cluster: &Deployment) -> Result<NodeOptions> {
         let file = cluster.file.as_path();
         let said = ("--node", self.node.map(|node| node.0));
         let number = deployed::number(file, words::node, self.file.name.as_deref(), said)?;
@@ -112,7 +112,7 @@ impl NodeArgs {
         })
     }
 
-    fn from_options(&self) -> Result<NodeOptions> {
+    fn by_options(&self) -> Result<NodeOptions> {
         let missing = || Failure::usage("without --deploy, --cluster, --node and --listen are needed");
         let (cluster, node) = (self.cluster.ok_or_else(missing)?, self.node.ok_or_else(missing)?);
         let nodes: BTreeMap<_, _> = self.peers.iter().cloned().collect();
@@ -247,8 +247,8 @@ impl GatewayArgs {
     /// Runs the command.
     pub fn run(self) -> Result {
         let options = match self.file.read()? {
-            Some(cluster) => self.from_file(&cluster)?,
-            None => self.from_options()?,
+            Some(cluster) => self.by_file(&cluster)?,
+            None => self.by_options()?,
         };
         for address in [options.redis, options.http] {
             let name = format!("g{}", options.gateway);
@@ -264,7 +264,7 @@ impl GatewayArgs {
         })
     }
 
-    fn from_file(&self, cluster: &Deployment) -> Result<GatewayOptions> {
+    fn by_file(&self, cluster: &Deployment) -> Result<GatewayOptions> {
         let file = cluster.file.as_path();
         let name = self.file.name.as_deref();
         let gateway = deployed::number(file, words::gateway, name, ("--gateway", self.gateway))?;
@@ -292,7 +292,7 @@ impl GatewayArgs {
         })
     }
 
-    fn from_options(&self) -> Result<GatewayOptions> {
+    fn by_options(&self) -> Result<GatewayOptions> {
         let missing = || Failure::usage("without --deploy, --cluster and --gateway are needed");
         let nodes: BTreeMap<_, _> = self.nodes.iter().cloned().collect();
         if nodes.len() != self.nodes.len() {
