@@ -9,7 +9,6 @@ use std::process::{Child, Output, Stdio};
 
 use rustix::process::Signal;
 use secure::authority::{Authority, Wanted};
-use secure::names;
 use tempfile::TempDir;
 
 use crate::common::{eventually, free_port, program, signal};
