@@ -92,9 +92,15 @@ pub fn unknown(cluster: &Deployment, name: &str) -> Failure {
     Failure::usage(why).next("name one of them with --name, or add it to the file")
 }
 
-/// The addresses of all nodes.
+/// The addresses of the nodes that founded the cluster.
 pub fn nodes(cluster: &Deployment) -> BTreeMap<NodeId, String> {
-    cluster.nodes.iter().map(|(n, node)| (NodeId(*n), node.address.clone())).collect()
+    cluster.founders().map(|(n, node)| (NodeId(n), node.address.clone())).collect()
+}
+
+/// And of those that were added.
+pub fn added(cluster: &Deployment) -> BTreeMap<NodeId, String> {
+    let added = cluster.nodes.iter().filter(|(_, node)| node.added);
+    added.map(|(n, node)| (NodeId(*n), node.address.clone())).collect()
 }
 
 /// What a member shows, if connections are encrypted.

@@ -79,7 +79,13 @@ impl Format {
         let said = ("--node", self.node.map(|node| node.0));
         let node = NodeId(deployed::number(file, words::node, self.name.as_deref(), said)?);
         let part = cluster.nodes.get(&node.0).ok_or_else(|| deployed::unknown(cluster, &node.to_string()))?;
-        let members: BTreeSet<NodeId> = cluster.nodes.keys().copied().map(NodeId).collect();
+        if part.added && self.founding {
+            let why = format!(
+                "{node} is added to a cluster that exists: founding it would let it vote on what it never knew"
+            );
+            return Err(Failure::usage(why).next("the same with --joining"));
+        }
+        let members: BTreeSet<NodeId> = cluster.founders().map(|(n, _)| NodeId(n)).collect();
         let asked = Some(self.members.iter().copied().collect()).filter(|m: &BTreeSet<_>| !m.is_empty());
         let members: Vec<NodeId> = agreed(file, "--members", asked, members)?.into_iter().collect();
         let id = agreed(file, "--cluster", self.cluster, cluster.cluster)?;
@@ -164,7 +170,9 @@ impl Format {
         let founded = place.map(|p| p.manifest.members().into_iter().collect());
         let members: Vec<_> = one(image, "members", members, founded)?.into_iter().collect();
         let identity = founding::identity(cluster, node, &members, shard, shards);
-        if !identity.is_possible() {
+        // A node that joins may be one that the founders add.
+        let belongs = self.joining || members.contains(&node);
+        if !identity.is_possible() || !belongs {
             return Err(Failure::usage(format!(
                 "there is no such replica: {node} must be one of {}, and shard {shard} below {shards}",
                 names(&members)
@@ -209,7 +217,7 @@ impl Place {
         // A manifest that cannot be read is one, and what it says must not be overlooked.
         let manifest =
             Manifest::read(dir).map_err(|e| Failure::error(e).next("mend or put back that file"))?;
-        let known = |m: &Manifest| node.0 <= m.nodes && shard < m.shards;
+        let known = |m: &Manifest| (m.started().contains(&node) || node.0 <= m.nodes) && shard < m.shards;
         let manifest = manifest.filter(known).filter(|_| manifest::image_path(dir, node, shard) == image);
         Ok(manifest.map(|manifest| Place { manifest, node, shard }))
     }

@@ -10,6 +10,7 @@ use crate::terminal;
 const GROUPS: &[(&str, &[&str])] = &[
     ("Run a cluster", &["up", "deploy", "certs", "token", "format", "node", "gateway"]),
     ("Ask it", &["put", "get", "del", "list", "status"]),
+    ("Change its members", &["add", "remove", "replace"]),
     ("Break it", &["kill", "pause", "resume", "restart", "isolate", "heal", "torture"]),
     (
         "Understand it",
@@ -28,6 +29,7 @@ const EXAMPLES: &[(&str, &str)] = &[
 cutaway up --nodes 5 --shards 4 --dir five   # another cluster
 cutaway up --ephemeral --port 7500           # leaves nothing behind
 cutaway up --with elections --dir elected    # nodes find a primary alone
+cutaway up --with membership --dir changing  # see add, remove, replace
 cutaway up --trace traces                    # every event, for spec check
 cutaway up --dir watched --validate          # judged while it runs",
     ),
@@ -50,6 +52,21 @@ cutaway deploy check cluster.toml --name n1",
         "token",
         "cutaway token app                      # once; its hash goes into the file
 cutaway token dashboard --read-only",
+    ),
+    (
+        "add",
+        "cutaway add n4                         # up starts it, with the others
+cutaway status",
+    ),
+    (
+        "replace",
+        "cutaway replace n4 --with n5           # n5 counts before n4 goes
+cutaway status",
+    ),
+    (
+        "remove",
+        "cutaway remove n5                      # and up stops it
+cutaway status",
     ),
     (
         "node",

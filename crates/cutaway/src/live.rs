@@ -1,22 +1,25 @@
 //! Traces of a running cluster, read as they grow and held against the specification.
 //!
-//! A thread reads each node's trace. Between them and the one that judges are a few pieces of 64 KiB; so who reads a file
-//! reads no faster than is judged, and nodes that write into pipes run no faster. Memory is bounded.
+//! A thread reads each node's trace. Between each of them and the one that judges are a few pieces of 64 KiB; so who reads a
+//! file reads no faster than is judged, and nodes that write into pipes run no faster. Memory is bounded. None of them waits
+//! for another: else the words of a node whose trace nobody has room to read would be taken for words that it never said.
 
 use std::fs::OpenOptions;
 use std::io::{self, Read};
 use std::os::unix::fs::FileTypeExt;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::time::{Duration, Instant};
 
 use spec::{Found, Live};
 
 /// Bytes of a piece.
 const PIECE: usize = 64 << 10;
-/// Pieces that wait.
-const PIECES: usize = 64;
+/// Pieces of one trace that wait.
+const PIECES: usize = 16;
+/// Events of one trace that wait for those of others.
+const AHEAD: usize = 20_000;
 /// Bytes of a line. A node writes none that is as long.
 const LINE_MAX: usize = 4 << 20;
 /// Between two looks at a file that has not grown.
@@ -40,7 +43,7 @@ pub enum News<'a> {
 
 /// The traces of a cluster.
 pub struct Traces {
-    pieces: Receiver<(usize, io::Result<Vec<u8>>)>,
+    pieces: Vec<Receiver<io::Result<Vec<u8>>>>,
     /// The beginning of a line of each.
     lines: Vec<Vec<u8>>,
     files: Vec<PathBuf>,
@@ -55,11 +58,12 @@ impl Traces {
     /// kept in `keep`.
     pub fn of(dir: &Path, nodes: u32, keep: PathBuf) -> Result<Traces, String> {
         let files: Vec<PathBuf> = (1..=nodes).map(|node| dir.join(format!("n{node}.jsonl"))).collect();
-        let (sender, pieces) = sync_channel(PIECES);
-        for (at, file) in files.iter().cloned().enumerate() {
-            let sender = sender.clone();
-            std::thread::spawn(move || read(at, &file, &sender));
-        }
+        let reads = |file: &PathBuf| {
+            let ((sender, pieces), file) = (sync_channel(PIECES), file.clone());
+            std::thread::spawn(move || read(&file, &sender));
+            pieces
+        };
+        let pieces = files.iter().map(reads).collect();
         let lines = vec![Vec::new(); files.len()];
         Ok(Traces { pieces, lines, files, live: Live::new(nodes)?, keep, broken: None })
     }
@@ -69,17 +73,10 @@ impl Traces {
         let (mut heard, mut reported, mut stopped) = (Instant::now(), Instant::now(), None);
         let mut over = 0;
         loop {
-            match self.pieces.recv_timeout(LOOK) {
-                Ok(piece) => {
-                    heard = Instant::now();
-                    self.take(piece);
-                    for _ in 0..PIECES {
-                        let Ok(piece) = self.pieces.try_recv() else { break };
-                        self.take(piece);
-                    }
-                }
-                Err(RecvTimeoutError::Timeout) => {}
-                Err(RecvTimeoutError::Disconnected) => std::thread::sleep(LOOK),
+            if (0..self.files.len()).filter(|file| self.take_all(*file)).count() > 0 {
+                heard = Instant::now();
+            } else {
+                std::thread::sleep(LOOK);
             }
             if stop.load(Ordering::Relaxed) {
                 stopped.get_or_insert_with(Instant::now);
@@ -112,7 +109,18 @@ impl Traces {
         }
     }
 
-    fn take(&mut self, (file, piece): (usize, io::Result<Vec<u8>>)) {
+    /// Takes in what has come of a trace; whether something has.
+    fn take_all(&mut self, file: usize) -> bool {
+        let mut any = false;
+        while self.live.waiting(file) < AHEAD {
+            let Ok(piece) = self.pieces[file].try_recv() else { break };
+            self.take(file, piece);
+            any = true;
+        }
+        any
+    }
+
+    fn take(&mut self, file: usize, piece: io::Result<Vec<u8>>) {
         let taken = piece.map_err(|why| why.to_string()).and_then(|piece| self.lines_of(file, &piece));
         if let Err(why) = taken {
             self.broken.get_or_insert(format!("{}: {why}", self.files[file].display()));
@@ -141,7 +149,7 @@ impl Traces {
     }
 }
 
-fn read(at: usize, file: &Path, to: &SyncSender<(usize, io::Result<Vec<u8>>)>) {
+fn read(file: &Path, to: &SyncSender<io::Result<Vec<u8>>>) {
     let mut open = None;
     let mut buffer = vec![0; PIECE];
     loop {
@@ -161,10 +169,10 @@ fn read(at: usize, file: &Path, to: &SyncSender<(usize, io::Result<Vec<u8>>)>) {
         };
         match piece {
             Ok(0) => std::thread::sleep(LOOK),
-            Ok(bytes) if to.send((at, Ok(buffer[..bytes].to_vec()))).is_err() => return,
+            Ok(bytes) if to.send(Ok(buffer[..bytes].to_vec())).is_err() => return,
             Ok(_) => {}
             Err(why) => {
-                let _ = to.send((at, Err(why)));
+                let _ = to.send(Err(why));
                 return;
             }
         }

@@ -3,6 +3,7 @@
 #![forbid(unsafe_code)]
 
 mod bench;
+mod change;
 mod check;
 mod client;
 mod console;
@@ -80,6 +81,9 @@ enum Command {
     Isolate(members::Act),
     /// Reconnect an isolated node
     Heal(members::Act),
+    Add(change::Add),
+    Remove(change::Remove),
+    Replace(change::Replace),
     Node(process::NodeArgs),
     Gateway(process::GatewayArgs),
     Format(format::Format),
@@ -143,6 +147,9 @@ fn main() -> ExitCode {
         Command::Restart(act) => act.run("restart"),
         Command::Isolate(act) => act.run("isolate"),
         Command::Heal(act) => act.run("heal"),
+        Command::Add(add) => add.run(),
+        Command::Remove(remove) => remove.run(),
+        Command::Replace(replace) => replace.run(),
         Command::Node(node) => node.run(),
         Command::Gateway(gateway) => gateway.run(),
         Command::Format(format) => format.run(),

@@ -52,6 +52,9 @@ pub struct NodeArgs {
     /// Address of each storage node, this one included; once per member in the images
     #[arg(long = "peer", value_name = "n1=HOST:PORT", value_parser = parse_peer, required_unless_present = "deploy")]
     peers: Vec<(NodeId, String)>,
+    /// Address of a node that was added to the cluster, if the one that its members agreed on is not right any more
+    #[arg(long = "added", value_name = "n4=HOST:PORT", value_parser = parse_peer)]
+    added: Vec<(NodeId, String)>,
     /// Image or block device of each shard, in shard order; prepared with `format`
     #[arg(long = "image", value_name = "PATH", required_unless_present = "deploy")]
     images: Vec<PathBuf>,
@@ -100,11 +103,13 @@ impl NodeArgs {
         }
         let some = |said: &[PathBuf]| (!said.is_empty()).then(|| said.to_vec());
         let peers = (!self.peers.is_empty()).then(|| self.peers.iter().cloned().collect());
+        let added = (!self.added.is_empty()).then(|| self.added.iter().cloned().collect());
         Ok(NodeOptions {
             cluster: agreed(file, "--cluster", self.cluster, cluster.cluster)?,
             node,
             nodes: agreed(file, "--peer", peers, deployed::nodes(cluster))?,
             listen: agreed(file, "--listen", self.listen, part.listen)?,
+            added: agreed(file, "--added", added, deployed::added(cluster))?,
             extensions: cluster.extensions,
             identity: deployed::identity_of(cluster, &name)?,
             images: agreed(file, "--image", some(&self.images), part.images.clone())?,
@@ -116,7 +121,10 @@ impl NodeArgs {
         let missing = || Failure::usage("without --deploy, --cluster, --node and --listen are needed");
         let (cluster, node) = (self.cluster.ok_or_else(missing)?, self.node.ok_or_else(missing)?);
         let nodes: BTreeMap<_, _> = self.peers.iter().cloned().collect();
-        if nodes.len() != self.peers.len() || !nodes.contains_key(&node) {
+        let extensions = self.founded_with(cluster)?;
+        // Where members change, those who founded the cluster are named: this one may have been added.
+        let is_named = nodes.contains_key(&node) || extensions.changes_members();
+        if nodes.len() != self.peers.len() || !is_named {
             return Err(Failure::usage("every node is named exactly once with --peer, this one included"));
         }
         Ok(NodeOptions {
@@ -124,7 +132,8 @@ impl NodeArgs {
             node,
             nodes,
             listen: self.listen.ok_or_else(missing)?,
-            extensions: self.founded_with(cluster)?,
+            added: self.added.iter().cloned().collect(),
+            extensions,
             identity: None,
             images: self.images.clone(),
             record: None,

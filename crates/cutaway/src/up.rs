@@ -346,7 +346,7 @@ fn announce(cluster: &Cluster, console: &str, as_json: bool) -> String {
         own.cloned().map(Value::Object).collect::<Vec<_>>()
     };
     let (nodes, gateways) = (of('n'), of('g'));
-    let m = &cluster.manifest;
+    let m = &cluster.manifest.borrow();
     if as_json {
         let line = json!({
             "cluster": m.cluster, "dir": cluster.dir, "port": m.port, "shards": m.shards, "pid": std::process::id(),

@@ -61,7 +61,15 @@ fn a_name_that_is_nearly_right_gets_the_one_that_was_meant() {
 fn every_command_stands_under_its_purpose_once() {
     let help = told(&["--help"]);
     let found = commands();
-    for group in ["Run a cluster:", "Ask it:", "Break it:", "Understand it:", "Inspect disks:", "Measure:"] {
+    for group in [
+        "Run a cluster:",
+        "Change its members:",
+        "Ask it:",
+        "Break it:",
+        "Understand it:",
+        "Inspect disks:",
+        "Measure:",
+    ] {
         assert!(help.contains(&format!("\n{group}\n")), "{group}\n{help}");
     }
     assert!(!help.contains("Others:"), "a command stands in no group:\n{help}");
@@ -122,9 +130,9 @@ impl Desk {
 const NOBODY: &str = "127.0.0.1:1";
 /// They go on until somebody ends them, or need processes of their own: their examples are only parsed.
 const PROCESSES: [&str; 7] = ["up", "node", "gateway", "lab", "debug", "bench", "torture"];
-const ASKING: [&str; 13] = [
-    "put", "get", "list", "del", "status", "inspect", "verify", "pause", "resume", "isolate", "heal", "kill",
-    "restart",
+const ASKING: [&str; 16] = [
+    "add", "replace", "remove", "put", "get", "list", "del", "status", "inspect", "verify", "pause",
+    "resume", "isolate", "heal", "kill", "restart",
 ];
 
 #[test]
@@ -145,7 +153,7 @@ fn every_example_that_needs_no_cluster_is_true_when_pasted() {
 fn every_example_that_asks_a_cluster_is_true_when_pasted_in_order() {
     let desk = Desk::new();
     let data = desk.0.path().join("cutaway-data");
-    let cluster = Cluster::start_in(&data, &["--image-size", "8M"]);
+    let cluster = Cluster::start_in(&data, &["--image-size", "8M", "--with", "membership"]);
     for command in ASKING {
         // Each finds the key that it asks for, whatever the one before did to it.
         assert!(desk.paste("cutaway put fruit apple", &cluster.http(1)).status.success());

@@ -63,12 +63,23 @@ impl Replica {
         let Some(to) = to.into() else { return };
         let status = self.status(self.core.now);
         self.core.reported = status.tail;
-        let serves = Some(status.promised).filter(|_| status.serving);
         self.core.send(Address::Gateway(to), Message::Status { attempt, status });
-        if self.core.config.members_change {
-            let rows = self.core.members.rows().iter().map(|(id, member)| (*id, *member)).collect();
-            self.core.send(Address::Gateway(to), Message::Members { serves, rows });
+        if let Some(members) = self.told_members() {
+            self.core.send(Address::Gateway(to), members);
         }
+    }
+
+    /// Who belongs to the shard, for gateways; where that does not change, nothing.
+    pub fn told_members(&self) -> Option<Message> {
+        if !self.core.config.members_change {
+            return None;
+        }
+        let serves = match &self.role {
+            Role::Primary(primary) => Some(primary.epoch).filter(|_| primary.serving),
+            Role::Backup | Role::Candidate(_) => None,
+        };
+        let rows = self.core.members.rows().iter().map(|(id, member)| (*id, *member)).collect();
+        Some(Message::Members { serves, rows })
     }
 
     /// Whether this replica may vote.

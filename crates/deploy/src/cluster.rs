@@ -46,6 +46,8 @@ pub struct NodePart {
     pub listen: SocketAddr,
     /// The image of each shard.
     pub images: Vec<PathBuf>,
+    /// It did not found the cluster, and was added later.
+    pub added: bool,
     /// The line of its name.
     pub line: usize,
 }
@@ -80,6 +82,11 @@ impl Deployment {
     pub fn certified_name(&self, member: &str) -> Option<String> {
         let node = words::node(member).ok().map(|n| names::node(n, &self.cluster));
         node.or_else(|| words::gateway(member).ok().map(|g| names::gateway(g, &self.cluster)))
+    }
+
+    /// The nodes that found the cluster, whom every image names.
+    pub fn founders(&self) -> impl Iterator<Item = (u32, &NodePart)> {
+        self.nodes.iter().filter(|(_, node)| !node.added).map(|(n, node)| (*n, node))
     }
 
     /// All members by name.

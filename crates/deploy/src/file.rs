@@ -159,8 +159,9 @@ impl Reading<'_, '_> {
             let listen = self.listen(node);
             let images = self.images(name, node, shards, data);
             let line = self.found.line(name.span().start);
+            let added = node.added.as_ref().is_some_and(|added| *added.get_ref());
             if let (Some(n), Some(address), Some(listen), Some(images)) = (number, address, listen, images) {
-                nodes.insert(n, NodePart { address, listen, images, line });
+                nodes.insert(n, NodePart { address, listen, images, added, line });
             }
         }
         nodes

@@ -194,7 +194,7 @@ pub fn founding(cluster: &Deployment, image: &str) -> Result<String, String> {
     fits(cluster)?;
     // A tenth more than the images, for the file system.
     let size = cluster.image_bytes * u64::from(cluster.shards) / (1 << 20) * 11 / 10;
-    let one = |n: &u32| {
+    let one = |n: u32| {
         let member = format!("n{n}");
         let format = arguments(&["format", "--founding"], &member, &[]);
         format!(
@@ -228,7 +228,7 @@ spec:
 "
         )
     };
-    Ok(cluster.nodes.keys().map(one).collect::<Vec<_>>().join("---\n"))
+    Ok(cluster.founders().map(|(n, _)| one(n)).collect::<Vec<_>>().join("---\n"))
 }
 
 fn gateway_service(cluster: &Deployment) -> String {

@@ -68,6 +68,9 @@ pub struct Node {
     /// IP:PORT on which it listens; by default its address.
     #[serde(default)]
     pub listen: Option<Spanned<String>>,
+    /// It did not found the cluster, and was added later.
+    #[serde(default)]
+    pub added: Option<Spanned<bool>>,
     /// Image or block device of each shard; by default in `data`.
     #[serde(default)]
     pub images: Option<Spanned<Vec<String>>>,

@@ -10,6 +10,15 @@ use crate::words;
 /// Tells of parts that contradict each other, and of ports that anybody could use.
 pub fn check(cluster: &Deployment, insecure: bool, found: &mut Found<'_>) {
     one_place_each(cluster, found);
+    for (n, node) in
+        cluster.nodes.iter().filter(|(_, node)| node.added && !cluster.extensions.changes_members())
+    {
+        let why = "only a cluster that was founded with the extension \"membership\" takes further nodes";
+        found.on(node.line, format!("n{n} cannot have been added: {why}"));
+    }
+    if cluster.founders().next().is_none() {
+        found.on(1, "no node founds the cluster: one at least is there from the beginning");
+    }
     if cluster.certs.is_none() && !insecure {
         let beyond = |address: &SocketAddr| !address.ip().is_loopback();
         for (line, name, address) in listens(cluster) {

@@ -69,6 +69,12 @@ fn each_mistake_is_told_with_its_line() {
             &["2 image(s) for 1 shard(s)"],
             "images = ",
         ),
+        (
+            "address = \"127.0.0.4:7420\"",
+            "address = \"127.0.0.4:7420\"\nadded = true",
+            &["n3 cannot have been added", "membership"],
+            "[nodes.n3]",
+        ),
         ("data = \"data\"", "", &["n1", "images"], "[nodes.n1]"),
         ("redis = \"127.0.0.5:7400\"", "redis = \"127.0.0.5:7401\"", &["g1 and g1"], "[gateways.g1]"),
         ("redis = \"127.0.0.5:7400\"", "redis = \"127.0.0.2:7420\"", &["n1", "both listen"], "[gateways.g1]"),

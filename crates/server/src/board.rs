@@ -24,8 +24,16 @@ use crate::transport::Wire;
 #[derive(Clone)]
 pub struct Board(Arc<[Mutex<Option<Said>>]>);
 
-/// What a replica said of itself last.
-type Said = (NodeStatus, Usage);
+/// What a replica says of itself.
+#[derive(Clone)]
+pub struct Said {
+    /// How it is.
+    pub status: NodeStatus,
+    /// What it has used.
+    pub usage: Usage,
+    /// Who belongs to its shard, where that changes.
+    pub members: Option<Message>,
+}
 
 impl Board {
     /// A board on which nobody has said anything.
@@ -34,11 +42,11 @@ impl Board {
     }
 
     /// Leaves what a replica says of itself.
-    pub fn leave(&self, shard: ShardId, status: NodeStatus, usage: Usage) {
-        *self.0[shard as usize].lock().unwrap_or_else(PoisonError::into_inner) = Some((status, usage));
+    pub fn leave(&self, shard: ShardId, said: Said) {
+        *self.0[shard as usize].lock().unwrap_or_else(PoisonError::into_inner) = Some(said);
     }
 
-    fn read(&self, shard: ShardId) -> Option<(NodeStatus, Usage)> {
+    fn read(&self, shard: ShardId) -> Option<Said> {
         self.0.get(shard as usize)?.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
@@ -58,8 +66,9 @@ impl Board {
             if !guard::frame_identity(Mechanisms::all(), &frame, &cluster, frame.shard, me) {
                 return;
             }
-            if let Some((status, usage)) = self.read(frame.shard) {
-                for message in [Message::Status { attempt, status }, Message::Usage(usage)] {
+            if let Some(Said { status, usage, members }) = self.read(frame.shard) {
+                let told = [Message::Status { attempt, status }, Message::Usage(usage)];
+                for message in told.into_iter().chain(members) {
                     wire.push(&Frame { from: me, to: frame.from, message, ..frame });
                 }
                 wire.flush();

@@ -88,6 +88,9 @@ impl OfReplica {
             (RoleName::Candidate, RoleName::Backup) => {
                 tell(format!("its attempt to take over in epoch {} has failed", last.promised.0))
             }
+            (RoleName::Primary, RoleName::Backup) if epoch == last.promised.0 => {
+                tell(format!("it leaves the lead of epoch {epoch}, as an extension wants"))
+            }
             (RoleName::Primary, RoleName::Backup) => {
                 tell(format!("it leads no longer: epoch {epoch} is greater than its {}", last.promised.0))
             }

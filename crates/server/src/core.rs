@@ -8,7 +8,9 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
-use dataplane::{Address, ClusterId, Frame, GatewayId, Message, Micros, NodeId, Op, Query, ShardId, Usage};
+use dataplane::{
+    Address, ClusterId, Frame, GatewayId, Member, Message, Micros, NodeId, Op, Query, ShardId, Usage,
+};
 use gateway::{Config, Gateway, IN_FLIGHT_MAX, Output, Reply, Request, ShardView, Token};
 use secure::identity::{Door, Identity};
 use secure::token::Tokens;
@@ -25,6 +27,7 @@ use crate::link::{Change, Link};
 use crate::manifest::random;
 use crate::metrics::Metrics;
 use crate::partial::Partial;
+use crate::place;
 use crate::plan::SHARDS_MAX;
 use crate::resp::Clients;
 use crate::ring::Ring;
@@ -80,6 +83,8 @@ pub struct Core {
     pub id: GatewayId,
     /// What this process was told at its start.
     pub options: GatewayOptions,
+    /// The nodes that it was told of at its start.
+    founders: Vec<NodeId>,
     links: BTreeMap<(NodeId, ShardId), Rc<Link>>,
     /// Probes and their answers travel apart from requests, so that neither waits for the other.
     probes: BTreeMap<NodeId, Rc<Link>>,
@@ -89,6 +94,14 @@ pub struct Core {
     pub wake: Rc<Notify>,
     /// Collects the answers to trace requests while an explanation is being put together.
     pub trace_replies: Option<mpsc::UnboundedSender<Vec<u8>>>,
+    /// Who asked for a change of the members, by the number of the question, and which shards have not answered.
+    changes: BTreeMap<u64, mpsc::UnboundedSender<(ShardId, membership::Reply)>>,
+    /// Members of which somebody told, and that are to be dialled.
+    pub unmet: Vec<(NodeId, String)>,
+    /// There are some.
+    pub met: Rc<Notify>,
+    /// What each shard's primary last said of who belongs to it.
+    pub members: BTreeMap<ShardId, Vec<(NodeId, Member)>>,
     /// What Prometheus reads.
     pub metrics: Metrics,
     /// What each replica last said that it has used.
@@ -122,6 +135,7 @@ impl Core {
             ring: Ring::default(),
             clock: Clock::start(),
             id,
+            founders: options.nodes.keys().copied().collect(),
             options,
             links: BTreeMap::new(),
             probes: BTreeMap::new(),
@@ -129,6 +143,10 @@ impl Core {
             next_token: 1,
             wake: Rc::new(Notify::new()),
             trace_replies: None,
+            changes: BTreeMap::new(),
+            unmet: Vec::new(),
+            met: Rc::new(Notify::new()),
+            members: BTreeMap::new(),
             metrics: Metrics::default(),
             usage: BTreeMap::new(),
             resp_clients: Clients::default(),
@@ -254,7 +272,7 @@ impl Core {
             to: Address::Node(node),
             shard,
             shards: self.options.shards,
-            members: self.options.nodes.keys().copied().collect(),
+            members: self.founders.clone(),
             extensions: None,
         }
     }
@@ -296,6 +314,18 @@ impl Core {
             let _ = self.trace_replies.as_ref().map(|waiting| waiting.send(lines));
             return;
         }
+        if let Message::Extension { extension: membership::NUMBER, words, .. } = &frame.message {
+            // Nobody may be waiting any more.
+            if let Ok((number, reply)) = membership::Reply::decode(words)
+                && let Some(waiting) = self.changes.get(&number)
+            {
+                let _ = waiting.send((frame.shard, reply));
+            }
+            return;
+        }
+        if let Message::Members { serves, rows } = &frame.message {
+            self.meet(frame.shard, serves.is_some(), rows);
+        }
         let tells = matches!(frame.message, Message::Status { .. } | Message::Refused { .. });
         if let Some(gateway) = &mut self.gateway {
             gateway.handle(self.clock.now(), frame);
@@ -306,6 +336,51 @@ impl Core {
         self.wake.notify_one();
     }
 
+    /// A replica says who belongs to its shard: whoever is new is to be dialled.
+    fn meet(&mut self, shard: ShardId, serves: bool, rows: &[(NodeId, Member)]) {
+        let known = |node| self.options.nodes.contains_key(&node);
+        let new = place::new_ones(rows.iter().map(|(node, member)| (node, member)), known);
+        for (node, address) in new {
+            self.options.nodes.insert(node, address.clone());
+            self.unmet.push((node, address));
+            self.met.notify_one();
+        }
+        if serves {
+            self.members.insert(shard, rows.to_vec());
+        }
+    }
+
+    /// Asks the primary of each shard for a change of the members. Each answers once, or not.
+    pub fn ask_for(
+        &mut self,
+        change: dataplane::Change,
+    ) -> (u64, mpsc::UnboundedReceiver<(ShardId, membership::Reply)>) {
+        let (tell, told) = mpsc::unbounded_channel();
+        let number = u64::from_le_bytes(random());
+        self.changes.insert(number, tell);
+        let words = membership::Asked { number, change }.encode();
+        for view in self.view() {
+            let link = view.primary.and_then(|node| self.links.get(&(node, view.shard)));
+            let (Some(link), Some(node)) = (link, view.primary) else { continue };
+            let (extension, epoch, words) = (membership::NUMBER, dataplane::Epoch(0), words.clone());
+            link.push(&Frame {
+                cluster: self.options.cluster,
+                shard: view.shard,
+                from: Address::Gateway(self.id),
+                to: Address::Node(node),
+                cause: None,
+                message: Message::Extension { extension, epoch, words },
+            });
+        }
+        self.wake.notify_one();
+        (number, told)
+    }
+
+    /// Nobody waits for an answer to this question any more.
+    pub fn forget(&mut self, number: u64) {
+        self.changes.remove(&number);
+    }
+
     /// From here on there is a gateway, and what came before goes through it.
     fn learned(&mut self, shards: u32) {
         self.options.shards = Some(shards);
@@ -313,7 +388,7 @@ impl Core {
         let config = Config {
             id: self.id,
             cluster: self.options.cluster,
-            nodes: self.options.nodes.keys().copied().collect(),
+            nodes: self.founders.clone(),
             shards,
             seed: u64::from_le_bytes(random()),
             mechanisms: Mechanisms::all(),

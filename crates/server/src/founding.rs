@@ -63,7 +63,8 @@ pub fn identity(
     shard: ShardId,
     shards: u32,
 ) -> Identity {
-    let members = engine::members(members.iter().map(|member| member.0));
+    // A node that was added belongs to the cluster of those who founded it.
+    let members = engine::members(members.iter().map(|member| member.0).chain([node.0]));
     Identity { cluster, node: node.0, shard, shards, members }
 }
 
@@ -107,6 +108,22 @@ pub fn found(dir: &Path, manifest: &Manifest) -> Result<(), FoundingError> {
     manifest.write(dir).map_err(FoundingError::Manifest)
 }
 
+/// Creates the images of a node that joins an existing cluster. What is there already is left as it is: a node that was a
+/// member before goes on with what it has.
+pub fn join(dir: &Path, manifest: &Manifest, node: NodeId) -> Result<(), FoundingError> {
+    for shard in 0..manifest.shards {
+        let path = image_path(dir, node, shard);
+        if path.exists() {
+            continue;
+        }
+        let parent = above(&path);
+        fs::create_dir_all(parent).map_err(|e| FoundingError::Io(parent.to_owned(), e))?;
+        let identity = identity(manifest.cluster_id(), node, &manifest.members(), shard, manifest.shards);
+        create(&path, manifest.image_bytes, &identity, Standing::Joining)?;
+    }
+    sync_dir(dir).map_err(|e| FoundingError::Io(dir.to_owned(), e))
+}
+
 /// Creates and formats one image.
 pub fn create(path: &Path, bytes: u64, identity: &Identity, standing: Standing) -> Result<(), FoundingError> {
     let created = FileDevice::create_promised(path, bytes, promise);
@@ -147,7 +164,7 @@ fn check_fresh(path: &Path) -> Result<(), FoundingError> {
 
 /// Are all images of an existing cluster there? What is in them, their nodes find out.
 pub fn check_images(dir: &Path, manifest: &Manifest) -> Result<(), FoundingError> {
-    for node in (1..=manifest.nodes).map(NodeId) {
+    for node in manifest.started() {
         for shard in 0..manifest.shards {
             let path = image_path(dir, node, shard);
             if !path.exists() {

@@ -10,7 +10,7 @@ use std::net::SocketAddr;
 use std::rc::Rc;
 use std::time::Duration;
 
-use dataplane::{Micros, ShardId};
+use dataplane::{Micros, NodeId, ShardId};
 use gateway::ShardView;
 use tokio::net::TcpListener;
 use tokio::sync::mpsc;
@@ -57,6 +57,7 @@ pub async fn run(options: GatewayOptions, orders: Orders) -> Result<(), GatewayF
     dial(&core, NO_SHARD, &cut);
     let (identity, door) = (core.borrow().options.identity.clone(), core.borrow().options.door.clone());
     watch(identity, door.clone());
+    tokio::task::spawn_local(meet(core.clone(), cut.clone()));
     announce(
         "ready",
         serde_json::json!({
@@ -103,6 +104,25 @@ pub async fn run(options: GatewayOptions, orders: Orders) -> Result<(), GatewayF
 /// Links the gateway to every node's replica of a shard, or to the nodes themselves.
 fn dial(core: &Handle, shard: ShardId, cut: &Cut) {
     let nodes = core.borrow().options.nodes.clone();
+    dial_these(core, shard, cut, nodes);
+}
+
+/// Links it to the members that were added.
+async fn meet(core: Handle, cut: Cut) {
+    loop {
+        let met = core.borrow().met.clone();
+        met.notified().await;
+        let (new, shards) = {
+            let mut core = core.borrow_mut();
+            (std::mem::take(&mut core.unmet), core.options.shards.unwrap_or(0))
+        };
+        for shard in (0..shards).chain([NO_SHARD]) {
+            dial_these(&core, shard, &cut, new.clone());
+        }
+    }
+}
+
+fn dial_these(core: &Handle, shard: ShardId, cut: &Cut, nodes: impl IntoIterator<Item = (NodeId, String)>) {
     for (node, address) in nodes {
         let identity = core.borrow().options.identity.clone();
         let link = Link::new(&address, core.borrow().hello(node, shard), identity, true, cut.clone());

@@ -30,7 +30,7 @@ use crate::manifest::hex;
 
 /// Version of what nodes and gateways say to each other: handshake, frames, and the state that a transfer carries. Raised
 /// with every change of meaning; processes of different versions refuse each other.
-pub const VERSION: u32 = 6;
+pub const VERSION: u32 = 7;
 /// Version of the images that this program writes.
 pub const IMAGE_VERSION: u32 = engine::FORMAT_VERSION as u32;
 /// Longest hello or refusal, without the fixed part.
@@ -232,7 +232,9 @@ impl Hello {
                  nodes"
             ));
         }
-        if self.members != other.members {
+        // Where members change, a gateway is started with any that it can reach.
+        let learns = gateway.is_some() && node.changes_members();
+        if self.members != other.members && !learns {
             let (own, theirs) = (names(&self.members), names(&other.members));
             let next = match gateway {
                 Some(g) => format!("start {g} with one --node for each of {}", names(&node.members)),
@@ -265,6 +267,12 @@ impl Hello {
 }
 
 impl Hello {
+    /// Was the cluster founded with members that change?
+    fn changes_members(&self) -> bool {
+        let names = String::from_utf8_lossy(self.extensions.as_deref().unwrap_or_default()).into_owned();
+        names.parse().is_ok_and(extensions::Chosen::changes_members)
+    }
+
     /// The extensions of the cluster, for people.
     pub fn extensions_named(&self) -> Option<String> {
         let names = String::from_utf8_lossy(self.extensions.as_deref()?).into_owned();

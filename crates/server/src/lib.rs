@@ -21,6 +21,7 @@
 //! | [`linger`] | closing a connection so that the last words are heard |
 //! | [`fullness`] | how full a device is, said loudly when it matters |
 //! | [`ring`], [`explain`] | the story of one request |
+//! | [`place`] | where a member that was added can be reached |
 //! | [`manifest`], [`founding`] | what a data directory was founded as |
 //! | [`glass`], `told` | what a process shows of itself to the `up` that watches it |
 //! | [`child`] | what a process that `up` started hears and says |
@@ -54,6 +55,7 @@ pub mod metrics;
 pub mod node_host;
 mod node_options;
 pub mod partial;
+pub mod place;
 pub mod plan;
 mod ports;
 pub mod resp;

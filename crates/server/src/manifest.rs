@@ -41,6 +41,9 @@ pub struct Manifest {
     /// The extensions that it was founded with, by name.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub extensions: Vec<String>,
+    /// Where members change: the nodes that are started, by number, if they are others than the founders.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub present: Vec<u32>,
 }
 
 /// Why a manifest could not be read.
@@ -74,7 +77,17 @@ impl Manifest {
         image_bytes: u64,
     ) -> Manifest {
         let (format, cluster, extensions) = (FORMATS[0], hex(&cluster), Vec::new());
-        Manifest { format, cluster, nodes, shards, gateways, port, image_bytes, extensions }
+        Manifest {
+            format,
+            cluster,
+            nodes,
+            shards,
+            gateways,
+            port,
+            image_bytes,
+            extensions,
+            present: Vec::new(),
+        }
     }
 
     /// The same with these extensions.
@@ -124,7 +137,23 @@ impl Manifest {
         write_durably(dir, FILE, &bytes).map_err(|e| ManifestError::Io(path, e))
     }
 
-    /// Its storage nodes.
+    /// The nodes that are started.
+    pub fn started(&self) -> Vec<NodeId> {
+        let founders = || (1..=self.nodes).collect();
+        let present: Vec<u32> = if self.present.is_empty() { founders() } else { self.present.clone() };
+        present.into_iter().map(NodeId).collect()
+    }
+
+    /// The same with this node started, or not.
+    #[must_use]
+    pub fn starting(&self, node: NodeId, starts: bool) -> Manifest {
+        let others = self.started().into_iter().filter(|other| *other != node);
+        let mut present: Vec<u32> = others.chain(starts.then_some(node)).map(|node| node.0).collect();
+        present.sort_unstable();
+        Manifest { present, ..self.clone() }
+    }
+
+    /// The storage nodes that founded it.
     pub fn members(&self) -> Vec<NodeId> {
         (1..=self.nodes).map(NodeId).collect()
     }

@@ -22,8 +22,10 @@ pub struct NodeOptions {
     pub cluster: ClusterId,
     /// Which node this is.
     pub node: NodeId,
-    /// All storage nodes with their addresses, HOST:PORT, this one included.
+    /// The storage nodes that founded the cluster with their addresses, HOST:PORT; this one may have been added.
     pub nodes: BTreeMap<NodeId, String>,
+    /// Addresses of nodes that were added, where the log has others by now.
+    pub added: BTreeMap<NodeId, String>,
     /// Where to listen.
     pub listen: SocketAddr,
     /// What the cluster was founded with beside the core.

@@ -209,7 +209,8 @@ pub(crate) fn reconcile(
         }
         (asked, founded) => founded.or(asked).unwrap_or_default(),
     };
-    Ok(Manifest::new(cluster, nodes, shards, gateways, port, image_bytes).with(chosen))
+    let manifest = Manifest::new(cluster, nodes, shards, gateways, port, image_bytes).with(chosen);
+    Ok(Manifest { present: before.map_or(Vec::new(), |before| before.present.clone()), ..manifest })
 }
 
 /// `up` has refused addresses beyond loopback, unless it was told to take them: its processes need not ask again.
@@ -244,7 +245,7 @@ pub(crate) async fn await_ports(dir: &Path, manifest: &Manifest, bind: IpAddr) -
 
 /// Who else listens on our ports is told before anything is started.
 fn check_ports(manifest: &Manifest, bind: IpAddr) -> Result<(), UpFailure> {
-    let nodes = (1..=manifest.nodes).map(|n| node_port(manifest, n));
+    let nodes = manifest.started().into_iter().map(|node| node_port(manifest, node.0));
     let gateways = (1..=manifest.gateways).flat_map(|g| {
         let (redis, http) = gateway_ports(manifest, g);
         [redis, http]
@@ -268,26 +269,12 @@ fn reachable(bind: IpAddr) -> IpAddr {
 pub(crate) fn members(dir: &Path, manifest: &Manifest, options: &UpOptions) -> BTreeMap<String, Process> {
     let mut members = BTreeMap::new();
     let text = |path: PathBuf| path.to_string_lossy().into_owned();
-    let nodes: Vec<String> = (1..=manifest.nodes)
-        .map(|n| format!("n{n}={}", SocketAddr::new(reachable(options.bind), node_port(manifest, n))))
-        .collect();
-    for n in 1..=manifest.nodes {
-        let name = format!("n{n}");
-        let listen = SocketAddr::new(options.bind, node_port(manifest, n));
-        let mut arguments: Vec<String> =
-            ["node", "--supervised", "--cluster", &manifest.cluster, "--node", &name]
-                .map(String::from)
-                .into();
-        arguments.extend(["--listen".into(), listen.to_string(), "--dir".into(), text(dir.to_owned())]);
-        nodes.iter().for_each(|peer| arguments.extend(["--peer".into(), peer.clone()]));
-        for shard in 0..manifest.shards {
-            arguments.extend(["--image".into(), text(image_path(dir, NodeId(n), shard))]);
-        }
-        arguments.extend(also(options.bind));
-        if let Some(traces) = &options.trace {
-            arguments.extend(["--trace".into(), text(traces.join(format!("{name}.jsonl")))]);
-        }
-        add(&mut members, dir, name, arguments, json!({ "listen": listen }));
+    let address = |n| SocketAddr::new(reachable(options.bind), node_port(manifest, n));
+    // Gateways learn of other nodes, from those that are there.
+    let nodes: Vec<String> =
+        manifest.started().into_iter().map(|NodeId(n)| format!("n{n}={}", address(n))).collect();
+    for node in manifest.started() {
+        members.insert(node.to_string(), storage_node(dir, manifest, options, node));
     }
     for g in 1..=manifest.gateways {
         let name = format!("g{g}");
@@ -307,6 +294,32 @@ pub(crate) fn members(dir: &Path, manifest: &Manifest, options: &UpOptions) -> B
     members
 }
 
+/// How a storage node is started. It is told of the founders; of other nodes it learns from its log.
+pub(crate) fn storage_node(dir: &Path, manifest: &Manifest, options: &UpOptions, node: NodeId) -> Process {
+    let (text, name) = (|path: PathBuf| path.to_string_lossy().into_owned(), node.to_string());
+    let listen = SocketAddr::new(options.bind, node_port(manifest, node.0));
+    let mut arguments: Vec<String> =
+        ["node", "--supervised", "--cluster", &manifest.cluster, "--node", &name].map(String::from).into();
+    arguments.extend(["--listen".into(), listen.to_string(), "--dir".into(), text(dir.to_owned())]);
+    for founder in manifest.members() {
+        let address = SocketAddr::new(reachable(options.bind), node_port(manifest, founder.0));
+        arguments.extend(["--peer".into(), format!("{founder}={address}")]);
+    }
+    // The first port may be another one than when they were added.
+    for other in manifest.started().into_iter().filter(|other| other.0 > manifest.nodes) {
+        let address = SocketAddr::new(reachable(options.bind), node_port(manifest, other.0));
+        arguments.extend(["--added".into(), format!("{other}={address}")]);
+    }
+    for shard in 0..manifest.shards {
+        arguments.extend(["--image".into(), text(image_path(dir, node, shard))]);
+    }
+    arguments.extend(also(options.bind));
+    if let Some(traces) = &options.trace {
+        arguments.extend(["--trace".into(), text(traces.join(format!("{name}.jsonl")))]);
+    }
+    process(dir, name, arguments, json!({ "listen": listen }))
+}
+
 fn add(
     members: &mut BTreeMap<String, Process>,
     dir: &Path,
@@ -314,9 +327,13 @@ fn add(
     arguments: Vec<String>,
     addresses: serde_json::Value,
 ) {
+    members.insert(name.clone(), process(dir, name, arguments, addresses));
+}
+
+fn process(dir: &Path, name: String, arguments: Vec<String>, addresses: serde_json::Value) -> Process {
     let mut facts = serde_json::Map::new();
     facts.insert("name".into(), json!(name));
     facts.extend(addresses.as_object().cloned().unwrap_or_default());
     let log = dir.join(&name).join("log");
-    members.insert(name, Process { arguments, log, facts });
+    Process { arguments, log, facts }
 }

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::rc::Rc;
 
 use bytes::BytesMut;
-use dataplane::{Address, Frame, GatewayId, NodeId, ShardId};
+use dataplane::{Address, Frame, GatewayId, Members, NodeId, ShardId};
 use node::Node;
 use secure::line::Detached;
 use store::FileDevice;
@@ -15,6 +15,7 @@ use crate::child::Cut;
 use crate::link::Link;
 use crate::node_options::NodeOptions;
 use crate::partial::Partial;
+use crate::place;
 use crate::transport::Wire;
 
 /// Most connections of one replica that have greeted.
@@ -22,9 +23,13 @@ const NAMED_MAX: usize = 1024;
 
 /// The connections of one replica.
 pub(crate) struct Ports {
-    peers: BTreeMap<NodeId, Rc<Link>>,
+    peers: RefCell<BTreeMap<NodeId, Rc<Link>>>,
     /// Answers go back over the connection that the gateway opened.
     gateways: RefCell<BTreeMap<GatewayId, Rc<Wire>>>,
+    /// And so do those to a node whose address is not known: a member that was added, and whose entry is not here yet.
+    strangers: RefCell<BTreeMap<NodeId, Rc<Wire>>>,
+    options: NodeOptions,
+    shard: ShardId,
     /// What has come, and is not handled yet.
     pub(crate) arrived: RefCell<Vec<Frame>>,
     /// Something has.
@@ -36,25 +41,42 @@ pub(crate) struct Ports {
 
 impl Ports {
     pub(crate) fn new(options: &NodeOptions, shard: ShardId, cut: Cut, partial: Partial) -> Rc<Ports> {
-        let mut peers = BTreeMap::new();
-        for (&node, address) in options.nodes.iter().filter(|(node, _)| **node != options.node) {
-            let hello = options.hello(Address::Node(node), shard);
-            peers.insert(node, Link::new(address, hello, options.identity.clone(), false, cut.clone()));
-        }
         let ports = Rc::new(Ports {
-            peers,
+            peers: RefCell::default(),
             gateways: RefCell::default(),
+            strangers: RefCell::default(),
+            options: options.clone(),
+            shard,
             arrived: RefCell::default(),
             wake: Notify::new(),
             open: Cell::new(0),
             cut,
             partial,
         });
-        for link in ports.peers.values() {
-            let (ports, link) = (ports.clone(), link.clone());
-            tokio::task::spawn_local(async move { link.run(|frame| ports.arrive(frame), |_| ()).await });
-        }
+        let known = options.nodes.iter().chain(&options.added);
+        known.for_each(|(node, address)| ports.dial(*node, address));
         ports
+    }
+
+    /// Keeps up a connection to a node, from now on.
+    fn dial(self: &Rc<Ports>, node: NodeId, address: &str) {
+        if node == self.options.node {
+            return;
+        }
+        let hello = self.options.hello(Address::Node(node), self.shard);
+        let identity = self.options.identity.clone();
+        let link = Link::new(address, hello, identity, false, self.cut.clone());
+        self.peers.borrow_mut().insert(node, link.clone());
+        self.strangers.borrow_mut().remove(&node);
+        let ports = self.clone();
+        tokio::task::spawn_local(async move { link.run(|frame| ports.arrive(frame), |_| ()).await });
+    }
+
+    /// Dials the members that were added.
+    pub(crate) fn meet(self: &Rc<Ports>, members: &Members) {
+        let known = |node| node == self.options.node || self.peers.borrow().contains_key(&node);
+        let new = place::new_ones(members.rows(), known);
+        new.iter().for_each(|(node, address)| self.dial(*node, address));
     }
 
     fn arrive(&self, frame: Frame) {
@@ -82,8 +104,12 @@ impl Ports {
             Ok(wire) => wire,
             Err(e) => return tracing::warn!("a connection cannot be used: {e}"),
         };
-        if let Address::Gateway(id) = from {
-            ports.gateways.borrow_mut().insert(id, wire.clone());
+        match from {
+            Address::Gateway(id) => drop(ports.gateways.borrow_mut().insert(id, wire.clone())),
+            Address::Node(node) if !ports.peers.borrow().contains_key(&node) => {
+                ports.strangers.borrow_mut().insert(node, wire.clone());
+            }
+            Address::Node(_) => (),
         }
         let why = wire.run(read, |frame| ports.arrive(frame)).await;
         tracing::debug!("a connection of {from} ended: {why}");
@@ -93,6 +119,7 @@ impl Ports {
                 gateways.remove(&id);
             }
         }
+        ports.strangers.borrow_mut().retain(|_, stranger| !Rc::ptr_eq(stranger, &wire));
     }
 
     /// All frames of a round, one write per connection.
@@ -109,7 +136,10 @@ impl Ports {
 
     pub(crate) fn push(&self, frame: &Frame) {
         match frame.to {
-            Address::Node(node) => self.peers.get(&node).into_iter().for_each(|link| link.push(frame)),
+            Address::Node(node) => match self.peers.borrow().get(&node) {
+                Some(link) => link.push(frame),
+                None => self.strangers.borrow().get(&node).into_iter().for_each(|wire| wire.push(frame)),
+            },
             Address::Gateway(id) => {
                 self.gateways.borrow().get(&id).into_iter().for_each(|wire| wire.push(frame));
             }
@@ -117,7 +147,8 @@ impl Ports {
     }
 
     pub(crate) fn flush(&self) {
-        self.peers.values().for_each(|link| link.flush());
+        self.peers.borrow().values().for_each(|link| link.flush());
+        self.strangers.borrow().values().for_each(|wire| wire.flush());
         self.gateways.borrow().values().for_each(|wire| wire.flush());
     }
 }

@@ -22,7 +22,7 @@ use store::FileDevice;
 use tokio::sync::{mpsc, oneshot};
 use trace::{Actor, Mechanisms};
 
-use crate::board::Board;
+use crate::board::{Board, Said};
 use crate::child::{Cut, Question};
 use crate::chronicle::OfReplica;
 use crate::clock::{Clock, sleep_until};
@@ -116,7 +116,8 @@ impl Seat {
             if let Some(warning) = watch.look(fullness::percent(&usage)) {
                 tracing::warn!("shard {shard}: {warning}");
             }
-            board.leave(shard, status, usage);
+            let members = replica.replica().told_members();
+            board.leave(shard, Said { status, usage, members });
         };
         leave(&replica, replica.status(clock.now()));
         let mut chronicle = OfReplica::new(shard, replica.status(clock.now()));
@@ -149,6 +150,9 @@ impl Seat {
                 replica.tick(clock.now()).map_err(stopped)?;
             }
             replica.settle(clock.now()).map_err(stopped)?;
+            if options.extensions.changes_members() {
+                ports.meet(&replica.replica().core().members);
+            }
             // 2. Send what may leave now.
             ports.send_all(&mut replica);
             let status = replica.status(clock.now());

@@ -17,6 +17,7 @@ use std::process::Stdio;
 use std::rc::Rc;
 use std::time::Duration;
 
+use dataplane::NodeId;
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
@@ -98,8 +99,9 @@ impl Run {
 pub struct Cluster {
     /// Where its data lies.
     pub dir: PathBuf,
-    /// What it was founded as.
-    pub manifest: Manifest,
+    /// What it was founded as, and which nodes are started.
+    pub manifest: RefCell<Manifest>,
+    options: UpOptions,
     members: RefCell<BTreeMap<String, Member>>,
     /// Who asks the members something: the next one waits until they have answered.
     asking: tokio::sync::Mutex<()>,
@@ -124,6 +126,10 @@ pub enum Action {
     Isolate,
     /// Frames pass again.
     Heal,
+    /// A node that was not here is formatted and started; it belongs to no shard before its cluster adds it.
+    Found,
+    /// A node that was removed from its cluster is stopped, and not started again.
+    Dismiss,
 }
 
 impl std::str::FromStr for Action {
@@ -136,6 +142,8 @@ impl std::str::FromStr for Action {
             "restart" => Action::Restart,
             "isolate" => Action::Isolate,
             "heal" => Action::Heal,
+            "found" => Action::Found,
+            "dismiss" => Action::Dismiss,
             _ => return Err(()),
         })
     }
@@ -172,7 +180,8 @@ impl Cluster {
         }
         let cluster = Rc::new(Cluster {
             dir,
-            manifest,
+            manifest: RefCell::new(manifest),
+            options: options.clone(),
             members: RefCell::new(members),
             asking: tokio::sync::Mutex::default(),
             stopping: Cell::new(false),
@@ -412,6 +421,18 @@ impl Cluster {
                     Ok(format!("{name} is connected again"))
                 }
             }
+            Action::Found => self.found_node(name).await,
+            Action::Dismiss => {
+                let node = name.strip_prefix('n').and_then(|n| n.parse().ok()).map(NodeId);
+                let node = node
+                    .filter(|_| self.members.borrow().contains_key(name))
+                    .ok_or_else(|| self.nobody(name))?;
+                self.drain(name).await;
+                self.members.borrow_mut().remove(name);
+                let others = self.manifest.borrow().starting(node, false);
+                self.write(others)?;
+                Ok(format!("{name} is stopped; its images stay where they are"))
+            }
             Action::Restart => {
                 let turn = self.members.borrow().get(name).map(|member| member.restarting.clone());
                 let turn = turn.ok_or_else(|| self.nobody(name))?;
@@ -425,6 +446,45 @@ impl Cluster {
                 Ok(format!("{name} is up again"))
             }
         }
+    }
+
+    /// Formats the images of a node that is not here, as those of one that joins, and starts it. What it says is where it
+    /// listens.
+    async fn found_node(&self, name: &str) -> Result<String, String> {
+        let manifest = self.manifest.borrow().clone();
+        if !manifest.chosen().changes_members() {
+            return Err(
+                "this cluster was founded with members that do not change; found one with --with membership"
+                    .into(),
+            );
+        }
+        let most = plan::MEMBERS_MAX;
+        let number =
+            name.strip_prefix('n').and_then(|n| n.parse::<u32>().ok()).filter(|n| (1..=most).contains(n));
+        let node = number.map(NodeId).ok_or(format!("nodes that `up` starts are called n1 to n{most}"))?;
+        let process = plan::storage_node(&self.dir, &manifest, &self.options, node);
+        let listen = process.facts["listen"].as_str().unwrap_or_default().to_string();
+        if self.members.borrow().contains_key(name) {
+            return Ok(listen);
+        }
+        let dir = self.dir.clone();
+        let formatting = tokio::task::spawn_blocking({
+            let manifest = manifest.clone();
+            move || founding::join(&dir, &manifest, node)
+        });
+        formatting.await.expect("formatting does not panic").map_err(|e| e.to_string())?;
+        let member = Member { process, run: None, restarting: Rc::default() };
+        self.members.borrow_mut().insert(name.to_owned(), member);
+        self.write(manifest.starting(node, true))?;
+        self.spawn(name).map_err(|e| e.to_string())?;
+        self.reached(name, Progress::Ready).await.map_err(|e| e.to_string())?;
+        Ok(listen)
+    }
+
+    fn write(&self, manifest: Manifest) -> Result<(), String> {
+        manifest.write(&self.dir).map_err(|e| e.to_string())?;
+        *self.manifest.borrow_mut() = manifest;
+        Ok(())
     }
 
     fn nobody(&self, name: &str) -> String {

@@ -76,6 +76,11 @@ impl Live {
         self.files[file].push_back(event);
     }
 
+    /// Events of a node's trace, from 0, that wait for others to come before them.
+    pub fn waiting(&self, file: usize) -> usize {
+        self.files[file].len()
+    }
+
     /// Steps of the specification that were taken.
     pub fn steps(&self) -> u64 {
         self.shards.values().map(|shard| shard.follower.judge.steps).sum()

@@ -159,7 +159,7 @@ fn answer(look: &Look, change: Change, wishes: &mut Wishes) -> Reply {
         return Reply::Later(why.into());
     }
     if let (Change::Remove(_), Some(why)) = (change, strands(look, node)) {
-        return Reply::Refused(why);
+        return Reply::Later(why);
     }
     wishes.add(Wish::Change(change));
     Reply::Begun(look.status.tail.seq + 1)

@@ -7,6 +7,8 @@
 //! | `DELETE /v1/kv/{key}` | 200; 412 as above |
 //! | `GET /v1/kv?prefix=&after=&limit=` | keys in order, with versions and sizes; `after` for the next page |
 //! | `GET /v1/status` | the cluster as this gateway sees it |
+//! | `GET /v1/members` | who belongs to each shard (with the extension `membership`) |
+//! | `POST /v1/members/{node}?at=` | has a node added; `DELETE` has it removed: what each shard's primary says to that |
 //! | `GET /v1/openapi.json` | all of this, for machines |
 //! | `GET /livez` | does this process work? If not, restart it |
 //! | `GET /readyz` | has every shard a primary? If not, route elsewhere |
@@ -27,9 +29,11 @@
 //! | `bearer` | whether whoever sends it may |
 //! | `preconditions` | what it demands of a key's version |
 //! | `reply` | replies as status, headers and JSON |
+//! | `members` | who belongs to the cluster, and changes of that |
 //! | `openapi.json` | the description |
 
 mod bearer;
+mod members;
 mod preconditions;
 mod reply;
 mod request;
@@ -43,8 +47,8 @@ use axum::extract::{ConnectInfo, Request as HttpRequest, State};
 use axum::http::{HeaderMap, HeaderValue, StatusCode, Uri, header};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
-use axum::routing::get;
-use dataplane::{Op, Query, VALUE_BYTES_MAX};
+use axum::routing::{get, post};
+use dataplane::{Change, Op, Query, VALUE_BYTES_MAX};
 use gateway::{Reply, Request};
 use secure::token::Tokens;
 use serde_json::{Value, json};
@@ -75,6 +79,10 @@ pub enum Call {
     Explained(Request, oneshot::Sender<(Option<Reply>, Vec<Event>)>),
     /// The cluster as it is seen; with what only loopback clients are told, if `true`.
     Status(bool, oneshot::Sender<Value>),
+    /// A change of the members; what each shard says to that.
+    Change(Change, oneshot::Sender<Value>),
+    /// The members, as each shard's primary has them.
+    Members(oneshot::Sender<Value>),
     /// OpenMetrics text.
     Metrics(oneshot::Sender<String>),
 }
@@ -112,6 +120,13 @@ pub async fn answer(core: Handle, mut inbox: mpsc::Receiver<Call>) {
                 });
             }
             Call::Status(near, reply) => drop(reply.send(status::status(&core.borrow(), near))),
+            Call::Change(change, reply) => {
+                let core = core.clone();
+                tokio::task::spawn_local(
+                    async move { drop(reply.send(members::ask_for(&core, change).await)) },
+                );
+            }
+            Call::Members(reply) => drop(reply.send(members::members(&core.borrow()))),
             Call::Metrics(reply) => {
                 let core = core.borrow();
                 let _ = reply.send(core.metrics.text(&core.view(), core.resp_clients.open()));
@@ -135,6 +150,8 @@ pub fn app(calls: mpsc::Sender<Call>, options: &GatewayOptions, budget: Budget, 
         .route("/v1/kv/", get(read).put(put).delete(delete))
         .route("/v1/kv/{*key}", get(read).put(put).delete(delete))
         .route("/v1/status", get(read_status))
+        .route("/v1/members", get(members::read))
+        .route("/v1/members/{node}", post(members::add).delete(members::remove))
         .route("/v1/openapi.json", get(openapi))
         .route("/livez", get(livez))
         .route("/readyz", get(readyz))

@@ -154,6 +154,7 @@ fn start_node(node: NodeId, addresses: &BTreeMap<NodeId, SocketAddr>, image: Pat
         node,
         nodes: texts(addresses),
         listen: addresses[&node],
+        added: Default::default(),
         extensions: extensions::Chosen::NONE,
         identity: None,
         images: vec![image],
