@@ -196,3 +196,24 @@ fn tokens_are_asked_for_in_both_protocols() {
     assert!(says(&["DBSIZE"]).contains("NOAUTH"));
     assert_eq!(deployed.ok(&["get", "fruit", "--token-file", "reader"]), "pear");
 }
+
+#[test]
+fn a_node_is_added_by_its_part_of_the_file_and_another_is_removed() {
+    let mut deployed = Deployed::described(true, "");
+    let file = deployed.path("cluster.toml");
+    let text = format!("extensions = [\"membership\"]\n{}", fs::read_to_string(&file).unwrap());
+    fs::write(&file, &text).unwrap();
+    deployed.found();
+    deployed.ok(&["put", "fruit", "apple", "--ca", CA]);
+
+    let address = format!("127.0.0.9:{}", deployed.port);
+    fs::write(&file, format!("{text}[nodes.n4]\naddress = \"{address}\"\nadded = true\n")).unwrap();
+    deployed.ok(&["certs", "certs", "--deploy", "cluster.toml", "--only", "n4"]);
+    let (code, why) = deployed.refused(&["format", "--founding", "--deploy", "cluster.toml", "--name", "n4"]);
+    assert!(code == 2 && why.contains("--joining"), "{code} {why}");
+    deployed.ok(&["format", "--joining", "--deploy", "cluster.toml", "--name", "n4"]);
+    deployed.start("node", "n4");
+    deployed.ok(&["add", "n4", "--at", &address, "--ca", CA]);
+    deployed.ok(&["remove", "n1", "--ca", CA]);
+    assert_eq!(deployed.ok(&["get", "fruit", "--ca", CA]), "apple");
+}

@@ -56,15 +56,20 @@ impl Deployed {
     /// The same with certificates and images, and everything running.
     pub fn running(tls: bool, more: &str) -> Deployed {
         let mut deployed = Deployed::described(tls, more);
-        if tls {
-            deployed.ok(&["certs", "certs", "--deploy", "cluster.toml", "--client", "alice"]);
+        deployed.found();
+        deployed
+    }
+
+    /// Makes certificates and images, and starts everything.
+    pub fn found(&mut self) {
+        if fs::read_to_string(self.path("cluster.toml")).unwrap().contains("[tls]") {
+            self.ok(&["certs", "certs", "--deploy", "cluster.toml", "--client", "alice"]);
         }
         for n in ["n1", "n2", "n3"] {
-            deployed.ok(&["format", "--founding", "--deploy", "cluster.toml", "--name", n]);
-            deployed.start("node", n);
+            self.ok(&["format", "--founding", "--deploy", "cluster.toml", "--name", n]);
+            self.start("node", n);
         }
-        deployed.start("gateway", "g1");
-        deployed
+        self.start("gateway", "g1");
     }
 
     pub fn path(&self, name: &str) -> PathBuf {
