@@ -1,12 +1,16 @@
 //! Talking to a gateway over HTTP.
 
 use std::ffi::OsStr;
+use std::io::{Read, Write};
 use std::net::{IpAddr, TcpStream, ToSocketAddrs};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use percent_encoding::{NON_ALPHANUMERIC, percent_encode};
+use secure::{TlsError, files, refusal};
 use serde_json::Value;
 use ureq::http::{Method, Request, Response};
+use ureq::tls::{Certificate, ClientCert, PrivateKey, RootCerts, TlsConfig, TlsProvider};
 use ureq::{Agent, Body};
 
 use crate::failure::{Failure, Result, me, quote};
@@ -19,6 +23,11 @@ const CONNECT_PATIENCE: Duration = Duration::from_secs(3);
 const USUAL: &str = "127.0.0.1:7401";
 /// The environment variable that names another one, for all commands of a shell.
 const VARIABLE: &str = "CUTAWAY_GATEWAY";
+/// What is shown, and to whom: from the environment, as above.
+const CA: &str = "CUTAWAY_CA";
+const CERT: &str = "CUTAWAY_CERT";
+const CERT_KEY: &str = "CUTAWAY_CERT_KEY";
+const TOKEN: &str = "CUTAWAY_TOKEN";
 /// A reply is a value of at most 1 MiB, or a page of keys.
 const BODY_BYTES_MAX: u64 = 64 << 20;
 
@@ -29,6 +38,21 @@ pub struct GatewayArgs {
     #[arg(long, value_name = "HOST:PORT", env = VARIABLE, hide_env_values = true)]
     #[arg(default_value = USUAL, value_parser = address)]
     pub gateway: String,
+    /// Certificate of the authority that signs the gateway's: the connection is encrypted
+    #[arg(long, value_name = "FILE", env = CA, hide_env_values = true)]
+    ca: Option<PathBuf>,
+    /// Own certificate, where gateways ask for one
+    #[arg(long, value_name = "FILE", env = CERT, hide_env_values = true, requires_all = ["cert_key", "ca"])]
+    cert: Option<PathBuf>,
+    /// Its key
+    #[arg(long, value_name = "FILE", env = CERT_KEY, hide_env_values = true, requires = "cert")]
+    cert_key: Option<PathBuf>,
+    /// File with a token, where gateways ask for one; or the token itself in the variable CUTAWAY_TOKEN
+    #[arg(long, value_name = "FILE")]
+    token_file: Option<PathBuf>,
+    /// It is on this machine, and nothing is shown to it.
+    #[arg(skip)]
+    near: bool,
 }
 
 /// A gateway's address, from the command line or the environment.
@@ -74,24 +98,81 @@ impl Answer {
     }
 }
 
+/// Nothing was done, because no token was shown that allows it.
+pub fn no_token(why: &str) -> Failure {
+    let next =
+        "show a token: --token-file FILE, or the variable CUTAWAY_TOKEN; `cutaway token NAME` makes one";
+    Failure::error(format!("it had no effect: {why}")).next(next)
+}
+
 /// A key as it goes into a path or a query.
 pub fn encode(key: &[u8]) -> String {
     percent_encode(key, NON_ALPHANUMERIC).to_string()
 }
 
 impl GatewayArgs {
+    /// One of this machine, of a cluster that `up` runs.
+    pub fn at(gateway: String) -> GatewayArgs {
+        GatewayArgs { gateway, ca: None, cert: None, cert_key: None, token_file: None, near: true }
+    }
+
+    /// The token to show. It is not an option: others on this machine read those.
+    fn token(&self) -> Result<Option<String>> {
+        let token = match &self.token_file {
+            Some(file) => {
+                let read = std::fs::read_to_string(file);
+                Some(read.map_err(|e| Failure::usage(format!("--token-file {}: {e}", file.display())))?)
+            }
+            None => std::env::var(TOKEN).ok().filter(|_| !self.near),
+        };
+        // As `cutaway token` prints it: the first line.
+        Ok(token.and_then(|text| text.lines().next().map(|line| line.trim().to_string())))
+    }
+
+    /// Whom to believe, and what to show.
+    fn tls(&self) -> Result<Option<TlsConfig>> {
+        let Some(ca) = &self.ca else { return Ok(None) };
+        let unusable =
+            |e: TlsError| Failure::usage(e).next("name the authority's certificate with --ca ca.pem");
+        let roots = files::certificates(ca).map_err(unusable)?;
+        let roots: Vec<_> = roots.iter().map(|der| Certificate::from_der(der).to_owned()).collect();
+        let shown = match (&self.cert, &self.cert_key) {
+            (Some(cert), Some(key)) => {
+                let chain = files::certificates(cert).map_err(unusable)?;
+                let chain: Vec<_> = chain.iter().map(|der| Certificate::from_der(der).to_owned()).collect();
+                let pem = std::fs::read(key).map_err(|e| unusable(TlsError::Io(key.clone(), e)))?;
+                let key = PrivateKey::from_pem(&pem)
+                    .map_err(|e| Failure::usage(format!("{} holds no private key: {e}", key.display())))?;
+                Some(ClientCert::new_with_certs(&chain, key))
+            }
+            _ => None,
+        };
+        let config = TlsConfig::builder()
+            .provider(TlsProvider::Rustls)
+            .root_certs(RootCerts::new_with_certs(&roots))
+            .client_cert(shown)
+            .unversioned_rustls_crypto_provider(secure::provider().map_err(unusable)?);
+        Ok(Some(config.build()))
+    }
+
     /// Asks something. A failure to hear the answer to a write means that its outcome is unknown, except if not even a
     /// connection came about.
     pub fn ask(&self, method: Method, path: &str, headers: &[(&str, &str)], body: &[u8]) -> Result<Answer> {
+        let (tls, token) = (self.tls()?, self.token()?);
+        let scheme = if tls.is_some() { "https" } else { "http" };
         let agent: Agent = Agent::config_builder()
             .http_status_as_error(false)
             .timeout_connect(Some(CONNECT_PATIENCE))
             .timeout_global(Some(PATIENCE))
             .proxy(None)
+            .tls_config(tls.unwrap_or_default())
             .build()
             .into();
         let mut request =
-            Request::builder().method(method.clone()).uri(format!("http://{}{path}", self.gateway));
+            Request::builder().method(method.clone()).uri(format!("{scheme}://{}{path}", self.gateway));
+        if let Some(token) = token {
+            request = request.header("authorization", format!("Bearer {token}"));
+        }
         for (name, value) in headers {
             request = request.header(*name, *value);
         }
@@ -131,6 +212,9 @@ impl GatewayArgs {
     }
 
     fn failed(&self, method: &Method, e: ureq::Error) -> Failure {
+        if let Some(why) = self.unanswered(&e) {
+            return why;
+        }
         let what = format!("the gateway at {} does not answer: {e}", self.gateway);
         if *method == Method::GET {
             Failure::error(what).next(format!("{} status{}", me(), self.flag()))
@@ -140,10 +224,53 @@ impl GatewayArgs {
         }
     }
 
-    /// The option that names this gateway, where it has to be named.
+    /// What kept the request itself from being heard: the handshake did not come about.
+    fn unanswered(&self, e: &ureq::Error) -> Option<Failure> {
+        let why = match e {
+            ureq::Error::Rustls(e) => refusal::of_handshake(e)?,
+            ureq::Error::Io(e) => refusal::of_handshake(e.get_ref()?.downcast_ref()?)?,
+            _ if self.ca.is_none() && self.speaks_tls() => "it speaks TLS".into(),
+            _ => return None,
+        };
+        let next = match self.ca {
+            None => "name the certificate of its authority: --ca FILE".to_string(),
+            Some(_) => {
+                "compare --ca, --cert and --cert-key with the file that describes the cluster".to_string()
+            }
+        };
+        Some(Failure::error(format!("no connection to the gateway at {}: {why}", self.gateway)).next(next))
+    }
+
+    /// Does it answer what is no TLS with an alert? Then it has understood nothing that was sent.
+    fn speaks_tls(&self) -> bool {
+        const ALERT: u8 = 0x15;
+        let ask = || -> std::io::Result<u8> {
+            let mut stream = TcpStream::connect(&self.gateway)?;
+            stream.set_read_timeout(Some(CONNECT_PATIENCE))?;
+            stream.write_all(b"GET /livez HTTP/1.0\r\n\r\n")?;
+            let mut first = [0];
+            stream.read_exact(&mut first)?;
+            Ok(first[0])
+        };
+        ask().is_ok_and(|first| first == ALERT)
+    }
+
+    /// The options that lead to this gateway, where they have to be said.
     pub fn flag(&self) -> String {
         let unnamed = std::env::var(VARIABLE).unwrap_or_else(|_| USUAL.into());
-        if self.gateway == unnamed { String::new() } else { format!(" --gateway {}", quote(&self.gateway)) }
+        let mut flags = String::new();
+        if self.gateway != unnamed {
+            flags += &format!(" --gateway {}", quote(&self.gateway));
+        }
+        let files =
+            [("ca", CA, &self.ca), ("cert", CERT, &self.cert), ("cert-key", CERT_KEY, &self.cert_key)];
+        let token = ("token-file", TOKEN, &self.token_file);
+        for (name, variable, file) in files.into_iter().chain([token]) {
+            if let Some(file) = file.as_ref().filter(|_| std::env::var_os(variable).is_none()) {
+                flags += &format!(" --{name} {}", quote(file.display()));
+            }
+        }
+        flags
     }
 
     /// An answer to a write that cannot be read says nothing about the write.
@@ -155,6 +282,11 @@ impl GatewayArgs {
 
     /// The cluster as the gateway sees it.
     pub fn status(&self) -> Result<Value> {
-        self.ask(Method::GET, "/v1/status", &[], b"")?.json()
+        let answer = self.ask(Method::GET, "/v1/status", &[], b"")?;
+        let body = answer.json()?;
+        match answer.status {
+            401 => Err(no_token(body["error"].as_str().unwrap_or("no reason given"))),
+            _ => Ok(body),
+        }
     }
 }

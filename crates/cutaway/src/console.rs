@@ -166,7 +166,7 @@ mod tests {
     use super::*;
 
     fn asked(value: Value) -> String {
-        let gateways = vec![("g1".to_string(), GatewayArgs { gateway: "127.0.0.1:1".into() })];
+        let gateways = vec![("g1".to_string(), GatewayArgs::at("127.0.0.1:1".into()))];
         ask(&gateways, &value).unwrap_err()
     }
 

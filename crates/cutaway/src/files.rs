@@ -1,4 +1,4 @@
-//! Writing a file that somebody named, and nothing else's: a slip in its name must cost nothing. And how large files are.
+//! Writing a file that somebody named, and nothing else's: a slip in its name must cost nothing.
 
 use std::fs;
 use std::io::{Read, Write};
@@ -64,32 +64,4 @@ fn may_write(file: &Path, (what, begins): Kind) -> Result {
         return Err(Failure::error(error).next("name another file, or remove this one"));
     }
     Ok(())
-}
-
-/// A number of bytes, as `256M` or `4G`.
-pub fn parse_size(text: &str) -> std::result::Result<u64, String> {
-    let (digits, shift) = match text.trim_end_matches(['B', 'b', 'i']).to_ascii_uppercase() {
-        t if t.ends_with('K') => (t[..t.len() - 1].to_string(), 10),
-        t if t.ends_with('M') => (t[..t.len() - 1].to_string(), 20),
-        t if t.ends_with('G') => (t[..t.len() - 1].to_string(), 30),
-        t if t.ends_with('T') => (t[..t.len() - 1].to_string(), 40),
-        t => (t, 0),
-    };
-    let number: u64 = digits.parse().map_err(|_| format!("{text:?} is not a size such as 256M"))?;
-    number.checked_mul(1 << shift).ok_or(format!("{text:?} is too much"))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn sizes_are_read_as_people_write_them() {
-        assert_eq!(parse_size("256M"), Ok(256 << 20));
-        assert_eq!(parse_size("4GiB"), Ok(4 << 30));
-        assert_eq!(parse_size("512"), Ok(512));
-        for bad in ["", "M", "-1", "1.5G", "99999999999T"] {
-            assert!(parse_size(bad).is_err(), "{bad}");
-        }
-    }
 }

@@ -8,7 +8,7 @@ use crate::terminal;
 
 /// Every command under what it is for.
 const GROUPS: &[(&str, &[&str])] = &[
-    ("Run a cluster", &["up", "node", "gateway", "format"]),
+    ("Run a cluster", &["up", "deploy", "certs", "token", "format", "node", "gateway"]),
     ("Ask it", &["put", "get", "del", "list", "status"]),
     ("Change its members", &["add", "remove", "replace"]),
     ("Break it", &["kill", "pause", "resume", "restart", "isolate", "heal", "torture"]),
@@ -35,6 +35,26 @@ cutaway up --trace traces                    # every event, for spec check
 cutaway up --dir watched --validate          # judged while it runs",
     ),
     (
+        "deploy",
+        "cutaway deploy example > cluster.toml  # three nodes and a gateway, with TLS
+cutaway deploy check cluster.toml
+cutaway deploy systemd cluster.toml --name n1
+cutaway deploy compose cluster.toml > compose.yaml",
+    ),
+    (
+        "certs",
+        "cutaway deploy example > cluster.toml
+cutaway certs certs --deploy cluster.toml      # an authority; all members
+cutaway certs certs --deploy cluster.toml --client alice
+cutaway certs certs --deploy cluster.toml --only n1 --renew
+cutaway deploy check cluster.toml --name n1",
+    ),
+    (
+        "token",
+        "cutaway token app                      # once; its hash goes into the file
+cutaway token dashboard --read-only",
+    ),
+    (
         "add",
         "cutaway add n4                         # up starts it, with the others
 cutaway status",
@@ -51,18 +71,22 @@ cutaway status",
     ),
     (
         "node",
-        "cutaway node --cluster 00112233445566778899aabbccddeeff --node n1 \\
+        "cutaway node --deploy cluster.toml --name n1
+cutaway node --cluster 00112233445566778899aabbccddeeff --node n1 \\
   --listen 127.0.0.1:7420 --image n1.img --peer n1=127.0.0.1:7420 \\
   --peer n2=127.0.0.1:7421 --peer n3=127.0.0.1:7422",
     ),
     (
         "gateway",
-        "cutaway gateway --cluster 00112233445566778899aabbccddeeff --gateway g1 \\
+        "cutaway gateway --deploy cluster.toml --name g1
+cutaway gateway --cluster 00112233445566778899aabbccddeeff --gateway g1 \\
   --node n1=127.0.0.1:7420 --node n2=127.0.0.1:7421 --node n3=127.0.0.1:7422",
     ),
     (
         "format",
-        "cutaway format --founding --cluster 00112233445566778899aabbccddeeff \\
+        "cutaway deploy example > cluster.toml
+cutaway format --founding --deploy cluster.toml --name n1   # all its images
+cutaway format --founding --cluster 00112233445566778899aabbccddeeff \\
   --node n1 --shard 0 --shards 1 --members n1,n2,n3 --size 16M n1.img
 cutaway inspect n1.img",
     ),

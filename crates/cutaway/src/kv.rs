@@ -11,7 +11,7 @@ use percent_encoding::percent_decode_str;
 use serde_json::{Value, json};
 use ureq::http::Method;
 
-use crate::client::{Answer, GatewayArgs, encode};
+use crate::client::{Answer, GatewayArgs, encode, no_token};
 use crate::failure::{Failure, Result, me, note, quote, say, say_bytes};
 use crate::{key, story};
 
@@ -306,6 +306,7 @@ fn check(reply: &Reply, key: &OsStr, gateway: &GatewayArgs) -> Result {
     Err(match reply.status {
         200 => return Ok(()),
         400 | 413 => Failure::usage(why),
+        401 => no_token(&why),
         412 => {
             let now = match reply.body["version"].as_u64() {
                 Some(version) => format!("the key is at version {version}"),

@@ -9,10 +9,13 @@ mod check;
 mod client;
 mod console;
 mod debug;
+mod deploy;
+mod deployed;
 mod export;
 mod failure;
 mod faults;
 mod files;
+mod format;
 mod help;
 mod image;
 mod inspect;
@@ -85,9 +88,12 @@ enum Command {
     Replace(change::Replace),
     Node(process::NodeArgs),
     Gateway(process::GatewayArgs),
-    Format(process::Format),
+    Format(format::Format),
     Backup(backup::Backup),
     Restore(restore::Restore),
+    Deploy(deploy::Deploy),
+    Certs(deploy::Certs),
+    Token(deploy::Token),
     Check(check::Check),
     Inspect(inspect::Inspect),
     Verify(verify::Verify),
@@ -153,6 +159,9 @@ fn main() -> ExitCode {
         Command::Format(format) => format.run(),
         Command::Backup(backup) => backup.run(),
         Command::Restore(restore) => restore.run(),
+        Command::Deploy(deploy) => deploy.run(),
+        Command::Certs(certs) => certs.run(),
+        Command::Token(token) => token.run(),
         Command::Check(check) => check.run(),
         Command::Inspect(inspect) => inspect.run(),
         Command::Verify(verify) => verify.run(),

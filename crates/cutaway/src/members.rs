@@ -115,7 +115,7 @@ pub fn order(dir: &Path, name: &str, action: &str) -> Result<std::result::Result
             Failure::error(format!("no cluster that `up` started runs in {}: {e}", dir.display()))
                 .next(format!("{} up --dir {}", me(), quote(dir.display())))
         })?;
-    let door = GatewayArgs { gateway: format!("127.0.0.1:{}", control.port) };
+    let door = GatewayArgs::at(format!("127.0.0.1:{}", control.port));
     let path = format!("/v1/members/{name}/{action}");
     let answer = door.ask(Method::POST, &path, &[(TOKEN, &control.token)], b"").map_err(|_| gone(dir))?;
     let body: Value = answer.json()?;

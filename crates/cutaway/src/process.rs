@@ -1,24 +1,24 @@
-//! `node`, `gateway`, `format`: one process, or one device, of a deployment that is not `up`'s.
+//! `node`, `gateway`: one process of a deployment that is not `up`'s.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
-use clap::{ArgGroup, Args};
+use clap::Args;
 use dataplane::{ClusterId, NodeId};
-use engine::{NODE_MAX, Standing};
+use deploy::{Deployment, words};
 use extensions::Chosen;
-use server::founding::{self, FoundingError};
+use secure::identity;
+use secure::token::Tokens;
 use server::gateway_host::{self, GatewayOptions};
-use server::hello::names;
-use server::manifest::{Manifest, hex, unhex};
+use server::manifest::{Manifest, hex};
 use server::node_host::{self, NodeFailure, NodeOptions};
 use server::ring::Record;
 use server::{child, manifest};
-use store::{FileDevice, FileError};
 
-use crate::failure::{Failure, Result, me, quote, say};
-use crate::files::parse_size;
+use crate::deployed::{self, FromFile, agreed, node_number};
+use crate::failure::{Failure, Result, me, quote};
 
 /// Runs a future on this thread, together with tasks that must stay on it.
 pub fn local_runtime<T>(run: impl Future<Output = Result<T>>) -> Result<T> {
@@ -27,56 +27,36 @@ pub fn local_runtime<T>(run: impl Future<Output = Result<T>>) -> Result<T> {
     tokio::task::LocalSet::new().block_on(&runtime, run)
 }
 
-/// A cluster's id.
-pub fn parse_cluster(text: &str) -> std::result::Result<ClusterId, String> {
-    unhex(text).ok_or("a cluster id has 32 hexadecimal digits".into())
-}
-
-/// A node's name.
-pub fn parse_node(text: &str) -> std::result::Result<NodeId, String> {
-    let number = text.strip_prefix('n').and_then(|n| n.parse().ok()).filter(|n| (1..=NODE_MAX).contains(n));
-    number.map(NodeId).ok_or(format!("nodes are called n1, n2, … n{NODE_MAX}"))
-}
-
-fn parse_gateway(text: &str) -> std::result::Result<u32, String> {
-    let number = text.strip_prefix('g').and_then(|n| n.parse().ok()).filter(|n| *n > 0);
-    number.ok_or("gateways are called g1, g2, …".into())
-}
-
-/// The host's name is resolved when it is dialled, so it need not exist yet.
 fn parse_peer(text: &str) -> std::result::Result<(NodeId, String), String> {
     let form = "a node's address is given as n1=HOST:PORT, with an IPv6 address in brackets";
     let (node, address) = text.split_once('=').ok_or(form)?;
-    let (host, port) = address.rsplit_once(':').ok_or(form)?;
-    let bare = !host.starts_with('[') && host.contains(':');
-    if host.is_empty() || bare || port.parse::<u16>().is_err() {
-        return Err(form.into());
-    }
-    Ok((parse_node(node)?, address.to_owned()))
+    Ok((node_number(node)?, words::address(address).map_err(|_| form)?))
 }
 
 /// Run one storage node
 ///
-/// Connections between nodes and gateways are neither encrypted nor authenticated: use a private network.
+/// With --deploy, a file says everything, and connections are encrypted as it says. Without, everything stays on loopback.
 #[derive(Debug, Args)]
 pub struct NodeArgs {
+    #[command(flatten)]
+    file: FromFile,
     /// The cluster's id, 32 hexadecimal digits
-    #[arg(long, value_parser = parse_cluster)]
-    cluster: ClusterId,
+    #[arg(long, value_parser = words::cluster, required_unless_present = "deploy")]
+    cluster: Option<ClusterId>,
     /// This node's name, such as n1
-    #[arg(long, value_parser = parse_node)]
-    node: NodeId,
+    #[arg(long, value_parser = node_number, required_unless_present = "deploy")]
+    node: Option<NodeId>,
     /// Address to listen on for nodes and gateways
-    #[arg(long, value_name = "IP:PORT")]
-    listen: SocketAddr,
+    #[arg(long, value_name = "IP:PORT", required_unless_present = "deploy")]
+    listen: Option<SocketAddr>,
     /// Address of each storage node, this one included; once per member in the images
-    #[arg(long = "peer", value_name = "n1=HOST:PORT", value_parser = parse_peer, required = true)]
+    #[arg(long = "peer", value_name = "n1=HOST:PORT", value_parser = parse_peer, required_unless_present = "deploy")]
     peers: Vec<(NodeId, String)>,
     /// Address of a node that was added to the cluster, if the one that its members agreed on is not right any more
     #[arg(long = "added", value_name = "n4=HOST:PORT", value_parser = parse_peer)]
     added: Vec<(NodeId, String)>,
     /// Image or block device of each shard, in shard order; prepared with `format`
-    #[arg(long = "image", value_name = "PATH", required = true)]
+    #[arg(long = "image", value_name = "PATH", required_unless_present = "deploy")]
     images: Vec<PathBuf>,
     /// Add every event to this file, for `spec check` and `view`. Slow: a line is written for each
     #[arg(long, value_name = "FILE")]
@@ -92,27 +72,16 @@ pub struct NodeArgs {
 impl NodeArgs {
     /// Runs the command.
     pub fn run(self) -> Result {
-        let nodes: BTreeMap<_, _> = self.peers.iter().cloned().collect();
-        let extensions = self.founded_with()?;
-        // Where members change, those who founded the cluster are named: this one may have been added.
-        let is_named = nodes.contains_key(&self.node) || extensions.changes_members();
-        if nodes.len() != self.peers.len() || !is_named {
-            return Err(Failure::usage("every node is named exactly once with --peer, this one included"));
-        }
+        let mut options = match self.file.read()? {
+            Some(cluster) => self.by_file(&cluster)?,
+            None => self.by_options()?,
+        };
         let record = self.trace.as_deref().map(|path| {
             Record::open(path)
                 .map_err(|why| Failure::error(format!("cannot write {}: {why}", path.display())))
         });
-        let options = NodeOptions {
-            cluster: self.cluster,
-            node: self.node,
-            nodes,
-            added: self.added.into_iter().collect(),
-            listen: self.listen,
-            extensions,
-            images: self.images,
-            record: record.transpose()?,
-        };
+        options.record = record.transpose()?;
+        self.file.may_listen(&options.node.to_string(), options.listen, options.identity.is_some())?;
         child::end_with_panics();
         local_runtime(async move {
             let orders = child::listen(self.supervised).map_err(Failure::error)?;
@@ -121,17 +90,67 @@ impl NodeArgs {
         })
     }
 
+    fn by_file(&self, cluster: &Deployment) -> Result<NodeOptions> {
+        let file = cluster.file.as_path();
+        let said = ("--node", self.node.map(|node| node.0));
+        let number = deployed::number(file, words::node, self.file.name.as_deref(), said)?;
+        let (node, name) = (NodeId(number), NodeId(number).to_string());
+        let part = cluster.nodes.get(&number).ok_or_else(|| deployed::unknown(cluster, &name))?;
+        if self.dir.is_some() {
+            return Err(Failure::usage(
+                "--dir is of `up`'s clusters; the file says what this one was founded with",
+            ));
+        }
+        let some = |said: &[PathBuf]| (!said.is_empty()).then(|| said.to_vec());
+        let peers = (!self.peers.is_empty()).then(|| self.peers.iter().cloned().collect());
+        let added = (!self.added.is_empty()).then(|| self.added.iter().cloned().collect());
+        Ok(NodeOptions {
+            cluster: agreed(file, "--cluster", self.cluster, cluster.cluster)?,
+            node,
+            nodes: agreed(file, "--peer", peers, deployed::nodes(cluster))?,
+            listen: agreed(file, "--listen", self.listen, part.listen)?,
+            added: agreed(file, "--added", added, deployed::added(cluster))?,
+            extensions: cluster.extensions,
+            identity: deployed::identity_of(cluster, &name)?,
+            images: agreed(file, "--image", some(&self.images), part.images.clone())?,
+            record: None,
+        })
+    }
+
+    fn by_options(&self) -> Result<NodeOptions> {
+        let missing = || Failure::usage("without --deploy, --cluster, --node and --listen are needed");
+        let (cluster, node) = (self.cluster.ok_or_else(missing)?, self.node.ok_or_else(missing)?);
+        let nodes: BTreeMap<_, _> = self.peers.iter().cloned().collect();
+        let extensions = self.founded_with(cluster)?;
+        // Where members change, those who founded the cluster are named: this one may have been added.
+        let is_named = nodes.contains_key(&node) || extensions.changes_members();
+        if nodes.len() != self.peers.len() || !is_named {
+            return Err(Failure::usage("every node is named exactly once with --peer, this one included"));
+        }
+        Ok(NodeOptions {
+            cluster,
+            node,
+            nodes,
+            listen: self.listen.ok_or_else(missing)?,
+            added: self.added.iter().cloned().collect(),
+            extensions,
+            identity: None,
+            images: self.images.clone(),
+            record: None,
+        })
+    }
+
     /// What the manifest says: no option could contradict it.
-    fn founded_with(&self) -> Result<Chosen> {
+    fn founded_with(&self, cluster: ClusterId) -> Result<Chosen> {
         let Some(dir) = &self.dir else { return Ok(Chosen::NONE) };
         let next = || {
             format!("name the data directory that `{} up` founded the cluster in, or leave --dir out", me())
         };
         let found = Manifest::read(dir).map_err(|why| Failure::error(why).next(next()))?;
-        let found = found.filter(|manifest| manifest.cluster_id() == self.cluster);
+        let found = found.filter(|manifest| manifest.cluster_id() == cluster);
         let manifest = found.ok_or_else(|| {
             let file = dir.join(manifest::FILE);
-            let why = format!("{} does not describe cluster {}", file.display(), hex(&self.cluster));
+            let why = format!("{} does not describe cluster {}", file.display(), hex(&cluster));
             Failure::error(why).next(next())
         })?;
         Ok(manifest.chosen())
@@ -198,27 +217,30 @@ fn other_facts(path: &Path, expected: &engine::Identity, found: &engine::Identit
 
 /// Run one gateway
 ///
-/// There is no authentication and no encryption: anyone who can reach the gateway can read and write.
+/// With --deploy, a file says everything: connections are encrypted, and clients show tokens or certificates, as it says.
+/// Without, everything stays on loopback, and whoever reaches it reads and writes.
 #[derive(Debug, Args)]
 pub struct GatewayArgs {
+    #[command(flatten)]
+    file: FromFile,
     /// The cluster's id, 32 hexadecimal digits
-    #[arg(long, value_parser = parse_cluster)]
-    cluster: ClusterId,
+    #[arg(long, value_parser = words::cluster, required_unless_present = "deploy")]
+    cluster: Option<ClusterId>,
     /// This gateway's name, such as g1; unique in the cluster
-    #[arg(long, value_parser = parse_gateway)]
-    gateway: u32,
+    #[arg(long, value_parser = words::gateway, required_unless_present = "deploy")]
+    gateway: Option<u32>,
     /// Address of each storage node; once per node
-    #[arg(long = "node", value_name = "n1=HOST:PORT", value_parser = parse_peer, required = true)]
+    #[arg(long = "node", value_name = "n1=HOST:PORT", value_parser = parse_peer, required_unless_present = "deploy")]
     nodes: Vec<(NodeId, String)>,
     /// Number of shards that the cluster must have; by default, learned from the nodes
     #[arg(long, value_parser = clap::value_parser!(u32).range(1..=1024))]
     shards: Option<u32>,
-    /// Address to serve the Redis protocol on
-    #[arg(long, value_name = "IP:PORT", default_value = "127.0.0.1:7400")]
-    redis: SocketAddr,
-    /// Address to serve HTTP on
-    #[arg(long, value_name = "IP:PORT", default_value = "127.0.0.1:7401")]
-    http: SocketAddr,
+    /// Address to serve the Redis protocol on; by default 127.0.0.1:7400
+    #[arg(long, value_name = "IP:PORT")]
+    redis: Option<SocketAddr>,
+    /// Address to serve HTTP on; by default 127.0.0.1:7401
+    #[arg(long, value_name = "IP:PORT")]
+    http: Option<SocketAddr>,
     /// Host name to accept in HTTP requests, besides IP addresses and localhost
     #[arg(long = "host", value_name = "NAME")]
     hosts: Vec<String>,
@@ -233,20 +255,14 @@ pub struct GatewayArgs {
 impl GatewayArgs {
     /// Runs the command.
     pub fn run(self) -> Result {
-        let nodes: BTreeMap<_, _> = self.nodes.iter().cloned().collect();
-        if nodes.len() != self.nodes.len() {
-            return Err(Failure::usage("every node is named exactly once with --node"));
-        }
-        let options = GatewayOptions {
-            cluster: self.cluster,
-            gateway: self.gateway,
-            nodes,
-            shards: self.shards,
-            redis: self.redis,
-            http: self.http,
-            host_names: self.hosts,
-            dir: self.dir,
+        let options = match self.file.read()? {
+            Some(cluster) => self.by_file(&cluster)?,
+            None => self.by_options()?,
         };
+        for address in [options.redis, options.http] {
+            let name = format!("g{}", options.gateway);
+            self.file.may_listen(&name, address, options.door.is_some())?;
+        }
         child::end_with_panics();
         local_runtime(async move {
             let orders = child::listen(self.supervised).map_err(Failure::error)?;
@@ -256,157 +272,54 @@ impl GatewayArgs {
             })
         })
     }
-}
 
-/// Prepare an image or a block device for one replica
-///
-/// For a cluster that `up` created, the path says everything: DIR/n2/shard-0.img. Otherwise give the cluster, all its
-/// nodes, the number of its shards, and the node and shard that the image is for. All of this is written to the image,
-/// and a node refuses to start on an image that contradicts its command line. A formatted image is never changed
-/// without --overwrite.
-#[derive(Debug, Args)]
-#[command(group = ArgGroup::new("standing").required(true).args(["joining", "founding"]))]
-pub struct Format {
-    /// The image to create, or the block device
-    image: PathBuf,
-    /// The replica has no log, or lost it: it does not vote until a state transfer from its peers has finished
-    #[arg(long)]
-    joining: bool,
-    /// The cluster is new, and nothing was ever stored in it. Using this for a replica of an existing cluster can lose
-    /// acknowledged writes
-    #[arg(long)]
-    founding: bool,
-    /// The cluster's id, 32 hexadecimal digits
-    #[arg(long, value_parser = parse_cluster)]
-    cluster: Option<ClusterId>,
-    /// The node that will use the image, such as n1
-    #[arg(long, value_parser = parse_node)]
-    node: Option<NodeId>,
-    /// The shard that the image will hold, from 0
-    #[arg(long)]
-    shard: Option<u32>,
-    /// Number of shards of the cluster
-    #[arg(long, value_parser = clap::value_parser!(u32).range(1..=1024))]
-    shards: Option<u32>,
-    /// All nodes of the cluster, such as n1,n2,n3
-    #[arg(long, value_parser = parse_node, value_delimiter = ',', value_name = "NAMES")]
-    members: Vec<NodeId>,
-    /// Size of a new image, such as 256M
-    #[arg(long, value_parser = parse_size)]
-    size: Option<u64>,
-    /// Overwrite existing data
-    #[arg(long)]
-    overwrite: bool,
-}
-
-impl Format {
-    /// Runs the command.
-    pub fn run(self) -> Result {
-        let place = Place::of(&self.image)?;
-        let identity = self.identity(place.as_ref())?;
-        if self.founding && place.is_some() {
-            return Err(Failure::usage(format!(
-                "{} belongs to a cluster that exists: formatting it as founding would let it vote on what it has forgotten",
-                self.image.display()
-            ))
-            .next(format!("{} format --joining {}", me(), quote(self.image.display()))));
-        }
-        let standing = if self.joining { Standing::Joining } else { Standing::Founding };
-        let failed = |e: FoundingError| {
-            use engine::FormatError as E;
-            let kept = matches!(e, FoundingError::Format(_, E::AlreadyFormatted(_) | E::OtherVersion { .. }));
-            let next =
-                if kept { "the same with --overwrite, if what it holds may be lost" } else { "see --help" };
-            Failure::error(e).next(next)
-        };
-        if self.image.exists() {
-            let in_use = |e: FileError| failed(FoundingError::File(self.image.clone(), e));
-            let device = FileDevice::open(&self.image).map_err(in_use)?;
-            let layout = engine::Layout::default();
-            let formatted = if self.overwrite {
-                engine::reformat(&device, &identity, standing, layout, trace::Mechanisms::all())
-            } else {
-                engine::format(&device, &identity, standing, layout)
-            };
-            formatted.map_err(|e| failed(FoundingError::Format(self.image.clone(), e)))?;
-        } else {
-            let usual = place.map(|p| p.manifest.image_bytes);
-            let bytes = self.size.or(usual).ok_or_else(|| self.missing("size"))?;
-            founding::create(&self.image, bytes, &identity, standing).map_err(failed)?;
-        }
-        say(format!("{} is formatted for {identity}", self.image.display()));
-        Ok(())
+    fn by_file(&self, cluster: &Deployment) -> Result<GatewayOptions> {
+        let file = cluster.file.as_path();
+        let name = self.file.name.as_deref();
+        let gateway = deployed::number(file, words::gateway, name, ("--gateway", self.gateway))?;
+        let name = format!("g{gateway}");
+        let part = cluster.gateways.get(&gateway).ok_or_else(|| deployed::unknown(cluster, &name))?;
+        let nodes = (!self.nodes.is_empty()).then(|| self.nodes.iter().cloned().collect());
+        let hosts = (!self.hosts.is_empty()).then(|| self.hosts.clone());
+        let door = cluster.files(&name).map(|files| {
+            let (cert, key) = part.public.clone().unwrap_or((files.cert, files.key));
+            identity::door(&cert, &key, &cluster.asks).map_err(|e| deployed::unusable(cluster, &name, e))
+        });
+        let unusable = |e| deployed::unusable(cluster, &name, e);
+        Ok(GatewayOptions {
+            cluster: agreed(file, "--cluster", self.cluster, cluster.cluster)?,
+            gateway,
+            nodes: agreed(file, "--node", nodes, deployed::nodes(cluster))?,
+            shards: Some(agreed(file, "--shards", self.shards, cluster.shards)?),
+            redis: agreed(file, "--redis", self.redis, part.redis)?,
+            http: agreed(file, "--http", self.http, part.http)?,
+            identity: deployed::identity_of(cluster, &name)?,
+            door: door.transpose()?.map(Arc::new),
+            tokens: Arc::new(Tokens::new(cluster.tokens.clone()).map_err(unusable)?),
+            host_names: agreed(file, "--host", hosts, part.hosts.clone())?,
+            dir: None,
+        })
     }
 
-    fn missing(&self, what: &str) -> Failure {
-        Failure::usage(format!("{}: which {what}? Say --{what}", self.image.display()))
-    }
-
-    /// Whose device it will be: what is said and what the path says, which must not contradict each other.
-    fn identity(&self, place: Option<&Place>) -> Result<engine::Identity> {
-        fn one<T: PartialEq>(format: &Format, what: &str, said: Option<T>, place: Option<T>) -> Result<T> {
-            match (said, place) {
-                (Some(said), Some(place)) if said != place => Err(Failure::usage(format!(
-                    "--{what} contradicts {} and what its directory was founded as",
-                    format.image.display()
-                ))
-                .next(format!("leave --{what} away, or use another path"))),
-                (said, place) => said.or(place).ok_or_else(|| format.missing(what)),
-            }
+    fn by_options(&self) -> Result<GatewayOptions> {
+        let missing = || Failure::usage("without --deploy, --cluster and --gateway are needed");
+        let nodes: BTreeMap<_, _> = self.nodes.iter().cloned().collect();
+        if nodes.len() != self.nodes.len() {
+            return Err(Failure::usage("every node is named exactly once with --node"));
         }
-        let cluster = one(self, "cluster", self.cluster, place.map(|p| p.manifest.cluster_id()))?;
-        let node = one(self, "node", self.node, place.map(|p| p.node))?;
-        let shard = one(self, "shard", self.shard, place.map(|p| p.shard))?;
-        let shards = one(self, "shards", self.shards, place.map(|p| p.manifest.shards))?;
-        let members = Some(self.members.iter().copied().collect()).filter(|m: &BTreeSet<_>| !m.is_empty());
-        let founded = place.map(|p| p.manifest.members().into_iter().collect());
-        let members: Vec<_> = one(self, "members", members, founded)?.into_iter().collect();
-        let identity = founding::identity(cluster, node, &members, shard, shards);
-        // A node that joins may be one that the founders add.
-        let belongs = self.joining || members.contains(&node);
-        if !identity.is_possible() || !belongs {
-            return Err(Failure::usage(format!(
-                "there is no such replica: {node} must be one of {}, and shard {shard} below {shards}",
-                names(&members)
-            )));
-        }
-        Ok(identity)
-    }
-}
-
-/// What the path of an image in a data directory says.
-struct Place {
-    manifest: Manifest,
-    node: NodeId,
-    shard: u32,
-}
-
-impl Place {
-    /// However the path is written: from inside the directory, or through a link.
-    fn of(image: &Path) -> Result<Option<Place>> {
-        let above = manifest::above(image).canonicalize().ok();
-        let direct = above.and_then(|above| Some(above.join(image.file_name()?)));
-        let ways = [std::path::absolute(image).ok(), direct, image.canonicalize().ok()];
-        for way in ways.into_iter().flatten() {
-            if let Some(place) = Place::of_absolute(&way)? {
-                return Ok(Some(place));
-            }
-        }
-        Ok(None)
-    }
-
-    fn of_absolute(image: &Path) -> Result<Option<Place>> {
-        let name = |path: &Path| path.file_name().and_then(|name| name.to_str()).map(String::from);
-        let shard = |name: String| name.strip_prefix("shard-")?.strip_suffix(".img")?.parse().ok();
-        let node_dir = manifest::above(image);
-        let (shard, node) = (name(image).and_then(shard), name(node_dir).and_then(|n| parse_node(&n).ok()));
-        let (Some(shard), Some(node)) = (shard, node) else { return Ok(None) };
-        let dir = manifest::above(node_dir);
-        // A manifest that cannot be read is one, and what it says must not be overlooked.
-        let manifest =
-            Manifest::read(dir).map_err(|e| Failure::error(e).next("mend or put back that file"))?;
-        let known = |m: &Manifest| (m.started().contains(&node) || node.0 <= m.nodes) && shard < m.shards;
-        let manifest = manifest.filter(known).filter(|_| manifest::image_path(dir, node, shard) == image);
-        Ok(manifest.map(|manifest| Place { manifest, node, shard }))
+        let usual = |port| SocketAddr::from(([127, 0, 0, 1], port));
+        Ok(GatewayOptions {
+            cluster: self.cluster.ok_or_else(missing)?,
+            gateway: self.gateway.ok_or_else(missing)?,
+            nodes,
+            shards: self.shards,
+            redis: self.redis.unwrap_or(usual(7400)),
+            http: self.http.unwrap_or(usual(7401)),
+            identity: None,
+            door: None,
+            tokens: Arc::default(),
+            host_names: self.hosts.clone(),
+            dir: self.dir.clone(),
+        })
     }
 }

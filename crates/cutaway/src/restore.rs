@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 use backup::{ChainError, Digest, Header, InstallError, install};
 use clap::Args;
 use dataplane::{ClusterId, NodeId};
+use deploy::words;
 use engine::{Engine, Identity, Standing, WriteError};
 use extensions::Chosen;
 use indicatif::ProgressBar;
@@ -21,9 +22,8 @@ use store::FileDevice;
 use trace::Mechanisms;
 
 use crate::backup::file;
+use crate::deployed::node_number;
 use crate::failure::{Failure, Result, again, me, quote, say};
-use crate::files::parse_size;
-use crate::process::{parse_cluster, parse_node};
 
 /// Found a new cluster from a backup
 ///
@@ -44,22 +44,22 @@ pub struct Restore {
     #[arg(long, default_value_t = 7400, conflicts_with = "image")]
     port: u16,
     /// Size of each image, such as 256M; by default as for `up`
-    #[arg(long, value_parser = parse_size, value_name = "SIZE")]
+    #[arg(long, value_parser = words::size, value_name = "SIZE")]
     image_size: Option<u64>,
     /// Make this image alone, for one replica of a deployment
     #[arg(long, requires_all = ["cluster", "node", "shard", "members"])]
     image: Option<PathBuf>,
     /// With --image: the new cluster's id, 32 hexadecimal digits
-    #[arg(long, value_parser = parse_cluster)]
+    #[arg(long, value_parser = words::cluster)]
     cluster: Option<ClusterId>,
     /// With --image: the node that will use the image, such as n1
-    #[arg(long, value_parser = parse_node)]
+    #[arg(long, value_parser = node_number)]
     node: Option<NodeId>,
     /// With --image: the shard that the image will hold, from 0
     #[arg(long)]
     shard: Option<u32>,
     /// With --image: all nodes of the new cluster, such as n1,n2,n3
-    #[arg(long, value_parser = parse_node, value_delimiter = ',', value_name = "NAMES")]
+    #[arg(long, value_parser = node_number, value_delimiter = ',', value_name = "NAMES")]
     members: Vec<NodeId>,
     /// Print the result as one line of JSON
     #[arg(long)]

@@ -10,6 +10,7 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use clap::Args;
+use deploy::words;
 use extensions::Chosen;
 use serde_json::{Value, json};
 use server::child::{self, stopped};
@@ -22,8 +23,8 @@ use tempfile::TempDir;
 
 use crate::client::GatewayArgs;
 use crate::console;
+use crate::deployed::FromFile;
 use crate::failure::{Failure, Result, again, me, note, quote, say};
-use crate::files::parse_size;
 use crate::live::{News, Traces};
 use crate::process::local_runtime;
 use crate::status::table;
@@ -55,16 +56,18 @@ pub struct Up {
     /// First port, 7400 for a new cluster: Redis protocol on PORT, HTTP on PORT+1, nodes from PORT+20
     #[arg(long)]
     port: Option<u16>,
-    /// Address to listen on. Any address but loopback lets everybody who can reach it read and write: there is no
-    /// authentication and no encryption
+    /// Address to listen on; beyond loopback only with --insecure. For a cluster with TLS, see `deploy`
     #[arg(long, default_value_t = IpAddr::V4(Ipv4Addr::LOCALHOST))]
     bind: IpAddr,
+    /// Listen beyond loopback without TLS: everybody who reaches the ports reads and writes everything
+    #[arg(long)]
+    insecure: bool,
     /// Host name to accept in HTTP requests, besides IP addresses and localhost
     #[arg(long = "host", value_name = "NAME")]
     hosts: Vec<String>,
     /// Size of each replica's image, such as 256M or 4G, for a new cluster; by default all images of a node have 1G
     /// together. The space is allocated at once
-    #[arg(long, value_parser = parse_size, value_name = "SIZE")]
+    #[arg(long, value_parser = words::size, value_name = "SIZE")]
     image_size: Option<u64>,
     /// Use a temporary directory, removed at exit
     #[arg(long, conflicts_with = "dir")]
@@ -92,6 +95,12 @@ impl Up {
             true => Some(tempfile::Builder::new().prefix("cutaway-").tempdir().map_err(Failure::error)?),
             false => None,
         };
+        let port = SocketAddr::new(self.bind, self.port.unwrap_or(7400));
+        FromFile { deploy: None, name: None, insecure: self.insecure }.may_listen(
+            "the cluster",
+            port,
+            false,
+        )?;
         let (validate, nodes) = (self.validate, self.nodes.unwrap_or(3));
         let mut options = UpOptions {
             dir: temporary.as_ref().map_or(self.dir, |dir| dir.path().to_owned()),
@@ -318,7 +327,7 @@ fn reached_at(listens: &str) -> SocketAddr {
 fn gateways(cluster: &Cluster) -> Vec<(String, GatewayArgs)> {
     let one = |facts: serde_json::Map<String, Value>| {
         let gateway = reached_at(facts.get("http")?.as_str()?).to_string();
-        Some((facts.get("name")?.as_str()?.to_string(), GatewayArgs { gateway }))
+        Some((facts.get("name")?.as_str()?.to_string(), GatewayArgs::at(gateway)))
     };
     cluster.facts().into_iter().filter_map(one).collect()
 }
@@ -327,7 +336,7 @@ fn gateways(cluster: &Cluster) -> Vec<(String, GatewayArgs)> {
 fn first_gateway(cluster: &Cluster) -> (GatewayArgs, SocketAddr) {
     let first = cluster.facts().into_iter().find(|facts| facts["name"] == "g1").unwrap_or_default();
     let at = |what: &str| reached_at(first.get(what).and_then(Value::as_str).unwrap_or_default());
-    (GatewayArgs { gateway: at("http").to_string() }, at("redis"))
+    (GatewayArgs::at(at("http").to_string()), at("redis"))
 }
 
 fn announce(cluster: &Cluster, console: &str, as_json: bool) -> String {

@@ -12,7 +12,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::BytesMut;
 use dataplane::{Address, ClusterId, Frame, Message, NodeId, NodeStatus, ShardId, Usage, guard};
-use tokio::net::TcpStream;
+use secure::line::Line;
+use secure::stream::Stream;
 use trace::Mechanisms;
 
 use crate::child::Cut;
@@ -52,13 +53,13 @@ impl Board {
     /// Answers the probes of one connection until it ends. `read` holds what was read of the stream already.
     pub async fn serve(
         self,
-        stream: TcpStream,
+        stream: Stream,
         read: BytesMut,
         me: (ClusterId, NodeId),
         cut: Cut,
         share: Share,
     ) {
-        let Ok(wire) = Wire::new(stream, cut, Some(share)) else { return };
+        let Ok(wire) = Line::new(stream).and_then(|line| Wire::new(line, cut, Some(share))) else { return };
         let (cluster, me) = (me.0, Address::Node(me.1));
         let answer = |frame: Frame| {
             let Message::Probe { attempt } = frame.message else { return };

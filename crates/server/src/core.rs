@@ -5,12 +5,15 @@ use std::collections::{BTreeMap, VecDeque};
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::rc::Rc;
+use std::sync::Arc;
 use std::time::Duration;
 
 use dataplane::{
     Address, ClusterId, Frame, GatewayId, Member, Message, Micros, NodeId, Op, Query, Seq, ShardId, Usage,
 };
 use gateway::{Config, Gateway, IN_FLIGHT_MAX, Output, Reply, Request, ShardView, Token};
+use secure::identity::{Door, Identity};
+use secure::token::Tokens;
 use tokio::sync::{Notify, mpsc, oneshot};
 use trace::{Actor, EventId, Mechanisms, Tracer};
 
@@ -46,6 +49,12 @@ pub struct GatewayOptions {
     pub redis: SocketAddr,
     /// Where HTTP is served.
     pub http: SocketAddr,
+    /// Its certificate and those it believes; without, connections to nodes are not encrypted.
+    pub identity: Option<Arc<Identity>>,
+    /// The certificate that clients are shown; without, their connections are not encrypted.
+    pub door: Option<Arc<Door>>,
+    /// The tokens that clients show.
+    pub tokens: Arc<Tokens>,
     /// Host names, besides IP addresses and `localhost`, that HTTP requests may be addressed to.
     pub host_names: Vec<String>,
     /// The data directory, told to loopback clients so that they find `up`.

@@ -21,6 +21,7 @@ pub use crate::core::GatewayOptions;
 use crate::core::{Core, Handle};
 use crate::glass;
 use crate::hello::NO_SHARD;
+use crate::identity::watch;
 use crate::linger::{Lingerer, Peer, Places};
 use crate::link::Link;
 use crate::{http, resp};
@@ -54,6 +55,8 @@ pub async fn run(options: GatewayOptions, orders: Orders) -> Result<(), GatewayF
     let core = Rc::new(RefCell::new(Core::new(options)));
     // In the greetings over these links the nodes say how many shards there are.
     dial(&core, NO_SHARD, &cut);
+    let (identity, door) = (core.borrow().options.identity.clone(), core.borrow().options.door.clone());
+    watch(identity, door.clone());
     tokio::task::spawn_local(meet(core.clone(), cut.clone()));
     announce(
         "ready",
@@ -74,7 +77,7 @@ pub async fn run(options: GatewayOptions, orders: Orders) -> Result<(), GatewayF
         async move { stopped(&mut stop).await }
     };
     let serve = axum::serve(
-        Lingerer(web, Places::new(core.borrow().doors.http)),
+        Lingerer { listener: web, places: Places::new(core.borrow().doors.http), door },
         app.into_make_service_with_connect_info::<Peer>(),
     );
     let web = tokio::spawn(async move { serve.with_graceful_shutdown(until_stop).await });
@@ -121,7 +124,8 @@ async fn meet(core: Handle, cut: Cut) {
 
 fn dial_these(core: &Handle, shard: ShardId, cut: &Cut, nodes: impl IntoIterator<Item = (NodeId, String)>) {
     for (node, address) in nodes {
-        let link = Link::new(&address, core.borrow().hello(node, shard), true, cut.clone());
+        let identity = core.borrow().options.identity.clone();
+        let link = Link::new(&address, core.borrow().hello(node, shard), identity, true, cut.clone());
         core.borrow_mut().attach(node, shard, link.clone());
         let (arriving, changing, cut) = (core.clone(), core.clone(), cut.clone());
         tokio::task::spawn_local(async move {

@@ -15,7 +15,8 @@
 //! | 13 | … | a hello's fields in the order of [`Hello`], coded as in frames; or why it is refused, as text |
 //!
 //! The first 13 bytes and the text of a refusal are the same in every version, so that two versions can tell each other
-//! that they are two. Left out: who may join. Whoever reaches the port and says the right thing is believed.
+//! that they are two. Where connections are encrypted, a certificate tells whether somebody is who they say
+//! ([`crate::identity`]); without, whoever says the right thing is believed.
 
 use std::io;
 use std::sync::Arc;

@@ -8,6 +8,7 @@
 //! |---|---|
 //! | [`clock`] | monotonic time for rules, wall time for people |
 //! | [`hello`], [`facts`] | the handshake; what the nodes say the cluster is |
+//! | [`identity`] | whose certificate a member has to show |
 //! | [`transport`], [`link`] | frames over TCP: one connection, and keeping one up |
 //! | [`node_host`], [`board`] | one storage node; its answers to probes |
 //! | `seat`, `ports` | the thread of one replica; its connections |
@@ -46,6 +47,7 @@ pub mod gateway_host;
 pub mod glass;
 pub mod hello;
 pub mod http;
+pub mod identity;
 pub mod linger;
 pub mod link;
 pub mod manifest;

@@ -16,8 +16,10 @@ use std::time::{Duration, Instant};
 
 use axum::extract::connect_info::Connected;
 use axum::serve::{IncomingStream, Listener};
+use secure::identity::Door;
+use secure::stream::Stream;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::TcpListener;
 use tokio::time::Sleep;
 
 /// How long a connection outlives its last word at most.
@@ -192,21 +194,29 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Lingering<S> {
 }
 
 /// A listener whose connections linger, and of which there are so many.
-pub struct Lingerer(pub TcpListener, pub Places);
+pub struct Lingerer {
+    /// Where clients knock.
+    pub listener: TcpListener,
+    /// The places that they take.
+    pub places: Places,
+    /// The certificate that they are shown; without, connections are not encrypted.
+    pub door: Option<Arc<Door>>,
+}
 
 impl Listener for Lingerer {
-    type Io = Lingering<TcpStream>;
+    type Io = Lingering<Stream>;
     type Addr = SocketAddr;
 
     async fn accept(&mut self) -> (Self::Io, Self::Addr) {
-        let (stream, from) = Listener::accept(&mut self.0).await;
+        let (stream, from) = Listener::accept(&mut self.listener).await;
         // It is gone already if this fails; then reading says so.
         let _ = crate::doors::keep_alive(&stream);
-        (Lingering::new(stream, self.1.take()), from)
+        let config = self.door.as_ref().map(|door| (*door.now()).clone());
+        (Lingering::new(Stream::accepted(stream, config), self.places.take()), from)
     }
 
     fn local_addr(&self) -> io::Result<SocketAddr> {
-        self.0.local_addr()
+        self.listener.local_addr()
     }
 }
 

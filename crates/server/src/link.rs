@@ -3,16 +3,22 @@
 use std::cell::{Cell, RefCell};
 use std::io;
 use std::rc::Rc;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::BytesMut;
 use dataplane::{Address, Frame};
+use secure::identity::Identity;
+use secure::line::Line;
+use secure::refusal;
+use secure::stream::Stream;
 use tokio::io::AsyncWriteExt;
 use tokio::net::{TcpStream, lookup_host};
 use tokio::sync::Notify;
 
 use crate::child::Cut;
 use crate::hello::{Greeting, Hello, NO_SHARD};
+use crate::identity::certified;
 use crate::transport::Wire;
 use crate::unsent::Unsent;
 
@@ -43,6 +49,8 @@ pub struct Link {
     /// HOST:PORT. A name is resolved anew at each attempt, so it may begin to exist, or move, at any time.
     to: String,
     hello: RefCell<Hello>,
+    /// What this process shows, if connections are encrypted.
+    identity: Option<Arc<Identity>>,
     cut: Cut,
     wire: RefCell<Option<Rc<Wire>>>,
     /// Frames pushed while the connection is being made.
@@ -62,10 +70,11 @@ pub struct Link {
 impl Link {
     /// A link to `to` that begins with this hello. An eager one is always connected, so that the end of the connection
     /// tells of the peer's end; the other kind dials when there is something to send.
-    pub fn new(to: &str, hello: Hello, eager: bool, cut: Cut) -> Rc<Link> {
+    pub fn new(to: &str, hello: Hello, identity: Option<Arc<Identity>>, eager: bool, cut: Cut) -> Rc<Link> {
         Rc::new(Link {
             to: to.to_owned(),
             hello: RefCell::new(hello),
+            identity,
             cut,
             wire: RefCell::new(None),
             early: RefCell::default(),
@@ -151,29 +160,30 @@ impl Link {
 
     /// Finds the peer and says hello. The peer's own hello is one that this process agrees with; with it comes what was
     /// read behind it. Or why there is no connection, and after how long the next attempt makes sense.
-    async fn connect(&self) -> Result<(TcpStream, Hello, BytesMut), (Change, Duration)> {
+    async fn connect(&self) -> Result<(Stream, Hello, BytesMut), (Change, Duration)> {
         let down = |why: String| (Change::Down(why), RECONNECT_AFTER);
         let refused = |why: String| (Change::Refused(why), ASK_AGAIN_AFTER);
         // Without a deadline: an attempt that is given up would go on in its thread, and the next one be a further thread.
         let unknown = |e: io::Error| (Change::Down(format!("its name has no address: {e}")), ASK_AGAIN_AFTER);
         let addresses: Vec<_> = lookup_host(&self.to).await.map_err(unknown)?.collect();
-        let mut stream =
-            match tokio::time::timeout(CONNECT_PATIENCE, TcpStream::connect(&addresses[..])).await {
-                Ok(Ok(stream)) => stream,
-                Ok(Err(e)) => return Err(down(e.to_string())),
-                Err(_) => return Err(down("no answer to the attempt to connect".into())),
-            };
+        let stream = match tokio::time::timeout(CONNECT_PATIENCE, TcpStream::connect(&addresses[..])).await {
+            Ok(Ok(stream)) => stream,
+            Ok(Err(e)) => return Err(down(e.to_string())),
+            Err(_) => return Err(down("no answer to the attempt to connect".into())),
+        };
         self.cut.wait_for_end().await;
         let own = self.hello.borrow().clone();
+        let mut stream = self.secured(stream, &own).map_err(|e| refused(e.to_string()))?;
         let mut read = BytesMut::new();
         let greet = async {
             let bytes = Greeting::Hello(own.clone()).encode();
             stream.write_all(&bytes).await?;
+            stream.flush().await?;
             Greeting::read(&mut stream, &mut read).await
         };
         match tokio::time::timeout(HELLO_PATIENCE, greet).await {
             Err(_) => Err(down("no answer to the greeting".into())),
-            Ok(Err(e)) => Err(down(e.to_string())),
+            Ok(Err(e)) => Err(refusal::of_io(&e).map_or_else(|| down(e.to_string()), refused)),
             Ok(Ok(Err(foreign))) => Err(refused(foreign.to_string())),
             Ok(Ok(Ok(Greeting::Refused(why)))) => Err(refused(why)),
             Ok(Ok(Ok(Greeting::Hello(peer)))) => match own.disagreement(&peer) {
@@ -183,15 +193,21 @@ impl Link {
         }
     }
 
+    /// Encrypted, with a certificate of the one it is meant for at the other end; or as it is.
+    fn secured(&self, stream: TcpStream, own: &Hello) -> io::Result<Stream> {
+        let config = self.identity.as_ref().map(|identity| identity.now().client.clone());
+        Stream::dialled(stream, config, &certified(&own.cluster, own.to))
+    }
+
     async fn serve(
         &self,
-        stream: TcpStream,
+        stream: Stream,
         peer: Hello,
         read: BytesMut,
         on_frame: &mut impl FnMut(Frame),
         on_change: &mut impl FnMut(Change),
     ) -> Change {
-        let wire = match Wire::new(stream, self.cut.clone(), None) {
+        let wire = match Line::new(stream).and_then(|line| Wire::new(line, self.cut.clone(), None)) {
             Ok(wire) => wire,
             Err(e) => return Change::Down(e.to_string()),
         };

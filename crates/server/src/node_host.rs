@@ -20,6 +20,9 @@ use std::time::Duration;
 
 use bytes::BytesMut;
 use dataplane::ShardId;
+use secure::line::Detached;
+use secure::refusal;
+use secure::stream::Stream;
 use serde_json::json;
 use tokio::io::AsyncWriteExt;
 use tokio::net::{TcpListener, TcpStream};
@@ -30,7 +33,8 @@ use crate::board::Board;
 use crate::child::{Cut, Orders, Question, announce, reply, stopped};
 use crate::clock::Clock;
 use crate::doors;
-use crate::hello::{Greeting, NO_SHARD};
+use crate::hello::{Greeting, Hello, NO_SHARD};
+use crate::identity::{certified, watch};
 pub use crate::node_options::{NodeFailure, NodeOptions};
 use crate::partial::Partial;
 use crate::seat::{Seat, ToReplica};
@@ -86,6 +90,7 @@ pub async fn run(options: NodeOptions, orders: Orders) -> Result<(), NodeFailure
             }
         }
     }
+    watch(options.identity.clone(), None);
     announce("ready", json!({ "node": options.node.to_string(), "pid": std::process::id() }));
 
     let told = RefCell::default();
@@ -158,11 +163,14 @@ struct Doors {
 
 impl Doors {
     /// Answers the greeting, and gives the connection to the thread of the shard that it names, or to the board.
-    async fn greet(&self, mut stream: TcpStream) -> Result<(), String> {
+    async fn greet(&self, stream: TcpStream) -> Result<(), String> {
+        let config = self.options.identity.as_ref().map(|identity| identity.now().server.clone());
+        let mut stream = Stream::accepted(stream, config);
         let mut read = BytesMut::with_capacity(4096);
         let late = |_| format!("no greeting within {NAMELESS_PATIENCE:?}");
         let greeting = tokio::time::timeout(NAMELESS_PATIENCE, Greeting::read(&mut stream, &mut read));
-        let greeting = greeting.await.map_err(late)?.map_err(|e| e.to_string())?;
+        let greeting =
+            greeting.await.map_err(late)?.map_err(|e| refusal::of_io(&e).unwrap_or_else(|| e.to_string()))?;
         self.cut.wait_for_end().await;
         let hello = match greeting {
             Ok(Greeting::Hello(hello)) => hello,
@@ -170,10 +178,14 @@ impl Doors {
             Err(foreign) => return refuse(stream, foreign.to_string()).await,
         };
         let own = self.options.hello(hello.from, hello.shard);
+        if let Err(found) = stream.shows(&certified(&own.cluster, hello.from)) {
+            return refuse(stream, pretends(&own, &hello, &found)).await;
+        }
         if let Some(why) = own.disagreement(&hello) {
             return refuse(stream, why).await;
         }
         stream.write_all(&Greeting::Hello(own).encode()).await.map_err(|e| e.to_string())?;
+        stream.flush().await.map_err(|e| e.to_string())?;
         if hello.shard == NO_SHARD {
             let (board, cut, share) = (self.board.clone(), self.cut.clone(), self.partial.share());
             let me = (self.options.cluster, self.options.node);
@@ -181,7 +193,7 @@ impl Doors {
             return Ok(());
         }
         let replica = self.replicas.get(hello.shard as usize).ok_or("there is no such shard")?;
-        let stream = stream.into_std().map_err(|e| e.to_string())?;
+        let stream = Detached::new(stream).map_err(|e| e.to_string())?;
         let connection = ToReplica::Connection(stream, hello.from, read);
         replica.send(connection).map_err(|_| "the replica has ended".to_string())
     }
@@ -198,9 +210,20 @@ impl Doors {
     }
 }
 
+/// Why whoever says hello is not who it says it is.
+fn pretends(own: &Hello, hello: &Hello, found: &[String]) -> String {
+    format!(
+        "it says that it is {}, and shows the certificate of {}; give it that of {}",
+        hello.from,
+        found.join(", "),
+        certified(&own.cluster, hello.from),
+    )
+}
+
 /// Tells a caller why it is not wanted.
-async fn refuse(mut stream: TcpStream, why: String) -> Result<(), String> {
+async fn refuse(mut stream: Stream, why: String) -> Result<(), String> {
     // One that does not even wait for the answer is refused all the same.
     let _ = stream.write_all(&Greeting::Refused(why.clone()).encode()).await;
+    let _ = stream.shutdown().await;
     Err(why)
 }

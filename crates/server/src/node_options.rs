@@ -4,10 +4,12 @@ use std::collections::BTreeMap;
 use std::io;
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use dataplane::{Address, ClusterId, NodeId, ShardId};
 use extensions::Chosen;
 use node::OpenError;
+use secure::identity::Identity;
 use store::FileError;
 
 use crate::hello::{Hello, IMAGE_VERSION};
@@ -28,6 +30,8 @@ pub struct NodeOptions {
     pub listen: SocketAddr,
     /// What the cluster was founded with beside the core.
     pub extensions: Chosen,
+    /// Its certificate and those it believes; without, connections are not encrypted.
+    pub identity: Option<Arc<Identity>>,
     /// The device of each shard; its place in the list is the shard's number.
     pub images: Vec<PathBuf>,
     /// Where every event is recorded; `None`: only followed requests are, in memory.

@@ -213,6 +213,11 @@ pub(crate) fn reconcile(
     Ok(Manifest { present: before.map_or(Vec::new(), |before| before.present.clone()), ..manifest })
 }
 
+/// `up` has refused addresses beyond loopback, unless it was told to take them: its processes need not ask again.
+fn also(bind: IpAddr) -> Option<String> {
+    (!bind.is_loopback()).then(|| "--insecure".into())
+}
+
 fn node_port(manifest: &Manifest, node: u32) -> u16 {
     manifest.port + NODE_PORTS + node as u16 - 1
 }
@@ -282,6 +287,7 @@ pub(crate) fn members(dir: &Path, manifest: &Manifest, options: &UpOptions) -> B
         arguments.extend(["--redis".into(), redis.to_string(), "--http".into(), http.to_string()]);
         arguments.extend(["--dir".into(), text(dir.to_owned())]);
         nodes.iter().for_each(|node| arguments.extend(["--node".into(), node.clone()]));
+        arguments.extend(also(options.bind));
         options.host_names.iter().for_each(|host| arguments.extend(["--host".into(), host.clone()]));
         add(&mut members, dir, name, arguments, json!({ "redis": redis, "http": http }));
     }
@@ -307,6 +313,7 @@ pub(crate) fn storage_node(dir: &Path, manifest: &Manifest, options: &UpOptions,
     for shard in 0..manifest.shards {
         arguments.extend(["--image".into(), text(image_path(dir, node, shard))]);
     }
+    arguments.extend(also(options.bind));
     if let Some(traces) = &options.trace {
         arguments.extend(["--trace".into(), text(traces.join(format!("{name}.jsonl")))]);
     }

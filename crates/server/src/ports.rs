@@ -7,8 +7,8 @@ use std::rc::Rc;
 use bytes::BytesMut;
 use dataplane::{Address, Frame, GatewayId, Members, NodeId, ShardId};
 use node::Node;
+use secure::line::Detached;
 use store::FileDevice;
-use tokio::net::TcpStream;
 use tokio::sync::Notify;
 
 use crate::child::Cut;
@@ -64,7 +64,8 @@ impl Ports {
             return;
         }
         let hello = self.options.hello(Address::Node(node), self.shard);
-        let link = Link::new(address, hello, false, self.cut.clone());
+        let identity = self.options.identity.clone();
+        let link = Link::new(address, hello, identity, false, self.cut.clone());
         self.peers.borrow_mut().insert(node, link.clone());
         self.strangers.borrow_mut().remove(&node);
         let ports = self.clone();
@@ -83,7 +84,7 @@ impl Ports {
         self.wake.notify_one();
     }
 
-    pub(crate) fn serve(self: &Rc<Ports>, stream: std::net::TcpStream, from: Address, read: BytesMut) {
+    pub(crate) fn serve(self: &Rc<Ports>, stream: Detached, from: Address, read: BytesMut) {
         if self.open.get() == NAMED_MAX {
             return tracing::warn!("a connection is closed: {NAMED_MAX} are open already");
         }
@@ -95,10 +96,10 @@ impl Ports {
         });
     }
 
-    async fn serve_one(self: &Rc<Ports>, stream: std::net::TcpStream, from: Address, read: BytesMut) {
+    async fn serve_one(self: &Rc<Ports>, stream: Detached, from: Address, read: BytesMut) {
         let ports = self;
         let share = Some(ports.partial.share());
-        let wire = TcpStream::from_std(stream).and_then(|stream| Wire::new(stream, ports.cut.clone(), share));
+        let wire = stream.attach().and_then(|line| Wire::new(line, ports.cut.clone(), share));
         let wire = match wire {
             Ok(wire) => wire,
             Err(e) => return tracing::warn!("a connection cannot be used: {e}"),

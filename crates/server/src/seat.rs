@@ -16,6 +16,7 @@ use std::path::PathBuf;
 use bytes::BytesMut;
 use dataplane::{Address, Chunk, Frame, Message, Micros, NodeStatus, Proof, ShardId, Usage};
 use node::{Config, Node, StopError};
+use secure::line::Detached;
 use serde_json::Value;
 use store::FileDevice;
 use tokio::sync::{mpsc, oneshot};
@@ -35,7 +36,7 @@ use crate::ring::Ring;
 /// What the listener tells a replica's thread.
 pub(crate) enum ToReplica {
     /// A connection from there, after its greeting, with what was read behind that.
-    Connection(std::net::TcpStream, Address, BytesMut),
+    Connection(Detached, Address, BytesMut),
     /// `up` asks.
     Question(Question, oneshot::Sender<Value>),
     /// Finish the round and end.

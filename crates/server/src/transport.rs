@@ -7,7 +7,7 @@
 //!
 //! A frame that cannot be sent is dropped: the peer is unreachable, the buffer is full, or this process is cut off. The
 //! protocol above expects loss, and retries what still matters; keeping old frames for later would only add stale ones.
-//! What was left out: encryption and authentication of peers. A real deployment needs both.
+//! Encryption is [`secure`]'s, and nothing here knows who the peer is.
 
 use std::cell::RefCell;
 use std::io;
@@ -17,8 +17,8 @@ use std::time::Duration;
 
 use bytes::{Buf, BytesMut};
 use dataplane::{Frame, wire};
+use secure::line::{Line, Secured};
 use tokio::io::AsyncReadExt;
-use tokio::net::TcpStream;
 use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::sync::Notify;
 
@@ -37,10 +37,39 @@ const UNACKNOWLEDGED_MAX: Duration = Duration::from_secs(10);
 /// is in a sync. A frame of entries is not longer.
 const KERNEL_UNSENT_BYTES: u32 = 1 << 20;
 
+/// The two directions of a connection.
+enum Ways {
+    Plain(RefCell<Option<OwnedReadHalf>>, OwnedWriteHalf),
+    Tls(Secured),
+}
+
+impl Ways {
+    fn try_write(&self, bytes: &[u8]) -> io::Result<usize> {
+        match self {
+            Ways::Plain(_, outgoing) => outgoing.try_write(bytes),
+            Ways::Tls(secured) => secured.try_write(bytes),
+        }
+    }
+
+    /// Gives the kernel what was written and is not its yet.
+    fn try_flush(&self) -> io::Result<()> {
+        match self {
+            Ways::Plain(..) => Ok(()),
+            Ways::Tls(secured) => secured.try_flush(),
+        }
+    }
+
+    async fn writable(&self) -> io::Result<()> {
+        match self {
+            Ways::Plain(_, outgoing) => outgoing.writable().await,
+            Ways::Tls(secured) => secured.writable().await,
+        }
+    }
+}
+
 /// One connection.
 pub struct Wire {
-    incoming: RefCell<Option<OwnedReadHalf>>,
-    outgoing: OwnedWriteHalf,
+    ways: Ways,
     pub(crate) unsent: RefCell<Unsent>,
     /// The kernel took less than everything.
     stuck: Notify,
@@ -50,20 +79,22 @@ pub struct Wire {
 }
 
 impl Wire {
-    /// Takes over a connected stream. Of connections that others make there may be many; so they have a share of the memory
+    /// Takes over a connection. Of connections that others make there may be many; so they have a share of the memory
     /// for frames that have not come whole.
-    pub fn new(stream: TcpStream, cut: Cut, share: Option<Share>) -> io::Result<Rc<Wire>> {
-        stream.set_nodelay(true)?;
-        keep_alive(&stream)?;
+    pub fn new(line: Line, cut: Cut, share: Option<Share>) -> io::Result<Rc<Wire>> {
+        line.socket().set_nodelay(true)?;
+        keep_alive(line.socket())?;
         #[cfg(target_os = "linux")]
         {
-            let socket = socket2::SockRef::from(&stream);
+            let socket = socket2::SockRef::from(line.socket());
             socket.set_tcp_user_timeout(Some(UNACKNOWLEDGED_MAX))?;
             socket.set_tcp_notsent_lowat(KERNEL_UNSENT_BYTES)?;
         }
-        let (incoming, outgoing) = stream.into_split();
-        let (incoming, unsent) = (RefCell::new(Some(incoming)), RefCell::default());
-        Ok(Rc::new(Wire { incoming, outgoing, unsent, stuck: Notify::new(), cut, share }))
+        let ways = match line {
+            Line::Plain(incoming, outgoing) => Ways::Plain(RefCell::new(Some(incoming)), outgoing),
+            Line::Tls(secured) => Ways::Tls(secured),
+        };
+        Ok(Rc::new(Wire { ways, unsent: RefCell::default(), stuck: Notify::new(), cut, share }))
     }
 
     /// Queues a frame.
@@ -77,7 +108,7 @@ impl Wire {
     pub fn flush(&self) {
         let mut unsent = self.unsent.borrow_mut();
         while !unsent.is_empty() {
-            match self.outgoing.try_write(unsent.next()) {
+            match self.ways.try_write(unsent.next()) {
                 Ok(written) => unsent.advance(written),
                 // An error shows in the reader as well, which ends the connection.
                 Err(_) => {
@@ -85,6 +116,9 @@ impl Wire {
                     return;
                 }
             }
+        }
+        if self.ways.try_flush().is_err() {
+            self.stuck.notify_one();
         }
     }
 
@@ -106,7 +140,10 @@ impl Wire {
     }
 
     async fn read(&self, mut buf: BytesMut, mut on_frame: impl FnMut(Frame)) -> String {
-        let Some(mut incoming) = self.incoming.take() else { return "it is served already".into() };
+        let mut incoming = match &self.ways {
+            Ways::Plain(incoming, _) => incoming.take(),
+            Ways::Tls(_) => None,
+        };
         loop {
             loop {
                 match take_frame(&mut buf) {
@@ -121,12 +158,17 @@ impl Wire {
             }
             buf.reserve(READ_BYTES);
             let room = buf.capacity() - buf.len();
-            match incoming.read_buf(&mut buf).await {
+            let read = match (&mut incoming, &self.ways) {
+                (Some(incoming), _) => incoming.read_buf(&mut buf).await,
+                (None, Ways::Tls(secured)) => secured.read_buf(&mut buf).await,
+                (None, Ways::Plain(..)) => return "it is served already".into(),
+            };
+            match read {
                 Ok(0) => return "connection closed".into(),
                 // There may be more. First everybody else's turn: frames never pile up faster than they are handled.
                 Ok(read) if read == room => tokio::task::yield_now().await,
                 Ok(_) => (),
-                Err(e) => return e.to_string(),
+                Err(e) => return secure::refusal::of_io(&e).unwrap_or_else(|| e.to_string()),
             }
         }
     }
@@ -135,15 +177,17 @@ impl Wire {
         loop {
             self.stuck.notified().await;
             loop {
-                if let Err(e) = self.outgoing.writable().await {
+                if let Err(e) = self.ways.writable().await {
                     return e;
                 }
                 let mut unsent = self.unsent.borrow_mut();
-                if unsent.is_empty() {
-                    break;
-                }
-                match self.outgoing.try_write(unsent.next()) {
-                    Ok(written) => unsent.advance(written),
+                let written = match unsent.is_empty() {
+                    true => self.ways.try_flush().map(|()| None),
+                    false => self.ways.try_write(unsent.next()).map(Some),
+                };
+                match written {
+                    Ok(None) => break,
+                    Ok(Some(written)) => unsent.advance(written),
                     Err(e) if e.kind() == io::ErrorKind::WouldBlock => (),
                     Err(e) => return e,
                 }

@@ -94,7 +94,7 @@ fn summary(name: &str, seen: &[Failover]) -> Value {
 }
 
 fn kill_ours(peer: &Peer, dir: &Path, round: u64) -> Result<Failover> {
-    let door = GatewayArgs { gateway: format!("127.0.0.1:{}", peer.port + 1) };
+    let door = GatewayArgs::at(format!("127.0.0.1:{}", peer.port + 1));
     let whole = |status: &Value| {
         let nodes = status["shards"][0]["nodes"].as_array().cloned().unwrap_or_default();
         nodes.iter().all(|node| ["serving", "following"].map(Value::from).contains(&node["state"]))

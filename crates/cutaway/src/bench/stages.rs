@@ -51,7 +51,7 @@ impl Stages {
         let load = Load::puts(self.clients as usize, 100, 20_000);
         let peer = ours(home.path(), 1, &load)?;
         fill(&peer, &load)?;
-        let door = GatewayArgs { gateway: format!("127.0.0.1:{}", peer.port + 1) };
+        let door = GatewayArgs::at(format!("127.0.0.1:{}", peer.port + 1));
         let bar = ProgressBar::new(self.puts);
         let mut followed = Vec::new();
         // Each story takes about a tenth of a second to collect.

@@ -88,7 +88,7 @@ impl Cluster {
 
     /// What a gateway says of the cluster.
     pub fn status(&self) -> Option<Value> {
-        self.gateways().into_iter().find_map(|gateway| GatewayArgs { gateway }.status().ok())
+        self.gateways().into_iter().find_map(|gateway| GatewayArgs::at(gateway).status().ok())
     }
 
     /// Has every shard a primary that serves?

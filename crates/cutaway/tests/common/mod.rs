@@ -225,9 +225,7 @@ impl Cluster {
 
     /// A connection that speaks the Redis protocol to gateway `g`.
     pub fn redis(&self, g: u16) -> Redis {
-        let stream = TcpStream::connect(("127.0.0.1", self.port + 2 * (g - 1))).unwrap();
-        stream.set_read_timeout(Some(PATIENCE)).unwrap();
-        Redis { reader: BufReader::new(stream.try_clone().unwrap()), stream }
+        redis_at(self.port + 2 * (g - 1))
     }
 }
 
@@ -375,6 +373,22 @@ impl Redis {
         self.stream.write_all(&bytes).ok()?;
         self.read()
     }
+}
+
+/// A bare Redis connection to this port.
+pub fn redis_at(port: u16) -> Redis {
+    let stream = TcpStream::connect(("127.0.0.1", port)).unwrap();
+    stream.set_read_timeout(Some(PATIENCE)).unwrap();
+    Redis { reader: BufReader::new(stream.try_clone().unwrap()), stream }
+}
+
+/// The status of a bare `GET`.
+pub fn get(port: u16, path: &str) -> u16 {
+    let mut stream = TcpStream::connect(("127.0.0.1", port)).unwrap();
+    write!(stream, "GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n").unwrap();
+    let mut line = String::new();
+    BufReader::new(stream).read_line(&mut line).unwrap();
+    line.split(' ').nth(1).and_then(|status| status.parse().ok()).unwrap_or_else(|| panic!("{line:?}"))
 }
 
 /// The reply `+OK`.

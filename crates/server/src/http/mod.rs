@@ -16,7 +16,7 @@
 //! | `GET /metrics` | what Prometheus reads: text, or OpenMetrics for who asks for it |
 //!
 //! A key is the rest of the path, percent-decoded: any bytes, slashes included. 503 means certainly no effect, with
-//! `Retry-After`; 504 with `{"outcome":"unknown"}` means that a write may have taken effect, and may yet.
+//! `Retry-After`; 401 and 403 say which token is missing (`Authorization: Bearer TOKEN`); 504 with `{"outcome":"unknown"}` means that a write may have taken effect, and may yet.
 //!
 //! What a request says is understood or refused, never ignored, and a refusal is JSON with an `error`. Three things look
 //! like exceptions. `Range` is answered with the whole value, which RFC 9110 has every client expect. A value's
@@ -27,6 +27,7 @@
 //! |---|---|
 //! | `mod` | routes and handlers |
 //! | `request` | what a request says, before anything is done for it |
+//! | `bearer` | whether whoever sends it may |
 //! | `preconditions` | what it demands of a key's version |
 //! | `reply` | replies as status, headers and JSON |
 //! | `backup` | pieces of a replica's state |
@@ -34,6 +35,7 @@
 //! | `openapi.json` | the description |
 
 mod backup;
+mod bearer;
 mod members;
 mod preconditions;
 mod reply;
@@ -51,6 +53,7 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use dataplane::{Change, Op, Query, VALUE_BYTES_MAX};
 use gateway::{Reply, Request};
+use secure::token::Tokens;
 use serde_json::{Value, json};
 use tokio::sync::{Semaphore, mpsc, oneshot};
 use trace::Event;
@@ -94,6 +97,7 @@ pub enum Call {
 struct App {
     calls: mpsc::Sender<Call>,
     host_names: Arc<Vec<String>>,
+    tokens: Arc<Tokens>,
     listings: Arc<Semaphore>,
     budget: Budget,
     partial: Partial,
@@ -145,6 +149,7 @@ pub fn app(calls: mpsc::Sender<Call>, options: &GatewayOptions, budget: Budget, 
     let app = App {
         calls,
         host_names: Arc::new(options.host_names.clone()),
+        tokens: options.tokens.clone(),
         listings: Arc::new(Semaphore::new(LISTINGS_MAX)),
         budget,
         partial,
@@ -172,9 +177,10 @@ pub fn app(calls: mpsc::Sender<Call>, options: &GatewayOptions, budget: Budget, 
         .with_state(app)
 }
 
-/// Refuses what a web page could have sent.
+/// Refuses what a web page could have sent, and whoever shows no token.
 async fn guard(State(app): State<App>, request: HttpRequest, next: Next) -> Response {
-    let mut response = match request::from_here(&request, &app.host_names) {
+    let allowed = request::from_here(&request, &app.host_names);
+    let mut response = match allowed.and_then(|()| bearer::allowed(&request, &app.tokens)) {
         Err(refusal) => refused(refusal),
         Ok(()) => next.run(request).await,
     };

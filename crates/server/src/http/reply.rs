@@ -27,6 +27,7 @@ pub fn refused((status, why): Refusal) -> Response {
     let mut response = problem(status, why);
     let more = match status {
         StatusCode::UNSUPPORTED_MEDIA_TYPE => Some((header::ACCEPT_ENCODING, "identity")),
+        StatusCode::UNAUTHORIZED => Some((header::WWW_AUTHENTICATE, "Bearer realm=\"cutaway\"")),
         StatusCode::PAYLOAD_TOO_LARGE | StatusCode::REQUEST_TIMEOUT => Some((header::CONNECTION, "close")),
         _ => None,
     };

@@ -10,9 +10,11 @@ use super::table::{Row, TABLE, matching, wrong_number};
 pub enum Asked {
     Ping(Option<Bytes>),
     Echo(Bytes),
+    Auth(Shown),
     Hello {
         version: Option<u8>,
         name: Option<String>,
+        auth: Option<Shown>,
     },
     ClientId,
     ClientGetName,
@@ -35,6 +37,28 @@ pub enum Asked {
     Reset,
 }
 
+/// A token, and whose it is said to be. `default` is what clients say who know of no names.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Shown {
+    /// Whose.
+    pub name: Option<String>,
+    /// The token.
+    pub token: Bytes,
+}
+
+impl std::fmt::Debug for Shown {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "a token of {:?}", self.name)
+    }
+}
+
+impl Shown {
+    fn new(name: Option<&Bytes>, token: &Bytes) -> Shown {
+        let name = name.filter(|name| name[..] != b"default"[..]);
+        Shown { name: name.map(|name| String::from_utf8_lossy(name).into_owned()), token: token.clone() }
+    }
+}
+
 /// Which connections are told of.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[allow(missing_docs)]
@@ -45,6 +69,11 @@ pub enum Which {
 }
 
 impl Asked {
+    /// Is it answered to whoever has shown no token yet?
+    pub fn is_open(&self) -> bool {
+        matches!(self, Asked::Auth(_) | Asked::Hello { .. } | Asked::Quit | Asked::Reset)
+    }
+
     /// Must earlier replies leave first?
     pub fn changes_connection(&self) -> bool {
         matches!(self, Asked::Hello { .. } | Asked::Quit | Asked::Reset)
@@ -64,6 +93,11 @@ pub fn parse(name: &str, rest: &[Bytes]) -> Result<Asked, String> {
         ("ping", _) if rest.len() <= 1 => Asked::Ping(rest.first().cloned()),
         ("ping", _) => return Err(wrong_number(name)),
         ("echo", _) => Asked::Echo(rest[0].clone()),
+        ("auth", _) => match rest {
+            [token] => Asked::Auth(Shown::new(None, token)),
+            [name, token] => Asked::Auth(Shown::new(Some(name), token)),
+            _ => return Err("ERR syntax error".into()),
+        },
         ("hello", _) => hello(rest)?,
         ("quit", _) => Asked::Quit,
         ("reset", _) => Asked::Reset,
@@ -152,16 +186,16 @@ fn hello(rest: &[Bytes]) -> Result<Asked, String> {
         Some(b"3") => Some(3),
         Some(_) => return Err("NOPROTO unsupported protocol version".into()),
     };
-    let mut name = None;
+    let (mut name, mut auth) = (None, None);
     while let Some(option) = rest.next() {
         match option.to_ascii_uppercase().as_slice() {
             b"SETNAME" => name = Some(word(rest.next().ok_or("ERR syntax error in HELLO")?)?),
-            // Taking any password would make a client believe that there is one.
-            b"AUTH" => {
-                return Err("ERR there are no users and no passwords here: connect without AUTH".into());
-            }
+            b"AUTH" => match (rest.next(), rest.next()) {
+                (Some(name), Some(token)) => auth = Some(Shown::new(Some(name), token)),
+                _ => return Err("ERR syntax error in HELLO".into()),
+            },
             _ => return Err("ERR syntax error in HELLO".into()),
         }
     }
-    Ok(Asked::Hello { version, name })
+    Ok(Asked::Hello { version, name, auth })
 }

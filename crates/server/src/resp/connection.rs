@@ -6,6 +6,8 @@ use std::rc::Rc;
 use std::time::{Duration, Instant};
 
 use bytes::{Bytes, BytesMut};
+use secure::stream::Stream;
+use secure::token::Access;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
@@ -56,6 +58,8 @@ pub(super) struct Connection {
     reads: BTreeSet<Bytes>,
     /// Does a pending request read all keys?
     reads_all: bool,
+    /// What the token that was shown allows; without one, nothing, if one is asked for.
+    pub(super) access: Option<Access>,
     /// A `MULTI` was refused, and what belongs to it is still coming.
     aborted: bool,
     /// Of the memory for requests that have not come whole.
@@ -93,6 +97,7 @@ impl Connection {
             clients.next_id
         };
         let share = core.borrow().partial.share();
+        let access = core.borrow().options.tokens.at_first();
         Connection {
             core,
             share,
@@ -103,6 +108,7 @@ impl Connection {
             writes: BTreeSet::new(),
             reads: BTreeSet::new(),
             reads_all: false,
+            access,
             aborted: false,
             out: BytesMut::new(),
             closing: false,
@@ -110,8 +116,7 @@ impl Connection {
         }
     }
 
-    pub(super) async fn serve(mut self, mut stream: TcpStream, mut stop: Stop) -> std::io::Result<()> {
-        stream.set_nodelay(true)?;
+    pub(super) async fn serve(mut self, mut stream: Stream, mut stop: Stop) -> std::io::Result<()> {
         let leave = self.core.borrow().resp_clients.infos[&self.id].leave.clone();
         let mut reader = Reader::default();
         let mut stopped = std::pin::pin!(stopped(&mut stop));
@@ -156,7 +161,7 @@ impl Connection {
     }
 
     /// Answers every complete request that has come.
-    async fn round(&mut self, stream: &mut TcpStream, reader: &mut Reader) -> std::io::Result<()> {
+    async fn round(&mut self, stream: &mut Stream, reader: &mut Reader) -> std::io::Result<()> {
         while !self.closing {
             match reader.next() {
                 Ok(None) => break,
@@ -184,7 +189,7 @@ impl Connection {
     }
 
     /// Writes the replies that are encoded, as long as the client takes them.
-    async fn write(&mut self, stream: &mut TcpStream) -> std::io::Result<()> {
+    async fn write(&mut self, stream: &mut Stream) -> std::io::Result<()> {
         if !self.out.is_empty() {
             let budget = self.core.borrow().budget.clone();
             budget.write(stream, &self.out).await?;
@@ -197,12 +202,7 @@ impl Connection {
     }
 
     /// Takes a request, behind which there are others or (not `more`) none.
-    async fn take(
-        &mut self,
-        stream: &mut TcpStream,
-        arguments: Vec<Bytes>,
-        more: bool,
-    ) -> std::io::Result<()> {
+    async fn take(&mut self, stream: &mut Stream, arguments: Vec<Bytes>, more: bool) -> std::io::Result<()> {
         self.core.borrow_mut().resp_clients.commands += 1;
         self.last.set(("unknown", Instant::now()));
         if let Some(value) = self.transaction(&arguments[0]) {
@@ -217,6 +217,10 @@ impl Connection {
             }
         };
         self.last.set((name, Instant::now()));
+        if let Err(why) = self.allowed(&command) {
+            self.pending.push_back(Pending::Ready(Value::Error(why)));
+            return Ok(());
+        }
         let conflict = match command.touches() {
             Touch::Nothing => false,
             Touch::Reads(keys) => keys.iter().any(|key| self.writes.contains(key)),
@@ -265,7 +269,7 @@ impl Connection {
     /// wait for it first gives back what it holds.
     async fn room(
         &mut self,
-        stream: &mut TcpStream,
+        stream: &mut Stream,
         command: &Command,
     ) -> std::io::Result<Result<Option<Held>, NoRoom>> {
         let short = budget::SHORT_BYTES as usize;
@@ -322,7 +326,7 @@ impl Connection {
     }
 
     /// Waits for everything under way, in order, and encodes the replies.
-    async fn finish(&mut self, stream: &mut TcpStream) -> std::io::Result<()> {
+    async fn finish(&mut self, stream: &mut Stream) -> std::io::Result<()> {
         while let Some(pending) = self.pending.pop_front() {
             let (value, held) = match pending {
                 Pending::Ready(value) => (value, None),
@@ -348,7 +352,7 @@ impl Connection {
 
 /// Lets a client read why its connection ended. Closed at once, with bytes of its request on the way, the connection is
 /// reset, and what it was told is lost with it.
-async fn linger(mut stream: TcpStream) -> std::io::Result<()> {
+async fn linger(mut stream: Stream) -> std::io::Result<()> {
     let (patience, mut bytes) = LINGER;
     let mut rest = vec![0; 16 << 10];
     let read_on = async {

@@ -9,6 +9,7 @@
 //! | `asked`, `server`, `info` | the commands that ask about the server itself |
 //! | `job`, `connection`, `clients` | a command under way, one client, all of them |
 //! | `reply` | replies to bytes |
+//! | `token` | what a client may ask |
 //! | `glob` | patterns |
 //!
 //! A connection takes whatever requests have arrived (a pipeline) and answers them in order. They run side by side, so
@@ -29,8 +30,10 @@ mod reply;
 mod request;
 mod server;
 mod table;
+mod token;
 mod walk;
 
+use secure::stream::Stream;
 use tokio::net::TcpListener;
 
 use crate::child::{Stop, stopped};
@@ -41,6 +44,7 @@ use connection::Connection;
 
 /// Accepts connections until it is told to stop.
 pub async fn listen(core: Handle, listener: TcpListener, mut stop: Stop) {
+    let door = core.borrow().options.door.clone();
     loop {
         let stream = tokio::select! {
             () = stopped(&mut stop) => return,
@@ -60,16 +64,20 @@ pub async fn listen(core: Handle, listener: TcpListener, mut stop: Stop) {
             match silent {
                 Some(silent) => silent.leave.notify_one(),
                 None => {
-                    let _ = stream.try_write(b"-ERR max number of clients reached\r\n");
+                    // Somebody who waits for a handshake is told by the end of the connection.
+                    if door.is_none() {
+                        let _ = stream.try_write(b"-ERR max number of clients reached\r\n");
+                    }
                     continue;
                 }
             }
         }
-        if let Err(e) = keep_alive(&stream) {
+        if let Err(e) = keep_alive(&stream).and_then(|()| stream.set_nodelay(true)) {
             tracing::debug!("a connection is gone before it began: {e}");
             continue;
         }
         let connection = Connection::new(core.clone(), &stream);
+        let stream = Stream::accepted(stream, door.as_ref().map(|door| (*door.now()).clone()));
         let stop = stop.clone();
         tokio::task::spawn_local(async move {
             let id = connection.id;

@@ -1,5 +1,5 @@
-//! What is answered about the server or the connection, truthfully, to what clients ask on connecting: one database, no
-//! password, everything persisted.
+//! What is answered about the server or the connection, truthfully, to what clients ask on connecting: one database, and
+//! everything persisted.
 
 use bytes::Bytes;
 
@@ -17,7 +17,12 @@ impl Connection {
         match asked {
             Asked::Ping(None) => Value::Simple("PONG"),
             Asked::Ping(Some(text)) | Asked::Echo(text) => Value::Bulk(text),
-            Asked::Hello { version, name } => {
+            Asked::Auth(shown) => self.authenticate(&shown).map_or_else(Value::Error, |()| Value::OK),
+            Asked::Hello { version, name, auth } => {
+                let shown = auth.map(|shown| self.authenticate(&shown)).transpose();
+                if let Err(why) = shown.and_then(|_| self.allowed_at_all()) {
+                    return Value::Error(why);
+                }
                 self.version = version.unwrap_or(self.version);
                 let version = self.version;
                 self.change(|info| {
@@ -85,6 +90,7 @@ impl Connection {
             }
             Asked::Reset => {
                 self.version = 2;
+                self.forget_token();
                 self.change(|info| {
                     info.version = 2;
                     info.name.clear();

@@ -88,6 +88,7 @@ macro_rules! table {
 
 /// The commands there are.
 pub const TABLE: &[Row] = table! {
+    "auth" -2 "fast" NO_KEYS "connection" "[name] token" "Shows a token, where the gateway asks for one";
     "client" -2 "" NO_KEYS "connection" "subcommand [argument]…" "Tells of connections: ID, INFO, LIST, GETNAME, SETNAME, SETINFO";
     "command" -1 "" NO_KEYS "server" "[subcommand] [argument]…" "Tells of commands: COUNT, INFO, DOCS, LIST";
     "config" -2 "admin" NO_KEYS "server" "GET pattern…" "Tells settings";
@@ -98,7 +99,7 @@ pub const TABLE: &[Row] = table! {
     "exists" -2 "readonly" ALL_KEYS "generic" "key…" "Counts how many of the keys have a value";
     "get" 2 "readonly" ONE_KEY "string" "key" "Reads a value";
     "getver" 2 "readonly" ONE_KEY "string" "key" "Reads a value with its version, which SET and DELEX can require";
-    "hello" -1 "fast" NO_KEYS "connection" "[protover] [SETNAME name]" "Chooses the version of the protocol";
+    "hello" -1 "fast" NO_KEYS "connection" "[protover] [AUTH name token] [SETNAME name]" "Chooses the version of the protocol";
     "info" -1 "" NO_KEYS "server" "[section]…" "Tells of the server";
     "keys" 2 "readonly" NO_KEYS "generic" "pattern" "Lists the keys that match, if they are not too many";
     "memory" -2 "readonly" NO_KEYS "server" "USAGE key [SAMPLES count]" "Tells how many bytes a key and its value have";
@@ -152,7 +153,7 @@ const REFUSED: &[(&str, &str)] = &[
         "a write neither depends on the old value nor is of several keys; read the version with GETVER and require it with SET \
          … IFVER (docs/redis.md, Fencing tokens)",
     ),
-    ("auth acl", "there are no users and no passwords: connect without them (docs/redis.md, Users)"),
+    ("acl", "there are tokens, in the file that describes the cluster, and no users (docs/redis.md, Tokens)"),
     (
         "flushdb flushall swapdb move",
         "there is one database, and no command empties it; SCAN and DEL do (docs/redis.md, Databases)",

@@ -150,12 +150,13 @@ fn texts(addresses: &BTreeMap<NodeId, SocketAddr>) -> BTreeMap<NodeId, String> {
 
 fn start_node(node: NodeId, addresses: &BTreeMap<NodeId, SocketAddr>, image: PathBuf) -> Host {
     let options = NodeOptions {
-        added: Default::default(),
         cluster: CLUSTER,
         node,
         nodes: texts(addresses),
         listen: addresses[&node],
+        added: Default::default(),
         extensions: extensions::Chosen::NONE,
+        identity: None,
         images: vec![image],
         record: None,
     };
@@ -172,6 +173,9 @@ fn start_gateway(nodes: &BTreeMap<NodeId, SocketAddr>, redis: SocketAddr, http: 
         shards: None,
         redis,
         http,
+        identity: None,
+        door: None,
+        tokens: Default::default(),
         host_names: Vec::new(),
         dir: None,
     };

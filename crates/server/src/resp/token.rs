@@ -1,0 +1,59 @@
+//! Tokens: who may ask what. Without tokens in the gateway's file, everybody may do everything.
+
+use secure::token::Access;
+
+use super::asked::Shown;
+use super::command::{Command, Touch};
+use super::connection::Connection;
+
+impl Connection {
+    /// Takes a token, or says why not.
+    pub(super) fn authenticate(&mut self, shown: &Shown) -> Result<(), String> {
+        let tokens = self.core.borrow().options.tokens.clone();
+        if !tokens.are_asked_for() {
+            // Taking any would make a client believe that there is one.
+            return Err(
+                "ERR this gateway asks for no token: connect without AUTH (docs/redis.md, Tokens)".into()
+            );
+        }
+        match tokens.find(shown.name.as_deref(), &shown.token) {
+            Some(known) => {
+                self.access = Some(known.access);
+                Ok(())
+            }
+            // What was shown before counts no longer.
+            None => {
+                self.access = None;
+                Err("WRONGPASS this token is not known here; AUTH TOKEN takes one that `cutaway token` made"
+                    .into())
+            }
+        }
+    }
+
+    /// The connection is as it was when it was new.
+    pub(super) fn forget_token(&mut self) {
+        self.access = self.core.borrow().options.tokens.at_first();
+    }
+
+    /// Has a token been shown, if one is asked for?
+    pub(super) fn allowed_at_all(&self) -> Result<(), String> {
+        // Clients look for the first word.
+        let why = "NOAUTH Authentication required: AUTH TOKEN, or HELLO 3 AUTH default TOKEN";
+        self.access.map(|_| ()).ok_or_else(|| why.into())
+    }
+
+    /// May this connection ask that?
+    pub(super) fn allowed(&self, command: &Command) -> Result<(), String> {
+        if matches!(command, Command::Server(asked) if asked.is_open()) {
+            return Ok(());
+        }
+        self.allowed_at_all()?;
+        match (command.touches(), self.access) {
+            (Touch::Writes(_), Some(Access::Read)) => {
+                Err("NOPERM this token may only read; a read-write one is needed (docs/redis.md, Tokens)"
+                    .into())
+            }
+            _ => Ok(()),
+        }
+    }
+}
