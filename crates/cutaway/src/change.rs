@@ -164,7 +164,7 @@ impl How {
                 told = now;
             }
             if begun.elapsed() > Duration::from_secs(self.patience) {
-                let again = format!("the same again: it goes on where it is");
+                let again = "the same again: it goes on where it is";
                 return Err(Failure::error(format!("not done after {} s: {told}", self.patience)).next(again));
             }
             std::thread::sleep(ASK_EVERY);
