@@ -12,7 +12,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::time::{Duration, Instant};
 
-use spec::{Found, Live};
+use spec::{Found, Live, QUIET};
 
 /// Bytes of a piece.
 const PIECE: usize = 64 << 10;
@@ -24,8 +24,6 @@ const AHEAD: usize = 20_000;
 const LINE_MAX: usize = 4 << 20;
 /// Between two looks at a file that has not grown.
 const LOOK: Duration = Duration::from_millis(20);
-/// After so much silence of a node nothing of it is waited for: it writes an event before anybody hears of it.
-const QUIET: Duration = Duration::from_secs(1);
 /// After the end, how long until what was still being written has come, or something still comes.
 const LAST: Duration = Duration::from_secs(10);
 /// Between two reports.
@@ -48,6 +46,7 @@ pub struct Traces {
     lines: Vec<Vec<u8>>,
     files: Vec<PathBuf>,
     live: Live,
+    begun: Instant,
     keep: PathBuf,
     /// Why nothing is followed any more. What nodes write is read all the same, so that they can go on.
     broken: Option<String>,
@@ -65,28 +64,34 @@ impl Traces {
         };
         let pieces = files.iter().map(reads).collect();
         let lines = vec![Vec::new(); files.len()];
-        Ok(Traces { pieces, lines, files, live: Live::new(nodes)?, keep, broken: None })
+        Ok(Traces {
+            pieces,
+            lines,
+            files,
+            live: Live::new(nodes)?,
+            begun: Instant::now(),
+            keep,
+            broken: None,
+        })
     }
 
     /// Follows them until `stop`, and then what comes until it is quiet; or until `tell` says so. The number of steps.
     pub fn follow(mut self, stop: &AtomicBool, mut tell: impl FnMut(News<'_>) -> bool) -> u64 {
-        let (mut heard, mut reported, mut stopped) =
-            (vec![Instant::now(); self.files.len()], Instant::now(), None);
+        let (mut heard, mut reported, mut stopped) = (Instant::now(), Instant::now(), None);
         let mut over = 0;
         loop {
-            let took: Vec<bool> = (0..self.files.len()).map(|file| self.take_all(file)).collect();
-            heard.iter_mut().zip(&took).filter(|(_, took)| **took).for_each(|(at, _)| *at = Instant::now());
-            if !took.contains(&true) {
+            if (0..self.files.len()).filter(|file| self.take_all(*file)).count() > 0 {
+                heard = Instant::now();
+            } else {
                 std::thread::sleep(LOOK);
             }
             if stop.load(Ordering::Relaxed) {
                 stopped.get_or_insert_with(Instant::now);
             }
-            let silent: Vec<bool> = heard.iter().map(|at| at.elapsed() > QUIET).collect();
-            let end = stopped.is_some() && silent.iter().all(|silent| *silent);
+            let end = stopped.is_some() && heard.elapsed() > Duration::from_millis(QUIET);
             let mut enough = false;
             if self.broken.is_none() {
-                match self.live.follow(&silent, end) {
+                match self.live.follow(self.now(), end) {
                     Ok(found) => found.iter().for_each(|found| {
                         let kept = keep(&self.keep, found);
                         enough |= tell(News::Found(found, &kept));
@@ -108,6 +113,11 @@ impl Traces {
                 return self.live.steps();
             }
         }
+    }
+
+    /// Milliseconds since it began.
+    fn now(&self) -> u64 {
+        self.begun.elapsed().as_millis() as u64
     }
 
     /// Takes in what has come of a trace; whether something has.
@@ -143,7 +153,8 @@ impl Traces {
                 let again = text.get(..8).and_then(|first| text.rfind(first)).filter(|at| *at > 0);
                 again.map_or(Err(why), |at| trace::json::from_line(&text[at..]))
             });
-            self.live.hear(file, event.map_err(|why| why.to_string())?);
+            let now = self.now();
+            self.live.hear(file, event.map_err(|why| why.to_string())?, now);
         }
         self.lines[file].extend_from_slice(rest);
         if self.lines[file].len() > LINE_MAX { Err("a line without an end".into()) } else { Ok(()) }

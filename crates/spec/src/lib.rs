@@ -23,4 +23,4 @@ pub mod value;
 
 pub use check::{Checker, Summary, Verdict, necessity, of_the_core, seeds, without};
 pub use judge::{CUTAWAY, Mismatch, clause, cutaway};
-pub use live::{Found, Live};
+pub use live::{Found, Live, QUIET};

@@ -20,6 +20,9 @@ const WINDOW: usize = 1000;
 const REACH_MAX: usize = 16 * WINDOW;
 /// Microseconds after which an event is followed, however few are behind it.
 const SETTLED: u64 = 2_000_000;
+/// Milliseconds after which nothing is waited for that somebody wrote before an event came. Whoever reads a trace may be late
+/// by that much.
+pub const QUIET: u64 = 1_000;
 /// Entries of the longest log. One replica that is down for long keeps all the others' entries from being left behind.
 const ENTRIES_MAX: usize = 20_000;
 
@@ -38,7 +41,8 @@ pub struct Found {
 pub struct Live {
     nodes: u32,
     spec: Arc<Spec>,
-    files: Vec<VecDeque<Event>>,
+    /// Of each node, what is not in the order yet, and when it came.
+    files: Vec<VecDeque<(Event, u64)>>,
     /// The last event of each actor that was brought into the order.
     told: BTreeMap<Actor, (u32, u64)>,
     shards: BTreeMap<u32, Shard>,
@@ -63,9 +67,9 @@ impl Live {
         Ok(Live { nodes, spec, files, told, shards })
     }
 
-    /// The next event of a node's trace, from 0.
-    pub fn hear(&mut self, file: usize, event: Event) {
-        self.files[file].push_back(event);
+    /// The next event of a node's trace, from 0, which came at `now`, in milliseconds.
+    pub fn hear(&mut self, file: usize, event: Event, now: u64) {
+        self.files[file].push_back((event, now));
     }
 
     /// Events of a node's trace, from 0, that wait for others to come before them.
@@ -88,10 +92,9 @@ impl Live {
         self.shards.iter().filter_map(|(number, shard)| Some((*number, shard.over.as_deref()?)))
     }
 
-    /// Follows what can be followed. `silent`: from these traces nothing came for a while, so that what is missing of them will
-    /// not come. `end`: nothing will come any more.
-    pub fn follow(&mut self, silent: &[bool], end: bool) -> Result<Vec<Found>, String> {
-        while let Some(event) = self.next(silent, end) {
+    /// Follows what can be followed at `now`. `end`: nothing will come any more.
+    pub fn follow(&mut self, now: u64, end: bool) -> Result<Vec<Found>, String> {
+        while let Some(event) = self.next(now, end) {
             let Actor::Node { shard, .. } = event.id.actor else { continue };
             if !self.shards.contains_key(&shard) {
                 let run = Run { shard, nodes: self.nodes, ..Run::of(Arc::from([])) };
@@ -114,24 +117,26 @@ impl Live {
     }
 
     /// The next event in the order, if its causes are told. A node writes an event before anybody hears of it: so the earliest
-    /// of the events that are there is the next one, once there is one of each node, or a node is silent.
-    fn next(&mut self, silent: &[bool], end: bool) -> Option<Event> {
-        let says_nothing = |file: usize| self.files[file].is_empty() && (end || silent[file]);
-        if (0..self.files.len()).any(|file| self.files[file].is_empty() && !says_nothing(file)) {
-            return None;
-        }
-        let comes = |id: &EventId| match id.actor {
+    /// of the events that are there is the next one, once there is one of each node; or a node has written nothing for long
+    /// since that event came.
+    fn next(&mut self, now: u64, end: bool) -> Option<Event> {
+        let empty = |file: usize| self.files[file].is_empty();
+        let ripe = |came: u64| end || came + QUIET <= now;
+        let comes = |id: &EventId, came: u64| match id.actor {
             Actor::Node { node, .. } if (1..=self.nodes).contains(&node) => {
                 let told = self.told.get(&id.actor).is_some_and(|last| *last >= (id.life, id.n));
-                !told && !says_nothing(node as usize - 1)
+                !told && !(empty(node as usize - 1) && ripe(came))
             }
             _ => false,
         };
         // Where all wait although each node said something, clocks or circles are to blame.
-        let waits = |event: &Event| event.parents.iter().any(comes);
+        let waits = |(event, came): &(Event, u64)| event.parents.iter().any(|parent| comes(parent, *came));
         let heads = self.files.iter().enumerate().filter_map(|(file, events)| Some((file, events.front()?)));
-        let first = heads.map(|(file, event)| (waits(event), event.wall, file)).min()?;
-        let event = self.files[first.2].pop_front()?;
+        let first = heads.map(|(file, head)| (waits(head), head.0.wall, file, head.1)).min()?;
+        if (0..self.files.len()).any(empty) && !ripe(first.3) {
+            return None;
+        }
+        let (event, _) = self.files[first.2].pop_front()?;
         self.told.insert(event.id.actor, (event.id.life, event.id.n));
         Some(event)
     }
@@ -238,17 +243,20 @@ mod tests {
     #[test]
     fn what_was_written_earlier_is_told_earlier_although_it_is_read_later() {
         let mut live = Live::new(3).unwrap();
-        let (nobody, n2, n2_and_n3) = ([false; 3], [false, true, false], [false, true, true]);
         let (asked, confirmed, other) = (event(2, 0, 100), event(1, 0, 110), event(3, 0, 120));
-        live.hear(0, confirmed.clone());
-        live.hear(2, other.clone());
-        assert_eq!(live.next(&nobody, false), None, "n2 may have asked for it");
-        live.hear(1, asked.clone());
-        assert_eq!(live.next(&nobody, false), Some(asked));
-        assert_eq!(live.next(&nobody, false), None);
+        live.hear(0, confirmed.clone(), 0);
+        live.hear(2, other.clone(), 0);
+        assert_eq!(live.next(10, false), None, "n2 may have asked for it");
+        live.hear(1, asked.clone(), 20);
+        assert_eq!(live.next(20, false), Some(asked));
+        assert_eq!(live.next(QUIET - 1, false), None);
         // n2 says nothing for long: it has nothing to say.
-        assert_eq!(live.next(&n2, false), Some(confirmed));
-        assert_eq!(live.next(&n2_and_n3, false), None, "n1 may have more to say");
-        assert_eq!(live.next(&n2, true), Some(other));
+        assert_eq!(live.next(QUIET, false), Some(confirmed));
+        // Of what came later it may have heard first, however long it said nothing before.
+        let later = event(1, 1, 130);
+        live.hear(0, later.clone(), 2 * QUIET);
+        assert_eq!(live.next(2 * QUIET, false), Some(other));
+        assert_eq!(live.next(2 * QUIET + 1, false), None);
+        assert_eq!(live.next(2 * QUIET + 1, true), Some(later));
     }
 }

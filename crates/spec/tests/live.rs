@@ -18,11 +18,11 @@ fn followed(events: &[Event], nodes: u32) -> (Live, Vec<Found>) {
         for node in (1..=nodes).map(|n| (n + piece as u32) % nodes + 1) {
             let own =
                 events.iter().filter(|e| matches!(e.id.actor, Actor::Node { node: n, .. } if n == node));
-            own.for_each(|event| live.hear(node as usize - 1, event.clone()));
-            found.extend(live.follow(&[false; 3], false).unwrap());
+            own.for_each(|event| live.hear(node as usize - 1, event.clone(), 0));
+            found.extend(live.follow(0, false).unwrap());
         }
     }
-    found.extend(live.follow(&[true; 3], true).unwrap());
+    found.extend(live.follow(0, true).unwrap());
     (live, found)
 }
 
