@@ -45,7 +45,7 @@ fn a_line_of_json_for_each_exhibit_says_that_it_broke_and_that_it_was_held() {
         assert!(row["citation"].as_str().unwrap().contains("http"), "{row}");
     }
     let one: Value = serde_json::from_str(&told(&["removed-and-added-again", "--json"])).unwrap();
-    assert!(one["missing"].as_str().unwrap().contains("counts before it has the entry"), "{one}");
+    assert!(one["missing"].as_str().unwrap().contains("count at once"), "{one}");
 }
 
 #[test]

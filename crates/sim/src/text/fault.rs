@@ -21,7 +21,7 @@
 //! | `misdirect n1 log [and restart]` | a write went to another sector |
 //! | `rot-values [shard N]` | a bit turns in a value on each replica, as far as another one has the same value whole |
 //! | `takeover n1` | a gateway's timer is wrong: it asks n1 to take over from a primary that is well |
-//! | `add n4 for T`, `remove n4 for T` | somebody wants a node added or removed, and asks until it is (with `membership`) |
+//! | `add n3 for T`, `remove n3 for T` | somebody wants a node added or removed, and asks until it is (with `membership`) |
 //! | `slow n1 syncs T for T` | its disk is slow; `for good`: also when everything else has healed |
 //! | `stall n1 for T` | its disks stop, and then go on as quick as before; `stall all`: everybody's |
 //!
