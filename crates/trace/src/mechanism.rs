@@ -161,12 +161,12 @@ impl std::fmt::Display for Mechanism {
 
 /// The mechanisms that are switched on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct Mechanisms(u64);
+pub struct Mechanisms(u128);
 
 impl Mechanisms {
     /// All of them: the only set a real process runs with.
     pub const fn all() -> Mechanisms {
-        Mechanisms(u64::MAX)
+        Mechanisms(u128::MAX)
     }
 
     /// This set with `mechanism` taken out. For the simulator and the lab only.
@@ -208,7 +208,7 @@ mod tests {
 
     #[test]
     fn every_id_names_its_mechanism_and_fits_the_set() {
-        assert!(Mechanism::ALL.len() < 64);
+        assert!(Mechanism::ALL.len() < 128);
         for &m in Mechanism::ALL {
             assert_eq!(Mechanism::from_id(m.id()), Some(m));
             assert!(!Mechanisms::all().without(m).has(m));
