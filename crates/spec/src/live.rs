@@ -125,7 +125,8 @@ impl Live {
         let comes = |id: &EventId, came: u64| match id.actor {
             Actor::Node { node, .. } if (1..=self.nodes).contains(&node) => {
                 let told = self.told.get(&id.actor).is_some_and(|last| *last >= (id.life, id.n));
-                !told && !(empty(node as usize - 1) && ripe(came))
+                let never = empty(node as usize - 1) && ripe(came);
+                !told && !never
             }
             _ => false,
         };
