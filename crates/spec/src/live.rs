@@ -72,6 +72,11 @@ impl Live {
         self.files[file].push_back((event, now));
     }
 
+    /// Of which traces there is nothing.
+    fn dry(&self) -> Vec<bool> {
+        self.files.iter().map(VecDeque::is_empty).collect()
+    }
+
     /// Events of a node's trace, from 0, that wait for others to come before them.
     pub fn waiting(&self, file: usize) -> usize {
         self.files[file].len()
@@ -92,9 +97,11 @@ impl Live {
         self.shards.iter().filter_map(|(number, shard)| Some((*number, shard.over.as_deref()?)))
     }
 
-    /// Follows what can be followed at `now`. `end`: nothing will come any more.
+    /// Follows what can be followed at `now`, after all that there was to read was handed over, of each trace or as much as its
+    /// reader wants to keep. `end`: nothing will come any more.
     pub fn follow(&mut self, now: u64, end: bool) -> Result<Vec<Found>, String> {
-        while let Some(event) = self.next(now, end) {
+        let dry = self.dry();
+        while let Some(event) = self.next(&dry, now, end) {
             let Actor::Node { shard, .. } = event.id.actor else { continue };
             if !self.shards.contains_key(&shard) {
                 let run = Run { shard, nodes: self.nodes, ..Run::of(Arc::from([])) };
@@ -119,8 +126,13 @@ impl Live {
     /// The next event in the order, if its causes are told. A node writes an event before anybody hears of it: so the earliest
     /// of the events that are there is the next one, once there is one of each node; or a node has written nothing for long
     /// since that event came.
-    fn next(&mut self, now: u64, end: bool) -> Option<Event> {
+    ///
+    /// Of a trace that has only just been used up (it is not `dry`) there may be more to read.
+    fn next(&mut self, dry: &[bool], now: u64, end: bool) -> Option<Event> {
         let empty = |file: usize| self.files[file].is_empty();
+        if !end && (0..self.files.len()).any(|file| empty(file) && !dry[file]) {
+            return None;
+        }
         let ripe = |came: u64| end || came + QUIET <= now;
         let comes = |id: &EventId, came: u64| match id.actor {
             Actor::Node { node, .. } if (1..=self.nodes).contains(&node) => {
@@ -241,23 +253,39 @@ mod tests {
         }
     }
 
+    fn next(live: &mut Live, now: u64, end: bool) -> Option<Event> {
+        let dry = live.dry();
+        live.next(&dry, now, end)
+    }
+
+    #[test]
+    fn who_was_read_to_the_end_a_moment_ago_may_have_more_to_say() {
+        let mut live = Live::new(3).unwrap();
+        // All of it came long ago.
+        (1..=3).for_each(|node| live.hear(node as usize - 1, event(node, 0, 100 + u64::from(node)), 0));
+        let dry = live.dry();
+        assert_eq!(live.next(&dry, 9 * QUIET, false), Some(event(1, 0, 101)));
+        assert_eq!(live.next(&dry, 9 * QUIET, false), None, "n1's trace has to be read first");
+        assert_eq!(next(&mut live, 9 * QUIET, false), Some(event(2, 0, 102)), "there was nothing in it");
+    }
+
     #[test]
     fn what_was_written_earlier_is_told_earlier_although_it_is_read_later() {
         let mut live = Live::new(3).unwrap();
         let (asked, confirmed, other) = (event(2, 0, 100), event(1, 0, 110), event(3, 0, 120));
         live.hear(0, confirmed.clone(), 0);
         live.hear(2, other.clone(), 0);
-        assert_eq!(live.next(10, false), None, "n2 may have asked for it");
+        assert_eq!(next(&mut live, 10, false), None, "n2 may have asked for it");
         live.hear(1, asked.clone(), 20);
-        assert_eq!(live.next(20, false), Some(asked));
-        assert_eq!(live.next(QUIET - 1, false), None);
+        assert_eq!(next(&mut live, 20, false), Some(asked));
+        assert_eq!(next(&mut live, QUIET - 1, false), None);
         // n2 says nothing for long: it has nothing to say.
-        assert_eq!(live.next(QUIET, false), Some(confirmed));
+        assert_eq!(next(&mut live, QUIET, false), Some(confirmed));
         // Of what came later it may have heard first, however long it said nothing before.
         let later = event(1, 1, 130);
         live.hear(0, later.clone(), 2 * QUIET);
-        assert_eq!(live.next(2 * QUIET, false), Some(other));
-        assert_eq!(live.next(2 * QUIET + 1, false), None);
-        assert_eq!(live.next(2 * QUIET + 1, true), Some(later));
+        assert_eq!(next(&mut live, 2 * QUIET, false), Some(other));
+        assert_eq!(next(&mut live, 2 * QUIET + 1, false), None);
+        assert_eq!(next(&mut live, 2 * QUIET + 1, true), Some(later));
     }
 }
