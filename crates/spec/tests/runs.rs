@@ -18,6 +18,7 @@ fn every_step_of_these_seeds_is_allowed() {
 #[test]
 fn what_seldom_happens_is_allowed() {
     let seldom = [
+        (5494, "a log is damaged from its first record on, before anything was written to a superblock"),
         (4239, "an acknowledgement is heard a second time when its replica has said many greater ones"),
         (8863, "the same"),
         (9029, "damage brings back an entry that was truncated"),

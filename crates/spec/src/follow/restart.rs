@@ -76,8 +76,12 @@ impl Follower {
         at: usize,
     ) -> Taken {
         let before = std::mem::replace(&mut self.known(node).generation, generation);
-        // A damaged superblock may be older than one that was seen; an empty one of the first generations is another disk's.
-        if generation <= before && last == 0 && checkpoint == 0 {
+        // A damaged superblock may be older than one that was seen; an empty one of the first generations is another disk's,
+        // unless its log is there, and damaged from the first record on.
+        let mut behind = self.run.events[at + 1..].iter().filter(|event| self.node_of(event) == Some(node));
+        let is_damaged =
+            behind.next().is_some_and(|event| matches!(event.kind, Kind::CorruptionFound { .. }));
+        if generation <= before && last == 0 && checkpoint == 0 && !is_damaged {
             self.judge.take("Wipe", &[node.into()])?;
             self.reopened(node);
             return Ok(());
