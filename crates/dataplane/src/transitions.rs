@@ -94,6 +94,7 @@ impl Replica {
     pub(crate) fn on_promised(&mut self, from: NodeId, epoch: Epoch, tail: Tail) {
         if let Role::Candidate(candidate) = &mut self.role
             && candidate.epoch == epoch
+            && self.core.members.votes(from)
         {
             candidate.on_promised(&mut self.core, from, tail);
             self.lead_if_supported();
@@ -141,7 +142,7 @@ impl Replica {
         let own = match &mut self.role {
             Role::Backup => return,
             Role::Candidate(candidate) => {
-                candidate.on_fenced(from, promised);
+                candidate.on_fenced(&self.core, from, promised);
                 candidate.epoch
             }
             Role::Primary(primary) => primary.epoch,

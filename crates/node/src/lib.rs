@@ -42,5 +42,6 @@ mod repairs;
 mod tag;
 
 pub use config::{Config, OpenError, StopError};
+pub use engine::NODE_MAX;
 pub use extension::{Extension, Look, Wish, Wishes};
 pub use node::{Node, drop_superseded};

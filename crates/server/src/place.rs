@@ -34,7 +34,7 @@ pub fn new_ones<'a>(
     known: impl Fn(NodeId) -> bool,
 ) -> Vec<(NodeId, String)> {
     let there = rows.into_iter().filter(|(_, member)| member.is != Membership::Gone);
-    let new = there.filter(|(node, _)| !known(**node));
+    let new = there.filter(|(node, _)| (1..=engine::NODE_MAX).contains(&node.0) && !known(**node));
     new.filter_map(|(node, member)| Some((*node, address(member.place)?.to_string()))).collect()
 }
 

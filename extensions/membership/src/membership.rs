@@ -2,7 +2,7 @@
 
 use dataplane::wire::WireError;
 use dataplane::{Change, Epoch, GatewayId, Membership as Is, Micros, NodeId, RoleName, Seq};
-use node::{Extension, Look, Wish, Wishes};
+use node::{Extension, Look, NODE_MAX, Wish, Wishes};
 use trace::{Kind, emit};
 
 use crate::guard;
@@ -141,6 +141,9 @@ fn answer(look: &Look, change: Change, wishes: &mut Wishes) -> Reply {
         return Reply::Elsewhere(look.status.primary);
     }
     let (Change::Add(node, _) | Change::Promote(node) | Change::Remove(node)) = change;
+    if !(1..=NODE_MAX).contains(&node.0) {
+        return Reply::Refused(format!("nodes are called n1 to n{NODE_MAX}"));
+    }
     let row = look.members.rows().get(&node);
     let committed = row.is_none_or(|row| row.since <= look.status.committed);
     let is = row.map_or(Is::Gone, |row| row.is);

@@ -89,8 +89,8 @@ impl Candidate {
     }
 
     /// Somebody has promised this very epoch to another candidate, or more.
-    pub fn on_fenced(&mut self, from: NodeId, promised: Epoch) {
-        if self.epoch == promised && !self.promises.contains_key(&from) {
+    pub fn on_fenced(&mut self, core: &Core, from: NodeId, promised: Epoch) {
+        if core.members.votes(from) && self.epoch == promised && !self.promises.contains_key(&from) {
             self.refusals.insert(from);
         }
     }
@@ -99,7 +99,8 @@ impl Candidate {
     pub fn check(&self, core: &Core) {
         assert_eq!(self.epoch, core.promised, "D2: a candidate that has promised another epoch");
         assert!(self.promises.contains_key(&core.config.me), "D2: a candidate without its own promise");
-        assert!(core.members.votes(core.config.me), "D2: a candidate that does not count itself");
+        let vote = self.promises.keys().all(|node| core.members.votes(*node));
+        assert!(vote, "D2: a candidate counts who does not vote");
         let both = self.refusals.iter().any(|node| self.promises.contains_key(node));
         assert!(!both, "D2: a member counts for a candidate and against it");
     }
@@ -110,17 +111,15 @@ impl Candidate {
     }
 
     fn supporters(&self, core: &Core) -> usize {
-        let counts = |from: &NodeId, tail: &Tail| core.members.votes(*from) && self.supports(core, *tail);
-        self.promises.iter().filter(|(from, tail)| counts(from, tail)).count()
+        self.promises.values().filter(|tail| self.supports(core, **tail)).count()
     }
 
     /// Does a majority support it?
     pub fn support(&self, core: &Core) -> Support {
         let (on, members) = (core.config.mechanisms, core.members.voters().count());
         let supporters = self.supporters(core);
-        let voters = |from: &&NodeId| core.members.votes(**from);
-        let more_complete = self.promises.keys().filter(voters).count() - supporters;
-        let lost = more_complete + self.refusals.iter().filter(voters).count();
+        let more_complete = self.promises.len() - supporters;
+        let lost = more_complete + self.refusals.len();
         if guard::promise_majority(on, supporters, members) {
             Support::Majority
         } else if lost > members - guard::majority(members) {

@@ -142,15 +142,16 @@ impl Primary {
     }
 
     pub fn on_confirmed(&mut self, core: &mut Core, from: NodeId, epoch: Epoch, round: u64) {
-        if self.epoch == epoch && self.reads.on_confirmed(from, round) {
-            self.peers.entry(from).and_modify(|peer| peer.heard_at = core.now);
+        let Some(peer) = self.peers.get_mut(&from).filter(|_| epoch == self.epoch) else { return };
+        if self.reads.on_confirmed(from, round) {
+            peer.heard_at = core.now;
             self.reads.answer(core, epoch);
         }
     }
 
     /// A primary that does not serve yet gives its state as well: it may need the receiver to commit its marker.
     pub fn on_pull(&mut self, core: &mut Core, epoch: Epoch, pull: Pull) {
-        if self.epoch == epoch {
+        if self.epoch == epoch && self.peers.contains_key(&pull.from) {
             self.senders.on_pull(core, epoch, pull);
         }
     }
