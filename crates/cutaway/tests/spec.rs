@@ -7,8 +7,8 @@ mod common;
 use std::io::Write;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
+use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use common::{Cluster, eventually, program};
@@ -77,20 +77,11 @@ fn validated(said: &Mutex<String>) -> (u64, u64) {
 }
 
 #[test]
-fn a_node_that_dies_in_the_midst_of_much_work_does_not_hold_up_the_validation() {
+fn a_busy_cluster_is_validated_while_a_node_is_killed_again_and_again() {
     let dir = tempfile::tempdir().unwrap();
     let cluster = Cluster::start_in(&dir.path().join("data"), &["--image-size", "16M", "--validate"]);
-    let (said, over) = (cluster.said.clone(), AtomicBool::new(false));
-    let mut done = 0;
-    std::thread::scope(|scope| {
-        let clients: Vec<_> = (0..4)
-            .map(|name| {
-                scope.spawn({
-                    let (cluster, over) = (&cluster, &over);
-                    move || client(cluster, name, over)
-                })
-            })
-            .collect();
+    let said = cluster.said.clone();
+    let done = with_clients(&cluster, || {
         // More happens while it is down than a window holds.
         for _ in 0..4 {
             let backup = if cluster.primary(0, None) == "n2" { "n3" } else { "n2" };
@@ -99,8 +90,6 @@ fn a_node_that_dies_in_the_midst_of_much_work_does_not_hold_up_the_validation() 
             cluster.ok(&["restart", backup]);
             std::thread::sleep(Duration::from_millis(500));
         }
-        over.store(true, Ordering::Relaxed);
-        done = clients.into_iter().map(|client| client.join().unwrap()).sum();
     });
     assert!(cluster.stop().success(), "{}", said.lock().unwrap());
     let (steps, mismatches) = validated(&said);
@@ -163,18 +152,9 @@ fn a_busy_cluster_validates_itself_under_kill_pause_and_partition() {
     let seconds: u64 = std::env::var("LIVE_SECONDS").ok().and_then(|s| s.parse().ok()).unwrap_or(60);
     let dir = tempfile::tempdir().unwrap();
     let cluster = Cluster::start_in(&dir.path().join("data"), &["--image-size", "64M", "--validate"]);
-    let (said, over, begin) = (cluster.said.clone(), Arc::new(AtomicBool::new(false)), Instant::now());
+    let (said, begin) = (cluster.said.clone(), Instant::now());
     let mut harms = 0;
-    let mut done = 0;
-    std::thread::scope(|scope| {
-        let clients: Vec<_> = (0..4)
-            .map(|name| {
-                scope.spawn({
-                    let (cluster, over) = (&cluster, &over);
-                    move || client(cluster, name, over)
-                })
-            })
-            .collect();
+    let done = with_clients(&cluster, || {
         for (round, (harm, heal)) in
             [("kill", "restart"), ("pause", "resume"), ("isolate", "heal")].into_iter().cycle().enumerate()
         {
@@ -189,8 +169,6 @@ fn a_busy_cluster_validates_itself_under_kill_pause_and_partition() {
             std::thread::sleep(Duration::from_millis(3000));
             harms += 1;
         }
-        over.store(true, Ordering::Relaxed);
-        done = clients.into_iter().map(|client| client.join().unwrap()).sum();
     });
     let pid = cluster.ready["pid"].as_u64().unwrap();
     let memory = Command::new("ps").args(["-o", "rss=", "-p", &pid.to_string()]).output().unwrap();
@@ -209,6 +187,32 @@ fn a_busy_cluster_validates_itself_under_kill_pause_and_partition() {
     }
     assert!(stopped.success() && mismatches == 0 && !said.contains("not validated any more"), "{said}");
     assert!(steps > done, "{steps} steps of {done} operations: the validation stands still");
+}
+
+/// Four clients write and read while `work` is done; how often they were answered.
+fn with_clients(cluster: &Cluster, work: impl FnOnce()) -> u64 {
+    let over = AtomicBool::new(false);
+    // They end also when the work fails.
+    struct Over<'a>(&'a AtomicBool);
+    impl Drop for Over<'_> {
+        fn drop(&mut self) {
+            self.0.store(true, Ordering::Relaxed);
+        }
+    }
+    std::thread::scope(|scope| {
+        let ends = Over(&over);
+        let clients: Vec<_> = (0..4)
+            .map(|name| {
+                scope.spawn({
+                    let over = &over;
+                    move || client(cluster, name, over)
+                })
+            })
+            .collect();
+        work();
+        drop(ends);
+        clients.into_iter().map(|client| client.join().unwrap()).sum()
+    })
 }
 
 /// Writes and reads as fast as it is answered, whatever the answer is; how often it was answered.

@@ -21,8 +21,8 @@ const KEPT: u64 = 64;
 const FRAMES_MAX: u64 = 20_000;
 
 impl Follower {
-    /// Follows the events up to `enough`, and to the next place where nothing is half told, but by who says no more: it died
-    /// in the midst of a step, or stands still, and others go on. If there was something to choose
+    /// Follows the events up to `enough`, and to the next place where no step is half told, except by nodes that tell
+    /// nothing more: they died in the midst of a step, or stand still, while others go on. If there was something to choose
     /// before, the events behind it have to agree. The place, and the follower there; none, if there is no such place yet.
     pub fn window(self, enough: usize) -> std::result::Result<Option<(Follower, usize)>, Box<Mismatch>> {
         let last = self.last_words();
