@@ -43,16 +43,10 @@ spec:
   selector: {{app: cutaway, role: node}}
   ports:
     - {{name: members, port: {}}}
----
-apiVersion: policy/v1
-kind: PodDisruptionBudget
-metadata: {{name: cutaway-nodes}}
-spec:
-  maxUnavailable: 1
-  selector: {{matchLabels: {{app: cutaway, role: node}}}}
-",
+{}",
         cluster.members().collect::<Vec<_>>().join(" "),
         cluster.nodes.values().next().map_or(7420, |node| node.listen.port()),
+        one_at_a_time("node"),
     );
     for (n, node) in &cluster.nodes {
         text += &node_set(cluster, &format!("n{n}"), node, image, insecure);
@@ -243,15 +237,24 @@ spec:
   ports:
     - {{name: redis, port: {}}}
     - {{name: http, port: {}}}
----
+{}",
+        ports.0,
+        ports.1,
+        one_at_a_time("gateway"),
+    )
+}
+
+/// No more than one of them may be taken away at once: a drained host waits for the one before.
+fn one_at_a_time(role: &str) -> String {
+    format!(
+        "---
 apiVersion: policy/v1
 kind: PodDisruptionBudget
-metadata: {{name: cutaway-gateways}}
+metadata: {{name: cutaway-{role}s}}
 spec:
   maxUnavailable: 1
-  selector: {{matchLabels: {{app: cutaway, role: gateway}}}}
-",
-        ports.0, ports.1
+  selector: {{matchLabels: {{app: cutaway, role: {role}}}}}
+"
     )
 }
 

@@ -250,17 +250,16 @@ impl Core {
         self.waiting.len()
     }
 
+    /// What this host says to a node beside what its gateway says.
+    fn frame(&self, node: NodeId, shard: ShardId, message: Message) -> Frame {
+        let (cluster, from, to) = (self.options.cluster, Address::Gateway(self.id), Address::Node(node));
+        Frame { cluster, shard, from, to, cause: None, message }
+    }
+
     /// Asks every replica for the events it recorded.
     pub fn ask_for_traces(&mut self) -> usize {
         for (&(node, shard), link) in &self.links {
-            link.push(&Frame {
-                cluster: self.options.cluster,
-                shard,
-                from: Address::Gateway(self.id),
-                to: Address::Node(node),
-                cause: None,
-                message: Message::TraceRequest,
-            });
+            link.push(&self.frame(node, shard, Message::TraceRequest));
         }
         self.wake.notify_one();
         self.links.len()
@@ -276,14 +275,7 @@ impl Core {
         let link = self.links.get(&(node, shard))?;
         let id = self.next_token;
         self.next_token += 1;
-        link.push(&Frame {
-            cluster: self.options.cluster,
-            shard,
-            from: Address::Gateway(self.id),
-            to: Address::Node(node),
-            cause: None,
-            message: Message::BackupRequest { id, at_least, since, cursor },
-        });
+        link.push(&self.frame(node, shard, Message::BackupRequest { id, at_least, since, cursor }));
         let (tx, rx) = oneshot::channel();
         // Those who waited and went away were not answered, and will not be.
         self.backups.retain(|_, waiting| !waiting.is_closed());
@@ -398,14 +390,7 @@ impl Core {
             let link = view.primary.and_then(|node| self.links.get(&(node, view.shard)));
             let (Some(link), Some(node)) = (link, view.primary) else { continue };
             let (extension, epoch, words) = (membership::NUMBER, dataplane::Epoch(0), words.clone());
-            link.push(&Frame {
-                cluster: self.options.cluster,
-                shard: view.shard,
-                from: Address::Gateway(self.id),
-                to: Address::Node(node),
-                cause: None,
-                message: Message::Extension { extension, epoch, words },
-            });
+            link.push(&self.frame(node, view.shard, Message::Extension { extension, epoch, words }));
         }
         self.wake.notify_one();
         (number, told)

@@ -26,6 +26,7 @@
 //! | [`glass`], `told` | what a process shows of itself to the `up` that watches it |
 //! | [`child`] | what a process that `up` started hears and says |
 //! | [`plan`], [`supervisor`], [`control`] | `up`: what it starts, running it, and how to act on it |
+//! | `run` | one run of one of its processes |
 
 #![forbid(unsafe_code)]
 
@@ -60,6 +61,7 @@ pub mod plan;
 mod ports;
 pub mod resp;
 pub mod ring;
+mod run;
 mod seat;
 pub mod status;
 pub mod supervisor;

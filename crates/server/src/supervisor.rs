@@ -9,24 +9,19 @@
 
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
-use std::fs::{self, File, OpenOptions};
-use std::io::{self, Read, Seek, SeekFrom};
-use std::os::unix::fs::OpenOptionsExt;
-use std::path::{Path, PathBuf};
-use std::process::Stdio;
+use std::fs::File;
+use std::path::PathBuf;
 use std::rc::Rc;
 use std::time::Duration;
 
 use dataplane::NodeId;
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::process::Signal;
 use serde_json::{Value, json};
-use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
-use tokio::process::{Child, Command};
-use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::founding;
 use crate::manifest::Manifest;
 use crate::plan::{self, DRAIN_PATIENCE, Process, UpFailure, UpOptions};
+use crate::run::{Progress, Run, last_lines};
 
 /// A cluster that does not serve by then takes orders already: one of them may be what it needs to serve.
 const SERVING_PATIENCE: Duration = Duration::from_secs(15);
@@ -34,8 +29,6 @@ const SERVING_PATIENCE: Duration = Duration::from_secs(15);
 const LOOK_PATIENCE: Duration = Duration::from_millis(600);
 /// Its events take longer: they may be megabytes.
 const TRACE_PATIENCE: Duration = Duration::from_secs(5);
-/// Lines of a failed child's log that are shown.
-const LOG_LINES: usize = 12;
 
 /// One process of the cluster, and its present run.
 struct Member {
@@ -43,56 +36,6 @@ struct Member {
     run: Option<Run>,
     /// Who restarts it. Two at once would wait for the same end, start two runs, and lose sight of the first.
     restarting: Rc<tokio::sync::Mutex<()>>,
-}
-
-/// A started child.
-struct Run {
-    /// Forgotten when the child's end is learned.
-    pid: Rc<RefCell<Option<Pid>>>,
-    orders: mpsc::UnboundedSender<&'static str>,
-    progress: watch::Receiver<Progress>,
-    /// What it was asked, and what it said to that.
-    answers: Rc<RefCell<Answers>>,
-    /// What was done to it and holds: it stands still, it is cut off.
-    paused: Cell<bool>,
-    isolated: Cell<bool>,
-    /// Where this run's log begins.
-    log_start: u64,
-}
-
-/// Questions to a child, one at a time: one that stands still is not asked again until it has answered.
-#[derive(Default)]
-struct Answers {
-    open: bool,
-    waiting: Option<oneshot::Sender<Value>>,
-}
-
-impl Answers {
-    /// The rest of a line of the child's.
-    fn hear(&mut self, answer: &str) {
-        self.open = false;
-        if let Some(waiting) = self.waiting.take() {
-            // It may have come too late.
-            let _ = waiting.send(serde_json::from_str(answer).unwrap_or_default());
-        }
-    }
-}
-
-#[derive(Clone, Debug, PartialEq)]
-enum Progress {
-    Starting,
-    Ready,
-    Serving,
-    Ended(String),
-}
-
-impl Run {
-    fn signal(&self, signal: Signal) -> io::Result<()> {
-        match *self.pid.borrow() {
-            Some(pid) => Ok(kill_process(pid, signal)?),
-            None => Ok(()),
-        }
-    }
 }
 
 /// A running cluster.
@@ -238,54 +181,7 @@ impl Cluster {
     fn spawn(&self, name: &str) -> Result<(), UpFailure> {
         let mut members = self.members.borrow_mut();
         let member = members.get_mut(name).expect("only members are started");
-        let failed = |e| UpFailure::Io(member.process.log.clone(), e);
-        fs::create_dir_all(member.process.log.parent().expect("a log lies in its member's directory"))
-            .map_err(failed)?;
-        let log = OpenOptions::new()
-            .create(true)
-            .append(true)
-            .mode(0o600)
-            .open(&member.process.log)
-            .map_err(failed)?;
-        let log_start = log.metadata().map_err(failed)?.len();
-        let mut child = Command::new(std::env::current_exe().map_err(failed)?)
-            .args(&member.process.arguments)
-            .process_group(0) // Ctrl-C in the terminal is for `up` alone.
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .stderr(log)
-            .kill_on_drop(true)
-            .spawn()
-            .map_err(failed)?;
-        let pid = child.id().and_then(|id| Pid::from_raw(id as i32));
-        let pid = Rc::new(RefCell::new(pid));
-        let (orders, mut inbox) = mpsc::unbounded_channel::<&'static str>();
-        let (tell, progress) = watch::channel(Progress::Starting);
-
-        let mut stdin = child.stdin.take().expect("piped");
-        tokio::task::spawn_local(async move {
-            while let Some(order) = inbox.recv().await {
-                // A child that has ended takes no orders; its end is told elsewhere.
-                let _ = stdin.write_all(format!("{order}\n").as_bytes()).await;
-            }
-        });
-        let mut lines = BufReader::new(child.stdout.take().expect("piped")).lines();
-        let (told, answers) = (tell.clone(), Rc::<RefCell<Answers>>::default());
-        let heard = answers.clone();
-        tokio::task::spawn_local(async move {
-            while let Ok(Some(line)) = lines.next_line().await {
-                match line.split_once(' ') {
-                    Some(("ready", _)) => drop(told.send_if_modified(|p| advance(p, Progress::Ready))),
-                    Some(("serving", _)) => drop(told.send_if_modified(|p| advance(p, Progress::Serving))),
-                    Some(("looks" | "recording" | "traced", answer)) => heard.borrow_mut().hear(answer),
-                    _ => (),
-                }
-            }
-        });
-        let (running, name) = (pid.clone(), name.to_owned());
-        tokio::task::spawn_local(async move { watch_end(child, running, tell, name).await });
-        let (paused, isolated) = (Cell::new(false), Cell::new(false));
-        member.run = Some(Run { pid, orders, progress, answers, paused, isolated, log_start });
+        member.run = Some(Run::start(name, &member.process)?);
         Ok(())
     }
 
@@ -358,16 +254,8 @@ impl Cluster {
         let _turn = self.asking.lock().await;
         let mut asked = Vec::new();
         for (name, member) in &*self.members.borrow() {
-            let awake = |run: &&Run| run.pid.borrow().is_some() && !run.paused.get();
-            let Some(run) = member.run.as_ref().filter(awake) else { continue };
-            let mut answers = run.answers.borrow_mut();
-            if answers.open {
-                continue;
-            }
-            let (tell, told) = oneshot::channel();
-            *answers = Answers { open: true, waiting: Some(tell) };
-            let _ = run.orders.send(question); // It may have ended meanwhile.
-            asked.push((name.clone(), told));
+            let told = member.run.as_ref().and_then(|run| run.ask(question));
+            asked.extend(told.map(|told| (name.clone(), told)));
         }
         let until = tokio::time::Instant::now() + patience;
         let mut answers = BTreeMap::new();
@@ -545,41 +433,4 @@ impl Cluster {
             .await;
         }
     }
-}
-
-fn advance(progress: &mut Progress, to: Progress) -> bool {
-    let later = !matches!(progress, Progress::Ended(_)) && *progress != to;
-    if later {
-        *progress = to;
-    }
-    later
-}
-
-async fn watch_end(
-    mut child: Child,
-    pid: Rc<RefCell<Option<Pid>>>,
-    tell: watch::Sender<Progress>,
-    name: String,
-) {
-    let how = match child.wait().await {
-        Ok(status) => status.to_string(),
-        Err(e) => e.to_string(),
-    };
-    // The number may belong to somebody else from now on.
-    *pid.borrow_mut() = None;
-    tracing::info!("{name} has ended: {how}");
-    tell.send_replace(Progress::Ended(how));
-}
-
-/// The end of what was written to the log after `start`.
-fn last_lines(log: &Path, start: u64) -> io::Result<String> {
-    let mut file = File::open(log)?;
-    let end = file.metadata()?.len();
-    file.seek(SeekFrom::Start(start.max(end.saturating_sub(16 << 10))))?;
-    let mut bytes = Vec::new();
-    file.take(16 << 10).read_to_end(&mut bytes)?;
-    let text = String::from_utf8_lossy(&bytes);
-    let lines: Vec<_> = text.lines().collect();
-    let shown = &lines[lines.len().saturating_sub(LOG_LINES)..];
-    Ok(shown.iter().map(|line| format!("  {line}\n")).collect())
 }

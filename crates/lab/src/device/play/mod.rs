@@ -1,20 +1,25 @@
 //! A schedule of one device, step by step: the form in which a counterexample of a local mechanism is stored. It begins
 //! with `device NAME`, one of the devices of [`super::starts`]; [`STEPS`] has the rest.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex};
 
-use engine::{Engine, Identity, OpenError, RecoveryReport, Seq, Standing};
+use engine::{Engine, Identity, OpenError, Seq, Standing};
 use trace::{Actor, Event, Kind, Mechanisms, Source, Tracer};
 
-use super::caught::caught;
-use super::checks::{self, recovered};
-use super::disk::Disk;
-use super::known::Known;
-use super::medium::{Content, Io, SECTOR, SLOTS, State, bytes};
-use super::starts::{IDENTITY, LAYOUT, starts};
-use super::workload::{self, Op};
+use crate::device::caught::caught;
+use crate::device::checks::{self, recovered};
+use crate::device::disk::Disk;
+use crate::device::known::Known;
+use crate::device::medium::{Io, State};
+use crate::device::starts::{IDENTITY, LAYOUT, starts};
+use crate::device::workload::{self, Op};
 use crate::nearest::unknown;
+
+mod crash;
+mod picture;
+
+use picture::{Picture, accesses};
 
 /// The steps beside those of the host, which are in the words of [`Op`]: their form, and what they do.
 pub const STEPS: &[(&str, &str)] = &[
@@ -42,36 +47,6 @@ fn all_steps() -> Vec<String> {
 /// The names of the devices to begin from.
 pub fn start_names() -> Vec<&'static str> {
     starts().iter().map(|start| start.name).collect()
-}
-
-/// Sectors of the superblocks and the log, in front of the data.
-const WAL: std::ops::Range<usize> = 16..32;
-
-/// So many sectors of the data are drawn at least, so that a picture shows where it will be.
-const DATA_MIN: usize = 4;
-
-/// Does this sector lie in the log, behind its end?
-fn is_behind(at: usize, end: u64) -> bool {
-    let end = end.div_ceil(SECTOR as u64) as usize;
-    WAL.contains(&at) && at - WAL.start >= end && end < WAL.len()
-}
-
-/// What is written and synced, in words.
-fn accesses(journal: &[Io]) -> String {
-    let name = |io: &Io| match io {
-        Io::Write(first, ..) if *first == SLOTS[0] => "superblock A",
-        Io::Write(first, ..) if *first == SLOTS[1] => "superblock B",
-        Io::Write(first, ..) if WAL.contains(first) => "the log",
-        Io::Write(..) => "the data",
-        Io::Sync => "the sync",
-        Io::FailedSync => "the sync that fails",
-    };
-    let names: Vec<&str> = journal.iter().map(name).collect();
-    match names.as_slice() {
-        [] => "nothing".into(),
-        [all @ .., last] if !all.is_empty() => format!("{} and {last}", all.join(", ")),
-        [one, ..] => (*one).into(),
-    }
 }
 
 /// What came of a step.
@@ -106,13 +81,9 @@ pub(crate) struct Stage {
     life: u32,
     /// It was formatted since the last opening, or begun to be.
     formatting: bool,
-    /// Sectors that the last power cut tore, until something is written again; and those that it let through.
-    torn: Vec<usize>,
-    spared: Vec<usize>,
+    picture: Picture,
     /// Entries that gave a new key a value: made again, they have the same bytes.
     put: BTreeSet<Seq>,
-    /// What the log's sectors hold that an opening found behind the log's end.
-    stale: BTreeMap<usize, Content>,
     /// What the engine told of in the step under way.
     heard: Vec<(Kind, Source)>,
     /// Events that were told of in the steps before.
@@ -138,10 +109,8 @@ impl Stage {
             broken: None,
             life: 0,
             formatting: false,
-            torn: Vec::new(),
-            spared: Vec::new(),
+            picture: Picture::default(),
             put: BTreeSet::new(),
-            stale: BTreeMap::new(),
             heard: Vec::new(),
             told: 0,
         })
@@ -158,19 +127,19 @@ impl Stage {
         let after = crash.and_then(|crash| crash.split_whitespace().next()?.parse::<usize>().ok());
         let op = Op::all(true, true).into_iter().find(|op| op.to_string() == line);
         let heard = after.zip(op).map(|(after, op)| self.heard_until(op, after));
-        let stale = self.stale.clone();
+        let stale = self.picture.stale.clone();
         let mut done = self.take(line)?;
         let of = self.last.as_ref().map_or(0, |last| last.journal.len());
         if let Some(after) = after.filter(|after| *after < of) {
             self.heard = heard.unwrap_or_default();
-            self.stale = stale;
+            self.picture.stale = stale;
             done.events = self.events(self.life + 1);
             (done.told, done.also) = (None, None);
             // The device at the moment of the crash, not as the step would have left it.
             if let Some(last) = &self.last {
                 let mut state = last.before.clone();
                 last.journal.iter().take(after).for_each(|io| state.apply(io));
-                done.strip = self.strip(&state, None);
+                done.strip = self.picture.strip(&state, None);
                 let [did, not] = [&last.journal[..after], &last.journal[after..]].map(accesses);
                 done.words = format!("{} (cut off after {did}; not done: {not})", done.words);
             }
@@ -238,8 +207,8 @@ impl Stage {
         let life = self.life + 1;
         let words: Vec<&str> = line.split_whitespace().collect();
         if !matches!(words.first(), Some(&("cut" | "kill" | "open"))) {
-            self.torn.clear();
-            self.spared.clear();
+            self.picture.torn.clear();
+            self.picture.spared.clear();
         }
         let mut also = None;
         let (told, sentence) = match &words[..] {
@@ -262,43 +231,9 @@ impl Stage {
         };
         let disk = self.engine.as_ref().map_or_else(|| self.disk.clone(), |engine| engine.device().state());
         let end = self.engine.as_ref().map(|engine| engine.durable_lsn().0);
-        self.note_stale(&disk, end);
-        let strip = self.strip(&disk, end);
+        self.picture.note_stale(&disk, end, self.broken.is_some());
+        let strip = self.picture.strip(&disk, end);
         Ok(Done { events: self.events(life), strip, told, also, words: sentence })
-    }
-
-    /// The sectors of a device, a letter each. What lies behind the durable `end` of the log, if it is open, is left over
-    /// from a tail that does not count; and so it stays until it is written over.
-    fn strip(&self, disk: &State, end: Option<u64>) -> String {
-        let is_stale = |at: usize| match end {
-            Some(end) => is_behind(at, end),
-            None => self.stale.get(&at).is_some_and(|was| bytes(was) == bytes(&disk.durable[at])),
-        };
-        let part = |sectors: std::ops::Range<usize>| -> String {
-            let letters = disk.strip(sectors.clone());
-            let letter = |(at, letter): (usize, char)| match letter {
-                '#' if self.torn.contains(&at) => 't',
-                '#' if is_stale(at) => 's',
-                '#' if self.spared.contains(&at) => '+',
-                other => other,
-            };
-            sectors.zip(letters.chars()).map(letter).collect()
-        };
-        let data = WAL.end..disk.used().max(WAL.end + DATA_MIN);
-        let slot = |slot: usize| part(SLOTS[slot]..SLOTS[slot] + 1);
-        format!("A{} B{} log {} data {}", slot(0), slot(1), part(WAL), part(data))
-    }
-
-    /// Keeps in mind what is left over. Whoever believes it, as an opening without some mechanism does, takes it for the log.
-    fn note_stale(&mut self, disk: &State, end: Option<u64>) {
-        match end {
-            Some(end) => {
-                let behind = WAL.filter(|at| is_behind(*at, end) && disk.durable[*at].is_some());
-                self.stale = behind.map(|at| (at, disk.durable[at].clone())).collect();
-            }
-            None if self.broken.is_some() => self.stale.clear(),
-            None => {}
-        }
     }
 
     /// What the engine told of in this step.
@@ -441,85 +376,6 @@ impl Stage {
                     format!("acknowledged up to entry {acknowledged}{open}")
                 }))
             }
-        }
-    }
-
-    /// The device as it was after so many accesses of the last step, which moment that is, and what holds then.
-    fn interrupted(&mut self, after: &str) -> Result<(State, String), String> {
-        let after: usize = after.parse().map_err(|_| format!("`{after}` is no number"))?;
-        let last = self.last.take().ok_or("no step comes before the crash")?;
-        let (mut state, of) = (last.before, last.journal.len());
-        let done = after.min(of);
-        last.journal.iter().take(done).for_each(|io| state.apply(io));
-        self.known = if done == of { last.after } else { last.during };
-        self.engine = None;
-        // What the interrupted recovery would have told does not count.
-        self.broken = None;
-        let moment = match last.journal.split_at(done) {
-            ([], []) => "after the step before, which wrote nothing".to_string(),
-            (did, []) if did.iter().all(|io| matches!(io, Io::Write(..))) => {
-                format!("after the step before wrote {}; no sync was sent", accesses(did))
-            }
-            (did, []) => format!("at the end of the step before, after {}", accesses(did)),
-            ([], not) => format!("at the beginning of the step before, before {}", accesses(not)),
-            (did, not) => {
-                format!("during the step before, after {}, before {}", accesses(did), accesses(not))
-            }
-        };
-        Ok((state, moment))
-    }
-
-    fn cut(&mut self, after: &str, kept: &[&str]) -> Result<String, String> {
-        let (state, moment) = self.interrupted(after)?;
-        let cut = state.cut_named(kept);
-        let torn = kept.iter().filter_map(|name| name.split_once(':')?.0.parse().ok());
-        self.torn = torn.collect();
-        self.spared = kept.iter().filter_map(|name| name.parse().ok()).collect();
-        self.disk = state.after(&cut);
-        Ok(format!("power fails {moment}: {cut}"))
-    }
-
-    fn kill(&mut self, after: &str) -> Result<String, String> {
-        let (state, moment) = self.interrupted(after)?;
-        self.disk = state;
-        Ok(format!("kill -9 {moment}: the cache survives"))
-    }
-
-    fn rot(&mut self, byte: &str, sectors: &[&str]) -> Result<(Option<String>, String), String> {
-        let number = |word: &str| word.parse::<usize>().map_err(|_| format!("`{word}` is no number"));
-        let (byte, sectors) =
-            (number(byte)?, sectors.iter().map(|s| number(s)).collect::<Result<Vec<_>, _>>()?);
-        if byte >= SECTOR || sectors.iter().any(|sector| *sector >= self.disk.used()) {
-            return Err("that is not on the device".into());
-        }
-        let state = self.engine.as_ref().map_or_else(|| self.disk.clone(), |engine| engine.device().state());
-        if state.has_cached() {
-            return Err("not all is synced".into());
-        }
-        let superblocks = sectors == SLOTS;
-        self.disk = state.rotten_in(&sectors, byte);
-        let (disk, on, known) = (Disk::of(self.disk.clone()), self.on, self.known.at_rest());
-        self.engine = None;
-        let mut opened = caught(|| Ok(Engine::open(disk, &IDENTITY, on)));
-        self.heard.extend(opened.iter_mut().flatten().flat_map(|(engine, _)| engine.notes()));
-        let check = |opened: Result<(Engine<Disk>, RecoveryReport), _>| match opened {
-            Err(error @ (OpenError::Corrupt(_) | OpenError::NotFormatted)) if superblocks => {
-                Ok(format!("refused: {error}"))
-            }
-            Err(error) => Err(format!("one damaged sector, and the device cannot be opened: {error}")),
-            Ok(_) if superblocks => Err("P5: a device without a superblock was opened".into()),
-            Ok((mut engine, report)) => checks::rotten(&mut engine, &known).map(|()| match report.damage {
-                Some(damage) => format!("reported: {damage}"),
-                None => "what was hit is not needed, or is refused when it is read".into(),
-            }),
-        };
-        let checked = opened.and_then(|opened| caught(|| check(opened)));
-        let places: Vec<String> = sectors.iter().map(|s| (s * SECTOR).to_string()).collect();
-        let words =
-            format!("a bit rots in the sector at byte {}, and the device is opened", places.join(" and "));
-        match checked {
-            Ok(told) => Ok((Some(told), words)),
-            Err(broken) => self.ends(broken).map(|told| (told, words)),
         }
     }
 }
