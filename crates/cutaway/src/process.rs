@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
+use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -12,6 +13,7 @@ use extensions::Chosen;
 use secure::identity;
 use secure::token::Tokens;
 use server::gateway_host::{self, GatewayOptions};
+use server::hello::{VERSION, VERSION_MIN};
 use server::manifest::{Manifest, hex};
 use server::node_host::{self, NodeFailure, NodeOptions};
 use server::ring::Record;
@@ -25,6 +27,11 @@ pub fn local_runtime<T>(run: impl Future<Output = Result<T>>) -> Result<T> {
     let runtime =
         tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(Failure::error)?;
     tokio::task::LocalSet::new().block_on(&runtime, run)
+}
+
+/// The versions of the protocol that this program speaks.
+fn spoken() -> RangeInclusive<i64> {
+    VERSION_MIN.into()..=VERSION.into()
 }
 
 fn parse_peer(text: &str) -> std::result::Result<(NodeId, String), String> {
@@ -64,6 +71,9 @@ pub struct NodeArgs {
     /// Data directory of the cluster, whose manifest says which extensions it was founded with
     #[arg(long)]
     dir: Option<PathBuf>,
+    /// Speak no newer version of the protocol than this, as a cutaway of that time does; to rehearse an update
+    #[arg(long, value_name = "VERSION", default_value_t = VERSION, value_parser = clap::value_parser!(u32).range(spoken()))]
+    protocol: u32,
     /// Take commands from `up` on standard input, and stop at its end
     #[arg(long, hide = true)]
     supervised: bool,
@@ -113,6 +123,7 @@ impl NodeArgs {
             extensions: cluster.extensions,
             identity: deployed::identity_of(cluster, &name)?,
             images: agreed(file, "--image", some(&self.images), part.images.clone())?,
+            protocol: self.protocol,
             record: None,
         })
     }
@@ -136,6 +147,7 @@ impl NodeArgs {
             extensions,
             identity: None,
             images: self.images.clone(),
+            protocol: self.protocol,
             record: None,
         })
     }
@@ -247,6 +259,9 @@ pub struct GatewayArgs {
     /// Data directory of the `up` that started this
     #[arg(long, hide = true)]
     dir: Option<PathBuf>,
+    /// Speak no newer version of the protocol than this, as a cutaway of that time does; to rehearse an update
+    #[arg(long, value_name = "VERSION", default_value_t = VERSION, value_parser = clap::value_parser!(u32).range(spoken()))]
+    protocol: u32,
     /// Take commands from `up` on standard input, and stop at its end
     #[arg(long, hide = true)]
     supervised: bool,
@@ -298,6 +313,7 @@ impl GatewayArgs {
             tokens: Arc::new(Tokens::new(cluster.tokens.clone()).map_err(unusable)?),
             host_names: agreed(file, "--host", hosts, part.hosts.clone())?,
             dir: None,
+            protocol: self.protocol,
         })
     }
 
@@ -320,6 +336,7 @@ impl GatewayArgs {
             tokens: Arc::default(),
             host_names: self.hosts.clone(),
             dir: self.dir.clone(),
+            protocol: self.protocol,
         })
     }
 }

@@ -44,6 +44,16 @@ fn render(status: &Value) -> String {
     if !extensions.is_empty() {
         text += &format!("founded with {}\n", extensions.join(", "));
     }
+    for (node, runs) in status["programs"].as_object().into_iter().flatten() {
+        if runs["protocol"].as_u64() < status["protocol"].as_u64() {
+            text += &format!(
+                "{node} speaks version {} of the protocol, and {} version {}\n",
+                runs["protocol"],
+                word(&status["gateway"]),
+                status["protocol"],
+            );
+        }
+    }
     for problem in status["problems"].as_array().into_iter().flatten() {
         text += &format!("\nproblem: {}\n", word(problem));
     }

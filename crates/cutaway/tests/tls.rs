@@ -77,7 +77,7 @@ fn a_member_with_another_members_certificate_is_turned_away_by_name() {
 /// Says hello to n1 as n2, with this certificate. Returns why it was refused; nothing if it was not.
 fn greet_as_node_two(deployed: &Deployed, shown: &str) -> String {
     use dataplane::{Address, NodeId};
-    use server::hello::{Greeting, Hello, IMAGE_VERSION};
+    use server::hello::{Greeting, Hello, IMAGE_VERSION, VERSION};
     use tokio::io::AsyncWriteExt;
 
     let certs = deployed.path("certs");
@@ -86,6 +86,8 @@ fn greet_as_node_two(deployed: &Deployed, shown: &str) -> String {
     let roots = secure::files::authorities(&certs.join("ca.pem")).unwrap();
     let config = secure::identity::dialling(roots, Some(&shown.unwrap())).unwrap();
     let hello = Hello {
+        version: VERSION,
+        program: None,
         cluster: CLUSTER,
         images: Some(IMAGE_VERSION),
         from: Address::Node(NodeId(2)),
@@ -102,8 +104,8 @@ fn greet_as_node_two(deployed: &Deployed, shown: &str) -> String {
         let mut stream = secure::stream::Stream::dialled(stream, Some(config), &name).unwrap();
         stream.write_all(&Greeting::Hello(hello).encode()).await.unwrap();
         stream.flush().await.unwrap();
-        match Greeting::read(&mut stream, &mut bytes::BytesMut::new()).await.unwrap().unwrap() {
-            Greeting::Refused(why) => why,
+        match Greeting::read(&mut stream, &mut bytes::BytesMut::new(), VERSION).await.unwrap().unwrap() {
+            Greeting::Refused(_, why) => why,
             Greeting::Hello(_) => String::new(),
         }
     })

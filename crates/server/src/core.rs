@@ -22,7 +22,7 @@ use crate::chronicle::OfShards;
 use crate::clock::Clock;
 use crate::doors::{self, Doors};
 use crate::facts::Facts;
-use crate::hello::{Hello, NO_SHARD};
+use crate::hello::{Hello, NO_SHARD, program};
 use crate::link::{Change, Link};
 use crate::manifest::random;
 use crate::metrics::Metrics;
@@ -49,6 +49,8 @@ pub struct GatewayOptions {
     pub redis: SocketAddr,
     /// Where HTTP is served.
     pub http: SocketAddr,
+    /// The newest version of the protocol that it speaks.
+    pub protocol: u32,
     /// Its certificate and those it believes; without, connections to nodes are not encrypted.
     pub identity: Option<Arc<Identity>>,
     /// The certificate that clients are shown; without, their connections are not encrypted.
@@ -287,6 +289,8 @@ impl Core {
     /// What the gateway says of itself when it dials a node's replica of a shard, or the node itself.
     pub fn hello(&self, node: NodeId, shard: ShardId) -> Hello {
         Hello {
+            version: self.options.protocol,
+            program: program(),
             cluster: self.options.cluster,
             images: None,
             from: Address::Gateway(self.id),

@@ -51,6 +51,15 @@ impl Facts {
         names.split(',').filter(|name| !name.is_empty()).map(String::from).collect()
     }
 
+    /// What each node that is connected runs: the version of the protocol that it speaks with this gateway, and the program
+    /// as it calls itself, if it says so.
+    pub fn programs(&self) -> impl Iterator<Item = (NodeId, u32, Option<String>)> {
+        self.nodes.iter().filter_map(|(node, change)| match change {
+            Change::Up(hello) => Some((*node, hello.version, hello.program_named())),
+            Change::Down(_) | Change::Refused(_) => None,
+        })
+    }
+
     /// The nodes that refuse this gateway, or that it refuses, with the reasons.
     pub fn refusals(&self) -> impl Iterator<Item = (NodeId, &str)> {
         self.nodes.iter().filter_map(|(node, change)| match change {
@@ -92,6 +101,8 @@ mod tests {
         let (from, to) = (Address::Node(NodeId(1)), Address::Gateway(GatewayId { gateway: 1, life: 1 }));
         let (members, extensions) = (Vec::new(), Some(b"elections"[..].into()));
         Change::Up(Hello {
+            version: crate::hello::VERSION,
+            program: crate::hello::program(),
             cluster: [0; 16],
             images: None,
             from,

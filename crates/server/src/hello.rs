@@ -2,35 +2,41 @@
 //!
 //! Whoever dials says hello and waits. Whoever is dialled answers with its own hello, or says why not, and closes. Frames
 //! follow only after both hellos, and each side has looked at the other's: a process that was started with another
-//! cluster, other members, another number of shards, or in another version, is told so, and nothing of it is listened to.
+//! cluster, other members or another number of shards, or that has no version in common, is told so, and nothing of it is
+//! listened to.
 //! Without that, (1) a gateway that takes two shards for one writes a key to shard 0, is told OK, and (2) another gateway
 //! reads the key in shard 1, where its old value still is.
 //!
 //! | offset | size | field |
 //! |---|---|---|
 //! | 0 | 4 | "CUTW" |
-//! | 4 | 4 | [`VERSION`] of the protocol |
+//! | 4 | 4 | the version of the protocol that is spoken from here on |
 //! | 8 | 4 | length of the rest, at most [`REST_BYTES_MAX`] |
 //! | 12 | 1 | 1 hello, 2 refusal |
 //! | 13 | … | a hello's fields in the order of [`Hello`], coded as in frames; or why it is refused, as text |
 //!
 //! The first 13 bytes and the text of a refusal are the same in every version, so that two versions can tell each other
-//! that they are two. Where connections are encrypted, a certificate tells whether somebody is who they say
+//! that they are two. Whoever dials begins with the newest version that it speaks ([`VERSION`]). If the other does not know
+//! that, its refusal is in its own newest version, and the dialler begins again with this one if it speaks it. So two
+//! processes of neighbouring versions speak the older one, and a cluster is updated one process at a time. Nobody keeps the
+//! version of a peer: each connection begins anew, for the peer may have been updated, or put back. Where connections are encrypted, a certificate tells whether somebody is who they say
 //! ([`crate::identity`]); without, whoever says the right thing is believed.
 
 use std::io;
 use std::sync::Arc;
 
 use bytes::{Buf, BytesMut};
-use dataplane::wire::{self, Code, WireError};
+use dataplane::wire::{Code, WireError};
 use dataplane::{Address, ClusterId, NodeId, ShardId};
 use tokio::io::{AsyncRead, AsyncReadExt};
 
 use crate::manifest::hex;
 
-/// Version of what nodes and gateways say to each other: handshake, frames, and the state that a transfer carries. Raised
-/// with every change of meaning; processes of different versions refuse each other.
-pub const VERSION: u32 = 7;
+/// Newest version of what nodes and gateways say to each other: handshake, frames, and the state that a transfer carries.
+/// Raised with every change of meaning. Since version 8 a hello names the program.
+pub const VERSION: u32 = 8;
+/// Oldest version that this program speaks: that of the program before.
+pub const VERSION_MIN: u32 = VERSION - 1;
 /// Version of the images that this program writes.
 pub const IMAGE_VERSION: u32 = engine::FORMAT_VERSION as u32;
 /// Longest hello or refusal, without the fixed part.
@@ -47,9 +53,11 @@ pub const NO_SHARD: ShardId = ShardId::MAX;
 /// Who somebody is, whom they mean to talk to, and what they hold for true.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Hello {
+    /// The version that is spoken on this connection, from [`VERSION_MIN`] to [`VERSION`].
+    pub version: u32,
     /// The cluster.
     pub cluster: ClusterId,
-    /// Version of its images; a gateway has none.
+    /// Version of its images; a gateway has none. Of no matter to the other: what is in an image never leaves it as it is.
     pub images: Option<u32>,
     /// Who says it.
     pub from: Address,
@@ -63,6 +71,8 @@ pub struct Hello {
     pub members: Vec<NodeId>,
     /// The extensions that the cluster was founded with, by name; a gateway does not know.
     pub extensions: Option<Arc<[u8]>>,
+    /// The program, as it calls itself; not said before version 8.
+    pub program: Option<Arc<[u8]>>,
 }
 
 /// The first thing said on a connection, either way.
@@ -70,8 +80,8 @@ pub struct Hello {
 pub enum Greeting {
     /// Let us talk.
     Hello(Hello),
-    /// We cannot talk, and this is why.
-    Refused(String),
+    /// We cannot talk; the newest version that the sender speaks, and why.
+    Refused(u32, String),
 }
 
 /// Why what was said first is not a greeting.
@@ -93,17 +103,17 @@ impl std::fmt::Display for Foreign {
             ),
             Foreign::Version(theirs) => write!(
                 f,
-                "it speaks version {theirs} of this protocol, and this cutaway version {VERSION}; run the same version of \
-                 cutaway on all nodes and gateways"
+                "it speaks version {theirs} of this protocol, and this cutaway versions {VERSION_MIN} to {VERSION}; run \
+                 programs on all nodes and gateways that have a version in common"
             ),
             Foreign::Broken(e) => write!(f, "its greeting cannot be read: {e}"),
         }
     }
 }
 
-impl Code for Hello {
+impl Hello {
     fn put(&self, out: &mut Vec<u8>) {
-        let Hello { cluster, images, from, to, shard, shards, members, extensions } = self;
+        let Hello { version, cluster, images, from, to, shard, shards, members, extensions, program } = self;
         cluster.put(out);
         images.put(out);
         from.put(out);
@@ -112,10 +122,15 @@ impl Code for Hello {
         shards.put(out);
         members.put(out);
         extensions.put(out);
+        if *version >= 8 {
+            program.put(out);
+        }
     }
 
-    fn get(bytes: &mut &[u8]) -> Result<Hello, WireError> {
-        Ok(Hello {
+    fn get(mut bytes: &[u8], version: u32) -> Result<Hello, WireError> {
+        let bytes = &mut bytes;
+        let hello = Hello {
+            version,
             cluster: Code::get(bytes)?,
             images: Code::get(bytes)?,
             from: Code::get(bytes)?,
@@ -124,20 +139,26 @@ impl Code for Hello {
             shards: Code::get(bytes)?,
             members: Code::get(bytes)?,
             extensions: Code::get(bytes)?,
-        })
+            program: if version >= 8 { Code::get(bytes)? } else { None },
+        };
+        if bytes.is_empty() { Ok(hello) } else { Err(WireError::Length) }
     }
 }
 
 impl Greeting {
     /// The bytes to send.
     pub fn encode(&self) -> Vec<u8> {
-        let (kind, mut rest) = match self {
-            Greeting::Hello(hello) => (HELLO, wire::encode_value(hello)),
-            Greeting::Refused(why) => (REFUSAL, why.clone().into_bytes()),
+        let (version, kind, mut rest) = match self {
+            Greeting::Hello(hello) => {
+                let mut fields = Vec::new();
+                hello.put(&mut fields);
+                (hello.version, HELLO, fields)
+            }
+            Greeting::Refused(version, why) => (*version, REFUSAL, why.clone().into_bytes()),
         };
         rest.truncate(REST_BYTES_MAX - 1);
         let mut out = MAGIC.to_vec();
-        out.extend(VERSION.to_le_bytes());
+        out.extend(version.to_le_bytes());
         out.extend((1 + rest.len() as u32).to_le_bytes());
         out.push(kind);
         out.append(&mut rest);
@@ -145,8 +166,8 @@ impl Greeting {
     }
 
     /// The greeting at the front of `bytes`, and how long it is; `None` while it is not all there. What cannot become one
-    /// is told at the first byte that shows it.
-    pub fn decode(bytes: &[u8]) -> Result<Option<(Greeting, usize)>, Foreign> {
+    /// is told at the first byte that shows it. A hello in a version beyond `newest` is none of this process.
+    pub fn decode(bytes: &[u8], newest: u32) -> Result<Option<(Greeting, usize)>, Foreign> {
         let known = bytes.len().min(MAGIC.len());
         if bytes[..known] != MAGIC[..known] {
             return Err(Foreign::Magic);
@@ -162,10 +183,10 @@ impl Greeting {
             Some((&REFUSAL, why)) => {
                 // It goes to logs and terminals.
                 let why = String::from_utf8_lossy(why).chars().filter(|c| !c.is_control()).collect();
-                Greeting::Refused(why)
+                Greeting::Refused(version, why)
             }
-            _ if version != VERSION => return Err(Foreign::Version(version)),
-            Some((&HELLO, hello)) => Greeting::Hello(wire::decode_all(hello).map_err(Foreign::Broken)?),
+            _ if !(VERSION_MIN..=newest).contains(&version) => return Err(Foreign::Version(version)),
+            Some((&HELLO, hello)) => Greeting::Hello(Hello::get(hello, version).map_err(Foreign::Broken)?),
             Some((&kind, _)) => return Err(Foreign::Broken(WireError::UnknownVariant(kind))),
             None => return Err(Foreign::Broken(WireError::Length)),
         };
@@ -176,9 +197,10 @@ impl Greeting {
     pub async fn read(
         stream: &mut (impl AsyncRead + Unpin),
         buf: &mut BytesMut,
+        newest: u32,
     ) -> io::Result<Result<Greeting, Foreign>> {
         loop {
-            match Greeting::decode(buf) {
+            match Greeting::decode(buf, newest) {
                 Ok(None) => (),
                 Ok(Some((greeting, bytes))) => {
                     buf.advance(bytes);
@@ -224,14 +246,6 @@ impl Hello {
             let (meant, found) = if self.to == them { (other.to, me) } else { (self.to, them) };
             return Some(format!("the address that was given for {meant} leads to {found}; mend it"));
         }
-        if let (Some(own), Some(theirs)) = (self.images, other.images)
-            && own != theirs
-        {
-            return Some(format!(
-                "{me} has images of version {own}, and {them} of version {theirs}; run the same version of cutaway on all \
-                 nodes"
-            ));
-        }
         // Where members change, a gateway is started with any that it can reach.
         let learns = gateway.is_some() && node.changes_members();
         if self.members != other.members && !learns {
@@ -273,11 +287,21 @@ impl Hello {
         names.parse().is_ok_and(extensions::Chosen::changes_members)
     }
 
+    /// The program, for people.
+    pub fn program_named(&self) -> Option<String> {
+        self.program.as_deref().map(|name| String::from_utf8_lossy(name).into_owned())
+    }
+
     /// The extensions of the cluster, for people.
     pub fn extensions_named(&self) -> Option<String> {
         let names = String::from_utf8_lossy(self.extensions.as_deref()?).into_owned();
         Some(if names.is_empty() { "no extension".into() } else { names })
     }
+}
+
+/// This program, as it calls itself.
+pub fn program() -> Option<Arc<[u8]>> {
+    Some(env!("CARGO_PKG_VERSION").as_bytes().into())
 }
 
 /// Nodes for people.
@@ -294,7 +318,9 @@ mod tests {
     fn gateway() -> Hello {
         let (from, to) = (Address::Gateway(GatewayId { gateway: 1, life: 9 }), Address::Node(NodeId(2)));
         let members = (1..=3).map(NodeId).collect();
-        Hello { cluster: [5; 16], images: None, from, to, shard: 0, shards: None, members, extensions: None }
+        let (version, program) = (VERSION, program());
+        let (images, shards, extensions) = (None, None, None);
+        Hello { version, cluster: [5; 16], images, from, to, shard: 0, shards, members, extensions, program }
     }
 
     fn node() -> Hello {
@@ -305,49 +331,62 @@ mod tests {
 
     #[test]
     fn a_greeting_comes_back_as_it_was_said_and_not_before_it_is_whole() {
-        for greeting in [Greeting::Hello(node()), Greeting::Refused("so much for that".into())] {
+        for greeting in [Greeting::Hello(node()), Greeting::Refused(VERSION, "so much for that".into())] {
             let mut bytes = greeting.encode();
             for cut in 0..bytes.len() {
-                assert_eq!(Greeting::decode(&bytes[..cut]), Ok(None));
+                assert_eq!(Greeting::decode(&bytes[..cut], VERSION), Ok(None));
             }
             let len = bytes.len();
             bytes.extend(b"a frame");
-            assert_eq!(Greeting::decode(&bytes), Ok(Some((greeting, len))));
+            assert_eq!(Greeting::decode(&bytes, VERSION), Ok(Some((greeting, len))));
         }
     }
 
     #[test]
     fn no_bytes_at_all_are_taken_for_a_greeting_that_was_not_said() {
-        assert_eq!(Greeting::decode(b"P"), Err(Foreign::Magic), "an HTTP request, at its first byte");
+        assert_eq!(
+            Greeting::decode(b"P", VERSION),
+            Err(Foreign::Magic),
+            "an HTTP request, at its first byte"
+        );
         let bytes = Greeting::Hello(node()).encode();
         for at in 0..bytes.len() {
             for bit in 0..8 {
                 let mut bytes = bytes.clone();
                 bytes[at] ^= 1 << bit;
-                let decoded = Greeting::decode(&bytes);
+                let decoded = Greeting::decode(&bytes, VERSION);
                 let same = Ok(Some((Greeting::Hello(node()), bytes.len())));
                 assert!(decoded != same, "bit {bit} of byte {at} says nothing");
             }
         }
         let mut long = bytes.clone();
         long[8..12].copy_from_slice(&u32::MAX.to_le_bytes());
-        assert!(matches!(Greeting::decode(&long), Err(Foreign::Broken(WireError::TooLong(_)))));
+        assert!(matches!(Greeting::decode(&long, VERSION), Err(Foreign::Broken(WireError::TooLong(_)))));
     }
 
     #[test]
-    fn another_version_is_named_and_its_refusal_is_understood() {
+    fn the_version_before_is_understood_and_says_less() {
+        let before = Hello { version: VERSION_MIN, program: None, ..node() };
+        let bytes = Greeting::Hello(before.clone()).encode();
+        assert_eq!(Greeting::decode(&bytes, VERSION), Ok(Some((Greeting::Hello(before), bytes.len()))));
+    }
+
+    #[test]
+    fn a_version_that_is_too_new_or_too_old_is_named_and_its_refusal_is_understood() {
         let of_version = |greeting: Greeting, version: u32| {
             let mut bytes = greeting.encode();
             bytes[4..8].copy_from_slice(&version.to_le_bytes());
             bytes
         };
-        assert_eq!(
-            Greeting::decode(&of_version(Greeting::Hello(node()), VERSION + 1)),
-            Err(Foreign::Version(VERSION + 1))
-        );
-        let refused = Greeting::Refused("too new".into());
-        let bytes = of_version(refused.clone(), 77);
-        assert_eq!(Greeting::decode(&bytes), Ok(Some((refused, bytes.len()))));
+        for version in [0, VERSION_MIN - 1, VERSION + 1, u32::MAX] {
+            let bytes = of_version(Greeting::Hello(node()), version);
+            assert_eq!(Greeting::decode(&bytes, VERSION), Err(Foreign::Version(version)));
+        }
+        let bytes = Greeting::Hello(node()).encode();
+        assert_eq!(Greeting::decode(&bytes, VERSION_MIN), Err(Foreign::Version(VERSION)), "it was held back");
+        let refused = Greeting::Refused(77, "too new".into());
+        let bytes = refused.encode();
+        assert_eq!(Greeting::decode(&bytes, VERSION), Ok(Some((refused, bytes.len()))));
     }
 
     #[test]
@@ -362,10 +401,9 @@ mod tests {
             (why, own)
         };
         type Change = fn(&mut Hello);
-        let changes: [(Change, &[&str]); 7] = [
+        let changes: [(Change, &[&str]); 6] = [
             (|h| h.cluster = [6; 16], &["0606", "--cluster 0505"]),
             (|h| h.to = Address::Node(NodeId(1)), &["n1", "leads to n2"]),
-            (|h| h.images = Some(2), &["version 2", "version 3"]),
             (|h| h.members.truncate(2), &["n1, n2, n3", "--node"]),
             (|h| h.shards = Some(1), &["shard", "1", "2", "without --shards"]),
             (|h| h.shard = 2, &["shard"]),

@@ -17,7 +17,7 @@ use tokio::net::{TcpStream, lookup_host};
 use tokio::sync::Notify;
 
 use crate::child::Cut;
-use crate::hello::{Greeting, Hello, NO_SHARD};
+use crate::hello::{Greeting, Hello, NO_SHARD, VERSION_MIN};
 use crate::identity::certified;
 use crate::transport::Wire;
 use crate::unsent::Unsent;
@@ -42,6 +42,14 @@ pub enum Change {
     Down(String),
     /// The peer, or this process, does not want it as long as one of them says what it says.
     Refused(String),
+}
+
+/// What became of a greeting.
+enum Met {
+    /// The peer said this, and that was read behind it.
+    Agreed(Stream, Hello, BytesMut),
+    /// The peer knows no newer version than this.
+    Older(u32),
 }
 
 /// A connection that this process dials.
@@ -158,9 +166,20 @@ impl Link {
         }
     }
 
-    /// Finds the peer and says hello. The peer's own hello is one that this process agrees with; with it comes what was
-    /// read behind it. Or why there is no connection, and after how long the next attempt makes sense.
+    /// Finds the peer and says hello, in an older version if the peer knows no newer one. The peer's own hello is one that
+    /// this process agrees with; with it comes what was read behind it. Or why there is no connection, and after how long
+    /// the next attempt makes sense.
     async fn connect(&self) -> Result<(Stream, Hello, BytesMut), (Change, Duration)> {
+        let mut own = self.hello.borrow().clone();
+        loop {
+            match self.greet(&own).await? {
+                Met::Agreed(stream, peer, read) => return Ok((stream, peer, read)),
+                Met::Older(version) => own.version = version,
+            }
+        }
+    }
+
+    async fn greet(&self, own: &Hello) -> Result<Met, (Change, Duration)> {
         let down = |why: String| (Change::Down(why), RECONNECT_AFTER);
         let refused = |why: String| (Change::Refused(why), ASK_AGAIN_AFTER);
         // Without a deadline: an attempt that is given up would go on in its thread, and the next one be a further thread.
@@ -172,23 +191,25 @@ impl Link {
             Err(_) => return Err(down("no answer to the attempt to connect".into())),
         };
         self.cut.wait_for_end().await;
-        let own = self.hello.borrow().clone();
-        let mut stream = self.secured(stream, &own).map_err(|e| refused(e.to_string()))?;
+        let mut stream = self.secured(stream, own).map_err(|e| refused(e.to_string()))?;
         let mut read = BytesMut::new();
         let greet = async {
             let bytes = Greeting::Hello(own.clone()).encode();
             stream.write_all(&bytes).await?;
             stream.flush().await?;
-            Greeting::read(&mut stream, &mut read).await
+            Greeting::read(&mut stream, &mut read, own.version).await
         };
         match tokio::time::timeout(HELLO_PATIENCE, greet).await {
             Err(_) => Err(down("no answer to the greeting".into())),
             Ok(Err(e)) => Err(refusal::of_io(&e).map_or_else(|| down(e.to_string()), refused)),
             Ok(Ok(Err(foreign))) => Err(refused(foreign.to_string())),
-            Ok(Ok(Ok(Greeting::Refused(why)))) => Err(refused(why)),
+            Ok(Ok(Ok(Greeting::Refused(version, _)))) if (VERSION_MIN..own.version).contains(&version) => {
+                Ok(Met::Older(version))
+            }
+            Ok(Ok(Ok(Greeting::Refused(_, why)))) => Err(refused(why)),
             Ok(Ok(Ok(Greeting::Hello(peer)))) => match own.disagreement(&peer) {
                 Some(why) => Err(refused(why)),
-                None => Ok((stream, peer, read)),
+                None => Ok(Met::Agreed(stream, peer, read)),
             },
         }
     }

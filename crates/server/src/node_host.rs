@@ -168,21 +168,23 @@ impl Doors {
         let mut stream = Stream::accepted(stream, config);
         let mut read = BytesMut::with_capacity(4096);
         let late = |_| format!("no greeting within {NAMELESS_PATIENCE:?}");
-        let greeting = tokio::time::timeout(NAMELESS_PATIENCE, Greeting::read(&mut stream, &mut read));
+        let newest = self.options.protocol;
+        let greeting =
+            tokio::time::timeout(NAMELESS_PATIENCE, Greeting::read(&mut stream, &mut read, newest));
         let greeting =
             greeting.await.map_err(late)?.map_err(|e| refusal::of_io(&e).unwrap_or_else(|| e.to_string()))?;
         self.cut.wait_for_end().await;
         let hello = match greeting {
             Ok(Greeting::Hello(hello)) => hello,
-            Ok(Greeting::Refused(why)) => return Err(why),
-            Err(foreign) => return refuse(stream, foreign.to_string()).await,
+            Ok(Greeting::Refused(_, why)) => return Err(why),
+            Err(foreign) => return refuse(stream, newest, foreign.to_string()).await,
         };
-        let own = self.options.hello(hello.from, hello.shard);
+        let own = Hello { version: hello.version, ..self.options.hello(hello.from, hello.shard) };
         if let Err(found) = stream.shows(&certified(&own.cluster, hello.from)) {
-            return refuse(stream, pretends(&own, &hello, &found)).await;
+            return refuse(stream, newest, pretends(&own, &hello, &found)).await;
         }
         if let Some(why) = own.disagreement(&hello) {
-            return refuse(stream, why).await;
+            return refuse(stream, newest, why).await;
         }
         stream.write_all(&Greeting::Hello(own).encode()).await.map_err(|e| e.to_string())?;
         stream.flush().await.map_err(|e| e.to_string())?;
@@ -221,9 +223,9 @@ fn pretends(own: &Hello, hello: &Hello, found: &[String]) -> String {
 }
 
 /// Tells a caller why it is not wanted.
-async fn refuse(mut stream: Stream, why: String) -> Result<(), String> {
+async fn refuse(mut stream: Stream, newest: u32, why: String) -> Result<(), String> {
     // One that does not even wait for the answer is refused all the same.
-    let _ = stream.write_all(&Greeting::Refused(why.clone()).encode()).await;
+    let _ = stream.write_all(&Greeting::Refused(newest, why.clone()).encode()).await;
     let _ = stream.shutdown().await;
     Err(why)
 }

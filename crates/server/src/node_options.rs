@@ -12,7 +12,7 @@ use node::OpenError;
 use secure::identity::Identity;
 use store::FileError;
 
-use crate::hello::{Hello, IMAGE_VERSION};
+use crate::hello::{Hello, IMAGE_VERSION, program};
 use crate::ring::Record;
 
 /// What a node process is told at its start.
@@ -34,6 +34,8 @@ pub struct NodeOptions {
     pub identity: Option<Arc<Identity>>,
     /// The device of each shard; its place in the list is the shard's number.
     pub images: Vec<PathBuf>,
+    /// The newest version of the protocol that it speaks.
+    pub protocol: u32,
     /// Where every event is recorded; `None`: only followed requests are, in memory.
     pub record: Option<Record>,
 }
@@ -42,6 +44,8 @@ impl NodeOptions {
     /// What this node says to `to` before anything else.
     pub(crate) fn hello(&self, to: Address, shard: ShardId) -> Hello {
         Hello {
+            version: self.protocol,
+            program: program(),
             cluster: self.cluster,
             images: Some(IMAGE_VERSION),
             from: Address::Node(self.node),

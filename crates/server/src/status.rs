@@ -52,7 +52,11 @@ pub fn status(core: &Core, near: bool) -> Value {
     if problems.is_empty() && shards.is_empty() {
         problems.push(core.facts.missing());
     }
+    let programs = core.facts.programs().map(|(node, protocol, program)| {
+        (node.to_string(), json!({ "protocol": protocol, "program": program }))
+    });
     let mut status = json!({
+        "protocol": core.options.protocol, "programs": programs.collect::<serde_json::Map<_, _>>(),
         "cluster": hex(&core.options.cluster), "gateway": format!("g{}", core.options.gateway),
         "pid": std::process::id(), "shards": shards, "problems": problems,
         "extensions": core.facts.extensions(),

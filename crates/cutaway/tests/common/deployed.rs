@@ -5,7 +5,7 @@
 use std::fs;
 use std::io::{BufRead, BufReader};
 use std::path::PathBuf;
-use std::process::{Child, Output, Stdio};
+use std::process::{Child, Command, Output, Stdio};
 
 use rustix::process::Signal;
 use secure::authority::{Authority, Wanted};
@@ -96,9 +96,14 @@ impl Deployed {
     }
 
     pub fn start(&mut self, command: &str, name: &str) {
+        self.start_as(program(), command, name, &[]);
+    }
+
+    /// The same with a program of another time, or with more options.
+    pub fn start_as(&mut self, mut program: Command, command: &str, name: &str, more: &[&str]) {
         let log = fs::OpenOptions::new().create(true).append(true).open(self.path(&format!("{name}.log")));
-        let mut child = program()
-            .args([command, "--deploy", "cluster.toml", "--name", name])
+        program.args([command, "--deploy", "cluster.toml", "--name", name]).args(more);
+        let mut child = program
             .current_dir(self.home.path())
             .stdin(Stdio::null())
             .stdout(Stdio::piped())

@@ -377,9 +377,14 @@ impl Redis {
 
 /// A bare Redis connection to this port.
 pub fn redis_at(port: u16) -> Redis {
-    let stream = TcpStream::connect(("127.0.0.1", port)).unwrap();
+    try_redis_at(port).expect("somebody listens")
+}
+
+/// The same; `None` if nobody listens there.
+pub fn try_redis_at(port: u16) -> Option<Redis> {
+    let stream = TcpStream::connect(("127.0.0.1", port)).ok()?;
     stream.set_read_timeout(Some(PATIENCE)).unwrap();
-    Redis { reader: BufReader::new(stream.try_clone().unwrap()), stream }
+    Some(Redis { reader: BufReader::new(stream.try_clone().unwrap()), stream })
 }
 
 /// The status of a bare `GET`.

@@ -20,7 +20,7 @@ use engine::Standing;
 use server::child::{Cut, Orders};
 use server::founding;
 use server::gateway_host::{self, GatewayOptions};
-use server::hello::{Greeting, Hello, IMAGE_VERSION};
+use server::hello::{self, Greeting, Hello, IMAGE_VERSION, VERSION};
 use server::node_host::{self, NodeOptions};
 use tokio::sync::watch;
 
@@ -158,6 +158,7 @@ fn start_node(node: NodeId, addresses: &BTreeMap<NodeId, SocketAddr>, image: Pat
         extensions: extensions::Chosen::NONE,
         identity: None,
         images: vec![image],
+        protocol: VERSION,
         record: None,
     };
     Host::start(&node.to_string(), async move |stop| {
@@ -178,6 +179,7 @@ fn start_gateway(nodes: &BTreeMap<NodeId, SocketAddr>, redis: SocketAddr, http: 
         tokens: Default::default(),
         host_names: Vec::new(),
         dir: None,
+        protocol: VERSION,
     };
     Host::start("g1", async move |stop| {
         gateway_host::run(options, Orders::alone(stop, Cut::default())).await.unwrap();
@@ -210,7 +212,7 @@ impl Peer {
     /// The greeting of the other side; `None` when the connection ends.
     fn greeting(&mut self) -> Option<Greeting> {
         loop {
-            if let Some((greeting, bytes)) = Greeting::decode(&self.read).unwrap() {
+            if let Some((greeting, bytes)) = Greeting::decode(&self.read, VERSION).unwrap() {
                 self.read.drain(..bytes);
                 return Some(greeting);
             }
@@ -381,7 +383,9 @@ pub fn reply_to(to: &Frame) -> Option<Frame> {
 pub fn hello(to: NodeId, shard: ShardId) -> Hello {
     let members = (1..=3).map(NodeId).collect();
     let (from, to) = (gateway(), Address::Node(to));
-    Hello { cluster: CLUSTER, images: None, from, to, shard, shards: None, members, extensions: None }
+    let (version, program) = (VERSION, hello::program());
+    let (images, shards, extensions) = (None, None, None);
+    Hello { version, cluster: CLUSTER, images, from, to, shard, shards, members, extensions, program }
 }
 
 /// The gateway that scripted peers say they are.
