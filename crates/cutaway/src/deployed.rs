@@ -12,7 +12,8 @@ use clap::Args;
 use dataplane::NodeId;
 use deploy::{Deployment, rules, words};
 use secure::TlsError;
-use secure::identity::{self, Identity};
+use secure::identity::{self, Identity, Watched};
+use secure::token::Tokens;
 
 use crate::failure::{Failure, Result, me, quote};
 
@@ -34,6 +35,16 @@ impl FromFile {
     /// The cluster, if a file describes it.
     pub fn read(&self) -> Result<Option<Deployment>> {
         self.deploy.as_deref().map(|file| read(file, self.insecure)).transpose()
+    }
+
+    /// The tokens that the file has, now and whenever it changes. Of the rest of the file, nothing is taken anew.
+    pub fn tokens(&self, file: &Path) -> std::result::Result<Watched<Tokens>, TlsError> {
+        let (path, insecure) = (file.to_owned(), self.insecure);
+        Watched::new(vec![path.clone()], move || {
+            let cluster =
+                Deployment::read(&path, insecure).map_err(|problems| TlsError::File(problems.to_string()))?;
+            Tokens::new(cluster.tokens)
+        })
     }
 
     /// May it listen there? Without a file there is no TLS.

@@ -10,7 +10,7 @@ use clap::Args;
 use dataplane::{ClusterId, NodeId};
 use deploy::{Deployment, words};
 use extensions::Chosen;
-use secure::identity;
+use secure::identity::{self, Watched};
 use secure::token::Tokens;
 use server::gateway_host::{self, GatewayOptions};
 use server::hello::{VERSION, VERSION_MIN};
@@ -310,7 +310,7 @@ impl GatewayArgs {
             http: agreed(file, "--http", self.http, part.http)?,
             identity: deployed::identity_of(cluster, &name)?,
             door: door.transpose()?.map(Arc::new),
-            tokens: Arc::new(Tokens::new(cluster.tokens.clone()).map_err(unusable)?),
+            tokens: Arc::new(self.file.tokens(file).map_err(unusable)?),
             host_names: agreed(file, "--host", hosts, part.hosts.clone())?,
             dir: None,
             protocol: self.protocol,
@@ -333,7 +333,7 @@ impl GatewayArgs {
             http: self.http.unwrap_or(usual(7401)),
             identity: None,
             door: None,
-            tokens: Arc::default(),
+            tokens: Arc::new(Watched::fixed(Tokens::default())),
             host_names: self.hosts.clone(),
             dir: self.dir.clone(),
             protocol: self.protocol,

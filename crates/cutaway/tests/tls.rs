@@ -197,6 +197,19 @@ fn tokens_are_asked_for_in_both_protocols() {
     assert!(says(&["RESET"]).contains("RESET"));
     assert!(says(&["DBSIZE"]).contains("NOAUTH"));
     assert_eq!(deployed.ok(&["get", "fruit", "--token-file", "reader"]), "pear");
+
+    // The reader's token is taken out while a connection of it is open. A file that is wrong changes nothing.
+    assert!(says(&["AUTH", &reader]).contains("OK"));
+    let file = deployed.path("cluster.toml");
+    let whole = fs::read_to_string(&file).unwrap();
+    fs::write(&file, format!("{whole}\nnonsense")).unwrap();
+    deployed.told("g1", "the list of tokens stays what it was");
+    assert!(says(&["GET", "fruit"]).contains("Bulk"));
+    fs::write(&file, whole.replace(two.trim(), "")).unwrap();
+    deployed.told("g1", "the list of tokens is read anew");
+    assert!(says(&["GET", "fruit"]).contains("NOAUTH"));
+    assert_eq!(deployed.refused(&["get", "fruit", "--token-file", "reader"]).0, 1);
+    assert_eq!(deployed.ok(&["get", "fruit", "--token-file", "writer"]), "pear");
 }
 
 #[test]

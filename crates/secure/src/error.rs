@@ -41,6 +41,8 @@ pub enum TlsError {
         /// Why.
         why: String,
     },
+    /// The file that has the tokens is wrong as a whole.
+    File(String),
     /// Making a certificate failed.
     Making(String),
 }
@@ -63,6 +65,7 @@ impl std::fmt::Display for TlsError {
             TlsError::Key { cert, key, why } => {
                 write!(f, "{} is not the key of {}: {why}", key.display(), cert.display())
             }
+            TlsError::File(why) => f.write_str(why),
             TlsError::Making(why) => write!(f, "a certificate cannot be made: {why}"),
         }
     }

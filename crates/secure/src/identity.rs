@@ -45,7 +45,8 @@ impl<T> std::fmt::Debug for Watched<T> {
 }
 
 impl<T> Watched<T> {
-    fn new(
+    /// What `make` makes of these files, now and whenever they change.
+    pub fn new(
         paths: Vec<PathBuf>,
         make: impl Fn() -> Result<T, TlsError> + Send + Sync + 'static,
     ) -> Result<Watched<T>, TlsError> {
@@ -53,6 +54,15 @@ impl<T> Watched<T> {
         let seen = Mutex::new(stamp(&paths));
         let now = RwLock::new(Arc::new(make()?));
         Ok(Watched { paths, make: Box::new(make), now, seen })
+    }
+
+    /// What is made of no file, and stays what it is.
+    pub fn fixed(what: T) -> Watched<T>
+    where
+        T: Clone + Send + Sync + 'static,
+    {
+        let now = RwLock::new(Arc::new(what.clone()));
+        Watched { paths: Vec::new(), make: Box::new(move || Ok(what.clone())), now, seen: Mutex::default() }
     }
 
     /// What there is now.

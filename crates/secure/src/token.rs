@@ -65,9 +65,15 @@ impl Tokens {
         !self.0.is_empty()
     }
 
-    /// What may be done by whoever has shown nothing.
-    pub fn at_first(&self) -> Option<Access> {
-        (!self.are_asked_for()).then_some(Access::Write)
+    /// What may be done by whoever has shown this token, or none, on a connection that may be older than these tokens. One
+    /// that is not among them any more allows nothing.
+    pub fn allowed(&self, shown: Option<&Known>) -> Option<Access> {
+        if !self.are_asked_for() {
+            return Some(Access::Write);
+        }
+        let shown = shown?;
+        let same = |known: &&Known| known.name == shown.name && known.hash == shown.hash;
+        self.0.iter().find(same).map(|known| known.access)
     }
 
     /// Whose token this is. If `name` is given, it must be that one's.
@@ -141,6 +147,14 @@ mod tests {
         assert_eq!(tokens.find(None, reader.as_bytes()).unwrap().access, Access::Read);
         assert_eq!(tokens.find(Some("writer"), writer.as_bytes()).unwrap().access, Access::Write);
         assert_eq!(tokens.find(Some("writer"), reader.as_bytes()), None, "it is another's");
+        // Others take their place while connections are open.
+        let (reader_known, writer_known) = (&tokens.0[0], &tokens.0[1]);
+        let promoted = Known { access: Access::Write, ..reader_known.clone() };
+        let later = Tokens::new(vec![promoted]).unwrap();
+        assert_eq!(later.allowed(Some(reader_known)), Some(Access::Write));
+        assert_eq!(later.allowed(Some(writer_known)), None, "it was taken out");
+        assert_eq!(later.allowed(None), None, "it was open when there were no tokens");
+        assert_eq!(Tokens::default().allowed(None), Some(Access::Write));
         for wrong in [&reader[..reader.len() - 1], "", &format!("{reader}x"), &hash, &"x".repeat(1000)] {
             assert_eq!(tokens.find(None, wrong.as_bytes()), None, "{wrong}");
         }

@@ -12,7 +12,7 @@ use dataplane::{
     Address, ClusterId, Frame, GatewayId, Member, Message, Micros, NodeId, Op, Query, Seq, ShardId, Usage,
 };
 use gateway::{Config, Gateway, IN_FLIGHT_MAX, Output, Reply, Request, ShardView, Token};
-use secure::identity::{Door, Identity};
+use secure::identity::{Door, Identity, Watched};
 use secure::token::Tokens;
 use tokio::sync::{Notify, mpsc, oneshot};
 use trace::{Actor, EventId, Mechanisms, Tracer};
@@ -56,7 +56,7 @@ pub struct GatewayOptions {
     /// The certificate that clients are shown; without, their connections are not encrypted.
     pub door: Option<Arc<Door>>,
     /// The tokens that clients show.
-    pub tokens: Arc<Tokens>,
+    pub tokens: Arc<Watched<Tokens>>,
     /// Host names, besides IP addresses and `localhost`, that HTTP requests may be addressed to.
     pub host_names: Vec<String>,
     /// The data directory, told to loopback clients so that they find `up`.

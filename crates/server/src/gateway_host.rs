@@ -55,8 +55,8 @@ pub async fn run(options: GatewayOptions, orders: Orders) -> Result<(), GatewayF
     let core = Rc::new(RefCell::new(Core::new(options)));
     // In the greetings over these links the nodes say how many shards there are.
     dial(&core, NO_SHARD, &cut);
-    let (identity, door) = (core.borrow().options.identity.clone(), core.borrow().options.door.clone());
-    watch(identity, door.clone());
+    let GatewayOptions { identity, door, tokens, .. } = core.borrow().options.clone();
+    watch(identity, door.clone(), Some(tokens));
     tokio::task::spawn_local(meet(core.clone(), cut.clone()));
     announce(
         "ready",

@@ -6,6 +6,7 @@ use std::time::Duration;
 use dataplane::{Address, ClusterId};
 use secure::identity::{Door, Identity, Watched};
 use secure::names;
+use secure::token::Tokens;
 
 /// How often the files are looked at.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
@@ -18,27 +19,27 @@ pub fn certified(cluster: &ClusterId, member: Address) -> String {
     }
 }
 
-/// Reads certificates anew when their files change, for ever. On a thread of a `LocalSet`.
-pub fn watch(identity: Option<Arc<Identity>>, door: Option<Arc<Door>>) {
-    if identity.is_none() && door.is_none() {
-        return;
-    }
+/// Reads certificates and tokens anew when their files change, for ever. On a thread of a `LocalSet`.
+pub fn watch(identity: Option<Arc<Identity>>, door: Option<Arc<Door>>, tokens: Option<Arc<Watched<Tokens>>>) {
     if identity.as_ref().is_some_and(|identity| identity.now().ends_soon) {
         tracing::warn!("the certificate of this member expires within a week");
     }
     tokio::task::spawn_local(async move {
         loop {
             tokio::time::sleep(LOOK_EVERY).await;
-            identity.iter().for_each(|identity| look("the certificate of this member", identity));
-            door.iter().for_each(|door| look("the certificate that clients are shown", door));
+            let later = "new connections use it";
+            identity.iter().for_each(|identity| look("the certificate of this member", later, identity));
+            door.iter().for_each(|door| look("the certificate that clients are shown", later, door));
+            let at_once = "what is not in it any more allows nothing";
+            tokens.iter().for_each(|tokens| look("the list of tokens", at_once, tokens));
         }
     });
 }
 
-fn look<T>(what: &str, watched: &Watched<T>) {
+fn look<T>(what: &str, then: &str, watched: &Watched<T>) {
     match watched.refresh() {
         None => (),
-        Some(Ok(())) => tracing::info!("{what} is read anew: new connections use it"),
+        Some(Ok(())) => tracing::info!("{what} is read anew: {then}"),
         Some(Err(e)) => tracing::warn!("{what} stays what it was: {e}"),
     }
 }

@@ -90,7 +90,7 @@ pub async fn run(options: NodeOptions, orders: Orders) -> Result<(), NodeFailure
             }
         }
     }
-    watch(options.identity.clone(), None);
+    watch(options.identity.clone(), None, None);
     announce("ready", json!({ "node": options.node.to_string(), "pid": std::process::id() }));
 
     let told = RefCell::default();

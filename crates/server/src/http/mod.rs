@@ -53,6 +53,7 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use dataplane::{Change, Op, Query, VALUE_BYTES_MAX};
 use gateway::{Reply, Request};
+use secure::identity::Watched;
 use secure::token::Tokens;
 use serde_json::{Value, json};
 use tokio::sync::{Semaphore, mpsc, oneshot};
@@ -97,7 +98,7 @@ pub enum Call {
 struct App {
     calls: mpsc::Sender<Call>,
     host_names: Arc<Vec<String>>,
-    tokens: Arc<Tokens>,
+    tokens: Arc<Watched<Tokens>>,
     listings: Arc<Semaphore>,
     budget: Budget,
     partial: Partial,
@@ -180,7 +181,7 @@ pub fn app(calls: mpsc::Sender<Call>, options: &GatewayOptions, budget: Budget, 
 /// Refuses what a web page could have sent, and whoever shows no token.
 async fn guard(State(app): State<App>, request: HttpRequest, next: Next) -> Response {
     let allowed = request::from_here(&request, &app.host_names);
-    let mut response = match allowed.and_then(|()| bearer::allowed(&request, &app.tokens)) {
+    let mut response = match allowed.and_then(|()| bearer::allowed(&request, &app.tokens.now())) {
         Err(refusal) => refused(refusal),
         Ok(()) => next.run(request).await,
     };

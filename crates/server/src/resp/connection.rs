@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use bytes::{Bytes, BytesMut};
 use secure::stream::Stream;
-use secure::token::Access;
+use secure::token::Known;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
@@ -58,8 +58,8 @@ pub(super) struct Connection {
     reads: BTreeSet<Bytes>,
     /// Does a pending request read all keys?
     reads_all: bool,
-    /// What the token that was shown allows; without one, nothing, if one is asked for.
-    pub(super) access: Option<Access>,
+    /// The token that was shown. What it allows is asked anew each time: it may have been taken out of the file.
+    pub(super) token: Option<Known>,
     /// A `MULTI` was refused, and what belongs to it is still coming.
     aborted: bool,
     /// Of the memory for requests that have not come whole.
@@ -97,7 +97,6 @@ impl Connection {
             clients.next_id
         };
         let share = core.borrow().partial.share();
-        let access = core.borrow().options.tokens.at_first();
         Connection {
             core,
             share,
@@ -108,7 +107,7 @@ impl Connection {
             writes: BTreeSet::new(),
             reads: BTreeSet::new(),
             reads_all: false,
-            access,
+            token: None,
             aborted: false,
             out: BytesMut::new(),
             closing: false,

@@ -9,7 +9,7 @@ use super::connection::Connection;
 impl Connection {
     /// Takes a token, or says why not.
     pub(super) fn authenticate(&mut self, shown: &Shown) -> Result<(), String> {
-        let tokens = self.core.borrow().options.tokens.clone();
+        let tokens = self.core.borrow().options.tokens.now();
         if !tokens.are_asked_for() {
             // Taking any would make a client believe that there is one.
             return Err(
@@ -18,12 +18,12 @@ impl Connection {
         }
         match tokens.find(shown.name.as_deref(), &shown.token) {
             Some(known) => {
-                self.access = Some(known.access);
+                self.token = Some(known.clone());
                 Ok(())
             }
             // What was shown before counts no longer.
             None => {
-                self.access = None;
+                self.token = None;
                 Err("WRONGPASS this token is not known here; AUTH TOKEN takes one that `cutaway token` made"
                     .into())
             }
@@ -32,14 +32,14 @@ impl Connection {
 
     /// The connection is as it was when it was new.
     pub(super) fn forget_token(&mut self) {
-        self.access = self.core.borrow().options.tokens.at_first();
+        self.token = None;
     }
 
-    /// Has a token been shown, if one is asked for?
-    pub(super) fn allowed_at_all(&self) -> Result<(), String> {
+    /// Has a token been shown, if one is asked for? What it allows by now.
+    pub(super) fn allowed_at_all(&self) -> Result<Access, String> {
         // Clients look for the first word.
         let why = "NOAUTH Authentication required: AUTH TOKEN, or HELLO 3 AUTH default TOKEN";
-        self.access.map(|_| ()).ok_or_else(|| why.into())
+        self.core.borrow().options.tokens.now().allowed(self.token.as_ref()).ok_or_else(|| why.into())
     }
 
     /// May this connection ask that?
@@ -47,9 +47,8 @@ impl Connection {
         if matches!(command, Command::Server(asked) if asked.is_open()) {
             return Ok(());
         }
-        self.allowed_at_all()?;
-        match (command.touches(), self.access) {
-            (Touch::Writes(_), Some(Access::Read)) => {
+        match (command.touches(), self.allowed_at_all()?) {
+            (Touch::Writes(_), Access::Read) => {
                 Err("NOPERM this token may only read; a read-write one is needed (docs/redis.md, Tokens)"
                     .into())
             }

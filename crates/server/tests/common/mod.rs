@@ -17,6 +17,8 @@ use dataplane::{
     ShardId, Tail, WriteResult, wire,
 };
 use engine::Standing;
+use secure::identity::Watched;
+use secure::token::Tokens;
 use server::child::{Cut, Orders};
 use server::founding;
 use server::gateway_host::{self, GatewayOptions};
@@ -176,7 +178,7 @@ fn start_gateway(nodes: &BTreeMap<NodeId, SocketAddr>, redis: SocketAddr, http: 
         http,
         identity: None,
         door: None,
-        tokens: Default::default(),
+        tokens: Arc::new(Watched::fixed(Tokens::default())),
         host_names: Vec::new(),
         dir: None,
         protocol: VERSION,
