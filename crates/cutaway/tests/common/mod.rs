@@ -406,6 +406,18 @@ pub fn bulk(text: &str) -> Reply {
     Reply::Bulk(text.as_bytes().to_vec())
 }
 
+/// Where `.ci/setup` puts what only optional tests need. If it is not there, the test says so loudly and passes.
+pub fn fetched(name: &str) -> Option<PathBuf> {
+    let cache = std::env::var_os("XDG_CACHE_HOME").map(PathBuf::from);
+    let cache = cache.or_else(|| Some(PathBuf::from(std::env::var_os("HOME")?).join(".cache")))?;
+    let place = cache.join("cutaway").join(name);
+    if !place.exists() {
+        eprintln!("\n*** SKIPPED: there is no {name}; .ci/setup installs it ***\n");
+        return None;
+    }
+    Some(place)
+}
+
 /// Is this program installed? If not, the test says so loudly and passes.
 pub fn installed(program: &str) -> bool {
     let found =
