@@ -27,6 +27,19 @@ pub struct Peer {
     pids: Vec<u32>,
 }
 
+/// What a cluster of ours is made of.
+#[derive(Clone, Copy, Debug)]
+pub struct Shape<'a> {
+    /// Nodes.
+    pub nodes: u32,
+    /// Shards, each with a replica on each node.
+    pub shards: u32,
+    /// Length of the image of each replica.
+    pub image_bytes: u64,
+    /// The extensions, as `up --with` takes them.
+    pub with: &'a str,
+}
+
 /// What processes have used so far.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Used {
@@ -42,17 +55,13 @@ pub struct Used {
 }
 
 impl Peer {
-    /// This cluster: `program up`, with three nodes, in the folder `cutaway` of `dir`.
-    pub fn cutaway(
-        program: &Path,
-        dir: &Path,
-        (shards, image_bytes): (u32, u64),
-        with: &str,
-    ) -> io::Result<Peer> {
+    /// This cluster: `program up`, in the folder `cutaway` of `dir`.
+    pub fn cutaway(program: &Path, dir: &Path, shape: Shape) -> io::Result<Peer> {
+        let Shape { nodes, shards, image_bytes, with } = shape;
         let port = free_ports(32)?;
         let mut up = Command::new(program)
             .args(["up", "--json", "--image-size", &image_bytes.to_string(), "--port", &port.to_string()])
-            .args(["--shards", &shards.to_string(), "--with", with, "--dir"])
+            .args(["--nodes", &nodes.to_string(), "--shards", &shards.to_string(), "--with", with, "--dir"])
             .arg(dir.join("cutaway"))
             .stdin(Stdio::null())
             .stdout(Stdio::piped())

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use ::bench::cluster::drive::{Keys, Load, drive};
-use ::bench::cluster::peers::{Peer, Used, installed};
+use ::bench::cluster::peers::{Peer, Shape, Used, installed};
 use clap::Args;
 use hdrhistogram::Histogram;
 use indicatif::ProgressBar;
@@ -136,7 +136,7 @@ impl Measured {
         self.used.flushes as f64 / self.operations.max(1) as f64
     }
 
-    fn written_per_user_byte(&self, load: &Load) -> f64 {
+    pub fn written_per_user_byte(&self, load: &Load) -> f64 {
         let share = f64::from(100 - load.reads) / 100.0;
         let user = (KEY_BYTES + load.value_bytes as u64) as f64 * share * self.operations.max(1) as f64;
         if user > 0.0 { self.used.written as f64 / user } else { 0.0 }
@@ -204,7 +204,8 @@ pub fn ours(dir: &Path, shards: u32, load: &Load) -> Result<Peer> {
     let dir = dir.canonicalize().map_err(Failure::error)?;
     let values = load.keys * (load.value_bytes as u64 + 1024) * 2 / u64::from(shards);
     let image_bytes = values.max(256 << 20) + (256 << 20);
-    Peer::cutaway(&program, &dir, (shards, image_bytes), "").map_err(Failure::error)
+    let shape = Shape { nodes: 3, shards, image_bytes, with: "" };
+    Peer::cutaway(&program, &dir, shape).map_err(Failure::error)
 }
 
 /// Every key once, so that reads find something and nothing grows afterwards.

@@ -93,7 +93,8 @@ fn summary(name: &str, seen: &[Failover]) -> Value {
     })
 }
 
-fn kill_ours(peer: &Peer, dir: &Path, round: u64) -> Result<Failover> {
+/// Kills the primary of the first shard once the cluster is whole, and starts it again after the failover.
+pub fn kill_ours(peer: &Peer, dir: &Path, round: u64) -> Result<Failover> {
     let door = GatewayArgs::at(format!("127.0.0.1:{}", peer.port + 1));
     let whole = |status: &Value| {
         let nodes = status["shards"][0]["nodes"].as_array().cloned().unwrap_or_default();
