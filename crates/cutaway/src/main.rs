@@ -128,16 +128,19 @@ fn main() -> ExitCode {
         }
         Err(wrong) => wrong.exit(),
     };
-    // Processes of the cluster tell what happens to them; `RUST_LOG` chooses how much.
+    // Processes of the cluster tell what happens to them; `RUST_LOG` chooses how much, and `CUTAWAY_LOG` in which form.
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
-    tracing_subscriber::fmt()
+    let log = tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(std::io::stderr)
         .with_target(false)
         .with_ansi(false)
         // What cannot be written to the log cannot be complained about there: on a full file system the attempt panics.
-        .log_internal_errors(false)
-        .init();
+        .log_internal_errors(false);
+    match std::env::var("CUTAWAY_LOG").is_ok_and(|form| form == "json") {
+        true => log.json().flatten_event(true).init(),
+        false => log.init(),
+    }
     let result = match command {
         Command::Up(up) => up.run(),
         Command::Status(status) => status.run(),

@@ -8,14 +8,14 @@ use std::sync::Arc;
 
 use clap::Args;
 use dataplane::{ClusterId, NodeId};
-use deploy::{Deployment, words};
+use deploy::{Deployment, NodePart, words};
 use extensions::Chosen;
 use secure::identity::{self, Watched};
 use secure::token::Tokens;
 use server::gateway_host::{self, GatewayOptions};
 use server::hello::{VERSION, VERSION_MIN};
 use server::manifest::{Manifest, hex};
-use server::node_host::{self, NodeFailure, NodeOptions};
+use server::node_host::{self, NodeFailure, NodeOptions, Tells};
 use server::ring::Record;
 use server::{child, manifest};
 
@@ -65,6 +65,9 @@ pub struct NodeArgs {
     /// Image or block device of each shard, in shard order; prepared with `format`
     #[arg(long = "image", value_name = "PATH", required_unless_present = "deploy")]
     images: Vec<PathBuf>,
+    /// Address to tell of itself on, over HTTP: /metrics, /livez and /readyz; by default nowhere
+    #[arg(long, value_name = "IP:PORT")]
+    metrics: Option<SocketAddr>,
     /// Add every event to this file, for `spec check` and `view`. Slow: a line is written for each
     #[arg(long, value_name = "FILE")]
     trace: Option<PathBuf>,
@@ -91,7 +94,11 @@ impl NodeArgs {
                 .map_err(|why| Failure::error(format!("cannot write {}: {why}", path.display())))
         });
         options.record = record.transpose()?;
-        self.file.may_listen(&options.node.to_string(), options.listen, options.identity.is_some())?;
+        let name = options.node.to_string();
+        self.file.may_listen(&name, options.listen, options.identity.is_some())?;
+        if let Some(tells) = &options.tells {
+            self.file.may_listen(&name, tells.listen, tells.door.is_some())?;
+        }
         child::end_with_panics();
         local_runtime(async move {
             let orders = child::listen(self.supervised).map_err(Failure::error)?;
@@ -120,12 +127,29 @@ impl NodeArgs {
             nodes: agreed(file, "--peer", peers, deployed::nodes(cluster))?,
             listen: agreed(file, "--listen", self.listen, part.listen)?,
             added: agreed(file, "--added", added, deployed::added(cluster))?,
+            tells: self.tells(cluster, &name, part)?,
             extensions: cluster.extensions,
             identity: deployed::identity_of(cluster, &name)?,
             images: agreed(file, "--image", some(&self.images), part.images.clone())?,
             protocol: self.protocol,
             record: None,
         })
+    }
+
+    /// Where the node tells of itself, as the file says.
+    fn tells(&self, cluster: &Deployment, name: &str, part: &NodePart) -> Result<Option<Tells>> {
+        let file = cluster.file.as_path();
+        let Some(listen) = agreed(file, "--metrics", self.metrics.map(Some), part.metrics)? else {
+            return Ok(None);
+        };
+        let unusable = |e| deployed::unusable(cluster, name, e);
+        let door = cluster.files(name).map(|files| identity::door(&files.cert, &files.key, &cluster.asks));
+        Ok(Some(Tells {
+            listen,
+            door: door.transpose().map_err(unusable)?.map(Arc::new),
+            tokens: Arc::new(self.file.tokens(file).map_err(unusable)?),
+            host_names: vec![words::host(&part.address).into()],
+        }))
     }
 
     fn by_options(&self) -> Result<NodeOptions> {
@@ -143,6 +167,12 @@ impl NodeArgs {
             node,
             nodes,
             listen: self.listen.ok_or_else(missing)?,
+            tells: self.metrics.map(|listen| Tells {
+                listen,
+                door: None,
+                tokens: Arc::new(Watched::fixed(Tokens::default())),
+                host_names: Vec::new(),
+            }),
             added: self.added.iter().cloned().collect(),
             extensions,
             identity: None,

@@ -6,7 +6,7 @@ mod deployed;
 
 use std::fs;
 
-use common::eventually;
+use common::{eventually, program};
 use deployed::{CLUSTER, Deployed};
 use secure::names;
 
@@ -210,6 +210,60 @@ fn tokens_are_asked_for_in_both_protocols() {
     assert!(says(&["GET", "fruit"]).contains("NOAUTH"));
     assert_eq!(deployed.refused(&["get", "fruit", "--token-file", "reader"]).0, 1);
     assert_eq!(deployed.ok(&["get", "fruit", "--token-file", "writer"]), "pear");
+}
+
+/// Asks n1 over its other port.
+fn https(deployed: &Deployed, port: u16, path: &str, token: Option<&str>) -> (u16, String) {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
+    let roots = secure::files::authorities(&deployed.path(CA)).unwrap();
+    let config = secure::identity::dialling(roots, None).unwrap();
+    let token = token.map_or(String::new(), |token| format!("Authorization: Bearer {token}\r\n"));
+    let request = format!("GET {path} HTTP/1.1\r\nHost: 127.0.0.2\r\nConnection: close\r\n{token}\r\n");
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let answer = runtime.block_on(async {
+        let stream = tokio::net::TcpStream::connect(("127.0.0.2", port)).await.unwrap();
+        let name = names::node(1, &CLUSTER);
+        let mut stream = secure::stream::Stream::dialled(stream, Some(config), &name).unwrap();
+        stream.write_all(request.as_bytes()).await.unwrap();
+        stream.flush().await.unwrap();
+        let mut answer = Vec::new();
+        stream.read_to_end(&mut answer).await.unwrap();
+        String::from_utf8(answer).unwrap()
+    });
+    let (head, body) = answer.split_once("\r\n\r\n").unwrap();
+    (head.split(' ').nth(1).unwrap().parse().unwrap(), body.to_string())
+}
+
+#[test]
+fn a_node_tells_of_itself_to_whoever_has_a_token_and_logs_what_a_program_can_read() {
+    let desk = Deployed::described(false, "");
+    let (reader, line) = token(&desk, &["prometheus", "--read-only"]);
+    let mut deployed = Deployed::described(true, &line);
+    let file = deployed.path("cluster.toml");
+    let about = deployed.port + 7;
+    let text = fs::read_to_string(&file).unwrap();
+    let text = text.replace("[nodes.n2]", &format!("metrics = \"127.0.0.2:{about}\"\n[nodes.n2]"));
+    fs::write(&file, text).unwrap();
+    deployed.found();
+    let ask = |path: &str, token: Option<&str>| https(&deployed, about, path, token);
+    assert_eq!(ask("/livez", None).0, 200);
+    assert_eq!(ask("/metrics", None).0, 401);
+    eventually("n1 votes", || (ask("/readyz", None).0 == 200).then_some(()));
+    let (status, text) = ask("/metrics", Some(&reader));
+    assert!(status == 200 && text.contains("cutaway_node_votes{shard=\"0\"} 1\n"), "{text}");
+    assert_eq!(ask("/v1/status", Some(&reader)).0, 404, "it is no gateway");
+    // A program reads what it logs.
+    deployed.stop("n1");
+    fs::write(deployed.path("n1.log"), "").unwrap();
+    let mut json = program();
+    json.env("CUTAWAY_LOG", "json");
+    deployed.start_as(json, "node", "n1", &[]);
+    deployed.told("n1", "is open");
+    for line in deployed.log("n1").lines() {
+        let event: serde_json::Value = serde_json::from_str(line).unwrap();
+        assert!(event["message"].is_string() && event["level"].is_string(), "{line}");
+    }
 }
 
 #[test]

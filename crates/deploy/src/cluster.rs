@@ -44,6 +44,8 @@ pub struct NodePart {
     pub address: String,
     /// Where it listens.
     pub listen: SocketAddr,
+    /// Where it tells of itself.
+    pub metrics: Option<SocketAddr>,
     /// The image of each shard.
     pub images: Vec<PathBuf>,
     /// It did not found the cluster, and was added later.

@@ -157,11 +157,12 @@ impl Reading<'_, '_> {
             let number = self.good(name, words::node);
             let address = self.good(&node.address, words::address);
             let listen = self.listen(node);
+            let metrics = node.metrics.as_ref().and_then(|metrics| self.good(metrics, words::listen));
             let images = self.images(name, node, shards, data);
             let line = self.found.line(name.span().start);
             let added = node.added.as_ref().is_some_and(|added| *added.get_ref());
             if let (Some(n), Some(address), Some(listen), Some(images)) = (number, address, listen, images) {
-                nodes.insert(n, NodePart { address, listen, images, added, line });
+                nodes.insert(n, NodePart { address, listen, metrics, images, added, line });
             }
         }
         nodes

@@ -68,6 +68,9 @@ pub struct Node {
     /// IP:PORT on which it listens; by default its address.
     #[serde(default)]
     pub listen: Option<Spanned<String>>,
+    /// IP:PORT on which it tells of itself: metrics and probes; by default nowhere.
+    #[serde(default)]
+    pub metrics: Option<Spanned<String>>,
     /// It did not found the cluster, and was added later.
     #[serde(default)]
     pub added: Option<Spanned<bool>>,

@@ -39,7 +39,10 @@ pub fn open_port(name: &str, address: &SocketAddr) -> String {
 
 /// Every port: the line of its member, the member, the port.
 fn listens(cluster: &Deployment) -> Vec<(usize, String, SocketAddr)> {
-    let nodes = cluster.nodes.iter().map(|(n, node)| (node.line, format!("n{n}"), node.listen));
+    let nodes = cluster.nodes.iter().flat_map(|(n, node)| {
+        let all = [Some(node.listen), node.metrics].into_iter().flatten();
+        all.map(move |address| (node.line, format!("n{n}"), address))
+    });
     let gateways = cluster.gateways.iter().flat_map(|(g, gateway)| {
         [gateway.redis, gateway.http].map(|address| (gateway.line, format!("g{g}"), address))
     });

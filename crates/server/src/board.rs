@@ -46,6 +46,11 @@ impl Board {
         *self.0[shard as usize].lock().unwrap_or_else(PoisonError::into_inner) = Some(said);
     }
 
+    /// What every replica last said.
+    pub fn all(&self) -> Vec<Option<Said>> {
+        (0..self.0.len()).map(|shard| self.read(shard as ShardId)).collect()
+    }
+
     fn read(&self, shard: ShardId) -> Option<Said> {
         self.0.get(shard as usize)?.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }

@@ -34,14 +34,18 @@ use crate::child::{Cut, Orders, Question, announce, reply, stopped};
 use crate::clock::Clock;
 use crate::doors;
 use crate::hello::{Greeting, Hello, NO_SHARD};
+use crate::http::of_node;
 use crate::identity::{certified, watch};
-pub use crate::node_options::{NodeFailure, NodeOptions};
+use crate::linger::{Lingerer, Places};
+pub use crate::node_options::{NodeFailure, NodeOptions, Tells};
 use crate::partial::Partial;
 use crate::seat::{Seat, ToReplica};
 
 /// Most connections that have not sent their first frame yet. One more, and the oldest of them is closed: whoever says
 /// nothing never keeps out a member, which speaks at once.
 const NAMELESS_MAX: usize = 256;
+/// Most connections that ask how this node is.
+const ASKING_MAX: usize = 32;
 /// A connection that has not greeted by then is closed.
 const NAMELESS_PATIENCE: Duration = Duration::from_secs(5);
 /// A replica that does not answer a question of `up` by then is in the middle of a sync.
@@ -56,6 +60,12 @@ pub async fn run(options: NodeOptions, orders: Orders) -> Result<(), NodeFailure
     // The port comes first: a second start of the same node fails here and never comes near the devices.
     let listener =
         TcpListener::bind(options.listen).await.map_err(|e| NodeFailure::Listen(options.listen, e))?;
+    let about = match &options.tells {
+        None => None,
+        Some(Tells { listen, .. }) => {
+            Some(TcpListener::bind(*listen).await.map_err(|e| NodeFailure::Listen(*listen, e))?)
+        }
+    };
     let board = Board::new(options.images.len());
     let partial = Partial::default();
     let (over, mut any_over) = mpsc::unbounded_channel();
@@ -90,7 +100,18 @@ pub async fn run(options: NodeOptions, orders: Orders) -> Result<(), NodeFailure
             }
         }
     }
-    watch(options.identity.clone(), None, None);
+    let tells = options.tells.clone();
+    watch(
+        options.identity.clone(),
+        tells.as_ref().and_then(|tells| tells.door.clone()),
+        tells.as_ref().map(|tells| tells.tokens.clone()),
+    );
+    if let Some((told, Tells { door, tokens, host_names, .. })) = about.zip(tells) {
+        let places = Places::new(ASKING_MAX);
+        let app = of_node::app(board.clone(), tokens, host_names);
+        let serve = axum::serve(Lingerer { listener: told, places, door }, app);
+        tokio::task::spawn(async move { serve.await });
+    }
     announce("ready", json!({ "node": options.node.to_string(), "pid": std::process::id() }));
 
     let told = RefCell::default();

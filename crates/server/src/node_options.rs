@@ -9,7 +9,8 @@ use std::sync::Arc;
 use dataplane::{Address, ClusterId, NodeId, ShardId};
 use extensions::Chosen;
 use node::OpenError;
-use secure::identity::Identity;
+use secure::identity::{Door, Identity, Watched};
+use secure::token::Tokens;
 use store::FileError;
 
 use crate::hello::{Hello, IMAGE_VERSION, program};
@@ -34,10 +35,25 @@ pub struct NodeOptions {
     pub identity: Option<Arc<Identity>>,
     /// The device of each shard; its place in the list is the shard's number.
     pub images: Vec<PathBuf>,
+    /// Where it tells of itself over HTTP, to whom: [`crate::http::of_node`].
+    pub tells: Option<Tells>,
     /// The newest version of the protocol that it speaks.
     pub protocol: u32,
     /// Where every event is recorded; `None`: only followed requests are, in memory.
     pub record: Option<Record>,
+}
+
+/// Where a node tells of itself.
+#[derive(Clone, Debug)]
+pub struct Tells {
+    /// The address.
+    pub listen: SocketAddr,
+    /// The certificate that is shown; without, connections are not encrypted.
+    pub door: Option<Arc<Door>>,
+    /// The tokens that are asked for.
+    pub tokens: Arc<Watched<Tokens>>,
+    /// Host names, besides IP addresses and `localhost`, that requests may be addressed to.
+    pub host_names: Vec<String>,
 }
 
 impl NodeOptions {

@@ -37,6 +37,7 @@
 mod backup;
 mod bearer;
 mod members;
+pub mod of_node;
 mod preconditions;
 mod reply;
 mod request;
@@ -395,13 +396,18 @@ fn not(what: &str, reasons: Vec<String>) -> Response {
 }
 
 async fn read_metrics(State(app): State<App>, headers: HeaderMap) -> Response {
-    let Some(text) = app.ask(Call::Metrics).await else {
-        return problem(StatusCode::SERVICE_UNAVAILABLE, "the gateway is stopping");
-    };
+    match app.ask(Call::Metrics).await {
+        Some(text) => exposition(&headers, &text).into_response(),
+        None => problem(StatusCode::SERVICE_UNAVAILABLE, "the gateway is stopping"),
+    }
+}
+
+/// Metrics in the form that is asked for.
+fn exposition(headers: &HeaderMap, openmetrics: &str) -> impl IntoResponse + use<> {
     let mut forms = headers.get_all(header::ACCEPT).iter().filter_map(|line| line.to_str().ok());
     let (kind, text) = match forms.any(request::wants_openmetrics) {
-        true => ("application/openmetrics-text; version=1.0.0; charset=utf-8", text),
-        false => ("text/plain; version=0.0.4; charset=utf-8", metrics::plain(&text)),
+        true => ("application/openmetrics-text; version=1.0.0; charset=utf-8", openmetrics.to_owned()),
+        false => ("text/plain; version=0.0.4; charset=utf-8", metrics::plain(openmetrics)),
     };
-    ([(header::CONTENT_TYPE, kind), (header::VARY, "accept")], text).into_response()
+    ([(header::CONTENT_TYPE, kind), (header::VARY, "accept")], text)
 }

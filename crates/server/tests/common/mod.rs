@@ -161,6 +161,7 @@ fn start_node(node: NodeId, addresses: &BTreeMap<NodeId, SocketAddr>, image: Pat
         identity: None,
         images: vec![image],
         protocol: VERSION,
+        tells: None,
         record: None,
     };
     Host::start(&node.to_string(), async move |stop| {
