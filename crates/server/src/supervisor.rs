@@ -181,6 +181,11 @@ impl Cluster {
     fn spawn(&self, name: &str) -> Result<(), UpFailure> {
         let mut members = self.members.borrow_mut();
         let member = members.get_mut(name).expect("only members are started");
+        // The nodes that there are now: all that an earlier run was told of may have been replaced.
+        let mut present = plan::members(&self.dir, &self.manifest.borrow(), &self.options);
+        if let Some(process) = present.remove(name) {
+            member.process = process;
+        }
         member.run = Some(Run::start(name, &member.process)?);
         Ok(())
     }
