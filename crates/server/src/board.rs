@@ -16,7 +16,7 @@ use secure::line::Line;
 use secure::stream::Stream;
 use trace::Mechanisms;
 
-use crate::child::Cut;
+use crate::cut::Cut;
 use crate::partial::Share;
 use crate::transport::Wire;
 

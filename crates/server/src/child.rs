@@ -9,37 +9,10 @@
 //! SIGCONT is asked for, which wakes the child so that it sees the end, and does nothing to one that is awake.
 
 use std::io::{BufRead, Write};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
 
 use tokio::sync::{mpsc, watch};
 
-/// Whether this process is cut off from all others. Only `up` can switch it, over the child's standard input.
-#[derive(Clone, Debug, Default)]
-pub struct Cut(Arc<AtomicBool>);
-
-impl Cut {
-    /// Is every frame, in and out, dropped?
-    pub fn is_on(&self) -> bool {
-        self.0.load(Ordering::Relaxed)
-    }
-
-    /// Resolves once frames pass.
-    pub async fn wait_for_end(&self) {
-        while self.is_on() {
-            tokio::time::sleep(Duration::from_millis(20)).await;
-        }
-    }
-
-    fn set(&self, on: bool) {
-        self.0.store(on, Ordering::Relaxed);
-        tracing::info!(
-            "{}",
-            if on { "isolated: every frame is dropped" } else { "healed: frames pass again" }
-        );
-    }
-}
+use crate::cut::Cut;
 
 /// What `up` wants to know. It asks the next question only when this one is answered, so nothing piles up.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -56,7 +29,7 @@ pub enum Question {
 pub struct Orders {
     /// When to end.
     pub stop: Stop,
-    /// Whether it is cut off.
+    /// Whether it is cut off, or hears others badly.
     pub cut: Cut,
     /// What it is asked.
     pub questions: mpsc::UnboundedReceiver<Question>,
@@ -135,14 +108,16 @@ pub fn listen(supervised: bool) -> std::io::Result<Orders> {
         std::thread::Builder::new().name("orders".into()).spawn(move || {
             for line in std::io::stdin().lock().lines() {
                 match line.as_deref() {
-                    Ok("isolate") => cut.set(true),
-                    Ok("heal") => cut.set(false),
+                    Ok("heal") => cut.set(None),
                     Ok("look") => ask(Question::Look),
                     Ok("record on") => ask(Question::Record(true)),
                     Ok("record off") => ask(Question::Record(false)),
                     Ok("trace") => ask(Question::Trace),
                     Ok("drain") | Err(_) => break,
-                    Ok(other) => tracing::warn!("an order that is not known: {other:?}"),
+                    Ok(order) => match order.parse() {
+                        Ok(trouble) => cut.set(Some(trouble)),
+                        Err(()) => tracing::warn!("an order that is not known: {order:?}"),
+                    },
                 }
             }
             let _ = tx.send(true);

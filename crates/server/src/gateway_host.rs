@@ -15,10 +15,11 @@ use gateway::ShardView;
 use tokio::net::TcpListener;
 use tokio::sync::mpsc;
 
-use crate::child::{Cut, Orders, Question, announce, reply, stopped};
+use crate::child::{Orders, Question, announce, reply, stopped};
 use crate::clock::sleep_until;
 pub use crate::core::GatewayOptions;
 use crate::core::{Core, Handle};
+use crate::cut::Cut;
 use crate::glass;
 use crate::hello::NO_SHARD;
 use crate::identity::watch;

@@ -24,7 +24,7 @@
 //! | [`place`] | where a member that was added can be reached |
 //! | [`manifest`], [`founding`] | what a data directory was founded as |
 //! | [`glass`], `told` | what a process shows of itself to the `up` that watches it |
-//! | [`child`] | what a process that `up` started hears and says |
+//! | [`child`], [`cut`] | what a process that `up` started hears and says; what keeps its frames from coming through |
 //! | [`plan`], [`supervisor`], [`control`] | `up`: what it starts, running it, and how to act on it |
 //! | `run` | one run of one of its processes |
 
@@ -38,6 +38,7 @@ pub mod clock;
 pub mod control;
 mod control_file;
 pub mod core;
+pub mod cut;
 pub mod doors;
 pub mod explain;
 pub mod facts;

@@ -16,7 +16,7 @@ use tokio::io::AsyncWriteExt;
 use tokio::net::{TcpStream, lookup_host};
 use tokio::sync::Notify;
 
-use crate::child::Cut;
+use crate::cut::Cut;
 use crate::hello::{Greeting, Hello, NO_SHARD, VERSION_MIN};
 use crate::identity::certified;
 use crate::transport::Wire;
@@ -108,7 +108,7 @@ impl Link {
     pub fn push(&self, frame: &Frame) {
         match &*self.wire.borrow() {
             Some(wire) => wire.push(frame),
-            None if self.cut.is_on() => (),
+            None if self.cut.is_mute() => (),
             None => {
                 self.early.borrow_mut().push(frame);
                 self.wanted.notify_one();

@@ -30,8 +30,9 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::task::AbortHandle;
 
 use crate::board::Board;
-use crate::child::{Cut, Orders, Question, announce, reply, stopped};
+use crate::child::{Orders, Question, announce, reply, stopped};
 use crate::clock::Clock;
+use crate::cut::Cut;
 use crate::doors;
 use crate::hello::{Greeting, Hello, NO_SHARD};
 use crate::http::of_node;

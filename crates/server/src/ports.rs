@@ -11,7 +11,7 @@ use secure::line::Detached;
 use store::FileDevice;
 use tokio::sync::Notify;
 
-use crate::child::Cut;
+use crate::cut::Cut;
 use crate::link::Link;
 use crate::node_options::NodeOptions;
 use crate::partial::Partial;

@@ -67,13 +67,14 @@ impl Run {
     /// Starts the process; its log is appended to.
     pub fn start(name: &str, process: &Process) -> Result<Run, UpFailure> {
         let failed = |e| UpFailure::Io(process.log.clone(), e);
-        fs::create_dir_all(process.log.parent().expect("a log lies in its member's directory"))
-            .map_err(failed)?;
+        let folder = process.log.parent().expect("a log lies in its member's directory");
+        fs::create_dir_all(folder).map_err(failed)?;
         let log =
             OpenOptions::new().create(true).append(true).mode(0o600).open(&process.log).map_err(failed)?;
         let log_start = log.metadata().map_err(failed)?.len();
         let mut child = Command::new(std::env::current_exe().map_err(failed)?)
             .args(&process.arguments)
+            .current_dir(folder) // What its libraries write, or the kernel when it aborts, is told apart.
             .process_group(0) // Ctrl-C in the terminal is for `up` alone.
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())

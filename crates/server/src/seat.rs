@@ -23,9 +23,10 @@ use tokio::sync::{mpsc, oneshot};
 use trace::{Actor, Mechanisms};
 
 use crate::board::{Board, Said};
-use crate::child::{Cut, Question};
+use crate::child::Question;
 use crate::chronicle::OfReplica;
 use crate::clock::{Clock, sleep_until};
+use crate::cut::Cut;
 use crate::fullness::{self, Watch};
 use crate::glass;
 use crate::node_options::{NodeFailure, NodeOptions};

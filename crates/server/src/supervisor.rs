@@ -18,6 +18,7 @@ use dataplane::NodeId;
 use rustix::process::Signal;
 use serde_json::{Value, json};
 
+use crate::cut::Trouble;
 use crate::founding;
 use crate::manifest::Manifest;
 use crate::plan::{self, DRAIN_PATIENCE, Process, UpFailure, UpOptions};
@@ -65,8 +66,8 @@ pub enum Action {
     Resume,
     /// Start, after stopping what still runs.
     Restart,
-    /// Every frame in and out is dropped, by the node itself.
-    Isolate,
+    /// Frames are dropped, lost, late or overtaken, by the process itself.
+    Trouble(Trouble),
     /// Frames pass again.
     Heal,
     /// A node that was not here is formatted and started; it belongs to no shard before its cluster adds it.
@@ -83,11 +84,10 @@ impl std::str::FromStr for Action {
             "pause" => Action::Pause,
             "resume" => Action::Resume,
             "restart" => Action::Restart,
-            "isolate" => Action::Isolate,
             "heal" => Action::Heal,
             "found" => Action::Found,
             "dismiss" => Action::Dismiss,
-            _ => return Err(()),
+            trouble => Action::Trouble(trouble.parse()?),
         })
     }
 }
@@ -297,22 +297,25 @@ impl Cluster {
                 self.note(name, |run| run.paused.set(false));
                 Ok(format!("{name} runs again"))
             }
-            Action::Isolate | Action::Heal => {
-                if name.starts_with('g') {
+            Action::Trouble(_) | Action::Heal => {
+                let trouble = if let Action::Trouble(trouble) = action { Some(trouble) } else { None };
+                let cut = trouble.is_some_and(Trouble::is_a_cut);
+                if cut && name.starts_with('g') {
                     return Err(format!("{name} is a gateway; only storage nodes can be isolated"));
                 }
-                signal(Signal::CONT)?; // A paused node could not obey.
+                signal(Signal::CONT)?; // A paused one could not obey.
                 self.note(name, |run| {
                     run.paused.set(false);
-                    run.isolated.set(action == Action::Isolate);
+                    run.isolated.set(cut);
                 });
-                if action == Action::Isolate {
-                    self.order(name, "isolate");
-                    Ok(format!("{name} is cut off from everybody; next: heal {name}"))
-                } else {
-                    self.order(name, "heal");
-                    Ok(format!("{name} is connected again"))
-                }
+                self.order(name, trouble.map_or("heal", Trouble::order));
+                Ok(match trouble {
+                    Some(Trouble::Isolated) => format!("{name} is cut off from everybody; next: heal {name}"),
+                    Some(Trouble::Mute) => format!("nobody hears {name}; next: heal {name}"),
+                    Some(Trouble::Deaf) => format!("{name} hears nobody; next: heal {name}"),
+                    Some(_) => format!("{name} hears the others badly; next: heal {name}"),
+                    None => format!("{name} is connected again"),
+                })
             }
             Action::Found => self.found_node(name).await,
             Action::Dismiss => {

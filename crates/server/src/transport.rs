@@ -22,7 +22,7 @@ use tokio::io::AsyncReadExt;
 use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::sync::Notify;
 
-use crate::child::Cut;
+use crate::cut::{Cut, Late};
 use crate::doors::keep_alive;
 use crate::partial::Share;
 use crate::unsent::Unsent;
@@ -99,7 +99,7 @@ impl Wire {
 
     /// Queues a frame.
     pub fn push(&self, frame: &Frame) {
-        if !self.cut.is_on() && !self.unsent.borrow_mut().push(frame) {
+        if !self.cut.is_mute() && !self.unsent.borrow_mut().push(frame) {
             tracing::debug!("a {} is dropped: too much is waiting to be sent", frame.message.name());
         }
     }
@@ -144,11 +144,14 @@ impl Wire {
             Ways::Plain(incoming, _) => incoming.take(),
             Ways::Tls(_) => None,
         };
+        let mut late = Late::default();
         loop {
             loop {
+                let before = buf.len();
                 match take_frame(&mut buf) {
-                    Ok(Some(frame)) if self.cut.is_on() => drop(frame),
-                    Ok(Some(frame)) => on_frame(frame),
+                    Ok(Some(frame)) => {
+                        late.arrive(frame, before - buf.len(), &self.cut).into_iter().for_each(&mut on_frame)
+                    }
                     Ok(None) => break,
                     Err(why) => return why,
                 }
@@ -158,10 +161,20 @@ impl Wire {
             }
             buf.reserve(READ_BYTES);
             let room = buf.capacity() - buf.len();
-            let read = match (&mut incoming, &self.ways) {
-                (Some(incoming), _) => incoming.read_buf(&mut buf).await,
-                (None, Ways::Tls(secured)) => secured.read_buf(&mut buf).await,
-                (None, Ways::Plain(..)) => return "it is served already".into(),
+            let more = async {
+                match (&mut incoming, &self.ways) {
+                    (Some(incoming), _) => incoming.read_buf(&mut buf).await,
+                    (None, Ways::Tls(secured)) => secured.read_buf(&mut buf).await,
+                    (None, Ways::Plain(..)) => Err(io::Error::other("it is served already")),
+                }
+            };
+            let read = tokio::select! {
+                biased;
+                frame = late.next() => {
+                    on_frame(frame);
+                    continue;
+                }
+                read = more => read,
             };
             match read {
                 Ok(0) => return "connection closed".into(),

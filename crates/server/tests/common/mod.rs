@@ -19,7 +19,8 @@ use dataplane::{
 use engine::Standing;
 use secure::identity::Watched;
 use secure::token::Tokens;
-use server::child::{Cut, Orders};
+use server::child::Orders;
+use server::cut::Cut;
 use server::founding;
 use server::gateway_host::{self, GatewayOptions};
 use server::hello::{self, Greeting, Hello, IMAGE_VERSION, VERSION};
