@@ -25,10 +25,14 @@ pub enum Call {
 pub enum Told {
     /// The value is stored, with this version.
     Written(Seq),
+    /// The value is stored; with which version, was not told.
+    Stored,
     /// The key has no value now; it had one, or not.
     Deleted(bool),
     /// Nothing changed; the version was another one.
     ConditionFailed(Option<Seq>),
+    /// Nothing changed, because of the condition; the version was not told.
+    Refused,
     /// The version and value read.
     Value(Seq, ValueId),
     /// There is a value of this version.
@@ -86,6 +90,8 @@ impl Operation {
         match self.returned.map(|(_, told)| told) {
             None => "no answer yet".into(),
             Some(Told::Written(version)) => format!("OK, version {version}"),
+            Some(Told::Stored) => "OK".into(),
+            Some(Told::Refused) => "condition failed".into(),
             Some(Told::Deleted(existed)) => {
                 format!("OK, {}", if existed { "it was there" } else { "it was not there" })
             }

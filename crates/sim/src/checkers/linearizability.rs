@@ -7,8 +7,8 @@
 //!
 //! - A write whose outcome is unknown may be placed anywhere after its call, or nowhere.
 //! - What certainly had no effect is left out: if its value is read all the same, nothing explains that.
-//! - Versions are the log's order, so on one key they must grow from write to write. An unknown write's version is
-//!   learned from whoever saw it.
+//! - Versions are the log's order, so on one key they must grow from write to write. The version of a write that is unknown,
+//!   or was acknowledged without one, is learned from whoever saw it.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -64,7 +64,7 @@ impl Register {
             (Call::Put(value, c), Told::Written(version)) if may(c, &self).0 => {
                 self.store(value, Some(version))
             }
-            (Call::Put(value, c), Told::Unknown) if may(c, &self).0 => {
+            (Call::Put(value, c), Told::Unknown | Told::Stored) if may(c, &self).0 => {
                 self.store(value, versions.get(&value).copied())
             }
             (Call::Delete(c), Told::Deleted(existed))
@@ -79,6 +79,7 @@ impl Register {
                     Some(version) => self.at_version(version),
                 }
             }
+            (Call::Put(_, c) | Call::Delete(c), Told::Refused) => may(c, &self).1.then_some(self),
             (Call::Get, Told::Value(version, value)) if self.value.is_some_and(|v| v.0 == value) => {
                 self.at_version(version)
             }
@@ -221,6 +222,23 @@ mod tests {
         let history = [put(1, 0, 1, 5), put(2, 2, 3, 6), stale];
         assert_eq!(check(&history, 1), Verdict::Violated(Box::new(stale)));
         assert!(!holds(&[put(1, 0, 1, 5), get(2, 3, Told::Missing)]));
+    }
+
+    #[test]
+    fn an_answer_without_a_version_binds_all_the_same() {
+        let stored = |value, called| {
+            op(1, Call::Put(value, Condition::Always), called, Some((called + 1, Told::Stored)))
+        };
+        let absent = |called, told| op(3, Call::Put(9, Condition::Absent), called, Some((called + 1, told)));
+        assert!(holds(&[stored(1, 0), stored(2, 2), get(4, 5, Told::Value(6, 2))]));
+        assert!(!holds(&[stored(1, 0), stored(2, 2), get(4, 5, Told::Value(5, 1))]), "a stale read");
+        assert!(!holds(&[stored(1, 0), get(2, 3, Told::Missing)]), "a write that is lost");
+        // Versions that were read later say which write came first.
+        let (one, two) = (get(4, 5, Told::Value(6, 2)), get(6, 7, Told::Value(5, 1)));
+        assert!(!holds(&[stored(1, 0), stored(2, 2), one, two]));
+        assert!(holds(&[stored(1, 0), absent(2, Told::Refused)]));
+        assert!(!holds(&[absent(2, Told::Refused)]), "there was nothing to refuse for");
+        assert!(!holds(&[stored(1, 0), absent(2, Told::Stored)]), "there was something");
     }
 
     #[test]
