@@ -3,53 +3,63 @@
 //! | file | job |
 //! |---|---|
 //! | `cluster` | an `up` of its own |
-//! | `faults` | what is done to it |
-//! | `clients` | who asks, and what is heard |
+//! | `kinds`, `means` | which faults there are; what some of them need, and whether it is here |
+//! | `faults`, `disk` | what is done to the cluster; to its disks |
+//! | `clients`, `resp`, `value` | who asks, and what is heard; over the Redis protocol; what is stored |
 //! | `book` | what was asked and told, in rounds; as JSON Lines and as Jepsen writes it |
+//! | `judge` | whether that can be explained |
 //! | `gauge` | throughput, latency, silence |
-//! | `report` | what came of it |
+//! | `report`, `folder` | what came of it; what is left if a promise broke |
+//! | `namespace` | a network of its own |
 
 mod book;
 mod clients;
 mod cluster;
+mod disk;
 mod faults;
+mod folder;
 mod gauge;
+mod judge;
+mod kinds;
+mod means;
+mod namespace;
 mod report;
+mod resp;
+mod value;
 
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::io::IsTerminal;
+use std::path::PathBuf;
 use std::sync::Mutex;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::time::Duration;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
 
 use clap::Args;
 use indicatif::{ProgressBar, ProgressStyle};
-use sim::checkers::linearizability::{self, Verdict};
-use sim::history::{Call, Operation, Told};
 use sim::rng::Rng;
 
-use crate::failure::{Failure, Result, me, note, say};
+use crate::failure::{Failure, Result, note, say};
 use crate::interrupt;
-use book::{Book, KEYS, Round, line, locked};
+use book::{Book, locked};
 use clients::Client;
-use cluster::{Cluster, Size};
+use cluster::{Cluster, Founding, Size};
 use faults::{Done, Nemesis};
+use folder::Folder;
 use gauge::Gauge;
+use judge::{JUDGE, Judged, ROUND};
+use kinds::Kind;
+use means::{Means, Need};
 use report::Report;
 
-/// How long a round is, and how old it is when it is judged.
-const ROUND: Duration = Duration::from_secs(2);
-const RIPE: Duration = Duration::from_secs(20);
-/// The number of the client that reads everything once more.
-const JUDGE: u32 = 0;
-/// How often the judge asks for a key until it is answered; between these it waits a quarter of a second.
-const READS_MAX: u32 = 240;
+/// Between two lines about how far a run has come, where no bar can be drawn.
+const REPORT: Duration = Duration::from_secs(60);
 
 /// Kill, pause, isolate, wipe and damage the processes of a cluster while clients use it, and judge what they were told
 ///
 /// Starts a cluster of its own in DIR and ends it. Every key's history must be linearizable, and hold what was
 /// acknowledged after several faults have passed. Which faults come, and in which order, a seed decides; when exactly each
-/// strikes, the machine does. If a promise is broken, DIR stays, with the histories, the images and the logs.
+/// strikes, the machine does. Faults that need a program which is not here are skipped, and the reason is told. If a promise
+/// is broken, DIR stays, with the command to repeat it, the histories, the images, traces and the logs.
 #[derive(Debug, Args)]
 pub struct Torture {
     /// For how long
@@ -70,7 +80,19 @@ pub struct Torture {
     /// Extensions that the cluster is founded with, such as elections
     #[arg(long, value_name = "EXTENSIONS")]
     with: Option<String>,
-    /// Clients that ask at the same time
+    /// Only these faults, by the names in docs/torture.md, such as kill-primary,fail-sync; by default all that can be had
+    #[arg(long, value_name = "FAULT,…", value_delimiter = ',', value_parser = Kind::parse)]
+    faults: Vec<Kind>,
+    /// In a network namespace of its own (Linux), where packets are lost, late and out of order too, if the kernel has netem
+    #[arg(long)]
+    namespace: bool,
+    /// This process is in that namespace.
+    #[arg(long, hide = true)]
+    inside: bool,
+    /// Record every event of each node in DIR. Slow: a line is written for each
+    #[arg(long)]
+    trace: bool,
+    /// Clients that ask at the same time, half of them over the Redis protocol
     #[arg(long, default_value_t = 16, value_parser = clap::value_parser!(u32).range(1..=1000))]
     clients: u32,
     /// Folder for the cluster and the histories; it must not exist
@@ -89,6 +111,12 @@ pub struct Torture {
 
 impl Torture {
     pub fn run(self) -> Result {
+        if self.namespace && !self.inside {
+            match namespace::can_be_made() {
+                Ok(()) => return namespace::enter(),
+                Err(why) => note(format!("SKIPPED: a network namespace cannot be made here: {why}\n")),
+            }
+        }
         let seed = match self.seed {
             Some(seed) => seed,
             None => u64::from(getrandom::u32().map_err(Failure::error)?),
@@ -97,7 +125,8 @@ impl Torture {
             Failure::error(format!("{}: {e}", self.dir.display())).next("name another folder with --dir")
         })?;
         let dir = self.dir.canonicalize().map_err(Failure::error)?;
-        let report = self.torture(seed, &dir)?;
+        let folder = Folder { dir: dir.clone(), again: self.again(seed) };
+        let report = self.torture(seed, &folder)?;
         if let Some(file) = &self.html {
             fs::write(file, report.page()).map_err(|e| Failure::error(format!("{}: {e}", file.display())))?;
         }
@@ -106,30 +135,58 @@ impl Torture {
         } else {
             report.lines().iter().for_each(say);
         }
+        folder.report(&report)?;
         match report.broken {
-            Some(what) => Err(Failure::error(format!("{what}; everything is in {}", dir.display()))
-                .next(format!("{} torture --seed {seed} --seconds {} --dir again", me(), self.seconds))),
+            Some(what) => {
+                Err(Failure::error(format!("{what}; everything is in {}", dir.display())).next(folder.again))
+            }
             None if self.keep => Ok(()),
             None => fs::remove_dir_all(&dir).map_err(|e| Failure::error(format!("{}: {e}", dir.display()))),
         }
     }
 
-    fn torture(&self, seed: u64, dir: &Path) -> Result<Report> {
+    /// The command that does the same once more, and records what the nodes do.
+    fn again(&self, seed: u64) -> String {
+        let Torture { seconds, nodes, gateways, shards, clients, .. } = self;
+        let mut again =
+            format!("{} torture --seed {seed} --seconds {seconds} --nodes {nodes}", crate::failure::me());
+        again += &format!(" --gateways {gateways} --shards {shards} --clients {clients}");
+        again += &self.with.as_ref().map_or(String::new(), |with| format!(" --with {with}"));
+        if !self.faults.is_empty() {
+            let ids: Vec<_> = self.faults.iter().map(|kind| kind.row().id).collect();
+            again += &format!(" --faults {}", ids.join(","));
+        }
+        again + if self.namespace { " --namespace" } else { "" } + " --dir again --trace"
+    }
+
+    fn torture(&self, seed: u64, folder: &Folder) -> Result<Report> {
         let stop = interrupt::asked().map_err(Failure::error)?;
         let Torture { nodes, gateways, shards, clients, .. } = *self;
         let size = Size { nodes, gateways, shards };
-        let cluster = Cluster::found(&dir.join("cluster"), size, self.with.as_deref())?;
-        let book = Book::open(dir).map_err(Failure::error)?;
-        let (gauge, doors) = (Gauge::default(), cluster.gateways());
+        let membership =
+            self.with.as_ref().is_some_and(|with| with.split(',').any(|one| one == "membership"));
+        let means = Means::find(membership, self.inside);
+        let (kinds, skipped) = Kind::had(&self.faults, &means);
+        if kinds.is_empty() {
+            let why: Vec<_> = skipped.iter().map(|(kind, why)| format!("{}: {why}", kind.row().id)).collect();
+            return Err(Failure::error(format!("none of these faults can be had here: {}", why.join("; "))));
+        }
+        let jumps = kinds.iter().any(|kind| kind.needs(Need::Clock));
+        let trace = self.trace.then(|| folder.dir.join("traces"));
+        let founding = Founding {
+            with: self.with.as_deref(),
+            clock: means.clock.as_deref().filter(|_| jumps),
+            trace: trace.as_deref(),
+        };
+        let cluster = Cluster::found(&folder.dir.join("cluster"), size, &founding)?;
+        let book = Book::open(&folder.dir).map_err(Failure::error)?;
+        let (gauge, doors) = (Gauge::default(), cluster.doors());
         let (over, calm, judged) = (AtomicBool::new(false), AtomicBool::new(false), Judged::default());
         let faults: Mutex<Vec<Done>> = Mutex::default();
-        let bar = ProgressBar::new(self.seconds);
-        bar.set_style(
-            ProgressStyle::with_template("{bar:24} {pos}/{len} s  {msg}").expect("the template is one"),
-        );
         std::thread::scope(|scope| {
             let rng = Rng::stream(seed, "torture", 0);
-            let mut nemesis = Nemesis { cluster: &cluster, book: &book, gauge: &gauge, rng };
+            let (cluster, book_is, gauge_is, nodes) = (&cluster, &book, &gauge, (1..=nodes).collect());
+            let mut nemesis = Nemesis { cluster, book: book_is, gauge: gauge_is, rng, kinds, nodes };
             let (calm_is, judged_by, done_by) = (&calm, &judged, &faults);
             let nemesis = scope.spawn(move || {
                 let ended = nemesis.run(calm_is, |done| locked(done_by).push(done.clone()));
@@ -141,29 +198,17 @@ impl Torture {
                 scope.spawn(move || client.run(seed, over, gauge));
             }
             let judge = Client::new(JUDGE, &doors, &book);
-            let (judged, book, over, faults) = (&judged, &book, &over, &faults);
+            let (judged, book, over) = (&judged, &book, &over);
             let judging = scope.spawn(move || judged.run(&judge, book, over));
-            while book.begin.elapsed().as_secs() < self.seconds
-                && !judged.is_broken()
-                && !stop.load(Ordering::Relaxed)
-            {
-                std::thread::sleep(ROUND.min(Duration::from_millis(500)));
-                if book.round().since.elapsed() >= ROUND {
-                    book.turn();
-                }
-                bar.set_position(book.begin.elapsed().as_secs());
-                let last = locked(faults)
-                    .last()
-                    .map_or(String::new(), |done| format!(", last: {}", done.kind.words()));
-                let count = locked(faults).len();
-                bar.set_message(format!("{} answered, {count} faults{last}", gauge.counts.all()[0]));
-            }
+            self.wait(book, &faults, &gauge, || judged.is_broken() || stop.load(Ordering::Relaxed));
             calm.store(true, Ordering::Relaxed);
+            if judged.is_broken() {
+                folder.trace(cluster);
+            }
             let _ = nemesis.join();
             over.store(true, Ordering::Relaxed);
             let _ = judging.join();
         });
-        bar.finish_and_clear();
         if stop.load(Ordering::Relaxed) {
             note("stopped before its time\n");
         }
@@ -172,128 +217,49 @@ impl Torture {
             (judged.keys.load(Ordering::Relaxed), judged.undecided.load(Ordering::Relaxed));
         let (micros, operations, seconds) = (book.micros(), gauge.counts.all(), gauge.seconds());
         let faults = locked(&faults).clone();
-        Ok(Report { seed, size, clients, micros, operations, keys, undecided, faults, seconds, broken })
-    }
-}
-
-/// Who judges histories, and what was found.
-#[derive(Default)]
-struct Judged {
-    keys: AtomicU64,
-    undecided: AtomicU64,
-    broken: Mutex<Option<String>>,
-}
-
-impl Judged {
-    fn is_broken(&self) -> bool {
-        locked(&self.broken).is_some()
-    }
-
-    fn break_promise(&self, what: String) {
-        locked(&self.broken).get_or_insert(what);
-    }
-
-    /// Judges each round when it is ripe; in the end all that are left.
-    fn run(&self, judge: &Client, book: &Book, over: &AtomicBool) {
-        loop {
-            let last = over.load(Ordering::Relaxed);
-            match book.take(|round| last || round.since.elapsed() > ROUND + RIPE, last) {
-                Some(round) => self.round(judge, book, &round),
-                None if last => return,
-                None => std::thread::sleep(Duration::from_millis(100)),
-            }
-        }
-    }
-
-    fn round(&self, judge: &Client, book: &Book, round: &Round) {
-        let mut rng = Rng::stream(u64::from(round.key(0)), "torture judge", 0);
-        for at in 0..KEYS {
-            match self.read(judge, round.key(at), &mut rng) {
-                Some(read) => round.note(read),
-                None => self
-                    .break_promise(format!("P4: nobody answered a read of t{} for a minute", round.key(at))),
-            }
-        }
-        let history = round.operations();
-        if let Err(error) = book.write(&history) {
-            note(format!("the history cannot be written: {error}\n"));
-        }
-        for key in (0..KEYS).map(|at| round.key(at)) {
-            self.keys.fetch_add(1, Ordering::Relaxed);
-            match linearizability::check(&history, key) {
-                Verdict::Linearizable => {}
-                Verdict::Undecided => _ = self.undecided.fetch_add(1, Ordering::Relaxed),
-                Verdict::Violated(operation) => {
-                    self.break_promise(format!(
-                        "P1, P2: no order of the operations on t{key} explains {}",
-                        line(&operation)
-                    ));
-                }
-            }
-        }
-    }
-
-    /// Reads a key until it is answered.
-    fn read(&self, judge: &Client, key: u32, rng: &mut Rng) -> Option<Operation> {
-        (0..READS_MAX).find_map(|_| {
-            let read = judge.ask(key, Call::Get, rng);
-            let answered = read.returned.is_some_and(|(_, told)| told != Told::Nothing);
-            if !answered {
-                std::thread::sleep(Duration::from_millis(250));
-            }
-            answered.then_some(read)
+        Ok(Report {
+            seed,
+            size,
+            clients,
+            micros,
+            operations,
+            keys,
+            undecided,
+            faults,
+            skipped,
+            seconds,
+            broken,
         })
     }
-}
 
-#[cfg(test)]
-mod tests {
-    use std::io::{Read, Write};
-    use std::net::TcpListener;
-
-    use dataplane::Condition;
-
-    use super::*;
-
-    /// A gateway that has nothing.
-    fn empty_gateway() -> String {
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let address = listener.local_addr().unwrap().to_string();
-        std::thread::spawn(move || {
-            for mut stream in listener.incoming().flatten() {
-                std::thread::spawn(move || {
-                    let answer = "HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n";
-                    while stream.read(&mut [0; 4096]).is_ok_and(|bytes| bytes > 0) {
-                        if stream.write_all(answer.as_bytes()).is_err() {
-                            return;
-                        }
-                    }
-                });
+    /// Until the time is up, or `ended` says so: turns rounds, and tells how far it is.
+    fn wait(&self, book: &Book, faults: &Mutex<Vec<Done>>, gauge: &Gauge, ended: impl Fn() -> bool) {
+        let bar = ProgressBar::new(self.seconds);
+        bar.set_style(
+            ProgressStyle::with_template("{bar:24} {pos}/{len} s  {msg}").expect("the template is one"),
+        );
+        let mut told = Instant::now();
+        while book.begin.elapsed().as_secs() < self.seconds && !ended() {
+            std::thread::sleep(ROUND.min(Duration::from_millis(500)));
+            if book.round().since.elapsed() >= ROUND {
+                book.turn();
             }
-        });
-        address
-    }
-
-    fn put(book: &Book, round: &Round, told: Told) {
-        let (called, returned) = (book.moment(), Some((book.moment(), told)));
-        let call = Call::Put(book.value(), Condition::Always);
-        round.note(Operation { client: 1, key: round.key(3), call, called, returned, at: 0 });
-    }
-
-    #[test]
-    fn a_write_that_was_acknowledged_and_is_gone_is_told_and_one_of_unknown_outcome_may_be_gone() {
-        let (dir, doors) = (tempfile::tempdir().unwrap(), [empty_gateway()]);
-        for (told, broken) in [(Told::Unknown, false), (Told::Written(7), true)] {
-            let (book, judged) = (Book::open(dir.path()).unwrap(), Judged::default());
-            put(&book, &book.round(), told);
-            judged.run(&Client::new(JUDGE, &doors, &book), &book, &AtomicBool::new(true));
-            assert_eq!(judged.is_broken(), broken, "{:?}", judged.broken);
-            assert_eq!(judged.keys.into_inner(), u64::from(KEYS));
-            // Whoever judges for themselves has all of it.
-            let lines = fs::read_to_string(dir.path().join("history.jsonl")).unwrap();
-            assert_eq!(lines.lines().count(), KEYS as usize + 1);
-            let edn = fs::read_to_string(dir.path().join("history.edn")).unwrap();
-            assert_eq!(edn.lines().count(), 2 * (KEYS as usize + 1));
+            let seconds = book.begin.elapsed().as_secs();
+            let (count, last) = {
+                let faults = locked(faults);
+                (
+                    faults.len(),
+                    faults.last().map_or(String::new(), |done| format!(", last: {}", done.kind.words())),
+                )
+            };
+            let message = format!("{} answered, {count} faults{last}", gauge.counts.all()[0]);
+            if told.elapsed() > REPORT && !std::io::stderr().is_terminal() {
+                told = Instant::now();
+                note(format!("{seconds} of {} s: {message}\n", self.seconds));
+            }
+            bar.set_position(seconds);
+            bar.set_message(message);
         }
+        bar.finish_and_clear();
     }
 }

@@ -114,8 +114,10 @@ impl Up {
             host_names: self.hosts,
             trace: self.trace,
         };
-        if let Some(traces) = &options.trace {
-            std::fs::create_dir_all(traces)
+        if let Some(traces) = &mut options.trace {
+            // Each child has a folder of its own.
+            *traces = std::path::absolute(&*traces).map_err(Failure::error)?;
+            std::fs::create_dir_all(&*traces)
                 .map_err(|why| Failure::error(format!("cannot create {}: {why}", traces.display())))?;
         }
         // Nothing is left of a temporary directory.

@@ -1,9 +1,9 @@
 //! What clients asked and were told, in rounds: each has keys of its own, so that its history is short enough to be judged,
 //! and is judged a while after it ended, when several faults have passed over what it wrote.
 
-use std::fs::File;
+use std::fs::{self, File};
 use std::io::{self, BufWriter, Write};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
@@ -14,6 +14,9 @@ use sim::history::{Call, Operation, Told};
 
 /// Keys of a round.
 pub const KEYS: u32 = 96;
+/// A history longer than that makes room: it is kept as the one before, and what was that goes. What breaks a promise is in
+/// the last round, so a run of days needs no disk of its own.
+const BYTES_MAX: u64 = 256 << 20;
 
 /// One round.
 pub struct Round {
@@ -53,14 +56,14 @@ pub struct Book {
     clock: AtomicU64,
     values: AtomicU64,
     rounds: Mutex<Vec<Arc<Round>>>,
-    lines: Mutex<BufWriter<File>>,
-    edn: Mutex<BufWriter<File>>,
+    lines: Mutex<Scroll>,
+    edn: Mutex<Scroll>,
 }
 
 impl Book {
     /// An empty one, which writes what was judged to `history.jsonl` and `history.edn`.
     pub fn open(dir: &Path) -> io::Result<Book> {
-        let file = |name: &str| Ok::<_, io::Error>(Mutex::new(BufWriter::new(File::create(dir.join(name))?)));
+        let file = |name: &str| Scroll::open(dir.join(name)).map(Mutex::new);
         let (lines, edn) = (file("history.jsonl")?, file("history.edn")?);
         let (begin, clock, values) = (Instant::now(), AtomicU64::new(1), AtomicU64::new(1));
         let book = Book { begin, clock, values, rounds: Mutex::default(), lines, edn };
@@ -107,7 +110,7 @@ impl Book {
     pub fn write(&self, operations: &[Operation]) -> io::Result<()> {
         let mut lines = locked(&self.lines);
         for operation in operations {
-            writeln!(lines, "{}", line(operation))?;
+            lines.write(&line(operation).to_string())?;
         }
         let mut moments: Vec<(u64, String)> = Vec::new();
         for operation in operations {
@@ -117,10 +120,44 @@ impl Book {
         }
         moments.sort_unstable();
         let mut edn = locked(&self.edn);
-        moments.iter().try_for_each(|(_, line)| writeln!(edn, "{line}"))?;
-        lines.flush()?;
-        edn.flush()
+        moments.iter().try_for_each(|(_, line)| edn.write(line))?;
+        lines.end_round()?;
+        edn.end_round()
     }
+}
+
+/// A file of lines that does not grow for ever.
+struct Scroll {
+    path: PathBuf,
+    file: BufWriter<File>,
+    bytes: u64,
+}
+
+impl Scroll {
+    fn open(path: PathBuf) -> io::Result<Scroll> {
+        Ok(Scroll { file: BufWriter::new(File::create(&path)?), path, bytes: 0 })
+    }
+
+    fn write(&mut self, line: &str) -> io::Result<()> {
+        self.bytes += line.len() as u64 + 1;
+        writeln!(self.file, "{line}")
+    }
+
+    /// A round is never torn in two: each file can be judged by itself.
+    fn end_round(&mut self) -> io::Result<()> {
+        self.file.flush()?;
+        if self.bytes > BYTES_MAX {
+            let ending = self.path.extension().unwrap_or_default().to_string_lossy().into_owned();
+            fs::rename(&self.path, self.path.with_extension(format!("before.{ending}")))?;
+            *self = Scroll::open(self.path.clone())?;
+        }
+        Ok(())
+    }
+}
+
+/// What a client speaks: every other one the Redis protocol. The judge needs versions, and speaks HTTP.
+pub fn by(client: u32) -> &'static str {
+    if client % 2 == 1 { "redis" } else { "http" }
 }
 
 /// An operation as a line of JSON.
@@ -139,6 +176,8 @@ pub fn line(operation: &Operation) -> Value {
     };
     let (told, version, read) = match returned.map(|(_, told)| told) {
         Some(Told::Written(version)) => ("written", Some(version), None),
+        Some(Told::Stored) => ("written", None, None),
+        Some(Told::Refused) => ("refused", None, None),
         Some(Told::Deleted(existed)) => (if existed { "deleted" } else { "was absent" }, None, None),
         Some(Told::ConditionFailed(current)) => ("condition failed", current, None),
         Some(Told::Value(version, value)) => ("value", Some(version), Some(value)),
@@ -147,7 +186,7 @@ pub fn line(operation: &Operation) -> Value {
         _ => ("unknown", None, None),
     };
     json!({
-        "client": client, "key": name(*key), "call": call, "value": value, "condition": condition, "called": called,
+        "client": client, "by": by(*client), "key": name(*key), "call": call, "value": value, "condition": condition, "called": called,
         "returned": returned.map(|(at, _)| at), "told": told, "version": version, "read": read, "micros": at,
     })
 }
@@ -168,10 +207,10 @@ fn edn(operation: &Operation) -> [String; 2] {
         _ => ("read", nil()),
     };
     let back = match told {
-        Told::Written(_) | Told::Deleted(_) => map("ok", f, asked.clone()),
+        Told::Written(_) | Told::Stored | Told::Deleted(_) => map("ok", f, asked.clone()),
         Told::Value(_, value) => map("ok", f, value.to_string()),
         Told::Missing => map("ok", f, nil()),
-        Told::ConditionFailed(_) | Told::Nothing => map("fail", f, asked.clone()),
+        Told::ConditionFailed(_) | Told::Refused | Told::Nothing => map("fail", f, asked.clone()),
         _ => map("info", f, asked.clone()),
     };
     [map("invoke", f, asked), back]
@@ -188,7 +227,7 @@ mod tests {
             Operation { client: 3, key: 5, call, called: 10, returned: Some((12, Told::Written(4))), at: 99 };
         assert_eq!(
             line(&operation),
-            json!({"client": 3, "key": "t5", "call": "put", "value": 7, "condition": "absent", "called": 10,
+            json!({"client": 3, "by": "redis", "key": "t5", "call": "put", "value": 7, "condition": "absent", "called": 10,
                 "returned": 12, "told": "written", "version": 4, "read": null, "micros": 99})
         );
         let wanted = [

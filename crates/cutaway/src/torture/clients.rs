@@ -1,5 +1,7 @@
-//! Clients: each asks one thing after the other, at one gateway or another, and notes what it was told.
+//! Clients: each asks one thing after the other, at one gateway or another, over the Redis protocol or HTTP, and notes what it
+//! was told.
 
+use std::cell::RefCell;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
@@ -10,33 +12,27 @@ use sim::rng::Rng;
 use ureq::http::{Method, Request, Response};
 use ureq::{Agent, Body};
 
-use super::book::{Book, KEYS, name};
+use super::book::{Book, KEYS, by, name};
+use super::cluster::{Doors, agent};
 use super::gauge::Gauge;
+use super::resp::Redis;
+use super::value::{number, stored};
 
-/// A gateway answers by then, if only that it does not know.
-const PATIENCE: Duration = Duration::from_secs(15);
 /// The pause after a request that nobody answered.
 const BREATH: Duration = Duration::from_millis(20);
-/// Longest value, and longest of one in fifty.
-const SIZES: [u64; 2] = [400, 60_000];
-
 /// Somebody who asks.
 pub struct Client<'a> {
     pub number: u32,
-    pub gateways: &'a [String],
+    pub gateways: &'a [Doors],
     pub book: &'a Book,
     agent: Agent,
+    redis: RefCell<Redis>,
 }
 
 impl<'a> Client<'a> {
-    pub fn new(number: u32, gateways: &'a [String], book: &'a Book) -> Client<'a> {
-        let agent = Agent::config_builder()
-            .http_status_as_error(false)
-            .timeout_global(Some(PATIENCE))
-            .proxy(None)
-            .build()
-            .into();
-        Client { number, gateways, book, agent }
+    pub fn new(number: u32, gateways: &'a [Doors], book: &'a Book) -> Client<'a> {
+        let agent = agent();
+        Client { number, gateways, book, agent, redis: RefCell::default() }
     }
 
     /// Asks until it is over.
@@ -72,7 +68,20 @@ impl<'a> Client<'a> {
         Operation { client: self.number, key, call, called, returned, at: self.book.micros() }
     }
 
-    fn tell(&self, gateway: &str, key: u32, call: Call, rng: &mut Rng) -> Told {
+    fn tell(&self, gateway: &Doors, key: u32, call: Call, rng: &mut Rng) -> Told {
+        let told = match by(self.number) {
+            "redis" => {
+                let value = if let Call::Put(value, _) = call { stored(value, rng) } else { Vec::new() };
+                self.redis.borrow_mut().tell(&gateway.redis, &name(key), call, &value)
+            }
+            _ => self.over_http(&gateway.http, key, call, rng),
+        };
+        // Whether a request that got no answer was carried out, nobody can say.
+        told.unwrap_or(if matches!(call, Call::Get) { Told::Nothing } else { Told::Unknown })
+    }
+
+    /// What was told; `None`: nothing for sure.
+    fn over_http(&self, gateway: &str, key: u32, call: Call, rng: &mut Rng) -> Option<Told> {
         let uri = format!("http://{gateway}/v1/kv/{}", name(key));
         let request = |method| Request::builder().method(method).uri(&uri);
         let answer = match call {
@@ -86,26 +95,8 @@ impl<'a> Client<'a> {
             }
             _ => self.agent.run(request(Method::GET).body(()).expect("an address and a key make a request")),
         };
-        // Whether a request that got no answer was carried out, nobody can say.
-        let lost = if matches!(call, Call::Get) { Told::Nothing } else { Told::Unknown };
-        let Ok(mut response) = answer else { return lost };
-        heard(&mut response, call).unwrap_or(lost)
+        heard(&mut answer.ok()?, call)
     }
-}
-
-/// A value as it is stored: its number, and bytes behind it.
-fn stored(value: u64, rng: &mut Rng) -> Vec<u8> {
-    let most = SIZES[usize::from(rng.below(50) == 0)];
-    let mut bytes = format!("{value} ").into_bytes();
-    bytes.resize(bytes.len() + rng.below(most) as usize, b'.');
-    bytes
-}
-
-/// The number of a value that was read; `None`: nobody stored this.
-fn number(bytes: &[u8]) -> Option<u64> {
-    let end = bytes.iter().position(|byte| *byte == b' ')?;
-    let dots = bytes[end + 1..].iter().all(|byte| *byte == b'.');
-    std::str::from_utf8(&bytes[..end]).ok().filter(|_| dots)?.parse().ok()
 }
 
 /// What an answer says; `None`: nothing for sure.

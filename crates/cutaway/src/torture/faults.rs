@@ -13,60 +13,18 @@ use sim::rng::Rng;
 
 use super::book::Book;
 use super::cluster::Cluster;
+use super::disk;
 use super::gauge::Gauge;
+use super::kinds::Kind;
+use super::means::tc;
 
 /// Longest pause before a fault, and longest fault.
 const CALM_MAX: u64 = 1_500;
 const FAULT_MAX: u64 = 2_500;
+/// libfaketime looks at the file that moves a clock once a second. A member that has not noticed by then never does.
+const CLOCK_PATIENCE: Duration = Duration::from_secs(20);
 /// A cluster that can serve and does not by then breaks promise 4; so does a replica that is not whole by then.
 const PATIENCE: Duration = Duration::from_secs(60);
-
-/// A kind of fault.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Kind {
-    KillPrimary,
-    KillNode,
-    PausePrimary,
-    PauseMajority,
-    IsolatePrimary,
-    IsolateNode,
-    KillGateway,
-    KillAll,
-    RollingRestart,
-    WipeNode,
-    RotNode,
-}
-
-impl Kind {
-    /// Every kind, with its words, and how often it is drawn.
-    pub const ALL: [(Kind, &'static str, u64); 11] = [
-        (Kind::KillPrimary, "primary killed", 4),
-        (Kind::KillNode, "node killed", 3),
-        (Kind::PausePrimary, "primary paused", 4),
-        (Kind::PauseMajority, "majority paused", 2),
-        (Kind::IsolatePrimary, "primary isolated", 4),
-        (Kind::IsolateNode, "node isolated", 3),
-        (Kind::KillGateway, "gateway killed", 3),
-        (Kind::KillAll, "all nodes killed at once", 2),
-        (Kind::RollingRestart, "rolling restart", 1),
-        (Kind::WipeNode, "disk replaced by an empty one", 2),
-        (Kind::RotNode, "bits turned in a disk", 2),
-    ];
-
-    pub fn words(self) -> &'static str {
-        Kind::ALL.iter().find(|kind| kind.0 == self).map_or("", |kind| kind.1)
-    }
-
-    fn draw(rng: &mut Rng) -> Kind {
-        let mut left = rng.below(Kind::ALL.iter().map(|kind| kind.2).sum());
-        let drawn = Kind::ALL.iter().find(|kind| {
-            let hit = left < kind.2;
-            left = left.saturating_sub(kind.2);
-            hit
-        });
-        drawn.map_or(Kind::KillPrimary, |kind| kind.0)
-    }
-}
 
 /// A fault that was carried out. Moments are microseconds of the run.
 #[derive(Clone, Debug)]
@@ -89,6 +47,10 @@ pub struct Nemesis<'a> {
     pub book: &'a Book,
     pub gauge: &'a Gauge,
     pub rng: Rng,
+    /// What it draws from.
+    pub kinds: Vec<Kind>,
+    /// The storage nodes that there are.
+    pub nodes: Vec<u32>,
 }
 
 type Tried<T = ()> = Result<T, String>;
@@ -96,10 +58,14 @@ type Tried<T = ()> = Result<T, String>;
 impl Nemesis<'_> {
     /// Faults until it is over. An error is a promise that was broken, or a cluster that cannot be acted on.
     pub fn run(&mut self, over: &AtomicBool, mut told: impl FnMut(&Done)) -> Tried {
+        // Each kind comes once before any comes twice: so a short run has them all.
+        let mut first = self.kinds.clone();
         while !over.load(Ordering::Relaxed) {
             self.pause(CALM_MAX);
-            let kind = Kind::draw(&mut self.rng);
-            told(&self.carry_out(kind)?);
+            let kind = Kind::draw(if first.is_empty() { &self.kinds } else { &first }, &mut self.rng);
+            first.retain(|other| *other != kind);
+            let done = self.carry_out(kind);
+            told(&done.map_err(|why| format!("{why} (during: {})", kind.words()))?);
         }
         self.until("every replica is whole", Cluster::is_whole)
     }
@@ -123,16 +89,16 @@ impl Nemesis<'_> {
     }
 
     fn carry_out(&mut self, kind: Kind) -> Tried<Done> {
-        let node = self.rng.between(1, u64::from(self.cluster.size.nodes)) as u32;
+        let node = *self.rng.pick(&self.nodes);
         // What damages a disk needs all others whole: more is outside of the fault model.
-        if matches!(kind, Kind::WipeNode | Kind::RotNode) {
+        if kind.needs_whole() {
             self.until("every replica is whole", Cluster::is_whole)?;
         }
         self.gauge.reset();
         let begin = self.book.micros();
         let whom = self.strike(kind, node)?;
         let undone = self.book.micros();
-        if matches!(kind, Kind::WipeNode | Kind::RotNode) {
+        if kind.needs_whole() {
             self.until("every replica is whole", Cluster::is_whole)?;
         }
         self.until("every shard has a primary", Cluster::serves)?;
@@ -149,23 +115,31 @@ impl Nemesis<'_> {
             Kind::KillNode => self.do_and_undo(&[name], "kill", "restart"),
             Kind::PausePrimary => self.do_and_undo(&[primary], "pause", "resume"),
             Kind::PauseMajority => {
-                let majority = self.cluster.size.nodes / 2 + 1;
-                let some: Vec<String> = (1..=majority).map(|n| format!("n{n}")).collect();
-                self.do_and_undo(&some, "pause", "resume")
+                let majority = self.nodes.len() / 2 + 1;
+                self.do_and_undo(&self.names()[..majority], "pause", "resume")
             }
             Kind::IsolatePrimary => self.do_and_undo(&[primary], "isolate", "heal"),
             Kind::IsolateNode => self.do_and_undo(&[name], "isolate", "heal"),
+            Kind::MutePrimary => self.do_and_undo(&[primary], "mute", "heal"),
+            Kind::DeafenPrimary => self.do_and_undo(&[primary], "deafen", "heal"),
+            Kind::CutOneWay => {
+                let way = *self.rng.pick(&["mute", "deafen"]);
+                self.do_and_undo(&[name], way, "heal")
+            }
+            Kind::LoseFrames => self.trouble(name, "lose"),
+            Kind::DelayFrames => self.trouble(name, "delay"),
+            Kind::ReorderFrames => self.trouble(name, "shuffle"),
+            Kind::LosePackets => self.packets(&["loss", "3%"]),
+            Kind::DelayPackets => self.packets(&["delay", "20ms", "10ms"]),
+            Kind::ReorderPackets => self.packets(&["delay", "5ms", "reorder", "75%"]),
             Kind::KillGateway => {
                 let gateway = self.rng.between(1, u64::from(self.cluster.size.gateways));
                 self.do_and_undo(&[format!("g{gateway}")], "kill", "restart")
             }
-            Kind::KillAll => {
-                let all: Vec<String> = (1..=self.cluster.size.nodes).map(|n| format!("n{n}")).collect();
-                self.do_and_undo(&all, "kill", "restart")
-            }
+            Kind::KillAll => self.do_and_undo(&self.names(), "kill", "restart"),
             Kind::RollingRestart => {
-                for node in 1..=self.cluster.size.nodes {
-                    self.cluster.act(&format!("n{node}"), "restart")?;
+                for name in self.names() {
+                    self.cluster.act(&name, "restart")?;
                     self.until("every shard has a primary", Cluster::serves)?;
                 }
                 Ok("all nodes".into())
@@ -177,7 +151,39 @@ impl Nemesis<'_> {
                 let image = nemesis.cluster.image(node, shard);
                 rot(&image, &mut nemesis.rng).map_err(|error| format!("{}: {error}", image.display()))
             }),
+            Kind::FailWrite => self.fail(name, primary, "pwrite64", "EIO"),
+            Kind::FailSync => self.fail(name, primary, "fdatasync", "EIO"),
+            Kind::NoSpace => self.fail(name, primary, "pwrite64", "ENOSPC"),
+            Kind::FillDisks => {
+                let full = Duration::from_millis(self.rng.between(200, FAULT_MAX));
+                let gateway = self.cluster.gateways()[0].clone();
+                let fillers = disk::fill(&gateway, || std::thread::sleep(full))?;
+                Ok(format!("all nodes, with {fillers} values"))
+            }
+            Kind::JumpClock => {
+                let one = match self.rng.below(4) {
+                    0 => "g1".into(),
+                    _ => name,
+                };
+                self.jump(&[one])
+            }
+            Kind::JumpAllClocks => {
+                let gateways = (1..=self.cluster.size.gateways).map(|gateway| format!("g{gateway}"));
+                let all: Vec<String> = self.names().into_iter().chain(gateways).collect();
+                self.jump(&all)
+            }
+            Kind::ReplaceNode => {
+                let new = (1..).find(|new| !self.nodes.contains(new)).expect("numbers do not end");
+                self.cluster.replace(node, new)?;
+                self.nodes.retain(|old| *old != node);
+                self.nodes.push(new);
+                Ok(format!("{name} by n{new}"))
+            }
         }
+    }
+
+    fn names(&self) -> Vec<String> {
+        self.nodes.iter().map(|node| format!("n{node}")).collect()
     }
 
     fn do_and_undo(&mut self, whom: &[String], action: &str, undo: &str) -> Tried<String> {
@@ -185,6 +191,63 @@ impl Nemesis<'_> {
         self.pause(FAULT_MAX);
         whom.iter().try_for_each(|name| self.cluster.act(name, undo))?;
         Ok(whom.join(" "))
+    }
+
+    /// A bad network: around one node, or everywhere.
+    fn trouble(&mut self, one: String, what: &str) -> Tried<String> {
+        if self.rng.below(2) == 0 {
+            return self.do_and_undo(&[one], what, "heal");
+        }
+        let gateways = (1..=self.cluster.size.gateways).map(|gateway| format!("g{gateway}"));
+        let all: Vec<String> = self.names().into_iter().chain(gateways).collect();
+        self.do_and_undo(&all, what, "heal")
+    }
+
+    /// A bad network below TCP, for everybody in this namespace, clients included.
+    fn packets(&mut self, netem: &[&str]) -> Tried<String> {
+        let run = |arguments: &[&str]| {
+            let done = tc(arguments).status().map_err(|error| format!("tc: {error}"))?;
+            if done.success() { Ok(()) } else { Err(format!("tc {arguments:?}: {done}")) }
+        };
+        run(&[&["add", "dev", "lo", "root", "netem"], netem].concat())?;
+        self.pause(FAULT_MAX);
+        run(&["del", "dev", "lo", "root"])?;
+        Ok("everybody".into())
+    }
+
+    /// One call of a node's fails. It stops by itself then; the others go on; and it comes back.
+    fn fail(&mut self, node: String, primary: String, call: &str, error: &str) -> Tried<String> {
+        let whom = if self.rng.below(2) == 0 { node } else { primary };
+        let pid = self.cluster.pid(&whom).ok_or_else(|| format!("nobody says which process {whom} is"))?;
+        disk::fail_once(pid, call, error, &self.cluster.dir.with_extension("strace"))?;
+        self.pause(FAULT_MAX);
+        self.cluster.act(&whom, "restart")?;
+        Ok(whom)
+    }
+
+    /// The calendar jumps by days or years, and back.
+    fn jump(&mut self, whom: &[String]) -> Tried<String> {
+        let by = *self.rng.pick(&["+1d", "-1d", "+30d", "-30d", "+3650d", "-3650d"]);
+        self.turn_clocks(whom, by)?;
+        self.pause(FAULT_MAX);
+        self.turn_clocks(whom, "+0")?;
+        Ok(format!("{} by {by}", whom.join(" ")))
+    }
+
+    /// Turns clocks, and waits until each member's log is dated otherwise than before.
+    fn turn_clocks(&mut self, whom: &[String], by: &str) -> Tried {
+        let before: Vec<String> = whom.iter().map(|name| self.cluster.date(name)).collect::<Tried<_>>()?;
+        whom.iter().try_for_each(|name| self.cluster.set_clock(name, by))?;
+        for (name, before) in whom.iter().zip(before) {
+            let begun = Instant::now();
+            while self.cluster.date(name)? == before {
+                if begun.elapsed() > CLOCK_PATIENCE {
+                    return Err(format!("the clock of {name} cannot be turned by {by}"));
+                }
+                std::thread::sleep(Duration::from_millis(100));
+            }
+        }
+        Ok(())
     }
 
     /// Kills a node, does something to each of its disks, and starts it again.

@@ -6,8 +6,12 @@ use std::fmt::Write;
 use serde_json::{Value, json};
 
 use super::cluster::Size;
-use super::faults::{Done, Kind};
+use super::faults::Done;
 use super::gauge::Second;
+use super::kinds::Kind;
+
+/// Points of a line on the page: two for each of its pixels.
+const POINTS_MAX: usize = 2_400;
 
 /// Everything that is told in the end.
 pub struct Report {
@@ -21,6 +25,8 @@ pub struct Report {
     pub keys: u64,
     pub undecided: u64,
     pub faults: Vec<Done>,
+    /// Kinds of faults that could not be had here, and why.
+    pub skipped: Vec<(Kind, String)>,
     pub seconds: Vec<Second>,
     /// The promise that broke.
     pub broken: Option<String>,
@@ -64,6 +70,8 @@ impl Report {
             None => format!("0 lost, 0 stale: the histories of {} keys were judged{undecided}", self.keys),
             Some(what) => format!("BROKEN  {what}"),
         });
+        let [available, seconds] = self.available();
+        lines.push(format!("somebody was answered in {available} of {seconds} seconds"));
         lines.push(String::new());
         lines.push(format!(
             "  {:<32}{:>6}{:>12}{:>12}",
@@ -79,6 +87,7 @@ impl Report {
                 millis(of.longest)
             )
         }));
+        lines.extend(self.skipped.iter().map(|(kind, why)| format!("  {:<32}SKIPPED: {why}", kind.words())));
         lines
     }
 
@@ -87,28 +96,60 @@ impl Report {
         let Size { nodes, gateways, shards } = self.size;
         let [answered, not_done, unknown] = self.operations;
         let kinds: Vec<Value> = self.by_kind().iter().map(|(kind, of)| {
-            json!({ "fault": kind.words(), "times": of.times, "median_micros": of.median, "longest_micros": of.longest })
+            json!({ "id": kind.row().id, "fault": kind.words(), "times": of.times, "median_micros": of.median, "longest_micros": of.longest })
         }).collect();
+        let skipped: Vec<Value> =
+            self.skipped.iter().map(|(kind, why)| json!({ "id": kind.row().id, "why": why })).collect();
         json!({
             "seed": self.seed, "nodes": nodes, "gateways": gateways, "shards": shards, "clients": self.clients,
-            "micros": self.micros, "answered": answered, "not_done": not_done, "unknown": unknown,
+            "micros": self.micros, "answered": answered, "not_done": not_done, "unknown": unknown, "seconds": self.seconds.len(), "seconds_with_answers": self.available()[0],
             "keys": self.keys, "undecided": self.undecided, "broken": self.broken, "faults": kinds,
+            "skipped": skipped,
         })
+    }
+
+    /// Each fault, in order.
+    pub fn timeline(&self) -> Vec<Value> {
+        let one = |done: &Done| {
+            json!({
+                "id": done.kind.row().id, "whom": done.whom, "begin_micros": done.begin, "undone_micros": done.undone,
+                "well_micros": done.well, "silence_micros": done.silence,
+            })
+        };
+        self.faults.iter().map(one).collect()
+    }
+
+    /// Seconds in which somebody was answered, and all.
+    fn available(&self) -> [usize; 2] {
+        [self.seconds.iter().filter(|second| second.answered > 0).count(), self.seconds.len()]
+    }
+
+    /// The seconds, as many of them in one as it takes for a page that can be drawn: the mean of the answers, the slowest.
+    fn points(&self) -> Vec<Second> {
+        let mean = |seconds: &[Second], of: fn(&Second) -> u64| {
+            seconds.iter().map(of).sum::<u64>() / seconds.len() as u64
+        };
+        let point = |seconds: &[Second]| Second {
+            answered: mean(seconds, |second| second.answered),
+            others: mean(seconds, |second| second.others),
+            slowest: seconds.iter().map(|second| second.slowest).max().unwrap_or(0),
+        };
+        self.seconds.chunks(self.seconds.len().div_ceil(POINTS_MAX).max(1)).map(point).collect()
     }
 
     /// A page of its own: each second's throughput and slowest answer, with the faults behind them.
     pub fn page(&self) -> String {
-        let seconds = self.seconds.len().max(1) as f64;
+        let (seconds, all) = (self.seconds.len().max(1) as f64, self.points());
         let (width, height) = (1200.0, 160.0);
         let x = |micros: u64| micros as f64 / 1e6 / seconds * width;
-        let most = |of: fn(&Second) -> u64| self.seconds.iter().map(of).max().unwrap_or(0).max(1);
+        let most = |of: fn(&Second) -> u64| all.iter().map(of).max().unwrap_or(0).max(1);
         let chart = |title: &str, unit: &str, of: fn(&Second) -> u64| {
             let top = most(of);
             let point = |(at, second): (usize, &Second)| {
                 let y = height - of(second) as f64 / top as f64 * (height - 8.0);
-                format!("{:.1},{y:.1}", (at as f64 + 0.5) / seconds * width)
+                format!("{:.1},{y:.1}", (at as f64 + 0.5) / all.len() as f64 * width)
             };
-            let points: Vec<String> = self.seconds.iter().enumerate().map(point).collect();
+            let points: Vec<String> = all.iter().enumerate().map(point).collect();
             format!(
                 "<h2>{title} <small>at most {top}{unit}</small></h2><svg viewBox=\"0 0 {width} {height}\" role=\"img\" \
                  aria-label=\"{title}\">{}<polyline points=\"{}\"/></svg>",

@@ -1,0 +1,112 @@
+//! What some faults need beside the program, and whether it is here: strace, libfaketime, netem in a network namespace, a
+//! cluster whose members change. Each is tried out, not looked up: a program that is there and may not do its work is none.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output, Stdio};
+
+/// What a kind of fault may need.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Need {
+    Strace,
+    Clock,
+    Netem,
+    Membership,
+}
+
+/// What is here.
+#[derive(Default)]
+pub struct Means {
+    /// Reasons against what is not.
+    lacking: Option<BTreeMap<Need, String>>,
+    /// libfaketime.
+    pub clock: Option<PathBuf>,
+}
+
+/// Where libfaketime lies, of those who package it.
+const LIBRARIES: [&str; 5] =
+    ["/usr/lib", "/usr/lib64", "/usr/local/lib", "/usr/lib/x86_64-linux-gnu", "/usr/lib/aarch64-linux-gnu"];
+const LIBRARY: &str = "faketime/libfaketimeMT.so.1";
+
+impl Means {
+    /// Tries out everything. `namespace`: this process is in a network namespace of its own.
+    pub fn find(membership: bool, namespace: bool) -> Means {
+        let (mut lacking, mut clock) = (BTreeMap::new(), None);
+        if !membership {
+            lacking.insert(Need::Membership, MEMBERSHIP.into());
+        }
+        if let Err(why) = strace() {
+            lacking.insert(Need::Strace, why);
+        }
+        match faketime() {
+            Ok(library) => clock = Some(library),
+            Err(why) => _ = lacking.insert(Need::Clock, why),
+        }
+        if let Err(why) = netem(namespace) {
+            lacking.insert(Need::Netem, why);
+        }
+        Means { lacking: Some(lacking), clock }
+    }
+
+    /// Why this cannot be had; `None`: it can. Who has not looked has nothing.
+    pub fn lacks(&self, need: Need) -> Option<String> {
+        let usual =
+            || if need == Need::Membership { MEMBERSHIP } else { "nobody has looked for it" }.to_string();
+        self.lacking.as_ref().map_or_else(|| Some(usual()), |lacking| lacking.get(&need).cloned())
+    }
+}
+
+const MEMBERSHIP: &str = "only in a cluster that is founded --with membership";
+
+fn run(command: &mut Command) -> Result<Output, String> {
+    let name = command.get_program().to_string_lossy().into_owned();
+    command.stdin(Stdio::null()).output().map_err(|error| match error.kind() {
+        std::io::ErrorKind::NotFound => format!("{name} is not installed"),
+        _ => format!("{name}: {error}"),
+    })
+}
+
+/// The first line of what a program complained of.
+fn complaint(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stderr).lines().next().unwrap_or("it failed").trim().to_string()
+}
+
+/// May it be attached to a process that is not its child? Where Yama restricts ptrace, only root may.
+fn strace() -> Result<(), String> {
+    let mut sleep = Command::new("sleep").arg("1").spawn().map_err(|error| format!("sleep: {error}"))?;
+    let tried = run(Command::new("strace").args(["-qq", "-o", "/dev/null", "-p", &sleep.id().to_string()]));
+    let _ = sleep.kill();
+    let _ = sleep.wait();
+    let tried = tried?;
+    if tried.status.success() { Ok(()) } else { Err(complaint(&tried)) }
+}
+
+/// A library that is there, and moves the clock of a program that it is loaded into.
+fn faketime() -> Result<PathBuf, String> {
+    let mut places = LIBRARIES.iter().map(|place| Path::new(place).join(LIBRARY));
+    let library = places.find(|place| place.exists()).ok_or("libfaketime is not installed")?;
+    let tried = run(Command::new("date").arg("+%Y").env("LD_PRELOAD", &library).env("FAKETIME", "+3650d"))?;
+    let year = |output: &Output| String::from_utf8_lossy(&output.stdout).trim().parse::<u32>().unwrap_or(0);
+    let now = run(Command::new("date").arg("+%Y"))?;
+    let moved = year(&tried) >= year(&now) + 9;
+    if moved { Ok(library) } else { Err(format!("{} does not move the clock", library.display())) }
+}
+
+/// Does the kernel have netem, and may this process use it?
+fn netem(namespace: bool) -> Result<(), String> {
+    if !namespace {
+        return Err("only with --namespace".into());
+    }
+    let tried = run(&mut tc(&["add", "dev", "lo", "root", "netem", "delay", "0ms"]))?;
+    if !tried.status.success() {
+        return Err(format!("tc netem: {}", complaint(&tried)));
+    }
+    run(&mut tc(&["del", "dev", "lo", "root"])).map(|_| ())
+}
+
+/// A command about the queues of the network.
+pub fn tc(arguments: &[&str]) -> Command {
+    let mut tc = Command::new("tc");
+    tc.arg("qdisc").args(arguments);
+    tc
+}
