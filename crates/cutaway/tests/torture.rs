@@ -94,6 +94,14 @@ fn a_node_whose_write_or_sync_fails_stops_and_comes_back_and_the_cluster_goes_on
 }
 
 #[test]
+fn a_primary_that_cannot_read_has_the_values_from_the_others() {
+    let report = holds_under(&["fail-read"], &[]);
+    if report["faults"].is_array() {
+        assert!(times(&report, "fail-read") > 0, "{report}");
+    }
+}
+
+#[test]
 fn a_cluster_whose_disks_are_full_reads_and_deletes_and_has_room_again() {
     let report = holds_under(&["fill-disks"], &["--shards", "2"]);
     assert!(times(&report, "fill-disks") > 0, "{report}");

@@ -2,7 +2,7 @@
 //!
 //! `up` listens on a loopback port and writes port and a random token to `control.json` in the data directory, readable
 //! by its owner only. So who may act on the cluster is who may read its directory; a web page, which can reach the port,
-//! cannot know the token. Orders name a member and one of six actions; there is no way to name a path or a command.
+//! cannot know the token. Orders name a member and one of a few actions; there is no way to name a path or a command.
 
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};

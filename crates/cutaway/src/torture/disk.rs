@@ -2,10 +2,11 @@
 //!
 //! A failing one: strace is attached to the node, and one call of it gets an error from the kernel instead of being done. The
 //! call after it would succeed. So a node that went on as if nothing had happened would be caught: what a failed sync left
-//! behind, no later one brings to the disk.
+//! behind, no later one brings to the disk. A read that fails is another matter: the value is damaged here, and is had from the
+//! other replicas.
 
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -15,6 +16,7 @@ use super::cluster::agent;
 
 /// A node whose clients write has written by then.
 const HIT_PATIENCE: Duration = Duration::from_secs(20);
+const POLL: Duration = Duration::from_millis(10);
 /// A full cluster that was emptied takes new keys by then.
 const ROOM_PATIENCE: Duration = Duration::from_secs(60);
 /// Bytes of what fills a disk, in this order: in the end there is no room for what clients store either. So many refusals in
@@ -24,18 +26,48 @@ const REFUSALS: usize = 16;
 /// No image here takes more.
 const FILLERS_MAX: usize = 10_000;
 
-/// Ends with its watcher, and leaves the process that it watches alone.
-struct Strace(Child);
+/// Calls of a process that fail. It ends with the process, or when it is dropped; then it leaves the process alone.
+struct Failing {
+    strace: Child,
+    notes: PathBuf,
+}
 
-impl Drop for Strace {
+impl Failing {
+    /// `when`: which calls, as strace counts them: `1` is the first, `1+2` every other one.
+    fn attach(pid: u64, call: &str, error: &str, when: &str, notes: &Path) -> Result<Failing, String> {
+        // What an earlier one noted is not this one's.
+        fs::write(notes, "").map_err(|why| format!("{}: {why}", notes.display()))?;
+        let strace = Command::new("strace")
+            .args(["-f", "-qq", "-e", &format!("trace={call}")])
+            .args(["-e", &format!("inject={call}:error={error}:when={when}"), "-p", &pid.to_string(), "-o"])
+            .arg(notes)
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .map_err(|why| format!("strace: {why}"))?;
+        Ok(Failing { strace, notes: notes.to_owned() })
+    }
+
+    /// Has a call failed?
+    fn has_hit(&self) -> bool {
+        fs::read_to_string(&self.notes).is_ok_and(|notes| notes.contains("(INJECTED)"))
+    }
+
+    fn has_ended(&mut self) -> bool {
+        !matches!(self.strace.try_wait(), Ok(None))
+    }
+}
+
+impl Drop for Failing {
     fn drop(&mut self) {
         // One that has ended was waited for, and its number may be somebody else's.
-        if !matches!(self.0.try_wait(), Ok(None)) {
+        if self.has_ended() {
             return;
         }
         // Asked to end, it lets go of the process; killed, it would leave it stopped.
-        let _ = Command::new("kill").args(["-TERM", &self.0.id().to_string()]).status();
-        let _ = self.0.wait();
+        let _ = Command::new("kill").args(["-TERM", &self.strace.id().to_string()]).status();
+        let _ = self.strace.wait();
     }
 }
 
@@ -43,31 +75,40 @@ impl Drop for Strace {
 ///
 /// An error is a promise that broke: it wrote on.
 pub fn fail_once(pid: u64, call: &str, error: &str, notes: &Path) -> Result<(), String> {
-    let strace = Command::new("strace")
-        .args(["-f", "-qq", "-e", &format!("trace={call}")])
-        .args(["-e", &format!("inject={call}:error={error}:when=1"), "-p", &pid.to_string(), "-o"])
-        .arg(notes)
-        .stdin(Stdio::null())
-        .stdout(Stdio::null())
-        .stderr(Stdio::null())
-        .spawn()
-        .map_err(|why| format!("strace: {why}"))?;
-    let (mut strace, begun) = (Strace(strace), Instant::now());
-    // It ends with the process that it watches.
-    while matches!(strace.0.try_wait(), Ok(None)) {
+    let (mut failing, begun) = (Failing::attach(pid, call, error, "1", notes)?, Instant::now());
+    while !failing.has_ended() {
         if begun.elapsed() > HIT_PATIENCE {
-            let hit = fs::read_to_string(notes).is_ok_and(|notes| notes.contains("(INJECTED)"));
-            return Err(match hit {
+            return Err(match failing.has_hit() {
                 true => format!("P1: process {pid} went on after {call} had failed with {error}"),
                 false => format!("process {pid} did not call {call} for {} s", HIT_PATIENCE.as_secs()),
             });
         }
-        std::thread::sleep(Duration::from_millis(10));
+        std::thread::sleep(POLL);
     }
-    let hit = fs::read_to_string(notes).unwrap_or_default();
-    match hit.contains("(INJECTED)") {
-        true => Ok(()),
-        false => Err(format!("strace could not make {call} of process {pid} fail: {}", hit.trim())),
+    if failing.has_hit() {
+        return Ok(());
+    }
+    Err(format!("strace could not make {call} of process {pid} fail"))
+}
+
+/// Makes every other read of a process fail, until `enough` is over.
+pub fn fail_reads(pid: u64, notes: &Path, enough: impl FnOnce()) -> Result<(), String> {
+    let (mut failing, begun) = (Failing::attach(pid, "pread64", "EIO", "1+2", notes)?, Instant::now());
+    while !failing.has_hit() {
+        if failing.has_ended() {
+            return Err(format!(
+                "P5: process {pid} ended because a read had failed, or strace could not be attached"
+            ));
+        }
+        if begun.elapsed() > HIT_PATIENCE {
+            return Err(format!("process {pid} did not read for {} s", HIT_PATIENCE.as_secs()));
+        }
+        std::thread::sleep(POLL);
+    }
+    enough();
+    match failing.has_ended() {
+        true => Err(format!("P5: process {pid} ended because reads had failed")),
+        false => Ok(()),
     }
 }
 

@@ -154,6 +154,12 @@ impl Nemesis<'_> {
             Kind::FailWrite => self.fail(name, primary, "pwrite64", "EIO"),
             Kind::FailSync => self.fail(name, primary, "fdatasync", "EIO"),
             Kind::NoSpace => self.fail(name, primary, "pwrite64", "ENOSPC"),
+            Kind::FailRead => {
+                let enough = Duration::from_millis(self.rng.between(200, FAULT_MAX));
+                let (pid, notes) = (self.pid(&primary)?, self.cluster.dir.with_extension("strace"));
+                disk::fail_reads(pid, &notes, || std::thread::sleep(enough))?;
+                Ok(primary)
+            }
             Kind::FillDisks => {
                 let full = Duration::from_millis(self.rng.between(200, FAULT_MAX));
                 let gateway = self.cluster.gateways()[0].clone();
@@ -180,6 +186,10 @@ impl Nemesis<'_> {
                 Ok(format!("{name} by n{new}"))
             }
         }
+    }
+
+    fn pid(&self, name: &str) -> Tried<u64> {
+        self.cluster.pid(name).ok_or_else(|| format!("nobody says which process {name} is"))
     }
 
     fn names(&self) -> Vec<String> {
@@ -218,8 +228,7 @@ impl Nemesis<'_> {
     /// One call of a node's fails. It stops by itself then; the others go on; and it comes back.
     fn fail(&mut self, node: String, primary: String, call: &str, error: &str) -> Tried<String> {
         let whom = if self.rng.below(2) == 0 { node } else { primary };
-        let pid = self.cluster.pid(&whom).ok_or_else(|| format!("nobody says which process {whom} is"))?;
-        disk::fail_once(pid, call, error, &self.cluster.dir.with_extension("strace"))?;
+        disk::fail_once(self.pid(&whom)?, call, error, &self.cluster.dir.with_extension("strace"))?;
         self.pause(FAULT_MAX);
         self.cluster.act(&whom, "restart")?;
         Ok(whom)

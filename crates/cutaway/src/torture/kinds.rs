@@ -30,6 +30,7 @@ pub enum Kind {
     FailWrite,
     FailSync,
     NoSpace,
+    FailRead,
     FillDisks,
     JumpClock,
     JumpAllClocks,
@@ -52,7 +53,7 @@ const fn row(kind: Kind, id: &'static str, words: &'static str, weight: u64, nee
 }
 
 /// Every kind, in the order of the enum.
-pub const ROWS: [Row; 27] = [
+pub const ROWS: [Row; 28] = [
     row(Kind::KillPrimary, "kill-primary", "primary killed", 4, None),
     row(Kind::KillNode, "kill-node", "node killed", 3, None),
     row(Kind::PausePrimary, "pause-primary", "primary paused", 4, None),
@@ -76,6 +77,7 @@ pub const ROWS: [Row; 27] = [
     row(Kind::FailWrite, "fail-write", "a write failed (EIO)", 2, Some(Need::Strace)),
     row(Kind::FailSync, "fail-sync", "a sync failed (EIO)", 2, Some(Need::Strace)),
     row(Kind::NoSpace, "no-space", "a write failed (ENOSPC)", 2, Some(Need::Strace)),
+    row(Kind::FailRead, "fail-read", "reads failed (EIO)", 2, Some(Need::Strace)),
     row(Kind::FillDisks, "fill-disks", "disks full, then emptied", 1, None),
     row(Kind::JumpClock, "jump-clock", "clock of one jumped", 2, Some(Need::Clock)),
     row(Kind::JumpAllClocks, "jump-all-clocks", "clocks of all jumped", 1, Some(Need::Clock)),
@@ -127,7 +129,7 @@ impl Kind {
     /// Does it damage a disk, or take away a member, so that the next one must wait until all is whole?
     pub fn needs_whole(self) -> bool {
         use Kind::*;
-        matches!(self, WipeNode | RotNode | FailWrite | FailSync | NoSpace | ReplaceNode)
+        matches!(self, WipeNode | RotNode | FailWrite | FailSync | NoSpace | FailRead | ReplaceNode)
     }
 }
 
