@@ -151,7 +151,9 @@ cutaway heal n3",
     (
         "torture",
         "cutaway torture                        # a minute of faults, all judged
-cutaway torture --seed 7 --seconds 600 --html torture.html",
+cutaway torture --seed 7 --seconds 600 --html torture.html
+cutaway torture --faults fail-sync,fill-disks --seconds 20
+cutaway torture --with membership --namespace --dir everything",
     ),
     (
         "why",

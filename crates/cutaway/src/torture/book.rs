@@ -240,6 +240,26 @@ mod tests {
     }
 
     #[test]
+    fn a_history_that_is_too_long_makes_room_and_the_one_before_is_kept() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut scroll = Scroll::open(dir.path().join("history.jsonl")).unwrap();
+        let read = |name: &str| fs::read_to_string(dir.path().join(name)).unwrap_or_default();
+        for round in ["one", "two", "three"] {
+            scroll.write(round).unwrap();
+            scroll.end_round().unwrap();
+            assert_eq!(read("history.before.jsonl"), "");
+        }
+        scroll.bytes = BYTES_MAX;
+        scroll.write("four").unwrap();
+        assert_eq!(read("history.before.jsonl"), "", "a round is not torn in two");
+        scroll.end_round().unwrap();
+        assert_eq!((&read("history.before.jsonl")[..], &read("history.jsonl")[..]), ("one\ntwo\nthree\nfour\n", ""));
+        scroll.write("five").unwrap();
+        scroll.end_round().unwrap();
+        assert_eq!(read("history.jsonl"), "five\n");
+    }
+
+    #[test]
     fn a_round_is_taken_once_it_is_over_and_nobody_writes_into_it() {
         let dir = tempfile::tempdir().unwrap();
         let book = Book::open(dir.path()).unwrap();
