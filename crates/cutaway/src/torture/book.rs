@@ -253,7 +253,10 @@ mod tests {
         scroll.write("four").unwrap();
         assert_eq!(read("history.before.jsonl"), "", "a round is not torn in two");
         scroll.end_round().unwrap();
-        assert_eq!((&read("history.before.jsonl")[..], &read("history.jsonl")[..]), ("one\ntwo\nthree\nfour\n", ""));
+        assert_eq!(
+            (&read("history.before.jsonl")[..], &read("history.jsonl")[..]),
+            ("one\ntwo\nthree\nfour\n", "")
+        );
         scroll.write("five").unwrap();
         scroll.end_round().unwrap();
         assert_eq!(read("history.jsonl"), "five\n");
