@@ -53,6 +53,29 @@ fn a_primary_that_is_removed_has_another_lead() {
 }
 
 #[test]
+fn a_removal_of_the_primary_needs_a_majority_of_those_left_and_not_the_first_of_them() {
+    let told = told(&played(
+        "> cluster 4\n> with membership\n> cut n1 n2\n> remove n1 at n1\n> wait 6\n",
+        Mechanisms::all(),
+    ));
+    assert!(
+        told.contains("n1 was removed, and has n") && told.contains("starts to serve in epoch 2"),
+        "{told}"
+    );
+}
+
+#[test]
+fn a_primary_that_is_removed_commits_nothing_before_its_own_sync_returns() {
+    let acknowledged = "> cluster 4\n> with membership\n> remove n1 at n1\n> deliver n1 n2\n> deliver n1 n3\n> sync n2\n\
+                        > sync n3\n> deliver n2 n1\n> deliver n3 n1\n";
+    let commits = "n1 commits entry 3";
+    let before = told(&played(acknowledged, Mechanisms::all()));
+    assert!(before.contains("n1 counts n3") && !before.contains(commits), "{before}");
+    let after = told(&played(&format!("{acknowledged}> sync n1\n"), Mechanisms::all()));
+    assert!(after.contains(commits), "{after}");
+}
+
+#[test]
 fn a_primary_that_is_removed_and_added_again_at_once_counts_in_the_end() {
     let told = told(&played(
         "> cluster 4\n> with membership\n> remove n1 at n1\n> calm\n> add n1 at n1\n> calm\n> wait 10\n",

@@ -4,6 +4,7 @@
 //! Entries go out before the primary's own sync has returned, and again as soon as a backup's window has room: nobody
 //! waits for anybody's disk but in the count.
 
+use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
 
 use trace::{Kind, emit};
@@ -59,17 +60,16 @@ impl Primary {
         now.saturating_sub(guard::majority_mark(&self.marks(core, Micros::MAX, |peer| peer.heard_at)))
     }
 
-    /// The marks of all that count: the primary's own first, while it is one of them.
+    /// The marks of all that count: the primary's own first, while it is one of them; else the greatest, for none of the others
+    /// has to be among a majority.
     fn marks(&self, core: &Core, own: u64, of: impl Fn(&Peer) -> u64) -> Vec<u64> {
         let (on, votes) = (core.config.mechanisms, core.members.votes(core.config.me));
+        let own = guard::removed_does_not_count(on, votes).then_some(own);
         let voters = self.peers.iter().filter(|(id, _)| core.members.votes(**id));
-        let mut marks: Vec<u64> = voters.map(|(_, peer)| of(peer)).collect();
-        if guard::removed_does_not_count(on, votes) {
-            marks.insert(0, own);
-        }
+        let mut others: Vec<u64> = voters.map(|(_, peer)| of(peer)).collect();
+        others.sort_unstable_by_key(|mark| Reverse(*mark));
         // Counted although it was removed, it stands where one of those stands that are left.
-        marks.truncate(core.members.voters().count());
-        marks
+        own.into_iter().chain(others).take(core.members.voters().count()).collect()
     }
 
     /// The members have changed: who is new is sent everything, who is gone nothing.
@@ -247,7 +247,8 @@ impl Primary {
     pub fn advance_commit(&mut self, core: &mut Core) {
         let on = core.config.mechanisms;
         let marks = self.marks(core, core.durable, |peer| peer.matched);
-        let counted = guard::majority_commit(on, &marks).min(core.log.tail().seq);
+        // One that was removed is none of the counted; it commits no further than its own log is durable all the same.
+        let counted = guard::majority_commit(on, &marks).min(core.durable);
         if counted > core.commit && guard::own_epoch_commit(on, core.log.epoch_at(counted), self.epoch) {
             core.commit_upto(counted);
         }
