@@ -86,7 +86,7 @@ impl Check {
     pub fn run(self) -> Result<(), Failure> {
         if self.scope.is_none() && self.resume.is_none() {
             let scopes = SCOPES.iter().map(|scope| (scope.name, scope.about)).chain([DEVICE]);
-            scopes.for_each(|(name, about)| say_wrapped(format!("{name:<14} {about}")));
+            scopes.for_each(|(name, about)| say_wrapped(format!("{name:<17} {about}")));
             return Ok(());
         }
         self.save.iter().try_for_each(|file| files::can_replace(file, files::SAVED))?;
@@ -348,8 +348,22 @@ fn round((ops, crashes, recoveries): &device::Round) -> String {
 }
 
 fn bounds(scope: &Scope) -> String {
+    let mut more = String::new();
+    let mut add = |if_any: usize, what: &str| {
+        if if_any > 0 {
+            more.push_str(&format!("{what}, "));
+        }
+    };
+    let names: Vec<_> = scope.with.names().map(|name| name.id()).collect();
+    add(names.len(), &format!("founded with {}", names.join(" and ")));
+    add(scope.joining as usize, &format!("{} of them on empty devices", scope.joining));
+    add(scope.begin.len(), &format!("after `{}`", scope.begin.join("`, `")));
+    let changes: Vec<_> = scope.changes.iter().map(|change| format!("`{change}`")).collect();
+    add(changes.len(), &format!("asked for {}", changes.join(" and ")));
+    add(scope.wishes.into(), &format!("{} wishes of extensions", scope.wishes));
+    add(scope.expiries.into(), &format!("{} expiries of one node's timers", scope.expiries));
     format!(
-        "{} nodes, {} takeovers, {} writes sent up to {} times, {} reads, {} crashes, {} wipes, \
+        "{} nodes, {more}{} takeovers, {} writes sent up to {} times, {} reads, {} crashes, {} wipes, \
          {} duplicates, {} timer expiries, up to {} messages on their way, up to {} steps",
         scope.nodes,
         scope.takeovers,

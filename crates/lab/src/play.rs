@@ -1,9 +1,10 @@
 //! What came of a schedule: each step in words, where it shows in a diagram, and what followed.
 
+use dataplane::Epoch;
 use sim::schedule::Peer;
 use trace::{Actor, Event, Mechanisms};
 
-use crate::cluster::{Setting, Step, Which, damage};
+use crate::cluster::{Setting, Step, Which, Wished, damage};
 
 /// Where a step shows in a diagram. Lanes are numbered from 0, the clients'.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -109,7 +110,8 @@ impl Lanes {
             Step::Stray(which, at) => Mark::Arrow(self.peer(which.from), self.node(*at)),
             Step::Lose(which) => Mark::Lost(self.peer(which.from), self.peer(which.to)),
             Step::Cut(one, other) => Mark::Lost(self.peer(*one), self.peer(*other)),
-            Step::Heal(..) | Step::State => Mark::Nothing,
+            Step::Heal(..) | Step::State | Step::Pass(_) => Mark::Nothing,
+            Step::Wish { at, .. } => Mark::At(self.node(*at), 'E'),
             Step::Sync(at) => Mark::At(self.node(*at), 'S'),
             Step::Crash { at, .. } => Mark::At(self.node(*at), 'X'),
             Step::CrashGateway(gateway) => Mark::At(self.peer(Peer::Gateway(*gateway)), 'X'),
@@ -165,6 +167,11 @@ pub(crate) fn words(step: &Step, moved: &[String]) -> String {
         }
         Step::Probe(at) => format!("a gateway asks n{at} who it is, and where its log ends"),
         Step::Change { change, at } => format!("a client asks n{at} to {change}"),
+        Step::Wish { at, what: Wished::Stand(Epoch(0)) } => format!("an extension has n{at} stand"),
+        Step::Wish { at, what: Wished::Stand(above) } => {
+            format!("an extension has n{at} stand, in an epoch above {}", above.0)
+        }
+        Step::Wish { at, what: Wished::StepDown } => format!("an extension has n{at} leave the lead"),
         Step::StandAndCrash { at, keep, .. } => format!(
             "a gateway asks n{at} to take over, which asks for promises, crashes before its own is durable, and keeps \
              {keep} of its unsynced records"
@@ -199,6 +206,7 @@ pub(crate) fn words(step: &Step, moved: &[String]) -> String {
         Step::Wipe(at) => format!("n{at} comes back with an empty disk"),
         Step::Tick(Some(peer)) => format!("{peer}'s timers expire"),
         Step::Tick(None) => "the timers of all nodes expire".into(),
+        Step::Pass(times) => format!("the time of {times} expiries passes, and nobody notices"),
         Step::Calm { .. } => "everything arrives".into(),
         Step::Wait(times) => format!("{times} times, all timers expire and everything arrives"),
         Step::State => "nothing happens".into(),

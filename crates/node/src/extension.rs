@@ -13,7 +13,7 @@ use std::fmt;
 
 use dataplane::wire::WireError;
 use dataplane::{
-    Address, Change, Config, Epoch, Frame, GatewayId, Members, Message, Micros, NodeId, NodeStatus, Progress,
+    Address, Change, Config, Epoch, GatewayId, Members, Message, Micros, NodeId, NodeStatus, Progress,
 };
 use engine::{ReadError, Upkeep, WriteError};
 use trace::{Kind, Source, Told};
@@ -124,8 +124,8 @@ impl Wishes {
 }
 
 /// Who says this as a primary, of which epoch. One that has left the lead says other things in the same epoch.
-pub(crate) fn sign_of_life(frame: &Frame) -> Option<(NodeId, Epoch)> {
-    match (frame.from, &frame.message) {
+pub fn sign_of_life(from: Address, message: &Message) -> Option<(NodeId, Epoch)> {
+    match (from, message) {
         (
             Address::Node(from),
             Message::Prepare { epoch, .. }

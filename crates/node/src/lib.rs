@@ -43,5 +43,5 @@ mod tag;
 
 pub use config::{Config, OpenError, StopError};
 pub use engine::NODE_MAX;
-pub use extension::{Extension, Look, Wish, Wishes};
+pub use extension::{Extension, Look, Wish, Wishes, sign_of_life};
 pub use node::{Node, drop_superseded};

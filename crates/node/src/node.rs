@@ -80,7 +80,7 @@ impl<D: Device> Node<D> {
             emit!(self.t, Kind::FrameRefused { message, from, why });
             return Ok(());
         }
-        let (fits, sign) = (self.fits(&frame.message), extension::sign_of_life(&frame));
+        let (fits, sign) = (self.fits(&frame.message), extension::sign_of_life(frame.from, &frame.message));
         match (frame.from, frame.message) {
             (Address::Node(peer), Message::Fetch(name)) if self.is_peer(peer) => {
                 self.on_fetch(peer, name);

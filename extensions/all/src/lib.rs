@@ -56,8 +56,13 @@ impl Chosen {
     pub const NONE: Chosen = Chosen(0);
 
     /// These.
-    pub fn of(names: &[Name]) -> Chosen {
-        Chosen(names.iter().fold(0, |set, name| set | 1 << *name as u8))
+    pub const fn of(names: &[Name]) -> Chosen {
+        let (mut set, mut at) = (0, 0);
+        while at < names.len() {
+            set |= 1 << names[at] as u8;
+            at += 1;
+        }
+        Chosen(set)
     }
 
     /// Is this one among them?

@@ -1,24 +1,23 @@
 //! The model as a cluster to which a schedule happens.
 
-use std::sync::{Arc, Mutex};
-
 use dataplane::{Address, Epoch, Message, NodeId};
+use extensions::Name;
 use sim::harm::Harm;
 use sim::schedule::Peer;
 use trace::{Event, Mechanisms};
 
 use super::scope::{SCOPES, Scope};
-use super::world::{Letter, World};
+use super::world::{Ear, Letter, World};
 use crate::cluster::Block;
 use crate::cluster::language::{Ask, Setting};
-use crate::cluster::stage::Cluster;
+use crate::cluster::stage::{Cluster, Stage};
 use crate::cluster::witness::History;
 use crate::shared::Shared;
 
 /// The world of the checker, and what its replicas told.
 pub(crate) struct Model {
     pub(crate) world: World,
-    events: Arc<Mutex<Vec<Event>>>,
+    ear: Ear,
 }
 
 impl Model {
@@ -28,7 +27,22 @@ impl Model {
     }
 }
 
+impl World {
+    /// The first state of a scope.
+    pub fn first(scope: &Scope) -> World {
+        let world = World::new(scope);
+        if scope.begin.is_empty() {
+            return world;
+        }
+        let mut stage: Stage<Model> =
+            Stage::new(&scope.setting(), scope.mechanisms).expect("the model has this cluster");
+        scope.begin().for_each(|step| _ = stage.take(&step).expect("it is possible"));
+        world.behind(stage.cluster.world)
+    }
+}
+
 const NO_GATEWAYS: &str = "the checker's model has no gateways";
+const NO_UPKEEP: &str = "the checker's model has no devices that `gc` could work on";
 const NO_DEVICES: &str = "the checker's model has no devices that could be damaged";
 
 impl Cluster for Model {
@@ -38,8 +52,14 @@ impl Cluster for Model {
         if setting.gateways > 0 {
             return Err(NO_GATEWAYS.into());
         }
+        if setting.with.has(Name::Gc) {
+            return Err(NO_UPKEEP.into());
+        }
         let scope = Scope {
             nodes: setting.nodes,
+            joining: setting.nodes - setting.founders,
+            with: setting.with,
+            wishes: 1,
             established: !setting.cold,
             mechanisms: on,
             goal: setting.goal,
@@ -48,18 +68,18 @@ impl Cluster for Model {
             ..SCOPES[0]
         };
         let mut world = World::new(&scope);
-        let events = Arc::new(Mutex::new(Vec::new()));
-        world.listen(events.clone());
+        let ear = Ear::default();
+        world.listen(ear.clone());
         world.limit_frames(setting.frames);
-        Ok(Model { world, events })
+        Ok(Model { world, ear })
     }
 
     fn events(&mut self) -> Vec<Event> {
-        std::mem::take(&mut *self.events.lock().expect("nobody panics"))
+        std::mem::take(&mut self.ear.lock().expect("nobody panics").0)
     }
 
     fn replies(&mut self) -> Vec<String> {
-        Vec::new()
+        std::mem::take(&mut self.ear.lock().expect("nobody panics").1)
     }
 
     fn history(&self) -> &History {

@@ -13,7 +13,7 @@ use super::estimate;
 use super::saved::{Saved, Step};
 use super::scope::Scope;
 use super::world::{Action, Pools, World};
-use crate::cluster::language::Setting;
+use crate::cluster::language::Step as Line;
 use crate::cluster::stage::Stage;
 use crate::cluster::witness::Goal;
 use crate::quiet::caught;
@@ -102,7 +102,7 @@ struct Reached {
 impl Exploration {
     /// At the first state of `scope`.
     pub fn new(scope: &Scope) -> Exploration {
-        let first = World::new(scope);
+        let first = World::first(scope);
         let id = fingerprint(&first);
         Exploration {
             scope: *scope,
@@ -121,7 +121,7 @@ impl Exploration {
     /// done, because the file was made by other rules. `report` is called now and then.
     pub fn resume(saved: &Saved, mut report: impl FnMut(Progress)) -> Result<Exploration, SavedError> {
         let mut exploration = Exploration::new(&saved.scope);
-        let mut level = vec![World::new(&saved.scope)];
+        let mut level = vec![World::first(&saved.scope)];
         let mut steps = saved.order[1..].iter().copied().peekable();
         loop {
             let first = exploration.expanded;
@@ -298,30 +298,25 @@ impl Exploration {
             numbers.push(number);
             at = parent as usize;
         }
-        let setting = Setting {
-            nodes: scope.nodes,
-            cold: !scope.established,
-            gateways: 0,
-            frames: scope.entries_per_frame,
-            pieces: scope.pieces,
-            resend: scope.resend_after,
-            goal: scope.goal,
-            ..Setting::of(scope.nodes)
-        };
-        let mut world = World::new(scope);
+        let setting = scope.setting();
+        let mut world = World::first(scope);
         let mut stage: Stage<Model> =
             Stage::new(&setting, scope.mechanisms).expect("the model has this cluster");
         let mut steps = Vec::new();
         let mut script: Vec<String> = setting.to_string().lines().map(str::to_string).collect();
+        for step in scope.begin() {
+            stage.take(&step).expect("the world was begun with it");
+            script.push(step.to_string());
+        }
         for number in numbers.into_iter().rev() {
             let action: Action = world.actions(scope)[number as usize];
-            steps.push(world.describe(action));
-            let step = world.step(scope, action, &mut stage);
-            script.push(step.to_string());
+            steps.push(world.describe(scope, action));
+            let taken = world.steps(scope, action, &mut stage);
+            script.extend(taken.iter().map(Line::to_string));
             let done = caught(|| {
                 let after = world.after(scope, action);
                 // The stage keeps what is sent twice apart, so it has all that the world has.
-                stage.take(&step).map(|_| after)
+                taken.iter().try_for_each(|step| stage.take(step).map(|_| ())).map(|()| after)
             });
             match done {
                 Ok(after) => world = after.expect("what is possible in the world is possible on the stage"),

@@ -11,6 +11,7 @@
 //! | `scope` | the bounds, by name |
 //! | `world` | the cluster as a value, and its actions |
 //! | `seat` | one node of it: the real replica on a model of a device |
+//! | `extended` | the real extensions of a node, if the scope's cluster has some |
 //! | `cluster` | the model as a cluster to which a schedule happens |
 //! | `words` | states and actions as sentences |
 //! | `explore` | breadth-first search on all cores |
@@ -23,6 +24,7 @@
 pub(crate) mod cluster;
 mod estimate;
 mod explore;
+mod extended;
 mod saved;
 mod scope;
 pub(crate) mod seat;

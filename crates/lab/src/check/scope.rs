@@ -1,7 +1,10 @@
 //! The bounds of an exploration.
 
+use dataplane::{Change, NodeId};
+use extensions::{Chosen, Name};
 use trace::{Mechanism, Mechanisms};
 
+use crate::cluster::language::{Setting, Step};
 use crate::cluster::witness::Goal;
 
 /// What may happen, and how often.
@@ -13,6 +16,18 @@ pub struct Scope {
     pub about: &'static str,
     /// Replicas.
     pub nodes: u32,
+    /// The last so many of them have empty devices, and belong to nobody until they are added.
+    pub joining: u32,
+    /// What the cluster was founded with beside the core: the extensions run as they are.
+    pub with: Chosen,
+    /// What has happened before the first state: steps of a schedule.
+    pub begin: &'static [&'static str],
+    /// Changes that a client asks for, each until it is in the log of whoever leads.
+    pub changes: &'static [Change],
+    /// Times that an extension has its replica stand, or leave the lead: any replica, at any time.
+    pub wishes: u8,
+    /// Times that the timers of one node expire, those of its extensions as well, and of no other.
+    pub expiries: u8,
     /// Does it begin with a serving primary and an open session, or with empty devices?
     pub established: bool,
     /// Takeovers that gateways call for.
@@ -57,6 +72,25 @@ impl Scope {
         SCOPES.iter().copied().find(|scope| scope.name == name)
     }
 
+    /// The cluster before anything happens.
+    pub(super) fn setting(&self) -> Setting {
+        Setting {
+            founders: self.nodes - self.joining,
+            cold: !self.established,
+            frames: self.entries_per_frame,
+            pieces: self.pieces,
+            resend: self.resend_after,
+            with: self.with,
+            goal: self.goal,
+            ..Setting::of(self.nodes)
+        }
+    }
+
+    /// What has happened to it before the first state.
+    pub(super) fn begin(&self) -> impl Iterator<Item = Step> {
+        self.begin.iter().map(|line| line.parse().expect("a step of this file"))
+    }
+
     /// The same bounds with a mechanism taken out.
     #[must_use]
     pub fn without(self, mechanism: Mechanism) -> Scope {
@@ -68,6 +102,12 @@ const BASE: Scope = Scope {
     name: "",
     about: "",
     nodes: 3,
+    joining: 0,
+    with: Chosen::NONE,
+    begin: &[],
+    changes: &[],
+    wishes: 0,
+    expiries: 0,
     established: false,
     takeovers: 2,
     writes: 1,
@@ -87,6 +127,11 @@ const BASE: Scope = Scope {
     goal: Goal::Invariant,
     mechanisms: Mechanisms::all(),
 };
+
+const ELECTIONS: Chosen = Chosen::of(&[Name::Elections]);
+const MEMBERSHIP: Chosen = Chosen::of(&[Name::Membership]);
+/// n4 is added to three, gets the state, and does not count yet. (How an empty device gets one: `wipe`.)
+const LEARNER: &[&str] = &["add n4 at n1", "wait 2"];
 
 /// All scopes, smallest first.
 pub const SCOPES: &[Scope] = &[
@@ -247,6 +292,147 @@ pub const SCOPES: &[Scope] = &[
         writes: 1,
         messages_max: 5,
         depth_max: 22,
+        ..BASE
+    },
+    Scope {
+        name: "wishes",
+        about: "a serving cluster whose extensions have anybody stand, or leave the lead, at any time; a write, a crash",
+        wishes: 2,
+        established: true,
+        takeovers: 0,
+        writes: 1,
+        crashes: 1,
+        messages_max: 2,
+        ..BASE
+    },
+    Scope {
+        name: "elections",
+        about: "nodes that elect their primary themselves: a write, a crash, late timers",
+        with: ELECTIONS,
+        expiries: 2,
+        established: true,
+        takeovers: 0,
+        writes: 1,
+        crashes: 1,
+        messages_max: 2,
+        ..BASE
+    },
+    Scope {
+        name: "elections-rivals",
+        about: "the same with timers that are late once more, and nothing else",
+        with: ELECTIONS,
+        expiries: 3,
+        established: true,
+        takeovers: 0,
+        writes: 0,
+        messages_max: 2,
+        ..BASE
+    },
+    Scope {
+        name: "joining",
+        about: "a fourth node, filled with the state, counts from some time on, or not yet; a takeover, a crash",
+        nodes: 4,
+        joining: 1,
+        with: MEMBERSHIP,
+        begin: LEARNER,
+        expiries: 1,
+        established: true,
+        takeovers: 1,
+        writes: 0,
+        crashes: 1,
+        informed: true,
+        messages_max: 2,
+        depth_max: 80,
+        ..BASE
+    },
+    Scope {
+        name: "membership",
+        about: "one of three is replaced: the fourth counts, or not yet, and n1, which leads, is removed; a takeover",
+        nodes: 4,
+        joining: 1,
+        with: MEMBERSHIP,
+        begin: LEARNER,
+        changes: &[Change::Remove(NodeId(1))],
+        expiries: 1,
+        established: true,
+        takeovers: 1,
+        writes: 0,
+        informed: true,
+        messages_max: 2,
+        depth_max: 80,
+        ..BASE
+    },
+    Scope {
+        name: "removals",
+        about: "two of three are removed, a takeover, a crash",
+        with: MEMBERSHIP,
+        changes: &[Change::Remove(NodeId(3)), Change::Remove(NodeId(2))],
+        established: true,
+        takeovers: 1,
+        writes: 0,
+        crashes: 1,
+        informed: true,
+        messages_max: 3,
+        depth_max: 80,
+        ..BASE
+    },
+    Scope {
+        name: "removal-forgotten",
+        about: "two that were three, one of them is removed, and crashes; a write, a takeover",
+        with: MEMBERSHIP,
+        begin: &["remove n3 at n1", "calm"],
+        changes: &[Change::Remove(NodeId(2))],
+        established: true,
+        takeovers: 1,
+        writes: 1,
+        crashes: 1,
+        informed: true,
+        messages_max: 3,
+        depth_max: 80,
+        ..BASE
+    },
+    Scope {
+        name: "primary-removed",
+        about: "four, of whom the primary is removed and leads on; a write, a takeover",
+        nodes: 4,
+        with: MEMBERSHIP,
+        begin: &["remove n1 at n1", "calm"],
+        established: true,
+        takeovers: 1,
+        writes: 1,
+        informed: true,
+        messages_max: 3,
+        depth_max: 80,
+        ..BASE
+    },
+    Scope {
+        name: "rival-removals",
+        about: "four, of whom n1 has removed n2, which nobody knows, and crashed; n2 takes over and may remove n1; a takeover",
+        nodes: 4,
+        with: MEMBERSHIP,
+        begin: &["remove n2 at n1", "lose n1 n3", "lose n1 n4", "crash n1 keep 1", "takeover n2 above 1"],
+        changes: &[Change::Remove(NodeId(1))],
+        established: true,
+        takeovers: 1,
+        writes: 0,
+        informed: true,
+        messages_max: 2,
+        depth_max: 80,
+        ..BASE
+    },
+    Scope {
+        name: "five-to-three",
+        about: "three that were five, one of them filled with a state; a write, a takeover, a crash",
+        nodes: 5,
+        with: MEMBERSHIP,
+        begin: &["remove n5 at n1", "calm", "remove n4 at n1", "wipe n3", "wait 3"],
+        established: true,
+        takeovers: 1,
+        writes: 1,
+        crashes: 1,
+        informed: true,
+        messages_max: 2,
+        depth_max: 80,
         ..BASE
     },
 ];

@@ -9,6 +9,7 @@ use dataplane::{
 };
 use trace::{Kind, Tracer, emit};
 
+use super::extended::Extended;
 use super::scope::Scope;
 use crate::cluster::witness::{Sight, Stamp};
 use crate::shared::Shared;
@@ -105,15 +106,17 @@ pub(crate) struct Seat {
     pub proof: Durable,
     /// Of the state being transferred, what has come.
     pub pieces: u64,
+    pub extended: Extended,
 }
 
 impl Seat {
+    /// One of the founders, or a node with an empty device that may be added to them.
     pub fn new(scope: &Scope, me: NodeId, members: &[NodeId]) -> Seat {
-        let disk = Disk::empty(Epoch(0), true, 0);
+        let disk = Disk::empty(Epoch(0), members.contains(&me), 0);
         let config = Config {
             me,
             members: members.to_vec(),
-            members_change: false,
+            members_change: scope.with.changes_members(),
             mechanisms: scope.mechanisms,
             timing: Timing {
                 heartbeat_every: 1,
@@ -126,10 +129,10 @@ impl Seat {
             pid: 0,
             life: 0,
         };
-        Seat::open(config, disk)
+        Seat::open(config, disk, Extended::new(scope.with, scope.wishes > 0))
     }
 
-    pub fn open(config: Config, disk: Disk) -> Seat {
+    fn open(config: Config, disk: Disk, extended: Extended) -> Seat {
         let (on, position) = (config.mechanisms, disk.position);
         let entries = if disk.proven { disk.log.as_slice() } else { &[] };
         let restored = Restored {
@@ -144,7 +147,7 @@ impl Seat {
         let at = Synced(Appended { position, seq: if disk.proven { disk.last() } else { 0 } });
         let proof = guard::durable_ack(on, Some(&at), at.0).unwrap_or_default();
         let replica = Replica::restore(config, restored).expect("the rules wrote the host state themselves");
-        Seat { replica, disk, held: Vec::new(), proof, pieces: 0 }
+        Seat { replica, disk, held: Vec::new(), proof, pieces: 0, extended }
     }
 
     pub fn on(&self) -> trace::Mechanisms {
@@ -160,7 +163,7 @@ impl Seat {
             }
         }
         let disk = Disk { synced: log.clone(), log, unsynced: Vec::new(), ..self.disk.clone() };
-        *self = Seat::open(self.next_life(), disk);
+        *self = Seat::open(self.next_life(), disk, self.extended.anew());
     }
 
     /// A crash, after which the log is damaged behind so many durable entries. What a device goes on with then, it says
@@ -171,12 +174,12 @@ impl Seat {
         let owed = self.disk.owed.max(had.unwrap_or_default());
         log.truncate(keep);
         let disk = Disk { owed, synced: log.clone(), log, unsynced: Vec::new(), ..self.disk.clone() };
-        *self = Seat::open(self.replica.core().config.clone(), disk);
+        *self = Seat::open(self.replica.core().config.clone(), disk, self.extended.anew());
     }
 
     pub fn wipe(&mut self) {
         let disk = Disk::empty(Epoch(0), false, self.disk.position);
-        *self = Seat::open(self.next_life(), disk);
+        *self = Seat::open(self.next_life(), disk, self.extended.anew());
     }
 
     /// What names the attempts of one life differs in the next.

@@ -2,16 +2,19 @@
 
 use std::fmt;
 
+use sim::schedule::Peer;
+
 use super::cluster::{Model, address};
 use super::scope::Scope;
 use super::world::{Action, World};
 use crate::brief::brief;
 use crate::cluster::language::Step;
 use crate::cluster::stage::Stage;
+use crate::cluster::wisher::Wished;
 
 impl World {
     /// What `action` does here, for a person.
-    pub fn describe(&self, action: Action) -> String {
+    pub fn describe(&self, scope: &Scope, action: Action) -> String {
         match action {
             Action::TakeOver(node) => format!("a gateway asks n{node} to take over"),
             Action::StandAndCrash(node, keep) => format!(
@@ -39,16 +42,22 @@ impl World {
             }
             Action::Wipe(node) => format!("n{node} gets an empty disk and restarts"),
             Action::Tick => "all timers expire".into(),
+            Action::Expire(node) => format!("the timers of n{node} expire, after {}", self.late(node)),
+            Action::Ask(at, node) => format!("a client asks n{node} to {}", scope.changes[at]),
+            Action::Wish(node, Wished::Stand(above)) => {
+                format!("an extension has n{node} stand, above epoch {}", above.0)
+            }
+            Action::Wish(node, Wished::StepDown) => format!("an extension has n{node} leave the lead"),
         }
     }
 
-    /// `action` as a step of a schedule, on a stage that stands where this world stands.
-    pub(super) fn step(&self, scope: &Scope, action: Action, stage: &mut Stage<Model>) -> Step {
+    /// `action` as steps of a schedule, on a stage that stands where this world stands.
+    pub(super) fn steps(&self, scope: &Scope, action: Action, stage: &mut Stage<Model>) -> Vec<Step> {
         let mut which = |at: usize| {
             let (from, to, message) = &*self.network[at];
             stage.naming(address(*from), address(*to), message).expect("the stage has every message")
         };
-        match action {
+        let step = match action {
             Action::TakeOver(to) => Step::TakeOver { to, above: self.greatest_promise(scope).0 },
             Action::StandAndCrash(at, keep) => {
                 Step::StandAndCrash { at, above: self.greatest_promise(scope).0, keep }
@@ -63,7 +72,13 @@ impl World {
             Action::Rot(at, keep) => Step::Rot { at, keep },
             Action::Wipe(at) => Step::Wipe(at),
             Action::Tick => Step::Tick(None),
-        }
+            Action::Expire(at) => Step::Tick(Some(Peer::Node(at))),
+            Action::Ask(change, at) => Step::Change { change: scope.changes[change], at },
+            Action::Wish(at, what) => Step::Wish { at, what },
+        };
+        // An expiry takes some time of its own.
+        let late = if let Action::Expire(at) = action { self.late(at) - 1 } else { 0 };
+        (late > 0).then_some(Step::Pass(late)).into_iter().chain([step]).collect()
     }
 
     /// Replicas as one line each, for a person.

@@ -4,14 +4,17 @@ use std::fmt;
 use std::sync::{Arc, Mutex};
 
 use dataplane::{
-    Address, Condition, Effect, Epoch, Event, Fits, Frame, Message, NodeId, Op, Query, RequestId, RoleName,
-    guard,
+    Address, Change, Condition, EXTENSION_BYTES_MAX, Effect, Epoch, Event, Fits, Frame, Message, Micros,
+    NodeId, Op, Query, RequestId, RoleName, guard,
 };
+use node::{Extension, Look, Wish, Wishes, sign_of_life};
 use trace::{Actor, Kind, Tracer, emit};
 
 use super::scope::Scope;
 use super::seat::{Limits, Seat, Synced};
+use crate::cluster::nodes::changed;
 use crate::cluster::stage::SCRIPTED;
+use crate::cluster::wisher::Wished;
 use crate::cluster::witness::{Goal, History};
 use crate::shared::{Pool, Shared};
 
@@ -44,6 +47,12 @@ pub enum Action {
     Rot(u32, usize),
     /// All timers expire.
     Tick,
+    /// So late that all extensions of a node want to look, its timers expire, and no other's.
+    Expire(u32),
+    /// A client asks a node for the change at this place of the scope's list.
+    Ask(usize, u32),
+    /// An extension of a node wishes for this.
+    Wish(u32, Wished),
 }
 
 /// A cluster with its network and its clients' knowledge.
@@ -62,7 +71,10 @@ pub struct World {
 
 /// Who hears the events of the replicas. No part of the state: two worlds that differ in it are the same.
 #[derive(Clone, Default)]
-pub(crate) struct Listener(pub Option<Arc<Mutex<Vec<trace::Event>>>>);
+pub(crate) struct Listener(Option<Ear>);
+
+/// What the replicas tell, and what a client hears of its changes of the members.
+pub(crate) type Ear = Arc<Mutex<(Vec<trace::Event>, Vec<String>)>>;
 
 impl PartialEq for Listener {
     fn eq(&self, _: &Listener) -> bool {
@@ -85,7 +97,7 @@ impl fmt::Debug for Listener {
 impl Listener {
     fn tracer(&self, node: u32) -> Tracer {
         let Some(events) = self.0.clone() else { return Tracer::off() };
-        let sink = move |event| events.lock().expect("nobody panics while listening").push(event);
+        let sink = move |event| events.lock().expect("nobody panics while listening").0.push(event);
         Tracer::always(Actor::Node { node, shard: 0 }, 1, Box::new(sink))
     }
 }
@@ -99,6 +111,10 @@ struct Budget {
     rots: u8,
     duplicates: u8,
     ticks: u8,
+    wishes: u8,
+    expiries: u8,
+    /// The changes that are in no log yet, as bits.
+    changes: u8,
 }
 
 /// The parts that states share.
@@ -110,9 +126,10 @@ pub(super) struct Pools {
 }
 
 impl World {
-    /// The first state of a scope.
-    pub fn new(scope: &Scope) -> World {
+    /// The cluster of a scope, before any step; [`World::first`] is behind those that it begins with.
+    pub(super) fn new(scope: &Scope) -> World {
         let ids: Vec<NodeId> = (1..=scope.nodes).map(NodeId).collect();
+        let founders = &ids[..(scope.nodes - scope.joining) as usize];
         let left = Budget {
             takeovers: scope.takeovers,
             reads: scope.reads,
@@ -121,9 +138,12 @@ impl World {
             rots: scope.rots,
             duplicates: scope.duplicates,
             ticks: scope.ticks,
+            wishes: scope.wishes,
+            expiries: scope.expiries,
+            changes: scope.changes.iter().enumerate().fold(0, |set, (at, _)| set | 1 << at),
         };
         let mut world = World {
-            seats: ids.iter().map(|me| Shared::new(Seat::new(scope, *me, &ids))).collect(),
+            seats: ids.iter().map(|me| Shared::new(Seat::new(scope, *me, founders))).collect(),
             network: Vec::new(),
             left,
             limits: Limits { entries_per_frame: scope.entries_per_frame, pieces: scope.pieces },
@@ -135,6 +155,16 @@ impl World {
         if scope.established {
             world.establish();
         }
+        world
+    }
+
+    /// The same budgets, where those steps have led that the scope begins with.
+    pub(super) fn behind(self, steps: World) -> World {
+        let (left, listener) = (self.left, Listener::default());
+        let mut world = World { left, listener, ..steps };
+        world.history.change().sent = self.history.sent.clone();
+        world.network.sort();
+        world.network.dedup();
         world
     }
 
@@ -218,11 +248,31 @@ impl World {
             if self.left.rots > 0 && seat.disk.proven {
                 (0..seat.disk.synced.len()).for_each(|keep| actions.push(Action::Rot(node, keep)));
             }
+            if self.left.expiries > 0 && seat.extended.deadline().is_some() {
+                actions.push(Action::Expire(node));
+            }
+            if role == RoleName::Primary {
+                let open = |at: &usize| self.left.changes & 1 << at != 0;
+                actions.extend((0..scope.changes.len()).filter(open).map(|at| Action::Ask(at, node)));
+            }
+            actions.extend(self.wishes(node).map(|what| Action::Wish(node, what)));
         }
         if self.left.ticks > 0 {
             actions.push(Action::Tick);
         }
         actions
+    }
+
+    /// What an extension of this node may wish for, if anything would come of it.
+    fn wishes(&self, node: u32) -> impl Iterator<Item = Wished> + use<> {
+        let status = self.seats[node as usize - 1].replica.status(0);
+        let own = (status.role == RoleName::Backup).then_some(Wished::Stand(Epoch(0)));
+        // Above what is promised here, it also ends what the replica is.
+        let most = self.most_promised();
+        let above = (most > status.promised).then_some(Wished::Stand(most));
+        let down = (status.role == RoleName::Primary).then_some(Wished::StepDown);
+        let left = self.left.wishes > 0;
+        own.into_iter().chain(above).chain(down).filter(move |_| left)
     }
 
     /// The state after `action`.
@@ -277,7 +327,23 @@ impl World {
             Action::Tick => {
                 next.left.ticks -= 1;
                 next.now += 1;
-                (1..=next.seats.len() as u32).for_each(|node| next.event(node, Event::Tick));
+                (1..=next.seats.len() as u32).for_each(|node| next.tick(node));
+            }
+            Action::Expire(node) => {
+                next.left.expiries -= 1;
+                next.now += next.late(node);
+                next.tick(node);
+            }
+            Action::Ask(at, node) => {
+                next.gateway_says(node, asks(scope.changes[at]));
+                // A client asks until it is told that the change is in the log.
+                if next.seats[node as usize - 1].disk.last() > self.seats[node as usize - 1].disk.last() {
+                    next.left.changes &= !(1 << at);
+                }
+            }
+            Action::Wish(node, what) => {
+                next.left.wishes -= 1;
+                next.gateway_says(node, what.message());
             }
         }
         next.network.sort();
@@ -288,8 +354,17 @@ impl World {
 
     /// What a gateway that asks for a takeover knows of promises.
     pub(super) fn greatest_promise(&self, scope: &Scope) -> Epoch {
-        let promised = self.seats.iter().map(|seat| seat.replica.status(0).promised).max();
-        promised.filter(|_| scope.informed).unwrap_or_default()
+        if scope.informed { self.most_promised() } else { Epoch(0) }
+    }
+
+    fn most_promised(&self) -> Epoch {
+        self.seats.iter().map(|seat| seat.replica.core().promised).max().unwrap_or_default()
+    }
+
+    /// How much time passes until all extensions of a node want to look.
+    pub(super) fn late(&self, node: u32) -> Micros {
+        let deadline = self.seats[node as usize - 1].extended.deadline().unwrap_or_default();
+        deadline.saturating_sub(self.now).max(1)
     }
 
     /// What is broken in this state, in a client's words and with the invariant's number.
@@ -298,8 +373,8 @@ impl World {
     }
 
     /// From now on the replicas' events go there.
-    pub(crate) fn listen(&mut self, events: Arc<Mutex<Vec<trace::Event>>>) {
-        self.listener = Listener(Some(events));
+    pub(crate) fn listen(&mut self, ear: Ear) {
+        self.listener = Listener(Some(ear));
     }
 
     pub(crate) fn unsynced(&self, node: u32) -> usize {
@@ -312,6 +387,8 @@ impl World {
 
     pub(crate) fn tick(&mut self, node: u32) {
         self.event(node, Event::Tick);
+        self.consult(node, |extension, look, wishes| extension.tick(look, wishes));
+        self.event(node, Event::Settle);
     }
 
     pub(crate) fn time_passes(&mut self) {
@@ -349,14 +426,73 @@ impl World {
     }
 
     pub(crate) fn gateway_says(&mut self, node: u32, message: Message) {
-        self.event(node, Event::Message(Address::Gateway(SCRIPTED), message, Fits::ALL));
-        self.event(node, Event::Settle);
+        self.arrives(node, Address::Gateway(SCRIPTED), message);
     }
 
     pub(crate) fn deliver(&mut self, letter: &Letter) {
         let (from, to, message) = letter;
-        self.event(to.0, Event::Message(Address::Node(*from), message.clone(), Fits::ALL));
-        self.event(to.0, Event::Settle);
+        self.arrives(to.0, Address::Node(*from), message.clone());
+    }
+
+    /// What `node::Node` does with a frame.
+    fn arrives(&mut self, node: u32, from: Address, message: Message) {
+        let sign = sign_of_life(from, &message);
+        let core = self.seats[node as usize - 1].replica.core();
+        match (from, message) {
+            (from, Message::Extension { extension, epoch, words })
+                if matches!(from, Address::Gateway(_))
+                    || matches!(from, Address::Node(peer) if core.hears(peer)) =>
+            {
+                self.extension_hears(node, from, (extension, epoch), &words);
+            }
+            (from, message) => self.event(node, Event::Message(from, message, Fits::ALL)),
+        }
+        let (now, seat) = (self.now, &self.seats[node as usize - 1]);
+        if sign.is_some_and(|(from, epoch)| seat.extended.len() > 0 && seat.replica.follows(from, epoch)) {
+            self.seat(node).extended.heard(now);
+        }
+        self.event(node, Event::Settle);
+    }
+
+    /// What `node::Node` does with words of an extension to its like, or of a client to it.
+    fn extension_hears(&mut self, node: u32, from: Address, (number, epoch): (u8, Epoch), words: &[u8]) {
+        let core = self.seats[node as usize - 1].replica.core();
+        let possible = guard::epoch_bound(core.config.mechanisms, core.seen, epoch);
+        if words.len() > EXTENSION_BYTES_MAX || !possible {
+            return;
+        }
+        self.consult(node, |extension, look, wishes| {
+            if extension.number() == number {
+                // Who is told what it cannot read tells so, and heeds nothing.
+                let _ = match from {
+                    Address::Node(peer) => extension.hear(look, (peer, epoch), words, wishes),
+                    Address::Gateway(gateway) => extension.asked(look, gateway, words, wishes),
+                };
+            }
+        });
+    }
+
+    /// Lets each extension of a node see how things stand, and does what it wishes.
+    fn consult(&mut self, node: u32, mut ask: impl FnMut(&mut dyn Extension, &Look, &mut Wishes)) {
+        let when = (self.now, self.listener.0.is_some());
+        for at in 0..self.seats[node as usize - 1].extended.len() {
+            let Seat { extended, replica, .. } = self.seat(node);
+            let (number, wishes) = extended.ask(at, replica, when, &mut ask);
+            wishes.into_iter().for_each(|wish| self.grant(node, number, wish));
+        }
+    }
+
+    fn grant(&mut self, node: u32, extension: u8, wish: Wish) {
+        let epoch = self.seats[node as usize - 1].replica.core().promised;
+        let say = |words| Message::Extension { extension, epoch, words };
+        match wish {
+            Wish::Tell(told) => self.listener.tracer(node).record(told.kind, told.source),
+            Wish::Say(to, words) => self.said(NodeId(node), Address::Node(to), say(words)),
+            Wish::Answer(gateway, words) => self.said(NodeId(node), Address::Gateway(gateway), say(words)),
+            Wish::TakeOver(above, patience) => self.event(node, Event::TakeOver(above, patience)),
+            Wish::StepDown => self.event(node, Event::StepDown),
+            Wish::Change(change) => self.event(node, Event::Change(change)),
+        }
     }
 
     /// The message arrives at `at`, for whom it is not.
@@ -419,7 +555,12 @@ impl World {
     fn said(&mut self, from: NodeId, to: Address, message: Message) {
         match to {
             Address::Node(to) => self.network.push(Shared::new((from, to, message))),
-            Address::Gateway(_) => self.history.heard(&self.seats, from, &message),
+            Address::Gateway(_) => {
+                if let Some(ear) = &self.listener.0 {
+                    ear.lock().expect("nobody panics while listening").1.extend(changed(from.0, &message));
+                }
+                self.history.heard(&self.seats, from, &message);
+            }
         }
     }
 
@@ -444,4 +585,10 @@ impl World {
         // Tens of millions of states wait in memory: none keeps room for more messages.
         self.network.shrink_to_fit();
     }
+}
+
+/// A client's question to whoever leads.
+fn asks(change: Change) -> Message {
+    let words = membership::Asked { number: 1, change }.encode();
+    Message::Extension { extension: membership::NUMBER, epoch: Epoch(0), words }
 }

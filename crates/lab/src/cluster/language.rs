@@ -3,12 +3,13 @@
 use std::fmt;
 use std::str::FromStr;
 
-use dataplane::{Change, NodeId, Place};
+use dataplane::{Change, Epoch, NodeId, Place};
 use extensions::Chosen;
 use sim::harm::Harm;
 use sim::schedule::Peer;
 
 use super::damage::Block;
+use super::wisher::Wished;
 use super::witness::Goal;
 use super::words::{PEERS_MAX, Which, Words};
 
@@ -47,6 +48,8 @@ pub const STEPS: &[(&str, &str)] = &[
     ("write K [KEY] to nX", "write number K, to KEY (or `k`), reaches nX, always under the same identity"),
     ("add nX at nY", "a client asks nY, which leads, to add nX (with `membership`)"),
     ("remove nX at nY", "a client asks nY, which leads, to remove nX (with `membership`)"),
+    ("wish nX stand [above E]", "an extension of nX has it stand, in an epoch above E"),
+    ("wish nX step-down", "an extension of nX has it leave the lead"),
     ("probe nX", "a gateway asks nX who it is, and where its log ends"),
     ("read [KEY] from nX", "a read of KEY (or `k`) reaches nX"),
     (
@@ -70,6 +73,7 @@ pub const STEPS: &[(&str, &str)] = &[
     ("wipe nX", "nX gets an empty disk and restarts"),
     ("tick nX", "nX's timers expire"),
     ("tick all", "the timers of all nodes expire"),
+    ("pass N", "the time of N expiries passes, and nobody notices: all timers are late"),
     (
         "calm [without nX …]",
         "everything arrives and is synced until nothing is left, but for what those send or are sent",
@@ -148,6 +152,11 @@ pub enum Step {
         change: Change,
         at: u32,
     },
+    /// An extension of `at` wishes for this.
+    Wish {
+        at: u32,
+        what: Wished,
+    },
     Deliver(Which),
     Again(Which),
     Lose(Which),
@@ -172,6 +181,8 @@ pub enum Step {
     Wipe(u32),
     /// `None`: all nodes.
     Tick(Option<Peer>),
+    /// So much time, and no timer expires.
+    Pass(u64),
     Calm {
         without: Vec<Peer>,
     },
@@ -299,6 +310,7 @@ impl FromStr for Step {
                 let change = if adds { Change::Add(node, Place::UNKNOWN) } else { Change::Remove(node) };
                 Step::Change { change, at: words.node()? }
             }
+            "wish" => wish(&mut words)?,
             "deliver" => Step::Deliver(words.which()?),
             "again" => Step::Again(words.which()?),
             "lose" => Step::Lose(words.which()?),
@@ -322,6 +334,7 @@ impl FromStr for Step {
             },
             "wipe" => Step::Wipe(words.node()?),
             "tick" => Step::Tick(if words.is("all") { None } else { Some(words.peer()?) }),
+            "pass" => Step::Pass(words.number_upto(WAIT_MAX)?),
             "calm" => {
                 let mut without = Vec::new();
                 if words.is("without") {
@@ -355,6 +368,16 @@ fn takeover(words: &mut Words<'_>) -> Result<Step, String> {
     Ok(Step::StandAndCrash { at, above, keep: words.keep()? })
 }
 
+fn wish(words: &mut Words<'_>) -> Result<Step, String> {
+    let at = words.node()?;
+    if !words.is("stand") {
+        words.literal("step-down")?;
+        return Ok(Step::Wish { at, what: Wished::StepDown });
+    }
+    let above = if words.is("above") { words.number()? } else { 0 };
+    Ok(Step::Wish { at, what: Wished::Stand(Epoch(above)) })
+}
+
 impl fmt::Display for Ask {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -380,6 +403,9 @@ impl fmt::Display for Step {
             Step::Read { key, from } => write!(f, "read{} from n{from}", named(key)),
             Step::Probe(at) => write!(f, "probe n{at}"),
             Step::Change { change, at } => write!(f, "{change} at n{at}"),
+            Step::Wish { at, what: Wished::Stand(Epoch(0)) } => write!(f, "wish n{at} stand"),
+            Step::Wish { at, what: Wished::Stand(above) } => write!(f, "wish n{at} stand above {}", above.0),
+            Step::Wish { at, what: Wished::StepDown } => write!(f, "wish n{at} step-down"),
             Step::Deliver(which) => write!(f, "deliver {which}"),
             Step::Again(which) => write!(f, "again {which}"),
             Step::Lose(which) => write!(f, "lose {which}"),
@@ -394,6 +420,7 @@ impl fmt::Display for Step {
             Step::Wipe(at) => write!(f, "wipe n{at}"),
             Step::Tick(Some(at)) => write!(f, "tick {at}"),
             Step::Tick(None) => write!(f, "tick all"),
+            Step::Pass(times) => write!(f, "pass {times}"),
             Step::Calm { without } if without.is_empty() => write!(f, "calm"),
             Step::Calm { without } => {
                 write!(f, "calm without")?;

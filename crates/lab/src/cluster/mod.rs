@@ -9,6 +9,7 @@
 //! | `stage` | a cluster to which steps happen |
 //! | `ear` | what the processes tell |
 //! | `nodes`, `seat`, `gates` | the cluster of real nodes on simulated disks, and of real gateways |
+//! | `wisher` | an extension that wishes for what a schedule says |
 //! | `damage` | what befalls a chosen block of a device |
 //! | `service` | whether service is there and stays |
 //! | `witness` | what clients saw, and what must hold |
@@ -25,11 +26,13 @@ pub(crate) mod seat;
 mod service;
 pub(crate) mod stage;
 pub mod state;
+pub(crate) mod wisher;
 pub(crate) mod witness;
 mod words;
 
 pub use damage::Block;
 pub use language::{Ask, SETTINGS, STEPS, Setting, Step};
 pub use stage::Done;
+pub use wisher::Wished;
 pub use witness::Goal;
 pub use words::Which;

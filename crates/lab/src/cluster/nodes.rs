@@ -20,6 +20,7 @@ use super::language::{Ask, Setting};
 use super::seat::{Keys, Seat, WAL_BYTES, Written};
 use super::service::Service;
 use super::stage::{Cluster, SCRIPTED};
+use super::wisher::Wisher;
 use super::witness::{Goal, History, Sight};
 use crate::shared::Shared;
 
@@ -88,7 +89,8 @@ impl Nodes {
     /// Starts a node on its disk, as another life.
     fn start(&mut self, node: u32) {
         let life = self.seat(node).life + 1;
-        let (config, with) = (self.config(node, life), self.setting.with.start());
+        let (config, mut with) = (self.config(node, life), self.setting.with.start());
+        with.push(Box::new(Wisher));
         let tracer = tracer(&self.ear, Actor::Node { node, shard: 0 }, life);
         let seat = self.seat(node);
         seat.life = life;
@@ -245,7 +247,7 @@ impl Nodes {
 }
 
 /// What comes of a change of the members, in a client's words.
-fn changed(node: u32, message: &Message) -> Option<String> {
+pub(crate) fn changed(node: u32, message: &Message) -> Option<String> {
     let Message::Extension { words, .. } = message else { return None };
     let reply = match membership::Reply::decode(words).ok()?.1 {
         membership::Reply::Done => "it is so already".into(),

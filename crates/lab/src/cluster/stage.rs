@@ -167,6 +167,7 @@ impl<C: Cluster> Stage<C> {
                 let asks = Message::Extension { extension, epoch: Epoch(0), words };
                 self.cluster.gateway_says(self.known(*at)?, asks);
             }
+            Step::Wish { at, what } => self.cluster.gateway_says(self.known(*at)?, what.message()),
             Step::Probe(at) => self.cluster.gateway_says(self.known(*at)?, Message::Probe { attempt: 0 }),
             Step::Deliver(which) => {
                 for letter in self.find(which, true)? {
@@ -217,6 +218,7 @@ impl<C: Cluster> Stage<C> {
                 self.cluster.time_passes();
                 (1..=self.setting.nodes).try_for_each(|node| self.cluster.tick(Peer::Node(node)))?;
             }
+            Step::Pass(times) => (0..*times).for_each(|_| self.cluster.time_passes()),
             Step::Calm { without } => *calm = self.calm(without)?,
             Step::Wait(times) => {
                 for _ in 0..*times {
