@@ -50,7 +50,7 @@ fn act(e: &mut Engine<Disk>, m: &mut Model, what: usize) -> bool {
         7 => e.checkpoint(b"host".to_vec()),
         8 => {
             let keys: Vec<_> = e.values(None, 2, &|_| true).0.into_iter().map(|(key, _)| key).collect();
-            e.move_values(&keys).map(drop)
+            e.move_values(&keys, engine::Extent { unit: 0, units: e.space().units }).map(drop)
         }
         _ => {
             m.promising = m.promised + 1;

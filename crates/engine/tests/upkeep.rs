@@ -13,9 +13,13 @@ fn both(off: Mechanism) -> [(bool, Mechanisms); 2] {
     [(true, Mechanisms::all()), (false, Mechanisms::all().without(off))]
 }
 
+fn anywhere(e: &Engine<Disk>) -> Extent {
+    Extent { unit: 0, units: e.space().units }
+}
+
 /// Moves the value of a key: did it?
 fn moves(e: &mut Engine<Disk>, key: &str) -> bool {
-    let Moved { units, damaged, .. } = e.move_values(&[bytes(key)]).unwrap();
+    let Moved { units, damaged, .. } = e.move_values(&[bytes(key)], anywhere(e)).unwrap();
     assert!(damaged.is_empty());
     units > 0
 }
@@ -100,7 +104,7 @@ fn a_damaged_value_is_told_and_stays_where_it_is() {
     ["a", "b", "c"].iter().for_each(|key| _ = e.write(put(key, "whole")));
     let at = pieces(&e, "b");
     disk.flip_bit(place(&disk, at[0]));
-    let moved = e.move_values(&["a", "b", "gone", "c"].map(bytes)).unwrap();
+    let moved = e.move_values(&["a", "b", "gone", "c"].map(bytes), anywhere(&e)).unwrap();
     assert_eq!((moved.keys, moved.units, moved.damaged.len()), (4, 2, 1));
     assert!(moved.damaged[0].to_string().contains("value of entry 2"), "{}", moved.damaged[0]);
     assert_eq!(pieces(&e, "b"), at);
@@ -166,7 +170,7 @@ fn moving_what_lies_scattered_makes_the_free_space_contiguous_again() {
         let keys: Vec<_> = values.into_iter().map(|(key, _)| key).take(20).collect();
         let mut left = &keys[..];
         while !left.is_empty() {
-            let moved = e.move_values(left).unwrap();
+            let moved = e.move_values(left, anywhere(&e)).unwrap();
             if moved.keys == 0 {
                 break;
             }
@@ -284,7 +288,7 @@ fn a_copy_that_cannot_be_written_stops_the_engine_and_nothing_is_lost() {
     let (mut e, _) = open(&disk);
     e.write(put("a", "value of a"));
     disk.fail_next_write();
-    assert!(matches!(e.move_values(&[bytes("a")]), Err(WriteError::Io(_))));
+    assert!(matches!(e.move_values(&[bytes("a")], anywhere(&e)), Err(WriteError::Io(_))));
     assert!(e.is_poisoned() && e.room_to_move() == 0);
     let (mut e, _) = open(&disk.power_cut(|_| 0));
     e.commit_all();

@@ -1,27 +1,33 @@
-//! Emptying the emptiest segments.
+//! Emptying the emptiest segments into the holes of the fullest.
 //!
-//! 1. Is most of what is free in segments that are partly used? Else a batch finds room in one piece.
-//! 2. Segments are chosen, those with the least in them first, as far as there is room for copies.
-//! 3. One pass over the keys, in steps, finds whose values are there.
-//! 4. They are moved, the emptiest segment first. Then nothing is done until a checkpoint has given the segments back.
+//! 1. One pass over the keys, in steps, counts what is live in each segment.
+//! 2. Is most of what is not live in segments where nothing is? Else a batch takes a write for each hole that it fills.
+//!    Segments are chosen to be emptied, those with the least in them first; and segments whose holes take their values, the
+//!    fullest first.
+//! 3. A second pass finds whose values are to be moved.
+//! 4. They are moved, the emptiest segment first. The next checkpoint gives whole segments back.
+//!
+//! To write copies one behind the other would take fewer writes, and room that is in one piece. That room is what is wanted:
+//! on a device that is full by *u* the emptiest segments are almost as full, and to win one takes *u* / (1 - *u*) of them. A
+//! hole between values is of no other use. (Matthews et al., "Improving the Performance of Log-Structured File Systems with
+//! Adaptive Methods", SOSP 1997, calls it hole-plugging.)
 
+use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use engine::{Extent, ReadError, Seq, UNIT, Upkeep, WriteError};
 
-/// Units of a segment: a run that takes many batches. A small device has at least so many segments, and a large one at most.
-const SEGMENT_UNITS: u64 = 2048;
+/// Units of a segment: a run that takes some batches. A small device has at least so many segments, and a large one at most.
+const SEGMENT_UNITS: u64 = 512;
 const SEGMENTS_MIN: u64 = 128;
 const SEGMENTS_MAX: u64 = 1 << 16;
 const SEGMENT_UNITS_MIN: u64 = 8;
-/// A segment that is fuller than this, in percent, is not worth it: more would be moved than is won.
-const USED_PERCENT_MAX: u64 = 80;
-/// Of the room for copies, so much is used, in percent.
-const ROOM_PERCENT: u64 = 75;
+/// So much of what is not live is to be in segments where nothing is, in percent.
+const WHOLE_PERCENT: u64 = 65;
 /// Keys looked at in one step, and what looking at one costs.
 const KEYS: usize = 1024;
-const KEY_BYTES: u64 = 64;
+const KEY_BYTES: u64 = 16;
 /// Memory for the keys of values to move.
 const KEYS_BYTES_MAX: usize = 8 << 20;
 /// Bytes moved in one step.
@@ -30,12 +36,17 @@ const MOVE_BYTES: u64 = 256 << 10;
 /// A value to move: the rank of its segment, where it is, its units, its key.
 type Candidate = (usize, u64, u64, Arc<[u8]>);
 
+/// Segments by number, each with its rank.
+type Ranks = BTreeMap<u64, usize>;
+
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 enum State {
     #[default]
     Idle,
-    /// With the segments by number, each with its rank; and how far the pass is.
-    Finding { segments: BTreeMap<u64, usize>, after: Option<Arc<[u8]>>, bytes: usize },
+    /// How many units are live in each segment; and how far the pass is.
+    Counting { live: Vec<u64>, after: Option<Arc<[u8]>> },
+    /// What is in these segments; and how far the pass is.
+    Finding { segments: Ranks, after: Option<Arc<[u8]>>, bytes: usize },
     /// What is found is moved, from the end.
     Moving,
     /// For a checkpoint.
@@ -49,11 +60,19 @@ pub(crate) struct Collect {
     /// The checkpoint in force when the round began.
     checkpoint: Seq,
     found: Vec<Candidate>,
+    /// The segments with holes to fill, the first one at the end.
+    holes: Vec<u64>,
 }
 
 /// How the device is divided.
 fn segment_units(units: u64) -> u64 {
     (units / SEGMENTS_MIN).clamp(SEGMENT_UNITS_MIN, SEGMENT_UNITS).max(units.div_ceil(SEGMENTS_MAX))
+}
+
+/// The segment of that number on a device of so many units.
+fn segment(n: u64, units: u64) -> Extent {
+    let size = segment_units(units);
+    Extent { unit: n * size, units: size.min(units - n * size) }
 }
 
 impl Collect {
@@ -72,20 +91,26 @@ impl Collect {
         if room == 0 {
             return Ok(0);
         }
+        let units = device.usage().units;
         match std::mem::take(&mut self.state) {
             State::Idle => {
-                let segments = choose(device, room * ROOM_PERCENT / 100);
-                self.state = match segments.is_empty() {
-                    true => State::Waiting,
-                    false => State::Finding { segments, after: None, bytes: 0 },
-                };
+                let live = vec![0; units.div_ceil(segment_units(units)) as usize];
+                self.state = State::Counting { live, after: None };
                 Ok(KEY_BYTES)
+            }
+            State::Counting { live, after } => {
+                let (live, after) = count(device, live, after);
+                self.state = match after {
+                    Some(_) => State::Counting { live, after },
+                    None => self.choose(device, &live, room),
+                };
+                Ok(KEYS as u64 * KEY_BYTES)
             }
             State::Finding { segments, after, bytes } => {
                 self.find(device, segments, after, bytes);
                 Ok(KEYS as u64 * KEY_BYTES)
             }
-            State::Moving => self.move_some(device, bytes, damaged),
+            State::Moving => self.move_some(device, bytes.min(MOVE_BYTES), damaged),
             State::Waiting => {
                 self.state = State::Waiting;
                 Ok(0)
@@ -93,14 +118,41 @@ impl Collect {
         }
     }
 
+    /// The segments to empty: none, if most of what is not live is in whole segments. And the holes that take their values.
+    fn choose(&mut self, device: &dyn Upkeep, live: &[u64], room: u64) -> State {
+        let units = device.usage().units;
+        let size = |n: u64| segment(n, units).units;
+        let not_live = units - live.iter().sum::<u64>().min(units);
+        let mut whole: u64 = live.iter().zip(0..).filter(|(live, _)| **live == 0).map(|(_, n)| size(n)).sum();
+        let mut partly: Vec<(u64, u64)> =
+            live.iter().copied().zip(0..).filter(|(live, _)| *live > 0).collect();
+        partly.sort_unstable();
+        let hole = |n: u64| size(n) - device.units_in_use(segment(n, units));
+        // From both ends: what is emptied has to fit into the holes of the others.
+        let (mut first, mut last, mut holes, mut moved) = (0, partly.len(), 0, 0);
+        let mut chosen = Ranks::new();
+        while whole * 100 < not_live * WHOLE_PERCENT && first < last {
+            let (live, n) = partly[first];
+            while moved + live > holes && first + 1 < last {
+                last -= 1;
+                holes += hole(partly[last].1);
+            }
+            if moved + live > holes.min(room) {
+                break;
+            }
+            (whole, moved, first) = (whole + size(n), moved + live, first + 1);
+            chosen.insert(n, chosen.len());
+        }
+        self.holes = partly[last..].iter().map(|(_, n)| *n).collect();
+        if chosen.is_empty() {
+            State::Waiting
+        } else {
+            State::Finding { segments: chosen, after: None, bytes: 0 }
+        }
+    }
+
     /// Some more of the values in these segments.
-    fn find(
-        &mut self,
-        device: &dyn Upkeep,
-        segments: BTreeMap<u64, usize>,
-        after: Option<Arc<[u8]>>,
-        mut bytes: usize,
-    ) {
+    fn find(&mut self, device: &dyn Upkeep, segments: Ranks, after: Option<Arc<[u8]>>, mut bytes: usize) {
         let units = segment_units(device.usage().units);
         let is_there = |at: Extent| segments.contains_key(&(at.unit / units));
         let (keys, after) = device.values(after.as_deref(), KEYS, &is_there);
@@ -124,44 +176,42 @@ impl Collect {
         bytes: u64,
         damaged: &mut Vec<ReadError>,
     ) -> Result<u64, WriteError> {
-        let (mut keys, mut units) = (Vec::new(), 0);
-        for (.., more, key) in self.found.iter().rev() {
-            if !keys.is_empty() && (units + more) * UNIT > bytes.min(MOVE_BYTES) {
+        let (units, mut spent) = (device.usage().units, 0);
+        self.state = State::Moving;
+        while spent < bytes {
+            let (Some(hole), false) = (self.holes.last(), self.found.is_empty()) else {
+                self.state = State::Waiting;
                 break;
+            };
+            let mut wanted = 0;
+            let more = |(.., units, _): &&Candidate| {
+                wanted += units;
+                wanted == *units || spent + 2 * wanted * UNIT <= bytes
+            };
+            let keys: Vec<Arc<[u8]>> =
+                self.found.iter().rev().take_while(more).map(|(.., key)| key.clone()).collect();
+            let moved = device.move_values(&keys, segment(*hole, units))?;
+            damaged.extend(moved.damaged);
+            if moved.keys == 0 {
+                self.holes.pop();
             }
-            units += more;
-            keys.push(key.clone());
+            self.found.truncate(self.found.len() - moved.keys);
+            // Read and written.
+            spent += 2 * moved.units * UNIT + KEY_BYTES;
         }
-        let moved = device.move_values(&keys)?;
-        damaged.extend(moved.damaged);
-        // One that finds no room in one piece is left for another round.
-        let done = moved.keys.max(usize::from(moved.units == 0)).min(self.found.len());
-        self.found.truncate(self.found.len() - done);
-        self.state = if self.found.is_empty() { State::Waiting } else { State::Moving };
-        // Read and written.
-        Ok(2 * moved.units * UNIT + KEY_BYTES * done as u64)
+        Ok(spent)
     }
 }
 
-/// The segments to empty, each with its rank: none, if most of what is free is in whole segments.
-fn choose(device: &dyn Upkeep, mut room: u64) -> BTreeMap<u64, usize> {
-    let usage = device.usage();
-    let size = segment_units(usage.units);
-    let segment = |n: u64| Extent { unit: n * size, units: size.min(usage.units - n * size) };
-    let used: Vec<(u64, u64)> =
-        (0..usage.units.div_ceil(size)).map(|n| (device.units_in_use(segment(n)), n)).collect();
-    let whole: u64 = used.iter().filter(|(used, _)| *used == 0).map(|(_, n)| segment(*n).units).sum();
-    if 2 * whole >= usage.free {
-        return BTreeMap::new();
-    }
-    let mut partly: Vec<(u64, u64)> =
-        used.into_iter().filter(|(used, _)| *used > 0 && used * 100 <= size * USED_PERCENT_MAX).collect();
-    partly.sort_unstable();
-    let mut chosen = BTreeMap::new();
-    for (used, n) in partly {
-        let Some(left) = room.checked_sub(used) else { break };
-        room = left;
-        chosen.insert(n, chosen.len());
-    }
-    chosen
+/// Counts what is live in each segment, of some more keys.
+fn count(device: &dyn Upkeep, live: Vec<u64>, after: Option<Arc<[u8]>>) -> (Vec<u64>, Option<Arc<[u8]>>) {
+    let size = segment_units(device.usage().units);
+    let live: Vec<Cell<u64>> = live.into_iter().map(Cell::new).collect();
+    let count = |at: Extent| {
+        let live = &live[(at.unit / size) as usize];
+        live.set(live.get() + at.units);
+        false
+    };
+    let (_, after) = device.values(after.as_deref(), KEYS, &count);
+    (live.into_iter().map(Cell::into_inner).collect(), after)
 }

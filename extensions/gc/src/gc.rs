@@ -11,7 +11,7 @@ use crate::collect::Collect;
 use crate::scrub::Scrub;
 
 /// Bytes per second that may be read and written to move values, and read to verify what is stored.
-const COLLECT_BYTES: u64 = 64 << 20;
+const COLLECT_BYTES: u64 = 128 << 20;
 const SCRUB_BYTES: u64 = 4 << 20;
 /// Less is not worth a step; and a step of the scrubbing takes about so much.
 const STEP_BYTES: u64 = 32 << 10;

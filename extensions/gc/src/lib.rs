@@ -5,8 +5,8 @@
 //! does without a damaged record or chunk. So damage is found while the others still have what it takes.
 //!
 //! **Collecting.** Values that are overwritten leave holes. When most free units lie in such holes, a batch takes a write
-//! for each of them. So the emptiest segments of the device are emptied: their values are moved, one behind the other, to
-//! where free units are, and the next checkpoint gives whole segments back.
+//! for each of them. So the emptiest segments of the device are emptied: their values are moved into the holes of the fullest, and
+//! the next checkpoint gives whole segments back.
 //!
 //! | rule | where |
 //! |---|---|

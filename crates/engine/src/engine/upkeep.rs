@@ -70,9 +70,10 @@ pub trait Upkeep {
     fn verify(&self, piece: &Piece) -> Result<Option<u64>, ReadError>;
     /// Units that copies may take now: none while something else matters more.
     fn room_to_move(&self) -> u64;
-    /// Copies the values of these keys, one behind the other, into one run of free units: as many of them as find room
-    /// there. What they leave is free when the next checkpoint is durable. Does not sync.
-    fn move_values(&mut self, keys: &[Arc<[u8]>]) -> Result<Moved, WriteError>;
+    /// Copies the values of these keys, one behind the other, into the first run of free units within an extent that the
+    /// first of them fits into: as many of them as find room there. What they leave is free when the next checkpoint is
+    /// durable. Does not sync.
+    fn move_values(&mut self, keys: &[Arc<[u8]>], within: Extent) -> Result<Moved, WriteError>;
 }
 
 impl<D: Device> Upkeep for Engine<D> {
@@ -134,11 +135,13 @@ impl<D: Device> Upkeep for Engine<D> {
         if may { guard::moves_leave_room(on, left, self.space.kept_for_overwrites(), free) } else { 0 }
     }
 
-    fn move_values(&mut self, keys: &[Arc<[u8]>]) -> Result<Moved, WriteError> {
+    fn move_values(&mut self, keys: &[Arc<[u8]>], within: Extent) -> Result<Moved, WriteError> {
         self.writable()?;
-        let units = keys.iter().filter_map(|key| self.index.get(key)).map(ValueRef::units).sum::<u64>();
-        let wanted = units.min(self.room_to_move());
-        let run = if wanted > 0 { self.space.allocator.alloc_up_to(wanted) } else { None };
+        let units = || keys.iter().filter_map(|key| self.index.get(key)).map(ValueRef::units);
+        let (least, wanted) =
+            (units().find(|units| *units > 0), units().sum::<u64>().min(self.room_to_move()));
+        let least = least.filter(|least| *least <= wanted);
+        let run = least.and_then(|least| self.space.allocator.alloc_within(within, least, wanted));
         let Some(Extent { unit: first, units }) = run else { return Ok(Moved::default()) };
         let (mut moved, mut bytes, mut copies) = (Moved::default(), Vec::new(), Vec::new());
         for key in keys {

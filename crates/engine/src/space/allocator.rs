@@ -94,6 +94,15 @@ impl Allocator {
         })
     }
 
+    /// Takes the first free run of at least so many units within an extent; of it, at most so many.
+    pub(crate) fn alloc_within(&mut self, within: Extent, at_least: u64, at_most: u64) -> Option<Extent> {
+        let found = self.map.first(within, at_least, at_most)?;
+        self.map.take(found);
+        // It may have been the units where the next allocation was to go on.
+        self.next.units = 0;
+        Some(found)
+    }
+
     /// Gives an extent back.
     pub(crate) fn free(&mut self, extent: Extent) {
         self.map.give(extent);

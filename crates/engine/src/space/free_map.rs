@@ -120,23 +120,26 @@ impl FreeMap {
             }
         }
         match best_block {
-            Some(block) => self.within(block, best.units.min(at_least)),
+            Some(block) => {
+                let within = Extent { unit: block as u64 * BLOCK, units: BLOCK };
+                self.first(within, best.units.min(at_least), BLOCK).expect("its summary says so")
+            }
             None => best,
         }
     }
 
-    /// The first run of so many units in a block, which there is.
-    fn within(&self, block: usize, units: u64) -> Extent {
-        let mut unit = block as u64 * BLOCK;
-        loop {
-            match self.free_from(unit, BLOCK) {
-                free if free >= units => return Extent { unit, units: free },
+    /// The first run of at least so many free units within an extent; no more than `at_most` are looked for.
+    pub(crate) fn first(&self, within: Extent, at_least: u64, at_most: u64) -> Option<Extent> {
+        let (mut unit, end) = (within.unit, within.unit + within.units);
+        while let Some(word) = self.used.get((unit / WORD) as usize).filter(|_| unit < end) {
+            // Behind the used ones.
+            unit += u64::from((!word >> (unit % WORD)).trailing_zeros()).min(WORD - unit % WORD);
+            match self.free_from(unit, at_most.min(end.saturating_sub(unit))) {
+                free if free >= at_least => return Some(Extent { unit, units: free }),
                 free => unit += free,
             }
-            // Behind the used ones.
-            let word = !self.used[(unit / WORD) as usize] >> (unit % WORD);
-            unit += u64::from(word.trailing_zeros()).min(WORD - unit % WORD);
         }
+        None
     }
 
     fn runs(&mut self, block: usize) -> Runs {
@@ -251,6 +254,15 @@ pub(crate) mod tests {
                     );
                     assert!(longest == 0 || found.unit == wanted.unit, "{found:?}, not {wanted:?}");
                 }
+                let within = Extent { unit, units: 1 + below(units - unit) };
+                let at_least = 1 + below(scale.min(40));
+                let inside = runs.iter().filter_map(|run| {
+                    let (from, to) = (run.unit.max(unit), (run.unit + run.units).min(unit + within.units));
+                    to.checked_sub(from)
+                        .filter(|free| *free >= at_least)
+                        .map(|units| Extent { unit: from, units })
+                });
+                assert_eq!(map.first(within, at_least, u64::MAX), inside.min());
                 for run in runs {
                     assert_eq!(map.free_from(run.unit, u64::MAX), run.units);
                     assert_eq!(map.free_from(run.unit, 5), run.units.min(5));

@@ -240,7 +240,9 @@ pub fn step(e: &mut Engine<Disk>, m: &mut Model, out: &mut Out, rng: &mut Rng) -
         20..23 => powered(checkpoint_step(e, m, rng))?,
         23 | 24 => {
             let keys: Vec<_> = e.values(None, 6, &|_| true).0.into_iter().map(|(key, _)| key).collect();
-            let moved = e.move_values(&keys).map(|moved| assert!(moved.damaged.is_empty()));
+            let moved = e
+                .move_values(&keys, engine::Extent { unit: 0, units: e.space().units })
+                .map(|moved| assert!(moved.damaged.is_empty()));
             powered(moved)?;
         }
         _ => check_reads(e, m, "between"),

@@ -209,7 +209,7 @@ pub(crate) fn take(op: Op, e: &mut Engine<Disk>, known: &Known) -> Option<Done> 
             let (keys, _) = e.values(None, usize::MAX, &|_| true);
             let mut keys = keys.into_iter();
             keys.find(|(key, _)| {
-                let moved = e.move_values(std::slice::from_ref(key)).expect("the device works");
+                let moved = e.move_values(std::slice::from_ref(key), engine::Extent { unit: 0, units: e.space().units }).expect("the device works");
                 assert!(moved.damaged.is_empty(), "E4: {:?}", moved.damaged);
                 moved.units > 0
             })?;
