@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use clap::Args;
 use indicatif::{HumanDuration, ProgressBar, ProgressStyle};
 use lab::check::{Exploration, Progress, SCOPES, Saved, Scope};
-use lab::device::{self, Bounds, Recoveries};
+use lab::device::{self, Bounds, Recoveries, Work};
 use lab::nearest::unknown;
 use lab::save::{self, SavedError};
 use serde_json::{Value, json};
@@ -45,10 +45,6 @@ pub struct Check {
     json: bool,
 }
 
-/// The scope of the engine.
-const DEVICE: (&str, &str) =
-    (device::SCOPE, "one device: small workloads, crashes anywhere, whatever the disk kept of its cache");
-
 /// What is explored.
 enum Task {
     Rules(Box<Scope>, Box<Exploration>),
@@ -85,7 +81,8 @@ struct Clock {
 impl Check {
     pub fn run(self) -> Result<(), Failure> {
         if self.scope.is_none() && self.resume.is_none() {
-            let scopes = SCOPES.iter().map(|scope| (scope.name, scope.about)).chain([DEVICE]);
+            let devices = Work::ALL.map(|work| (work.name(), work.about()));
+            let scopes = SCOPES.iter().map(|scope| (scope.name, scope.about)).chain(devices);
             scopes.for_each(|(name, about)| say_wrapped(format!("{name:<17} {about}")));
             return Ok(());
         }
@@ -171,12 +168,12 @@ impl Check {
 
 impl Task {
     fn new(name: &str, mechanisms: Mechanisms) -> Result<Task, Failure> {
-        if name == DEVICE.0 {
-            let bounds = Bounds { mechanisms, ..Bounds::large(threads()) };
+        if let Some(work) = Work::named(name) {
+            let bounds = Bounds { mechanisms, ..Bounds::large(work, threads()) };
             return Ok(Task::Device(bounds, Box::new(device::Exploration::new(&bounds))));
         }
         let scope = Scope::named(name).ok_or_else(|| {
-            let names = SCOPES.iter().map(|scope| scope.name).chain([DEVICE.0]);
+            let names = SCOPES.iter().map(|scope| scope.name).chain(Work::ALL.map(Work::name));
             Failure::usage(unknown("scope", name, names)).next(format!("{} check", me()))
         })?;
         let scope = Scope { mechanisms, ..scope };
@@ -185,9 +182,9 @@ impl Task {
 
     fn resume(bytes: &[u8], bar: &ProgressBar) -> Result<Task, SavedError> {
         let header = save::header(bytes)?;
-        if header.scope == DEVICE.0 {
+        if Work::named(&header.scope).is_some() {
             let saved = device::Saved::decode(bytes, build())?;
-            let bounds = Bounds { mechanisms: saved.mechanisms, ..Bounds::large(threads()) };
+            let bounds = Bounds { mechanisms: saved.mechanisms, ..Bounds::large(saved.work, threads()) };
             return Ok(Task::Device(bounds, Box::new(device::Exploration::resume(&bounds, &saved)?)));
         }
         let saved = Saved::decode(bytes)?;
@@ -201,7 +198,7 @@ impl Task {
     fn name(&self) -> &'static str {
         match self {
             Task::Rules(scope, _) => scope.name,
-            Task::Device(..) => DEVICE.0,
+            Task::Device(bounds, _) => bounds.work.name(),
         }
     }
 

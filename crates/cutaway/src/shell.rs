@@ -57,7 +57,13 @@ impl Man {
 fn named(command: Command) -> Command {
     let mechanisms = || PossibleValuesParser::new(Mechanism::ALL.iter().map(|mechanism| mechanism.id()));
     let scopes = || {
-        PossibleValuesParser::new(SCOPES.iter().map(|scope| scope.name).chain(["device"]).collect::<Vec<_>>())
+        PossibleValuesParser::new(
+            SCOPES
+                .iter()
+                .map(|scope| scope.name)
+                .chain(lab::device::Work::ALL.map(lab::device::Work::name))
+                .collect::<Vec<_>>(),
+        )
     };
     let arguments = |command: Command| {
         command.mut_args(|argument| {

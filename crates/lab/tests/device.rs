@@ -1,7 +1,7 @@
 //! Every crash of small workloads on the real engine; and what breaks when one of its mechanisms is taken out.
 
 use lab::device::Recoveries::{CutOff, CutOffOnce, CutOffTorn, Undisturbed};
-use lab::device::{Bounds, Outcome, Recoveries, explore_device};
+use lab::device::{Bounds, Outcome, Recoveries, Work, explore_device};
 use trace::{Mechanism, Mechanisms};
 
 const CRASHES: bool = false;
@@ -9,8 +9,9 @@ const FAULTS_TOO: bool = true;
 
 fn explore(steps: (u32, u32, Recoveries), faults: bool, states_max: u64, mechanisms: Mechanisms) -> Outcome {
     let (ops, crashes, recoveries) = steps;
-    let transfers = false;
-    let bounds = Bounds { ops, crashes, recoveries, faults, transfers, states_max, threads: 2, mechanisms };
+    let (work, transfers) = (Work::Anything, false);
+    let bounds =
+        Bounds { work, ops, crashes, recoveries, faults, transfers, states_max, threads: 2, mechanisms };
     explore_device(&bounds, |_| {})
 }
 
@@ -51,6 +52,7 @@ fn two_steps_with_failing_syncs_short_reads_and_rotten_sectors() {
 fn a_state_that_is_installed_or_given_up_is_there_as_a_whole_or_not_at_all() {
     let (recoveries, mechanisms, states_max) = (Undisturbed, Mechanisms::all(), 200_000);
     let bounds = Bounds {
+        work: Work::Anything,
         ops: 2,
         crashes: 1,
         recoveries,
@@ -98,4 +100,38 @@ fn without_one_mechanism_a_short_schedule_breaks_a_promise() {
         }
     }
     assert!(wrong.is_empty(), "{wrong:#?}");
+}
+
+fn moves(ops: u32, states_max: u64, mechanisms: Mechanisms) -> Outcome {
+    let (work, recoveries, faults, transfers) = (Work::Moves, Undisturbed, CRASHES, true);
+    let bounds =
+        Bounds { work, ops, crashes: 1, recoveries, faults, transfers, states_max, threads: 2, mechanisms };
+    explore_device(&bounds, |_| {})
+}
+
+#[test]
+fn values_that_are_moved_between_writes_checkpoints_and_transfers() {
+    holds_in(moves(3, u64::MAX, Mechanisms::all()), 10_000);
+}
+
+#[test]
+fn without_a_rule_of_moving_values_a_short_schedule_breaks_a_promise() {
+    use Mechanism::*;
+    let broken_by = [
+        (CopyBeforeFree, "E4"),
+        (OneCheckpointPerSeq, "P1"),
+        (MovesLeaveRoom, "P4"),
+        (NoGcDuringInstall, "P4"),
+    ];
+    for (off, promise) in broken_by {
+        let outcome = moves(6, 600_000, Mechanisms::all().without(off));
+        let Some(found) = outcome.found else { panic!("{off}: nothing within {:?}", outcome.progress) };
+        println!(
+            "{off}, {} states: {}\n   {}",
+            outcome.progress.states,
+            found.broken,
+            found.steps.join("\n   ")
+        );
+        assert!(found.broken.starts_with(promise), "{off}: {}", found.broken);
+    }
 }

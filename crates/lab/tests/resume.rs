@@ -1,7 +1,7 @@
 //! An exploration that was stopped and gone on with ends as one that never was; and a file that is not right is refused.
 
 use lab::check::{Exploration, Outcome, Saved, Scope};
-use lab::device::{self, Bounds, Recoveries};
+use lab::device::{self, Bounds, Recoveries, Work};
 use lab::save::{BEGINS, SavedError, checksum, header};
 use trace::{Mechanism, Mechanisms};
 
@@ -139,7 +139,18 @@ fn a_file_with_a_right_checksum_and_wrong_contents_is_an_error_and_never_a_panic
 fn bounds(mechanisms: Mechanisms) -> Bounds {
     let recoveries = Recoveries::CutOffOnce;
     let (faults, transfers, states_max) = (false, false, u64::MAX);
-    Bounds { ops: 1, crashes: 1, recoveries, faults, transfers, states_max, threads: THREADS, mechanisms }
+    let work = Work::Anything;
+    Bounds {
+        work,
+        ops: 1,
+        crashes: 1,
+        recoveries,
+        faults,
+        transfers,
+        states_max,
+        threads: THREADS,
+        mechanisms,
+    }
 }
 
 #[test]
@@ -170,8 +181,9 @@ fn a_device_of_other_bounds_is_not_gone_on_with() {
     let mut first = device::Exploration::new(&all);
     first.run(500, |_| true);
     let saved = first.save();
-    let other = Bounds { ops: 2, ..all };
-    assert!(matches!(device::Exploration::resume(&other, &saved), Err(SavedError::OtherScope(_))));
+    for other in [Bounds { ops: 2, ..all }, Bounds { work: Work::Moves, ..all }] {
+        assert!(matches!(device::Exploration::resume(&other, &saved), Err(SavedError::OtherScope(_))));
+    }
     let without = bounds(Mechanisms::all().without(Mechanism::RecordCrc));
     assert!(matches!(device::Exploration::resume(&without, &saved), Err(SavedError::OtherScope(_))));
 }

@@ -141,7 +141,7 @@ registry! {
     LearnerCatchesUp "learner-catches-up" Extension Liveness promise 4 "A new node counts only once it has what the others have."
     HandOver "hand-over" Extension Liveness promise 4 "A primary that was removed has another take the lead."
     CopyBeforeFree "copy-before-free" Extension Safety promise 1 "The place that a value was moved from is free only once a checkpoint that was begun after the move is durable."
-    OneCheckpointPerSeq "one-checkpoint-per-seq" Extension Liveness promise 4 "Values are moved only if the next checkpoint is of a later entry than the last: no two checkpoints have one name."
+    OneCheckpointPerSeq "one-checkpoint-per-seq" Extension Safety promise 1 "Values are moved only if the next checkpoint is of a later entry than the last: no two checkpoints have one name."
     MovesLeaveRoom "moves-leave-room" Extension Liveness promise 4 "Copies of values take no room that overwrites and the next checkpoint need."
     NoGcDuringInstall "no-gc-during-install" Extension Liveness promise 4 "Nothing is moved while a state is being received."
 }

@@ -5,7 +5,7 @@ use std::fmt;
 use trace::Mechanisms;
 
 use super::cuts::WAYS_MAX;
-use super::starts::starts;
+use super::starts::{Start, starts};
 use super::workload::Op;
 
 /// What happens to recoveries. With crashes in them, they go as deep as they lead to new states: a recovery that is cut
@@ -22,9 +22,55 @@ pub enum Recoveries {
     CutOffTorn,
 }
 
+/// A scope: which devices it begins with, and what their host does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Work {
+    /// A bit of everything.
+    Anything,
+    /// Little else than moving values, and what that must not get in the way of.
+    Moves,
+}
+
+impl Work {
+    /// All scopes.
+    pub const ALL: [Work; 2] = [Work::Anything, Work::Moves];
+
+    /// Its name on the command line, and in a file.
+    pub fn name(self) -> &'static str {
+        match self {
+            Work::Anything => "device",
+            Work::Moves => "moves",
+        }
+    }
+
+    /// What it is about.
+    pub fn about(self) -> &'static str {
+        match self {
+            Work::Anything => {
+                "one device: small workloads, crashes anywhere, whatever the disk kept of its cache"
+            }
+            Work::Moves => {
+                "one device: values that are moved between writes, checkpoints and states that are sent and received; \
+                 crashes anywhere"
+            }
+        }
+    }
+
+    /// The scope of that name.
+    pub fn named(name: &str) -> Option<Work> {
+        Work::ALL.into_iter().find(|work| work.name() == name)
+    }
+
+    pub(super) fn starts(self) -> impl Iterator<Item = &'static Start> {
+        starts().iter().filter(move |start| start.work == self)
+    }
+}
+
 /// How much is tried.
 #[derive(Clone, Copy, Debug)]
 pub struct Bounds {
+    /// With which devices, and which steps.
+    pub work: Work,
     /// Steps of the host, over all its lives.
     pub ops: u32,
     /// Crashes in steps.
@@ -44,18 +90,30 @@ pub struct Bounds {
 }
 
 impl Bounds {
-    /// What `cutaway check --scope device` goes through, as far as it gets.
-    pub fn large(threads: usize) -> Bounds {
+    /// What `cutaway check --scope` goes through, as far as it gets.
+    pub fn large(work: Work, threads: usize) -> Bounds {
         let mechanisms = Mechanisms::all();
         let recoveries = Recoveries::CutOffTorn;
         let (faults, transfers, states_max) = (true, true, u64::MAX);
-        Bounds { ops: 3, crashes: 3, recoveries, faults, transfers, states_max, threads, mechanisms }
+        let (ops, crashes) = match work {
+            Work::Anything => (3, 3),
+            Work::Moves => (6, 2),
+        };
+        Bounds { work, ops, crashes, recoveries, faults, transfers, states_max, threads, mechanisms }
+    }
+
+    /// The steps of the host.
+    pub(super) fn alphabet(&self) -> Vec<Op> {
+        match self.work {
+            Work::Anything => Op::all(self.faults, self.transfers),
+            Work::Moves => Op::moves(self.transfers),
+        }
     }
 
     /// Of everything that decides which states there are.
     pub(super) fn digest(&self) -> u32 {
         let all = Bounds { states_max: 0, threads: 0, mechanisms: Mechanisms::all(), ..*self };
-        let steps = Op::all(self.faults, self.transfers);
+        let steps = self.alphabet();
         crc32c::crc32c(format!("{all:?} {steps:?}").as_bytes())
     }
 }
@@ -67,9 +125,9 @@ impl fmt::Display for Bounds {
             "{} starts, up to {} steps of an alphabet of {}, crashes at every write and sync of up to {} of them{}; \
              after each, every way in which cached sectors can survive, torn ones too, if those are at most {WAYS_MAX} \
              (else a choice of them){}",
-            starts().len(),
+            self.work.starts().count(),
             self.ops,
-            Op::all(self.faults, self.transfers).len(),
+            self.alphabet().len(),
             self.crashes,
             match self.recoveries {
                 Recoveries::Undisturbed => "",
@@ -77,7 +135,11 @@ impl fmt::Display for Bounds {
                 Recoveries::CutOff => " and of every recovery, however deep (sectors whole there)",
                 Recoveries::CutOffTorn => " and of every recovery, however deep",
             },
-            if self.faults { "; syncs that fail, reads that come up short, bits that rot" } else { "" },
+            match (self.faults, self.work) {
+                (true, Work::Anything) => "; syncs that fail, reads that come up short, bits that rot",
+                (true, Work::Moves) => "; reads that come up short, bits that rot",
+                (false, _) => "",
+            },
         )
     }
 }

@@ -42,6 +42,7 @@ pub(crate) fn recovered(
         checkpoint: [checkpoint; 2],
         promise: [promised; 2],
         running: None,
+        receiving: None,
         attempted: None,
         joining: [joining; 2],
         emptied: false,

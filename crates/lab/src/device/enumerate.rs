@@ -12,7 +12,7 @@ use std::time::Duration;
 use crate::save::SavedError;
 
 use super::bounds::{Bounds, Outcome, Progress, Recoveries, Round};
-use super::saved::{SCOPE, Saved};
+use super::saved::Saved;
 use super::script::Step;
 use super::search::{Budget, Search, Share};
 use super::starts::Start;
@@ -46,9 +46,10 @@ impl Exploration {
 
     /// Behind the last round that `saved` completed. An error says that it is of other bounds.
     pub fn resume(bounds: &Bounds, saved: &Saved) -> Result<Exploration, SavedError> {
-        let same = (saved.bounds, saved.mechanisms) == (bounds.digest(), bounds.mechanisms);
+        let same =
+            (saved.work, saved.bounds, saved.mechanisms) == (bounds.work, bounds.digest(), bounds.mechanisms);
         if !same || saved.rounds.len() > rounds(bounds).len() {
-            return Err(SavedError::OtherScope(SCOPE.into()));
+            return Err(SavedError::OtherScope(saved.work.name().into()));
         }
         let exploration = Exploration { completed: saved.rounds.clone(), ..Exploration::new(bounds) };
         exploration.search.recall(saved);
@@ -57,9 +58,9 @@ impl Exploration {
 
     /// What can be gone on from later.
     pub fn save(&self) -> Saved {
-        let (mechanisms, bounds) = (self.bounds.mechanisms, self.bounds.digest());
+        let (work, mechanisms, bounds) = (self.bounds.work, self.bounds.mechanisms, self.bounds.digest());
         let (rounds, seen) = (self.completed.clone(), self.search.remembered(self.completed.len()));
-        Saved { mechanisms, bounds, rounds, seen }
+        Saved { work, mechanisms, bounds, rounds, seen }
     }
 
     /// Goes on until every state was visited, or there are about `states_max`, or `go_on` says no.
@@ -110,7 +111,7 @@ fn go_round(search: &Search, round: Round, threads: usize, mut go_on: impl FnMut
     let (ops, crashes, recoveries) = round;
     let firsts = || std::iter::once(Share::Opening).chain(search.alphabet.iter().map(|&op| Share::First(op)));
     let shares: Vec<(&Start, Share)> =
-        search.starts.iter().flat_map(|start| firsts().map(move |share| (start, share))).collect();
+        search.starts.iter().flat_map(|&start| firsts().map(move |share| (start, share))).collect();
     let next = AtomicUsize::new(0);
     let budget = Budget { ops, crashes, recoveries };
     let work = || {

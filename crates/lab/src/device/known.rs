@@ -13,6 +13,11 @@ const NEW_KEY_BYTES: usize = 450;
 /// what is between them.
 const LONG_KEY_BYTES: usize = 1_000;
 
+/// The first key's value takes six units, in as many extents or in one. In a checkpoint it is shorter then by as much as the
+/// second key takes there, which has no value.
+const FIRST_VALUE_BYTES: usize = 3_000;
+const SECOND_KEY_BYTES: usize = 12;
+
 /// A change to the map, or the undoing of one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Change {
@@ -30,6 +35,9 @@ pub enum Change {
     PutSmall(u8),
     /// Removes that key.
     DeleteSmall(u8),
+    /// Gives the first of all keys a value of six units; the second an empty one: only to prepare a device.
+    PutFirst,
+    PutSecond,
 }
 
 /// An entry of the log as the host knows it: enough to make its bytes again.
@@ -37,6 +45,25 @@ pub enum Change {
 pub(super) struct Made {
     pub(super) change: Change,
     pub(super) id: u8,
+}
+
+/// A checkpoint on its way to another replica, which remembers where it goes on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(super) struct Sending {
+    /// Of which entry, and how much of its stream was read.
+    pub(super) seq: Seq,
+    pub(super) at: u64,
+    /// So many keys were in it.
+    pub(super) keys: usize,
+}
+
+/// A state on its way here. When it was begun there was room for all of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(super) struct Receiving {
+    /// As of which entry.
+    pub(super) seq: Seq,
+    /// Nothing took room meanwhile but what was moved.
+    pub(super) has_room: bool,
 }
 
 /// What the host relies on.
@@ -66,6 +93,9 @@ pub(crate) struct Known {
     pub(super) joining: [bool; 2],
     /// Everything may have been given up.
     pub(super) emptied: bool,
+    pub(super) sending: Option<Sending>,
+    /// Only in memory.
+    pub(super) receiving: Option<Receiving>,
     /// Makes each overwriting value another one.
     pub(super) made: u8,
 }
@@ -78,7 +108,7 @@ impl Known {
 
     /// What holds when power fails now, with nothing under way: what is only in memory is gone.
     pub(crate) fn at_rest(&self) -> Known {
-        Known { latest: self.log.clone(), running: None, ..self.clone() }
+        Known { latest: self.log.clone(), running: None, receiving: None, ..self.clone() }
     }
 
     /// The live keys as of entry `seq`, with the entry that wrote each.
@@ -106,6 +136,8 @@ impl Known {
             applied: seq,
             checkpoint: [seq; 2],
             running: None,
+            sending: None,
+            receiving: None,
             ..self.clone()
         }
     }
@@ -121,6 +153,8 @@ pub(super) fn key(seq: Seq, made: Made) -> Vec<u8> {
         }
         Change::Overwrite => b"a".to_vec(),
         Change::PutSmall(n) | Change::DeleteSmall(n) => vec![b's', n],
+        Change::PutFirst => b"!".to_vec(),
+        Change::PutSecond => vec![b'!'; SECOND_KEY_BYTES],
         _ => b"b".to_vec(),
     }
 }
@@ -130,6 +164,8 @@ pub(super) fn value(seq: Seq, made: Made) -> Vec<u8> {
         Change::PutNew | Change::PutLong => 0,
         Change::Overwrite => 1,
         Change::PutSmall(n) => return vec![n],
+        Change::PutFirst => return vec![b'!'; FIRST_VALUE_BYTES],
+        Change::PutSecond => return Vec::new(),
         change => unreachable!("{change:?} has no value"),
     };
     let salt = if kind == 0 { seq as u8 } else { made.id };

@@ -40,7 +40,7 @@ mod workload;
 
 pub(crate) use starts::{IDENTITY, image_with_a_past, opened_image};
 
-pub use bounds::{Bounds, Found, Outcome, Progress, Recoveries, Round};
+pub use bounds::{Bounds, Found, Outcome, Progress, Recoveries, Round, Work};
 pub use enumerate::{Exploration, explore_device};
 pub use play::{STEPS, host_steps, start_names};
-pub use saved::{SCOPE, Saved};
+pub use saved::Saved;

@@ -17,8 +17,7 @@ use trace::Mechanisms;
 
 use crate::save::{self, SavedError, number};
 
-/// The scope's name in a file, and on the command line.
-pub const SCOPE: &str = "device";
+use super::bounds::Work;
 
 /// A state as it is remembered: its fingerprint, and what was still to come.
 pub(super) type Seen = (u64, [u8; 3]);
@@ -26,6 +25,8 @@ pub(super) type Seen = (u64, [u8; 3]);
 /// An exploration that was stopped.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Saved {
+    /// Its scope.
+    pub work: Work,
     /// The mechanisms that are on.
     pub mechanisms: Mechanisms,
     pub(super) bounds: u32,
@@ -42,7 +43,7 @@ impl Saved {
 
     /// The bytes of a file that only `build` reads.
     pub fn encode(&self, build: u32) -> Vec<u8> {
-        let mut bytes = save::begin(SCOPE, self.mechanisms);
+        let mut bytes = save::begin(self.work.name(), self.mechanisms);
         bytes.extend(self.bounds.to_le_bytes());
         bytes.extend(build.to_le_bytes());
         number(&mut bytes, self.rounds.len() as u64);
@@ -57,9 +58,9 @@ impl Saved {
     /// What a file holds, for `build`.
     pub fn decode(bytes: &[u8], build: u32) -> Result<Saved, SavedError> {
         let (header, mut reader) = save::open(bytes)?;
-        if header.scope != SCOPE {
+        let Some(work) = Work::named(&header.scope) else {
             return Err(SavedError::OtherScope(header.scope));
-        }
+        };
         let bounds = u32::from_le_bytes(reader.fixed("bounds")?);
         if u32::from_le_bytes(reader.fixed("build")?) != build {
             return Err(SavedError::OtherBuild);
@@ -76,6 +77,6 @@ impl Saved {
             }
             seen.push((id, reader.fixed("still to come")?));
         }
-        Ok(Saved { mechanisms: header.mechanisms, bounds, rounds, seen })
+        Ok(Saved { work, mechanisms: header.mechanisms, bounds, rounds, seen })
     }
 }

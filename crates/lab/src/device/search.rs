@@ -10,7 +10,7 @@ use trace::Mechanisms;
 use super::bounds::{Bounds, Found, Progress, Recoveries, Round};
 use super::known::Known;
 use super::saved::{Saved, Seen};
-use super::starts::{Start, starts};
+use super::starts::Start;
 use super::workload::Op;
 
 /// Parts of the memory, each with a lock of its own.
@@ -46,7 +46,7 @@ pub(super) struct Search {
     pub(super) faults: bool,
     pub(super) alphabet: Vec<Op>,
     pub(super) states_max: u64,
-    pub(super) starts: Vec<Start>,
+    pub(super) starts: Vec<&'static Start>,
     pub(super) states: AtomicU64,
     pub(super) stop: AtomicBool,
     pub(super) too_deep: AtomicBool,
@@ -61,9 +61,9 @@ impl Search {
         Search {
             mechanisms: bounds.mechanisms,
             faults: bounds.faults,
-            alphabet: Op::all(bounds.faults, bounds.transfers),
+            alphabet: bounds.alphabet(),
             states_max: bounds.states_max,
-            starts: starts().to_vec(),
+            starts: bounds.work.starts().collect(),
             states: AtomicU64::new(0),
             stop: AtomicBool::new(false),
             too_deep: AtomicBool::new(false),

@@ -4,11 +4,12 @@
 //! checkpoints whole or in steps, promises while a batch is out. [`Known`] is what it may rely on.
 
 use std::fmt;
+use std::sync::Arc;
 
-use engine::{CheckpointProgress, Engine, Entry, Seq, Standing, Upkeep, WriteError};
+use engine::{CheckpointProgress, Engine, Entry, Extent, Seq, Standing, TransferCursor, Upkeep, WriteError};
 
 use super::disk::Disk;
-use super::known::{Change, Known, Made, entry, host_state, key, value};
+use super::known::{Change, Known, Made, Receiving, Sending, entry, host_state, key, value};
 
 /// One step of the host.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -33,6 +34,14 @@ pub enum Op {
     Mend,
     /// Moves the first value that finds room in one piece elsewhere.
     Move,
+    /// Moves values as long as there is room for copies.
+    MoveAll,
+    /// A whole checkpoint of the entry that the last one is of already, as a damaged one is replaced.
+    Renew,
+    /// Sends the next piece of the checkpoint to another replica: the first key, then all others.
+    Send,
+    /// Receives the next piece of a state as of the last entry: its first key, then all others, with the next epoch.
+    Receive,
     /// Installs a state as of the last entry, as if it had been transferred, with the next epoch.
     Install,
     /// Gives up everything but identity and promise, to be filled by a transfer.
@@ -62,6 +71,26 @@ impl Op {
 }
 
 impl Op {
+    /// The alphabet of a host that does little else than moving values.
+    pub(crate) fn moves(transfers: bool) -> Vec<Op> {
+        let mut all = vec![Op::CheckpointStep, Op::Checkpoint, Op::Move];
+        if transfers {
+            all.extend([Op::Renew, Op::Send, Op::Receive]);
+        }
+        // The last one leaves so much in the cache that there are the most ways to lose it.
+        all.extend([Op::Commit, Op::Write(Change::Overwrite), Op::MoveAll]);
+        all
+    }
+
+    /// All that a schedule can name.
+    pub(crate) fn every() -> Vec<Op> {
+        let mut every = Op::all(true, true);
+        every.extend(Op::moves(true));
+        let mut named = std::collections::HashSet::new();
+        every.retain(|op| named.insert(*op));
+        every
+    }
+
     /// Does it give a new key a value?
     pub(crate) fn puts_new(self) -> bool {
         use Op::{Append, Write, WriteAroundPromise, WriteFails};
@@ -83,7 +112,9 @@ impl fmt::Display for Op {
             Change::Overwrite => "overwrite a key",
             Change::Delete => "delete a key",
             Change::Truncate => "truncate the last entry",
-            Change::PutSmall(_) | Change::DeleteSmall(_) => "prepare the device",
+            Change::PutSmall(_) | Change::DeleteSmall(_) | Change::PutFirst | Change::PutSecond => {
+                "prepare the device"
+            }
         };
         match self {
             Op::Append(c) => write!(f, "{}, without a sync", change(c)),
@@ -96,6 +127,10 @@ impl fmt::Display for Op {
             Op::Promise => write!(f, "promise the next epoch"),
             Op::Mend => write!(f, "repair the last value"),
             Op::Move => write!(f, "move a value to another place"),
+            Op::MoveAll => write!(f, "move values until there is no room for more"),
+            Op::Renew => write!(f, "the checkpoint once more, of the same entry"),
+            Op::Send => write!(f, "send the next piece of the checkpoint to another replica"),
+            Op::Receive => write!(f, "receive the next piece of a state as of the last entry"),
             Op::Install => write!(f, "install a state as of the last entry"),
             Op::Reset => write!(f, "give everything up, to be filled anew"),
             Op::Standing => write!(f, "mark the device as joining, or as a member again"),
@@ -160,9 +195,9 @@ pub(crate) fn take(op: Op, e: &mut Engine<Disk>, known: &Known) -> Option<Done> 
             e.commit(e.durable_seq()).expect("what is durable can be applied");
             after.applied = e.applied_seq();
         }
-        Op::CheckpointStep | Op::Checkpoint => {
+        Op::CheckpointStep | Op::Checkpoint | Op::Renew => {
             if !e.checkpoint_running() {
-                if e.applied_seq() == e.checkpoint_seq() {
+                if (e.applied_seq() == e.checkpoint_seq()) != (op == Op::Renew) {
                     return None;
                 }
                 e.checkpoint_begin(host_state(e.applied_seq()));
@@ -183,6 +218,16 @@ pub(crate) fn take(op: Op, e: &mut Engine<Disk>, known: &Known) -> Option<Done> 
                         after.running = None;
                         break;
                     }
+                    // Only what is stored has room kept for it, not what is being received.
+                    Err(WriteError::NoSpace { .. }) if known.receiving.is_some() => {
+                        after.running = None;
+                        break;
+                    }
+                    Err(WriteError::NoSpace { needed, free }) => {
+                        panic!(
+                            "P4: a checkpoint needs {needed} units, and {free} are free: nothing gives room again"
+                        )
+                    }
                     Err(error) => panic!("a checkpoint was refused: {error}"),
                 }
             }
@@ -201,18 +246,36 @@ pub(crate) fn take(op: Op, e: &mut Engine<Disk>, known: &Known) -> Option<Done> 
             let mended = e.mend(&key(seq, *made), seq, &value(seq, *made)).expect("the device works");
             assert!(mended, "E4: the bytes of entry {seq} are not those that were written");
         }
+        Op::Move | Op::MoveAll if e.room_to_move() == 0 => {
+            // The engine will not have it now. A host that asks all the same has changed nothing.
+            let asks = e.checkpoint_running() || known.sending.is_some() || known.receiving.is_some();
+            return asks.then_some(Done { after, during, failed: false });
+        }
         Op::Move => {
-            if e.room_to_move() == 0 {
-                // The engine will not have it now. A host that asks all the same has changed nothing.
-                return e.checkpoint_running().then_some(Done { after, during, failed: false });
+            all_keys(e).iter().find(|key| moves(e, std::slice::from_ref(key)).1 > 0)?;
+        }
+        Op::MoveAll => {
+            let keys = all_keys(e);
+            if !moves_round(e, &keys) {
+                return None;
             }
-            let (keys, _) = e.values(None, usize::MAX, &|_| true);
-            let mut keys = keys.into_iter();
-            keys.find(|(key, _)| {
-                let moved = e.move_values(std::slice::from_ref(key), engine::Extent { unit: 0, units: e.space().units }).expect("the device works");
-                assert!(moved.damaged.is_empty(), "E4: {:?}", moved.damaged);
-                moved.units > 0
-            })?;
+            // A round in which nothing moves is the last one.
+            while moves_round(e, &keys) {}
+        }
+        Op::Send => send(e, &mut after)?,
+        Op::Receive => {
+            let Some(Receiving { seq, has_room }) = known.receiving else {
+                after.receiving = Some(receive_first(e, known)?);
+                return Some(Done { during: after.at_rest(), after, failed: false });
+            };
+            let rest = Known::live(&known.latest, seq).into_iter().skip(1);
+            match install(e, seq, rest, known.promise[0] + 1) {
+                Ok(()) => (during, after) = installed(known, seq),
+                Err(_) if !has_room => return None,
+                Err(error) => panic!(
+                    "P4: there was room for the state beside the one that is here, and there is none any more: {error}"
+                ),
+            }
         }
         Op::Install => {
             let (seq, epoch) = (known.latest.len() as Seq, known.promise[0] + 1);
@@ -221,17 +284,9 @@ pub(crate) fn take(op: Op, e: &mut Engine<Disk>, known: &Known) -> Option<Done> 
                 return None;
             }
             e.install_begin().expect("the device works");
-            for (key, (version, made)) in Known::live(&known.latest, seq) {
-                // No room: the step is not possible here.
-                e.install_put(key.into(), version, value(version, made).into()).ok()?;
-            }
-            match e.install_finish(seq, host_state(seq), epoch) {
-                Err(WriteError::NoSpace { .. }) => return None,
-                done => done.expect("the device works"),
-            }
-            after = Known { promise: [epoch; 2], joining: [false; 2], ..known.replaced_as_of(seq) };
-            (during.latest, during.checkpoint[1], during.promise[1]) = (after.latest.clone(), seq, epoch);
-            during.joining[1] = false;
+            // No room: the step is not possible here.
+            install(e, seq, Known::live(&known.latest, seq), epoch).ok()?;
+            (during, after) = installed(known, seq);
         }
         Op::Reset => {
             let last = e.last_seq();
@@ -246,10 +301,111 @@ pub(crate) fn take(op: Op, e: &mut Engine<Disk>, known: &Known) -> Option<Done> 
             (during.joining[1], after.joining) = (joining, [joining; 2]);
         }
     }
+    if let Some(receiving) = &mut after.receiving {
+        receiving.has_room &= matches!(op, Op::Move | Op::MoveAll | Op::Send | Op::Commit);
+    }
     Some(Done { during, after, failed: false })
 }
 
+fn all_keys(e: &Engine<Disk>) -> Vec<Arc<[u8]>> {
+    e.values(None, usize::MAX, &|_| true).0.into_iter().map(|(key, _)| key).collect()
+}
+
+/// Moves values of these keys, one behind the other, as many as find room in one piece: the keys that are done, and the
+/// units that were moved.
+fn moves(e: &mut Engine<Disk>, keys: &[Arc<[u8]>]) -> (usize, u64) {
+    let moved = e.move_values(keys, Extent { unit: 0, units: e.space().units }).expect("the device works");
+    assert!(moved.damaged.is_empty(), "E4: {:?}", moved.damaged);
+    (moved.keys, moved.units)
+}
+
+/// Once all of these keys: did it move something?
+fn moves_round(e: &mut Engine<Disk>, mut keys: &[Arc<[u8]>]) -> bool {
+    let mut any = false;
+    while !keys.is_empty() {
+        let (done, units) = moves(e, keys);
+        any |= units > 0;
+        keys = &keys[done.max(1)..];
+    }
+    any
+}
+
+/// Sends the checkpoint's first key; or, where that left off, all others. Together they are what was live.
+fn send(e: &Engine<Disk>, known: &mut Known) -> Option<()> {
+    let seq = e.checkpoint_seq();
+    let live: Vec<_> = Known::live(&known.log, seq).into_iter().collect();
+    let begun = known.sending.take().filter(|sending| sending.seq == seq);
+    let Some(Sending { at, keys, .. }) = begun else {
+        let first = e.transfer_read(None, 0, 1).expect("the checkpoint is whole");
+        let keys = first.items.len();
+        known.sending = first.next.map(|TransferCursor { seq, at }| Sending { seq, at, keys });
+        return known.sending.map(|_| ());
+    };
+    let (mut next, mut sent) = (Some(TransferCursor { seq, at }), Vec::new());
+    while let Some(cursor) = next {
+        let piece = e.transfer_read(Some(cursor), 0, usize::MAX).expect("the checkpoint is whole");
+        assert!(!piece.items.is_empty(), "P4: the transfer of the checkpoint at {seq} gets nowhere");
+        (next, sent) = (piece.next, [sent, piece.items].concat());
+    }
+    let mut sent = sent.into_iter();
+    for (key, (version, made)) in &live[keys..] {
+        let same = |(k, v, bytes): &engine::Item| {
+            (&k[..], *v, &bytes[..]) == (key, *version, &value(*version, *made))
+        };
+        let key = String::from_utf8_lossy(key);
+        assert!(
+            sent.next().is_some_and(|item| same(&item)),
+            "P1: the checkpoint at {seq} was sent, and a key is not in it: {key}, which entry {version} wrote"
+        );
+    }
+    assert_eq!(sent.next(), None, "P2: a key was sent that is not there");
+    Some(())
+}
+
+/// Begins to receive a state as of the last entry, if there is room for all of it.
+fn receive_first(e: &mut Engine<Disk>, known: &Known) -> Option<Receiving> {
+    let seq = known.latest.len() as Seq;
+    let begin = |e: &mut Engine<Disk>| e.install_begin().expect("the device works");
+    let mut trial = e.clone();
+    begin(&mut trial);
+    install(&mut trial, seq, Known::live(&known.latest, seq), known.promise[0] + 1).ok()?;
+    begin(e);
+    let (key, (version, made)) = Known::live(&known.latest, seq).into_iter().next()?;
+    e.install_put(key.into(), version, value(version, made).into()).expect("there is room for all of it");
+    Some(Receiving { seq, has_room: true })
+}
+
+/// Receives these, and makes the state the device's own.
+fn install(
+    e: &mut Engine<Disk>,
+    seq: Seq,
+    items: impl IntoIterator<Item = (Vec<u8>, (Seq, Made))>,
+    epoch: u64,
+) -> Result<(), WriteError> {
+    for (key, (version, made)) in items {
+        e.install_put(key.into(), version, value(version, made).into())?;
+    }
+    match e.install_finish(seq, host_state(seq), epoch) {
+        Err(error @ WriteError::NoSpace { .. }) => Err(error),
+        done => Ok(done.expect("the device works")),
+    }
+}
+
+/// What holds while a state as of entry `seq` takes effect, and afterwards.
+fn installed(known: &Known, seq: Seq) -> (Known, Known) {
+    let epoch = known.promise[0] + 1;
+    let after = Known { promise: [epoch; 2], joining: [false; 2], ..known.replaced_as_of(seq) };
+    let mut during = known.at_rest();
+    (during.latest, during.checkpoint[1], during.promise[1]) = (after.latest.clone(), seq, epoch);
+    during.joining[1] = false;
+    (during, after)
+}
+
 fn append(change: Change, e: &mut Engine<Disk>, known: &mut Known) -> Option<()> {
+    // An entry that came otherwise: the state is not needed any more.
+    if known.receiving.take().is_some() {
+        e.install_abort();
+    }
     let last = known.latest.len() as Seq;
     if change == Change::Truncate {
         if last == known.applied || e.truncate(last).is_err() {

@@ -6,7 +6,7 @@ use trace::{Mechanism, Mechanisms};
 
 use crate::check::{Scope, explore};
 use crate::cluster::Goal;
-use crate::device::{Bounds, Recoveries, explore_device};
+use crate::device::{Bounds, Recoveries, Work, explore_device};
 use crate::play::Play;
 use crate::schedule::Schedule;
 
@@ -198,12 +198,15 @@ pub fn search(mechanism: Mechanism, states: u64, threads: usize) -> Result<Optio
     let name = registry::entry(mechanism).scope.ok_or_else(|| {
         format!("the schedule without {mechanism} is written by hand: no scope of `check` leads there in reasonable time")
     })?;
-    let (script, seen) = if name == "device" {
+    let (script, seen) = if let Some(work) = Work::named(name) {
         let mechanisms = Mechanisms::all().without(mechanism);
-        let recoveries = Recoveries::CutOffOnce;
-        let (faults, transfers, states_max) = (true, false, states);
+        let (ops, crashes, recoveries, transfers) = match work {
+            Work::Anything => (2, 2, Recoveries::CutOffOnce, false),
+            Work::Moves => (6, 1, Recoveries::Undisturbed, true),
+        };
+        let (faults, states_max) = (work == Work::Anything, states);
         let bounds =
-            Bounds { ops: 2, crashes: 2, recoveries, faults, transfers, states_max, threads, mechanisms };
+            Bounds { work, ops, crashes, recoveries, faults, transfers, states_max, threads, mechanisms };
         let outcome = explore_device(&bounds, |_| {});
         (outcome.found.map(|found| found.script), outcome.progress.states)
     } else {

@@ -13,6 +13,7 @@
 //! scope may have a shorter one. *1-minimal* says only that no single step can go. A schedule that was found and then
 //! shortened is no longer within the bounds that were searched, so nothing is known of others of its length.
 
+use crate::device::Work;
 use crate::schedule::Schedule;
 
 /// How a schedule was found.
@@ -44,7 +45,7 @@ const SHORTEST: &str = ": one of the shortest there.";
 
 /// What a search says of what it found in `scope`. `untouched`: breadth-first search found these very steps.
 pub(super) fn of_search(scope: &str, states: u64, untouched: bool) -> String {
-    let seen = if scope == "device" { "" } else { " for what a client sees" };
+    let seen = if Work::named(scope).is_some() { "" } else { " for what a client sees" };
     let then = if untouched { SHORTEST } else { "; then shortened." };
     format!("{EXHAUSTIVE}{scope}{seen}, after {states} states{then}")
 }

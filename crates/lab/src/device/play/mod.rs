@@ -37,7 +37,7 @@ pub const STEPS: &[(&str, &str)] = &[
 
 /// The steps of the host, in their words.
 pub fn host_steps() -> Vec<String> {
-    Op::all(true, true).iter().map(Op::to_string).collect()
+    Op::every().iter().map(Op::to_string).collect()
 }
 
 fn all_steps() -> Vec<String> {
@@ -125,7 +125,7 @@ impl Stage {
     pub(crate) fn take_before(&mut self, line: &str, next: Option<&str>) -> Result<Done, String> {
         let crash = next.and_then(|next| next.strip_prefix("cut ").or(next.strip_prefix("kill ")));
         let after = crash.and_then(|crash| crash.split_whitespace().next()?.parse::<usize>().ok());
-        let op = Op::all(true, true).into_iter().find(|op| op.to_string() == line);
+        let op = Op::every().into_iter().find(|op| op.to_string() == line);
         let heard = after.zip(op).map(|(after, op)| self.heard_until(op, after));
         let stale = self.picture.stale.clone();
         let mut done = self.take(line)?;
@@ -183,7 +183,7 @@ impl Stage {
                     let mut trial = engine.clone();
                     !matches!(caught(|| Ok(workload::take(*op, &mut trial, &self.known))), Ok(None))
                 };
-                steps.extend(Op::all(true, true).into_iter().filter(takes).map(|op| op.to_string()));
+                steps.extend(Op::every().into_iter().filter(takes).map(|op| op.to_string()));
             }
             None => steps.extend(["open", "format", "open as n2"].map(String::from)),
         }
@@ -219,7 +219,7 @@ impl Stage {
             ["kill", after] => (None, self.kill(after)?),
             ["rot", byte, sectors @ ..] => self.rot(byte, sectors)?,
             _ => {
-                let ops = Op::all(true, true);
+                let ops = Op::every();
                 let op = ops.into_iter().find(|op| op.to_string() == line).ok_or_else(|| {
                     format!("no such step of a device; there are: {}", all_steps().join("; "))
                 })?;
