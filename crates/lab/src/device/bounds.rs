@@ -92,12 +92,11 @@ pub struct Bounds {
 impl Bounds {
     /// What `cutaway check --scope` goes through, as far as it gets.
     pub fn large(work: Work, threads: usize) -> Bounds {
-        let mechanisms = Mechanisms::all();
-        let recoveries = Recoveries::CutOffTorn;
-        let (faults, transfers, states_max) = (true, true, u64::MAX);
-        let (ops, crashes) = match work {
-            Work::Anything => (3, 3),
-            Work::Moves => (6, 2),
+        let (mechanisms, transfers, states_max) = (Mechanisms::all(), true, u64::MAX);
+        let (ops, crashes, recoveries, faults) = match work {
+            Work::Anything => (3, 3, Recoveries::CutOffTorn, true),
+            // Of crashes and recoveries themselves the other scope has more: here it takes many steps.
+            Work::Moves => (6, 1, Recoveries::Undisturbed, false),
         };
         Bounds { work, ops, crashes, recoveries, faults, transfers, states_max, threads, mechanisms }
     }

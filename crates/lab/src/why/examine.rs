@@ -199,14 +199,17 @@ pub fn search(mechanism: Mechanism, states: u64, threads: usize) -> Result<Optio
         format!("the schedule without {mechanism} is written by hand: no scope of `check` leads there in reasonable time")
     })?;
     let (script, seen) = if let Some(work) = Work::named(name) {
-        let mechanisms = Mechanisms::all().without(mechanism);
-        let (ops, crashes, recoveries, transfers) = match work {
-            Work::Anything => (2, 2, Recoveries::CutOffOnce, false),
-            Work::Moves => (6, 1, Recoveries::Undisturbed, true),
+        let large = Bounds {
+            states_max: states,
+            mechanisms: Mechanisms::all().without(mechanism),
+            ..Bounds::large(work, threads)
         };
-        let (faults, states_max) = (work == Work::Anything, states);
-        let bounds =
-            Bounds { work, ops, crashes, recoveries, faults, transfers, states_max, threads, mechanisms };
+        let bounds = match work {
+            Work::Anything => {
+                Bounds { ops: 2, crashes: 2, recoveries: Recoveries::CutOffOnce, transfers: false, ..large }
+            }
+            Work::Moves => large,
+        };
         let outcome = explore_device(&bounds, |_| {});
         (outcome.found.map(|found| found.script), outcome.progress.states)
     } else {
