@@ -111,27 +111,13 @@ fn moves(ops: u32, states_max: u64, mechanisms: Mechanisms) -> Outcome {
 
 #[test]
 fn values_that_are_moved_between_writes_checkpoints_and_transfers() {
-    holds_in(moves(3, u64::MAX, Mechanisms::all()), 10_000);
+    holds_in(moves(3, 60_000, Mechanisms::all()), 50_000);
 }
 
+/// The other rules of moving take a few hundred thousand states more: `cutaway check --scope moves --without ID`.
 #[test]
-fn without_a_rule_of_moving_values_a_short_schedule_breaks_a_promise() {
-    use Mechanism::*;
-    let broken_by = [
-        (CopyBeforeFree, "E4"),
-        (OneCheckpointPerSeq, "P1"),
-        (MovesLeaveRoom, "P4"),
-        (NoGcDuringInstall, "P4"),
-    ];
-    for (off, promise) in broken_by {
-        let outcome = moves(6, 600_000, Mechanisms::all().without(off));
-        let Some(found) = outcome.found else { panic!("{off}: nothing within {:?}", outcome.progress) };
-        println!(
-            "{off}, {} states: {}\n   {}",
-            outcome.progress.states,
-            found.broken,
-            found.steps.join("\n   ")
-        );
-        assert!(found.broken.starts_with(promise), "{off}: {}", found.broken);
-    }
+fn without_room_that_is_left_a_checkpoint_cannot_be_written() {
+    let outcome = moves(2, 300_000, Mechanisms::all().without(Mechanism::MovesLeaveRoom));
+    let found = outcome.found.expect("moving everything and a checkpoint are two steps");
+    assert!(found.broken.starts_with("P4"), "{}", found.broken);
 }
