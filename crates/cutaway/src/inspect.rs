@@ -11,7 +11,7 @@ use engine::format::checkpoint_chunk::{self, ChunkHeader};
 use engine::format::superblock::Superblock;
 use engine::format::value_ref::ValueRef;
 use engine::format::wal_record::{DELETE, NOP, PUT, WalHeader};
-use engine::{Device, Extent, Owner, UNIT};
+use engine::{Device, Extent, Owner, RecoveryReport, UNIT};
 use serde_json::{Value, json};
 
 use crate::failure::{Failure, me};
@@ -46,6 +46,27 @@ macro_rules! say {
     ($($line:tt)*) => {
         crate::failure::say(format_args!($($line)*))
     };
+}
+
+/// Tells what `open` found and did.
+fn recovered(report: &RecoveryReport) {
+    for (slot, found) in ["A", "B"].iter().zip(&report.superblocks) {
+        match found {
+            Ok(s) => say!("  superblock {slot}: generation {}, promise {}", s.generation, s.promise),
+            Err(error) => say!("  superblock {slot}: {error}"),
+        }
+    }
+    say!("  checkpoint: as of entry {}, {} keys", report.checkpoint_seq, report.checkpoint_keys);
+    let RecoveryReport { replayed, batches, replay_start, log_end, last_seq, .. } = report;
+    say!(
+        "  log: {replayed} records in {batches} batches, lsn {replay_start} to {log_end}, last entry {last_seq}"
+    );
+    say!("  log ends at byte {}: {}", report.stop_offset, report.stop);
+    say!("  discarded: {} records, {} bytes", report.discarded_records, report.discarded_bytes);
+    match &report.damage {
+        Some(damage) => say!("  DAMAGED: {damage}"),
+        None => say!("  life of the log: {}", report.life),
+    }
 }
 
 impl Inspect {
@@ -103,7 +124,7 @@ impl Inspect {
     fn recovery(&self, seen: &Seen) {
         say!("\nwhat the next open does");
         match &seen.opened {
-            Ok((_, report)) => report.to_string().lines().for_each(|line| say!("  {line}")),
+            Ok((_, report)) => recovered(report),
             Err(error) => say!("  {error}"),
         }
     }

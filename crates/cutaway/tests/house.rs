@@ -34,7 +34,7 @@ const DRAWN: [&str; 21] = [
     "all",
 ];
 /// Lines of code of the core: as many as there are, rounded up. It only goes down.
-const BUDGET: usize = 9020;
+const BUDGET: usize = 9010;
 /// Lines of code of one file of the core.
 const FILE_LINES_MAX: usize = 350;
 /// Lines of code of one of its functions, and of nine in ten of them.

@@ -139,7 +139,7 @@ pub fn image(bytes: &[u8]) {
     }
     let opened = Engine::open(opened_image(&image), &IDENTITY, Mechanisms::all());
     let Ok((mut engine, report)) = opened else { return };
-    let _ = report.to_string();
+    let _ = format!("{report:?}");
     let _ = engine.commit(engine.last_seq());
     for (key, ..) in engine.scan(b"", None, 100) {
         let _ = engine.get(&key);

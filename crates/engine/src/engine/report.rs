@@ -1,6 +1,4 @@
-//! What `open` found and did, for people.
-
-use std::fmt;
+//! What `open` found and did.
 
 use crate::error::{Damage, DecodeError, Stop};
 use crate::format::superblock::Superblock;
@@ -39,29 +37,4 @@ pub struct RecoveryReport {
     pub life: u64,
     /// Set if the engine only reads.
     pub damage: Option<Damage>,
-}
-
-impl fmt::Display for RecoveryReport {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (slot, found) in ["A", "B"].iter().zip(&self.superblocks) {
-            match found {
-                Ok(s) => {
-                    writeln!(f, "superblock {slot}: generation {}, promise {}", s.generation, s.promise)?
-                }
-                Err(error) => writeln!(f, "superblock {slot}: {error}")?,
-            }
-        }
-        writeln!(f, "checkpoint: as of entry {}, {} keys", self.checkpoint_seq, self.checkpoint_keys)?;
-        let RecoveryReport { replayed, batches, replay_start, log_end, last_seq, .. } = self;
-        writeln!(
-            f,
-            "log: {replayed} records in {batches} batches, lsn {replay_start} to {log_end}, last entry {last_seq}"
-        )?;
-        writeln!(f, "log ends at byte {}: {}", self.stop_offset, self.stop)?;
-        writeln!(f, "discarded: {} records, {} bytes", self.discarded_records, self.discarded_bytes)?;
-        match &self.damage {
-            Some(damage) => write!(f, "DAMAGED: {damage}"),
-            None => write!(f, "life of the log: {}", self.life),
-        }
-    }
 }
