@@ -386,8 +386,9 @@ fn install(
         e.install_put(key.into(), version, value(version, made).into())?;
     }
     match e.install_finish(seq, host_state(seq), epoch) {
+        Ok(()) => Ok(()),
         Err(error @ WriteError::NoSpace { .. }) => Err(error),
-        done => Ok(done.expect("the device works")),
+        Err(error) => panic!("the device works: {error}"),
     }
 }
 
