@@ -61,7 +61,12 @@ fn kill_and_recover() -> Result<(), Box<dyn Error>> {
     println!("killed after it had acknowledged write {acknowledged}; what is left:\n");
 
     let (store, report) = Store::open(FileDevice::open(&image)?)?;
-    println!("{report}\n");
+    println!("checkpoint: as of entry {}, {} keys", report.checkpoint_seq, report.checkpoint_keys);
+    println!(
+        "log: {} records in {} batches, up to entry {}",
+        report.replayed, report.batches, report.last_seq
+    );
+    println!("it ends where {}; {} bytes behind are discarded\n", report.stop, report.discarded_bytes);
     let mut found = 0;
     for n in acknowledged.saturating_sub(499)..=acknowledged {
         let value = store.get(&(n % 500).to_be_bytes())?.ok_or("an acknowledged write is gone")?.value;
