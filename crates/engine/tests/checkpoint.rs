@@ -45,7 +45,7 @@ fn a_checkpoint_of_several_chunks_comes_back_whole_and_in_order() {
     // 200 keys of 1004 bytes with their headers, and what comes before them, in pieces of nearly 64 KiB.
     assert_eq!(number, 3, "three full chunks lie before the last");
     let (e, report) = open(&disk.power_cut(|_| 0));
-    assert!(report.damage.is_none(), "{report}");
+    assert!(report.damage.is_none(), "{report:#?}");
     assert_eq!((e.key_count(), e.host_state()), (200, &host_state[..]));
     for n in 0..200 {
         assert_eq!(e.value(&long_key(n)), Some(n.to_string()));
@@ -271,7 +271,7 @@ fn a_device_full_of_keys_has_room_for_one_checkpoint_after_the_other() {
         e.commit_all();
     }
     let (e, report) = open(&disk.power_cut(|_| 0));
-    assert!(report.damage.is_none() && e.last_seq() == n, "{report}");
+    assert!(report.damage.is_none() && e.last_seq() == n, "{report:#?}");
 }
 
 #[test]

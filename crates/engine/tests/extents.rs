@@ -35,7 +35,7 @@ fn the_longest_value_on_a_device_whose_free_space_is_in_small_pieces() {
     e.sync_now().unwrap();
     // Not applied yet, it is read from the log; then from the index; then from the checkpoint.
     let (mut e, report) = open(&disk.power_cut(|_| 0));
-    assert!(report.damage.is_none(), "{report}");
+    assert!(report.damage.is_none(), "{report:#?}");
     assert!(e.entry(e.last_seq()).unwrap().unwrap().op == op);
     e.commit_all();
     assert!(*e.get(b"big").unwrap().unwrap().value == *value_of(&op));
@@ -180,7 +180,7 @@ fn damage_in_any_extent_of_a_value_is_found_when_it_is_read_and_concerns_nothing
             let mut image = disk.image();
             image[(start + extent.unit * UNIT) as usize + byte] ^= 0x15;
             let (e, report) = open(&Disk::of(image));
-            assert!(report.damage.is_none(), "{report}");
+            assert!(report.damage.is_none(), "{report:#?}");
             let damage = match e.get(b"big") {
                 Err(ReadError::Corrupt(damage)) => damage,
                 other => panic!("byte {byte} of {extent:?} is changed: {other:?}"),

@@ -175,7 +175,7 @@ fn no_mutated_image_makes_open_or_reading_panic() {
         let Ok((mut e, report)) = Engine::open(disk, &ME, Mechanisms::all()) else {
             continue;
         };
-        let _ = report.to_string();
+        let _ = format!("{report:?}");
         let _ = e.commit(e.last_seq());
         for (key, ..) in e.scan(b"", None, 100) {
             let _ = e.get(&key);

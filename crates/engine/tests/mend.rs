@@ -83,7 +83,7 @@ fn a_power_cut_in_the_middle_of_a_repair_leaves_the_value_damaged_or_whole_and_a
             let mended = e.mend(b"a", 1, value.as_bytes());
             let disk = disk.power_cut_at_random(&mut Rng(seed));
             let (mut e, report) = open(&disk);
-            assert!(report.damage.is_none(), "{report}");
+            assert!(report.damage.is_none(), "{report:#?}");
             match e.get(b"a") {
                 Ok(found) => assert_eq!(&*found.unwrap().value, value.as_bytes()),
                 Err(error) => {

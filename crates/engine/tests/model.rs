@@ -59,7 +59,7 @@ fn a_transferred_state_is_installed_whole_or_not_at_all() {
         })();
         assert!(matches!(installed, Ok(()) | Err(WriteError::Io(_))), "seed {seed}: {installed:?}");
         let (mut to, report) = open(&target.power_cut_at_random(&mut rng));
-        assert!(report.damage.is_none(), "seed {seed}: {report}");
+        assert!(report.damage.is_none(), "seed {seed}: {report:#?}");
         if installed.is_ok() || to.promised() == 5.max(epoch) && to.host_state() == b"host of the source" {
             assert_eq!(
                 (to.checkpoint_seq(), to.last_seq(), to.promised()),

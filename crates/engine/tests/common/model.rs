@@ -121,8 +121,13 @@ pub fn check_recovery(disk: &Disk, m: &mut Model, context: &str, on: Mechanisms)
         Err(error) => panic!("{context}: {error}"),
     };
     assert!(disk.io() > before);
-    assert!(report.damage.is_none(), "{context}: a crash is not damage\n{report}");
-    assert!(e.last_seq() >= m.acknowledged, "E1 {context}: {} < {}\n{report}", e.last_seq(), m.acknowledged);
+    assert!(report.damage.is_none(), "{context}: a crash is not damage\n{report:#?}");
+    assert!(
+        e.last_seq() >= m.acknowledged,
+        "E1 {context}: {} < {}\n{report:#?}",
+        e.last_seq(),
+        m.acknowledged
+    );
     assert!(e.applied_seq() <= m.applied, "{context}");
     assert!(e.promised() >= m.promised && e.promised() <= m.promised.max(m.promising), "E5 {context}");
     m.promised = e.promised();
@@ -136,7 +141,7 @@ pub fn check_recovery(disk: &Disk, m: &mut Model, context: &str, on: Mechanisms)
     });
     let Some(mut matching) = matching else {
         panic!(
-            "E2 {context}: no log of the model begins with the recovered one, entries {from} to {}\n{report}",
+            "E2 {context}: no log of the model begins with the recovered one, entries {from} to {}\n{report:#?}",
             e.last_seq()
         )
     };
