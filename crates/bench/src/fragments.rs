@@ -20,8 +20,10 @@ use crate::load::{Random, key, median};
 const IDENTITY: Identity = Identity { cluster: [0; 16], node: 1, shard: 0, shards: 1, members: 1 };
 const KEY_BYTES: usize = 16;
 const TAG_BYTES: usize = 25;
-/// Turns with and without it.
+/// Turns of each device; one more before them is not counted.
 const ROUNDS: u32 = 5;
+/// An almost empty device, in percent of what fits.
+const EMPTY_PERCENT: u64 = 10;
 
 /// What is put, and where.
 #[derive(Clone, Copy, Debug, Serialize)]
@@ -43,9 +45,9 @@ pub struct Level {
     pub percent: u64,
     /// So many keys.
     pub keys: u64,
-    /// Without and with it.
+    /// Without gc.
     pub without: Speed,
-    /// The same device, later.
+    /// With it, on another device that was filled in the same way.
     pub with: Speed,
 }
 
@@ -56,6 +58,8 @@ pub struct Speed {
     pub writes_per_batch: f64,
     /// Durable puts per second.
     pub puts_per_second: f64,
+    /// The same beside an almost empty device without gc, in the turn that followed.
+    pub of_empty: f64,
     /// All bytes written for each byte of the values, checkpoints and moves included.
     pub bytes_per_value_byte: f64,
 }
@@ -67,6 +71,7 @@ struct Host {
     random: Random,
     keys: u64,
     started: Instant,
+    gc: Option<Gc>,
 }
 
 impl Fragments {
@@ -79,60 +84,98 @@ impl Fragments {
         (space.claimable - space.claimed) * 1_000 / each
     }
 
-    /// Fills a new device to `percent`, overwrites, and measures turns of that length.
-    pub fn level(&self, path: &Path, percent: u64, turn: Duration) -> io::Result<Level> {
+    /// A new device, filled to `percent`, of which random keys have been overwritten.
+    fn prepared(&self, path: &Path, percent: u64, gc: Option<Gc>) -> io::Result<Host> {
         let file = FileDevice::create(path, self.image_bytes).map_err(io::Error::other)?;
         let (device, counters) = Counted::new(file);
         format(&device, &IDENTITY, Standing::Member, Layout::default()).map_err(io::Error::other)?;
         let (engine, _) = Engine::open(device, &IDENTITY, Mechanisms::all()).map_err(io::Error::other)?;
         let keys = self.fits(&engine) * percent / 100;
         let (random, started) = (Random::new(percent), Instant::now());
-        let mut host = Host { what: *self, engine, counters, random, keys, started };
+        let mut host = Host { what: *self, engine, counters, random, keys, started, gc: None };
         (0..keys)
             .step_by(self.batch as usize)
-            .try_for_each(|first| host.batch(first..keys.min(first + self.batch), None).map(drop))?;
+            .try_for_each(|first| host.batch(first..keys.min(first + self.batch)).map(drop))?;
         let mut done = 0;
         while done < self.overwrites {
-            done += host.overwrite(None)?.0;
+            done += host.overwrite()?.0;
         }
-        let without = host.turns(turn, None)?;
-        let mut gc = Gc::default();
-        let with = host.turns(turn, Some(&mut gc))?;
-        Ok(Level { percent, keys, without, with })
+        host.gc = gc;
+        Ok(host)
+    }
+
+    /// Three devices in turns of that length: one at `percent`, one more at `percent` with gc, which has run for as long as
+    /// all its turns take before the first one counts, and one that is almost empty.
+    pub fn level(&self, dir: &Path, percent: u64, turn: Duration) -> io::Result<Level> {
+        let prepared = |name, percent, gc| self.prepared(&dir.join(name), percent, gc);
+        let mut hosts = [
+            prepared("without", percent, None)?,
+            prepared("with", percent, Some(Gc::default()))?,
+            prepared("empty", EMPTY_PERCENT, None)?,
+        ];
+        hosts[1].turn(turn * (ROUNDS + 1))?;
+        let mut turns = [const { Vec::new() }; 3];
+        for round in 0..=ROUNDS {
+            for (host, turns) in hosts.iter_mut().zip(&mut turns) {
+                let seen = host.turn(turn)?;
+                if round > 0 {
+                    turns.push(seen);
+                }
+            }
+        }
+        let empty: Vec<f64> = turns[2].iter().map(|turn| turn.puts_per_second).collect();
+        let [without, with, _] = turns.map(|turns| Speed::of(&turns, &empty));
+        Ok(Level { percent, keys: hosts[0].keys, without, with })
+    }
+}
+
+/// What one turn came to.
+struct Turn {
+    writes_per_batch: f64,
+    puts_per_second: f64,
+    bytes_per_value_byte: f64,
+}
+
+impl Speed {
+    /// Medians; the ratio is that of turns that followed each other.
+    fn of(turns: &[Turn], empty: &[f64]) -> Speed {
+        let of = |what: fn(&Turn) -> f64| median(&turns.iter().map(what).collect::<Vec<_>>());
+        let ratios: Vec<f64> =
+            turns.iter().zip(empty).map(|(turn, empty)| turn.puts_per_second / empty).collect();
+        Speed {
+            writes_per_batch: of(|turn| turn.writes_per_batch),
+            puts_per_second: of(|turn| turn.puts_per_second),
+            of_empty: median(&ratios),
+            bytes_per_value_byte: of(|turn| turn.bytes_per_value_byte),
+        }
     }
 }
 
 impl Host {
-    /// The median of several turns; the first is not counted.
-    fn turns(&mut self, turn: Duration, mut gc: Option<&mut Gc>) -> io::Result<Speed> {
-        let mut all = [const { Vec::new() }; 3];
-        for round in 0..=ROUNDS {
-            let (begun, before) = (Instant::now(), self.counters.used());
-            let (mut puts, mut writes, mut batches) = (0, 0, 0);
-            while begun.elapsed() < turn {
-                let (more, took) = self.overwrite(gc.as_deref_mut())?;
-                (puts, writes, batches) = (puts + more, writes + took, batches + 1);
-            }
-            let bytes = self.counters.used().bytes - before.bytes;
-            if round > 0 {
-                let values = (puts * self.what.value_bytes as u64) as f64;
-                all[0].push(writes as f64 / f64::from(batches));
-                all[1].push(puts as f64 / begun.elapsed().as_secs_f64());
-                all[2].push(bytes as f64 / values);
-            }
+    /// Overwrites for so long.
+    fn turn(&mut self, length: Duration) -> io::Result<Turn> {
+        let (begun, before) = (Instant::now(), self.counters.used());
+        let (mut puts, mut writes, mut batches) = (0, 0, 0);
+        while begun.elapsed() < length {
+            let (more, took) = self.overwrite()?;
+            (puts, writes, batches) = (puts + more, writes + took, batches + 1);
         }
-        let [writes_per_batch, puts_per_second, bytes_per_value_byte] = all.map(|values| median(&values));
-        Ok(Speed { writes_per_batch, puts_per_second, bytes_per_value_byte })
+        let bytes = (self.counters.used().bytes - before.bytes) as f64;
+        Ok(Turn {
+            writes_per_batch: writes as f64 / f64::from(batches),
+            puts_per_second: puts as f64 / begun.elapsed().as_secs_f64(),
+            bytes_per_value_byte: bytes / (puts * self.what.value_bytes as u64) as f64,
+        })
     }
 
     /// A batch of overwrites: how many, and how many writes it took.
-    fn overwrite(&mut self, gc: Option<&mut Gc>) -> io::Result<(u64, u64)> {
+    fn overwrite(&mut self) -> io::Result<(u64, u64)> {
         let numbers: Vec<u64> = (0..self.what.batch).map(|_| self.random.next() % self.keys).collect();
-        let writes = self.batch(numbers.into_iter(), gc)?;
+        let writes = self.batch(numbers.into_iter())?;
         Ok((self.what.batch, writes))
     }
 
-    fn batch(&mut self, numbers: impl Iterator<Item = u64>, gc: Option<&mut Gc>) -> io::Result<u64> {
+    fn batch(&mut self, numbers: impl Iterator<Item = u64>) -> io::Result<u64> {
         for n in numbers {
             let value: Arc<[u8]> = vec![self.random.next() as u8; self.what.value_bytes].into();
             let op = Op::Put { key: key(n, KEY_BYTES).into(), value, condition: Condition::Always };
@@ -150,7 +193,7 @@ impl Host {
         }
         let writes = self.sync()?;
         self.background()?;
-        if let Some(gc) = gc {
+        if let Some(gc) = &mut self.gc {
             let now = self.started.elapsed().as_micros() as u64;
             gc.step(now, &mut self.engine).map_err(io::Error::other)?;
         }
@@ -189,7 +232,7 @@ mod tests {
     fn a_small_device_is_measured_with_and_without() {
         let dir = tempfile::tempdir().unwrap();
         let what = Fragments { image_bytes: 8 << 20, value_bytes: 1_000, batch: 8, overwrites: 1_000 };
-        let level = what.level(&dir.path().join("image"), 50, Duration::from_millis(20)).unwrap();
+        let level = what.level(dir.path(), 50, Duration::from_millis(20)).unwrap();
         for speed in [level.without, level.with] {
             assert!(speed.writes_per_batch >= 2.0 && speed.puts_per_second > 0.0, "{level:?}");
             assert!(speed.bytes_per_value_byte > 1.0, "{level:?}");

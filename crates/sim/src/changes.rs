@@ -61,7 +61,8 @@ impl World<'_> {
         self.membership(seat) == Membership::Voter
     }
 
-    /// By the log of the newest primary of its shard; without one, by its own.
+    /// By the log of the newest primary of its shard; without one, by the most complete log. Not by its own: a node whose disk
+    /// was wiped knows of no change, while the others wait for its vote.
     fn membership(&self, seat: usize) -> Membership {
         let (node, shard) = (self.seats[seat].node, self.seats[seat].shard);
         if !self.options.with.changes_members() {
@@ -69,9 +70,10 @@ impl World<'_> {
         }
         let running =
             self.seats.iter().filter(|seat| seat.shard == shard).filter_map(|seat| seat.running.as_ref());
-        let primaries = running.filter(|node| node.replica().is_primary());
-        let newest = primaries.max_by_key(|node| node.replica().core().promised);
-        let by = newest.or(self.seats[seat].running.as_ref());
+        let by = running.max_by_key(|node| {
+            let core = node.replica().core();
+            (node.replica().is_primary().then_some(core.promised), core.log.tail())
+        });
         let is = by.and_then(|by| by.replica().core().members.membership(node));
         let founds = node <= NodeId(self.options.founders());
         is.unwrap_or(if founds { Membership::Voter } else { Membership::Gone })

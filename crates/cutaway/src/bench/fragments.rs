@@ -13,8 +13,8 @@ use crate::failure::{Failure, Result, say};
 
 /// The extension gc: the writes that a batch takes and the speed, on a device that fills up, with and without it
 ///
-/// Each level is a new image, filled to so many percent of what fits. Random keys are overwritten until the free space
-/// lies scattered; then overwriting goes on in turns without gc, and after that in turns with it.
+/// Each level has three new images: two are filled to so many percent of what fits, one is almost empty. Random keys are
+/// overwritten until the free space lies scattered; then overwriting goes on in turns, on one of the two with gc.
 #[derive(Debug, Args)]
 pub struct Gc {
     /// Seconds per level and setting
@@ -57,7 +57,7 @@ impl Gc {
         let mut levels = Vec::new();
         for percent in LEVELS {
             let home = folder(&self.dir)?;
-            levels.push(what.level(&home.path().join("image"), percent, turn).map_err(Failure::error)?);
+            levels.push(what.level(home.path(), percent, turn).map_err(Failure::error)?);
             bar.inc(1);
         }
         bar.finish_and_clear();
@@ -70,17 +70,15 @@ impl Gc {
     }
 }
 
-/// Each level beside the emptiest device without gc.
+/// Each level beside an almost empty device.
 fn table(levels: &[Level]) -> String {
     let names = ["% full", "keys", "gc", "writes/batch", "puts/s", "of empty", "bytes/byte"];
     let mut text: String = names.iter().map(|name| format!("{name:>13}")).collect();
-    let empty = levels.first().map_or(0.0, |level| level.without.puts_per_second);
     for Level { percent, keys, without, with } in levels {
         for (gc, speed) in [("without", without), ("with", with)] {
-            let Speed { writes_per_batch, puts_per_second, bytes_per_value_byte } = speed;
+            let Speed { writes_per_batch, puts_per_second, of_empty, bytes_per_value_byte } = speed;
             text += &format!(
-                "\n{percent:>13}{keys:>13}{gc:>13}{writes_per_batch:>13.2}{puts_per_second:>13.0}{:>13.2}{bytes_per_value_byte:>13.2}",
-                puts_per_second / empty
+                "\n{percent:>13}{keys:>13}{gc:>13}{writes_per_batch:>13.2}{puts_per_second:>13.0}{of_empty:>13.2}{bytes_per_value_byte:>13.2}"
             );
         }
     }
