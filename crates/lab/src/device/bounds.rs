@@ -5,7 +5,8 @@ use std::fmt;
 use trace::Mechanisms;
 
 use super::cuts::WAYS_MAX;
-use super::starts::{Start, starts};
+use super::starts::starts_of;
+use super::work::Work;
 use super::workload::Op;
 
 /// What happens to recoveries. With crashes in them, they go as deep as they lead to new states: a recovery that is cut
@@ -20,50 +21,6 @@ pub enum Recoveries {
     CutOff,
     /// Crashes at every access, sectors torn as well.
     CutOffTorn,
-}
-
-/// A scope: which devices it begins with, and what their host does.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Work {
-    /// A bit of everything.
-    Anything,
-    /// Little else than moving values, and what that must not get in the way of.
-    Moves,
-}
-
-impl Work {
-    /// All scopes.
-    pub const ALL: [Work; 2] = [Work::Anything, Work::Moves];
-
-    /// Its name on the command line, and in a file.
-    pub fn name(self) -> &'static str {
-        match self {
-            Work::Anything => "device",
-            Work::Moves => "moves",
-        }
-    }
-
-    /// What it is about.
-    pub fn about(self) -> &'static str {
-        match self {
-            Work::Anything => {
-                "one device: small workloads, crashes anywhere, whatever the disk kept of its cache"
-            }
-            Work::Moves => {
-                "one device: values that are moved between writes, checkpoints and states that are sent and received; \
-                 crashes anywhere"
-            }
-        }
-    }
-
-    /// The scope of that name.
-    pub fn named(name: &str) -> Option<Work> {
-        Work::ALL.into_iter().find(|work| work.name() == name)
-    }
-
-    pub(super) fn starts(self) -> impl Iterator<Item = &'static Start> {
-        starts().iter().filter(move |start| start.work == self)
-    }
 }
 
 /// How much is tried.
@@ -124,7 +81,7 @@ impl fmt::Display for Bounds {
             "{} starts, up to {} steps of an alphabet of {}, crashes at every write and sync of up to {} of them{}; \
              after each, every way in which cached sectors can survive, torn ones too, if those are at most {WAYS_MAX} \
              (else a choice of them){}",
-            self.work.starts().count(),
+            starts_of(self.work).count(),
             self.ops,
             self.alphabet().len(),
             self.crashes,

@@ -36,11 +36,13 @@ mod script;
 mod search;
 mod starts;
 mod walk;
+mod work;
 mod workload;
 
 pub(crate) use starts::{IDENTITY, image_with_a_past, opened_image};
 
-pub use bounds::{Bounds, Found, Outcome, Progress, Recoveries, Round, Work};
+pub use bounds::{Bounds, Found, Outcome, Progress, Recoveries, Round};
 pub use enumerate::{Exploration, explore_device};
 pub use play::{STEPS, host_steps, start_names};
 pub use saved::Saved;
+pub use work::Work;

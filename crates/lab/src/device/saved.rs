@@ -17,7 +17,7 @@ use trace::Mechanisms;
 
 use crate::save::{self, SavedError, number};
 
-use super::bounds::Work;
+use super::work::Work;
 
 /// A state as it is remembered: its fingerprint, and what was still to come.
 pub(super) type Seen = (u64, [u8; 3]);

@@ -10,7 +10,7 @@ use trace::Mechanisms;
 use super::bounds::{Bounds, Found, Progress, Recoveries, Round};
 use super::known::Known;
 use super::saved::{Saved, Seen};
-use super::starts::Start;
+use super::starts::{Start, starts_of};
 use super::workload::Op;
 
 /// Parts of the memory, each with a lock of its own.
@@ -63,7 +63,7 @@ impl Search {
             faults: bounds.faults,
             alphabet: bounds.alphabet(),
             states_max: bounds.states_max,
-            starts: bounds.work.starts().collect(),
+            starts: starts_of(bounds.work).collect(),
             states: AtomicU64::new(0),
             stop: AtomicBool::new(false),
             too_deep: AtomicBool::new(false),

@@ -5,10 +5,10 @@ use std::sync::OnceLock;
 use engine::{Engine, Extent, Identity, Layout, Owner, Standing, Upkeep};
 use trace::{Mechanism, Mechanisms};
 
-use super::bounds::Work;
 use super::disk::Disk;
 use super::known::{self, Change, Known, Made, entry};
 use super::medium::{SECTOR, State};
+use super::work::Work;
 use super::workload::{Op, take};
 
 pub(crate) const IDENTITY: Identity =
@@ -33,6 +33,11 @@ pub(crate) struct Start {
 pub(crate) fn starts() -> &'static [Start] {
     static STARTS: OnceLock<Vec<Start>> = OnceLock::new();
     STARTS.get_or_init(make)
+}
+
+/// Those of one scope.
+pub(super) fn starts_of(work: Work) -> impl Iterator<Item = &'static Start> {
+    starts().iter().filter(move |start| start.work == work)
 }
 
 fn make() -> Vec<Start> {
@@ -227,7 +232,7 @@ fn start(name: &'static str, ops: &[Op], sectors_left: u64) -> Start {
 pub(crate) fn image_with_a_past() -> Vec<u8> {
     static IMAGE: OnceLock<Vec<u8>> = OnceLock::new();
     let make = || {
-        let Start { disk, mut known, .. } = Work::Anything.starts().last().expect("there are some").clone();
+        let Start { disk, mut known, .. } = starts_of(Work::Anything).last().expect("there are some").clone();
         let mut e = Engine::open(Disk::of(disk), &IDENTITY, Mechanisms::all()).expect("it is formatted").0;
         for op in [Op::Write(Change::PutNew), Op::Append(Change::Overwrite), Op::Write(Change::Truncate)] {
             known = take(op, &mut e, &known).expect("a start has room").after;
