@@ -17,6 +17,8 @@ struct Heard {
     trip: Measured,
     /// It is sent everything, and does not count.
     learns: bool,
+    /// By the entry that made it so.
+    since: Seq,
 }
 
 impl Heard {
@@ -59,27 +61,26 @@ impl Nodes {
         Nodes { heard, met_in: Epoch(0) }
     }
 
-    /// A node says who belongs to the shard. A primary that serves, in the newest epoch, knows; of the others everybody may be
-    /// behind, or cut off: they only name whom nobody else has.
+    /// A node says who belongs to the shard. A primary that serves, in the newest epoch, knows: whom it does not name is gone. Of
+    /// the others everybody may be behind, or cut off; of each node counts what the latest entry made of it.
+    ///
+    /// Without that: (1) n3 promotes n4, which has all of its log, and removes itself; (2) all lose power before n4 serves, and
+    /// n1 its disk; (3) the gateways believe that n4 learns, and call for ever n2, whose log is shorter.
     pub fn meet(&mut self, from: NodeId, serves: Option<Epoch>, rows: &[(NodeId, Member)]) {
         let knows = serves.is_some_and(|epoch| epoch >= self.met_in);
         self.met_in = serves.filter(|_| knows).unwrap_or(self.met_in);
-        let there = |node: &NodeId| {
-            rows.iter().find(|(id, _)| id == node).map(|(_, row)| row.is).filter(|is| *is != Membership::Gone)
-        };
+        let there = |node: &NodeId| rows.iter().any(|(id, row)| id == node && row.is != Membership::Gone);
         if knows {
             // Even if it was removed, it leads.
-            self.heard.retain(|node, _| *node == from || there(node).is_some());
+            self.heard.retain(|node, _| *node == from || there(node));
         }
-        for (node, row) in rows.iter().filter(|(node, _)| there(node).is_some()) {
-            let new = !self.heard.contains_key(node);
-            let heard = self.heard.entry(*node).or_default();
-            if new || knows {
-                heard.learns = row.is == Membership::Learner;
+        for (node, row) in rows {
+            if there(node) || self.heard.contains_key(node) {
+                let heard = self.heard.entry(*node).or_default();
+                if knows || row.since >= heard.since {
+                    (heard.learns, heard.since) = (row.is != Membership::Voter, row.since);
+                }
             }
-        }
-        if let Some(heard) = self.heard.get_mut(&from).filter(|_| knows && there(&from).is_none()) {
-            heard.learns = true;
         }
     }
 
@@ -173,5 +174,39 @@ impl Nodes {
             (supported(status.tail), Some(*node) != lost, status.tail, Reverse(preference(*node)))
         })?;
         Some(Choice { node: *node, answers: fresh.len(), supported: supported(status.tail) })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use dataplane::Place;
+
+    use super::*;
+
+    fn rows(rows: &[(u32, Seq, Membership)]) -> Vec<(NodeId, Member)> {
+        rows.iter()
+            .map(|(n, since, is)| (NodeId(*n), Member { since: *since, is: *is, place: Place::UNKNOWN }))
+            .collect()
+    }
+
+    #[test]
+    fn whom_the_last_entry_made_a_voter_counts_although_nobody_serves() {
+        use Membership::{Gone, Learner, Voter};
+        let mut nodes = Nodes::new(&[1, 2, 3].map(NodeId));
+        let founded = [(1, 0, Voter), (2, 0, Voter), (3, 0, Voter)];
+        let learns = rows(&[&founded[..], &[(4, 8, Learner)]].concat());
+        let count = |nodes: &Nodes| nodes.voters().map(|(node, _)| node.0).collect::<Vec<_>>();
+        nodes.meet(NodeId(3), Some(Epoch(2)), &learns);
+        assert_eq!(count(&nodes), [1, 2, 3]);
+        // Whoever led after n3 has not served.
+        let later = rows(&[(1, 0, Voter), (2, 0, Voter), (3, 11, Gone), (4, 10, Voter)]);
+        nodes.meet(NodeId(2), None, &later);
+        assert_eq!(count(&nodes), [1, 2, 4]);
+        // Somebody who is behind changes nothing.
+        nodes.meet(NodeId(1), None, &learns);
+        assert_eq!(count(&nodes), [1, 2, 4]);
+        // Who serves knows better: the change was undone.
+        nodes.meet(NodeId(1), Some(Epoch(4)), &learns);
+        assert_eq!(count(&nodes), [1, 2, 3]);
     }
 }
