@@ -89,8 +89,8 @@ pub enum Greeting {
 pub enum Foreign {
     /// Something else: a browser, or a version from before there was a handshake.
     Magic,
-    /// A greeting of another version.
-    Version(u32),
+    /// A greeting of another version, and the newest one that is spoken here.
+    Version(u32, u32),
     /// A greeting whose bytes make no sense.
     Broken(WireError),
 }
@@ -101,9 +101,9 @@ impl std::fmt::Display for Foreign {
             Foreign::Magic => f.write_str(
                 "it does not speak this protocol: it is something else, or a cutaway of an early version",
             ),
-            Foreign::Version(theirs) => write!(
+            Foreign::Version(theirs, newest) => write!(
                 f,
-                "it speaks version {theirs} of this protocol, and this cutaway versions {VERSION_MIN} to {VERSION}; run \
+                "it speaks version {theirs} of this protocol, and this cutaway {VERSION_MIN} to {newest}; run \
                  programs on all nodes and gateways that have a version in common"
             ),
             Foreign::Broken(e) => write!(f, "its greeting cannot be read: {e}"),
@@ -185,7 +185,7 @@ impl Greeting {
                 let why = String::from_utf8_lossy(why).chars().filter(|c| !c.is_control()).collect();
                 Greeting::Refused(version, why)
             }
-            _ if !(VERSION_MIN..=newest).contains(&version) => return Err(Foreign::Version(version)),
+            _ if !(VERSION_MIN..=newest).contains(&version) => return Err(Foreign::Version(version, newest)),
             Some((&HELLO, hello)) => Greeting::Hello(Hello::get(hello, version).map_err(Foreign::Broken)?),
             Some((&kind, _)) => return Err(Foreign::Broken(WireError::UnknownVariant(kind))),
             None => return Err(Foreign::Broken(WireError::Length)),
@@ -380,10 +380,14 @@ mod tests {
         };
         for version in [0, VERSION_MIN - 1, VERSION + 1, u32::MAX] {
             let bytes = of_version(Greeting::Hello(node()), version);
-            assert_eq!(Greeting::decode(&bytes, VERSION), Err(Foreign::Version(version)));
+            assert_eq!(Greeting::decode(&bytes, VERSION), Err(Foreign::Version(version, VERSION)));
         }
         let bytes = Greeting::Hello(node()).encode();
-        assert_eq!(Greeting::decode(&bytes, VERSION_MIN), Err(Foreign::Version(VERSION)), "it was held back");
+        assert_eq!(
+            Greeting::decode(&bytes, VERSION_MIN),
+            Err(Foreign::Version(VERSION, VERSION_MIN)),
+            "it was held back"
+        );
         let refused = Greeting::Refused(77, "too new".into());
         let bytes = refused.encode();
         assert_eq!(Greeting::decode(&bytes, VERSION), Ok(Some((refused, bytes.len()))));
