@@ -28,6 +28,8 @@ pub fn asked() -> io::Result<Arc<AtomicBool>> {
                     _ = terminate.recv() => {}
                 }
                 if told.swap(true, Ordering::Relaxed) {
+                    // Whoever signals this process alone would leave a cluster behind.
+                    ::bench::cluster::peers::end_all();
                     std::process::exit(CODE);
                 }
                 note("stopping, with what there is so far; Ctrl-C again ends at once\n");
