@@ -91,7 +91,9 @@ impl Extension for Membership {
 }
 
 impl Membership {
-    /// A learner that had at this look what was committed at the last one counts from now on.
+    /// A learner that had at this look what was committed at the last one counts from now on: if it has the entry that adds it
+    /// as well. A primary that has just restarted knew at its last look of nothing that is committed, and whoever has nothing
+    /// had all of that.
     fn promote(&mut self, look: &Look, wishes: &mut Wishes) {
         let goal = self.goal.replace(look.status.committed);
         if refusal(look).is_some() {
@@ -100,7 +102,9 @@ impl Membership {
         let on = look.config.mechanisms;
         // Without a look before this one, what is committed by now will do.
         let goal = goal.unwrap_or(look.status.committed);
-        let ready = |node: &NodeId| guard::learner_catches_up(on, matched(look, *node), goal);
+        let since = |node: &NodeId| look.members.rows().get(node).map_or(0, |member| member.since);
+        let ready =
+            |node: &NodeId| guard::learner_catches_up(on, matched(look, *node), goal.max(since(node)));
         if let Some(node) = learners(look).find(ready) {
             wishes.add(Wish::Change(Change::Promote(node)));
         }
