@@ -19,8 +19,10 @@
 //! that they are two. Whoever dials begins with the newest version that it speaks ([`VERSION`]). If the other does not know
 //! that, its refusal is in its own newest version, and the dialler begins again with this one if it speaks it. So two
 //! processes of neighbouring versions speak the older one, and a cluster is updated one process at a time. Nobody keeps the
-//! version of a peer: each connection begins anew, for the peer may have been updated, or put back. Where connections are encrypted, a certificate tells whether somebody is who they say
-//! ([`crate::identity`]); without, whoever says the right thing is believed.
+//! version of a peer: each connection begins anew, for the peer may have been updated, or put back.
+//!
+//! Where connections are encrypted, a certificate tells whether somebody is who they say ([`crate::identity`]); without,
+//! whoever says the right thing is believed.
 
 use std::io;
 use std::sync::Arc;
@@ -33,10 +35,12 @@ use tokio::io::{AsyncRead, AsyncReadExt};
 use crate::manifest::hex;
 
 /// Newest version of what nodes and gateways say to each other: handshake, frames, and the state that a transfer carries.
-/// Raised with every change of meaning. Since version 8 a hello names the program.
+/// Raised with every change of meaning.
 pub const VERSION: u32 = 8;
 /// Oldest version that this program speaks: that of the program before.
 pub const VERSION_MIN: u32 = VERSION - 1;
+/// Since this version a hello names the program.
+const NAMES_PROGRAM: u32 = 8;
 /// Version of the images that this program writes.
 pub const IMAGE_VERSION: u32 = engine::FORMAT_VERSION as u32;
 /// Longest hello or refusal, without the fixed part.
@@ -71,7 +75,7 @@ pub struct Hello {
     pub members: Vec<NodeId>,
     /// The extensions that the cluster was founded with, by name; a gateway does not know.
     pub extensions: Option<Arc<[u8]>>,
-    /// The program, as it calls itself; not said before version 8.
+    /// The program, as it calls itself; not said before version [`NAMES_PROGRAM`].
     pub program: Option<Arc<[u8]>>,
 }
 
@@ -122,7 +126,7 @@ impl Hello {
         shards.put(out);
         members.put(out);
         extensions.put(out);
-        if *version >= 8 {
+        if *version >= NAMES_PROGRAM {
             program.put(out);
         }
     }
@@ -139,7 +143,7 @@ impl Hello {
             shards: Code::get(bytes)?,
             members: Code::get(bytes)?,
             extensions: Code::get(bytes)?,
-            program: if version >= 8 { Code::get(bytes)? } else { None },
+            program: if version >= NAMES_PROGRAM { Code::get(bytes)? } else { None },
         };
         if bytes.is_empty() { Ok(hello) } else { Err(WireError::Length) }
     }

@@ -8,9 +8,6 @@ use crate::world::{Event, Seat, World};
 
 /// After healing, every shard must have a primary within this time, and so many more syncs of the slowest disk.
 const SERVICE_MAX: (Micros, Micros) = (10_000_000, 30);
-/// Where only the nodes look for a primary, so many more times the longest stall: they wait for three syncs and three round
-/// trips, which they have seen take that long, and at random for half as long again.
-const STALLS: Micros = 9;
 /// And everything must be well: many times what the slowest recovery takes, and what is left of the clients' requests.
 const RECOVERY_MAX: (Micros, Micros) = (30_000_000, 300);
 /// How often it is looked whether all is well.
@@ -77,14 +74,8 @@ impl World<'_> {
     }
 
     /// Is it later than so many microseconds, and so many syncs of the slowest disk, after the healing?
-    ///
-    /// Nodes that elect by themselves remember a sync that stalled, and no other may follow while nobody writes: each waits
-    /// for several such syncs, and at random for half as long again.
     fn is_late(&self, (micros, syncs): (Micros, Micros)) -> bool {
-        let remembered =
-            if self.options.passive_gateways { STALLS * self.schedule.longest_stall() } else { 0 };
-        let slow = syncs * self.schedule.slowest_sync();
-        self.queue.now() > self.schedule.calm_at() + micros + slow + remembered
+        self.queue.now() > self.schedule.calm_at() + micros + syncs * self.schedule.slowest_sync()
     }
 
     /// Does a primary of the shard serve?

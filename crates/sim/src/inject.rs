@@ -37,15 +37,6 @@ impl Schedule {
         self.steps.iter().filter_map(slow).max().unwrap_or(0)
     }
 
-    /// The longest time for which disks stall.
-    pub(crate) fn longest_stall(&self) -> Micros {
-        let stalled = |step: &Step| match step.fault {
-            Fault::Stall { length, .. } => Some(length),
-            _ => None,
-        };
-        self.steps.iter().filter_map(stalled).max().unwrap_or(0)
-    }
-
     /// When the last fault is over: disks that stall go on late, whatever else has healed.
     pub(crate) fn calm_at(&self) -> Micros {
         let end = |step: &Step| match step.fault {

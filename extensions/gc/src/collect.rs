@@ -20,14 +20,11 @@ use engine::{Extent, ReadError, Seq, UNIT, Upkeep, WriteError};
 
 /// Units of a segment: a run that takes some batches. A small device has at least so many segments, and a large one at most.
 const SEGMENT_UNITS: u64 = 512;
-const SEGMENTS_MIN: u64 = 128;
+const SEGMENTS_MIN: u64 = 16;
 const SEGMENTS_MAX: u64 = 1 << 16;
 const SEGMENT_UNITS_MIN: u64 = 8;
 /// So much of what is not live is to be in segments where nothing is, in percent.
 const WHOLE_PERCENT: u64 = 65;
-/// On a device with fewer units all of it is to be: there it costs nothing, and simulated devices, which are never in pieces
-/// otherwise, have their values moved.
-const TINY_UNITS: u64 = 8192;
 /// Keys looked at in one step, and what looking at one costs.
 const KEYS: usize = 1024;
 const KEY_BYTES: u64 = 16;
@@ -126,7 +123,6 @@ impl Collect {
         let units = device.usage().units;
         let size = |n: u64| segment(n, units).units;
         let not_live = units - live.iter().sum::<u64>().min(units);
-        let percent = if units < TINY_UNITS { 100 } else { WHOLE_PERCENT };
         let mut whole: u64 = live.iter().zip(0..).filter(|(live, _)| **live == 0).map(|(_, n)| size(n)).sum();
         let mut partly: Vec<(u64, u64)> =
             live.iter().copied().zip(0..).filter(|(live, _)| *live > 0).collect();
@@ -135,7 +131,7 @@ impl Collect {
         // From both ends: what is emptied has to fit into the holes of the others.
         let (mut first, mut last, mut holes, mut moved) = (0, partly.len(), 0, 0);
         let mut chosen = Ranks::new();
-        while whole * 100 < not_live * percent && first < last {
+        while whole * 100 < not_live * WHOLE_PERCENT && first < last {
             let (live, n) = partly[first];
             while moved + live > holes && first + 1 < last {
                 last -= 1;

@@ -8,11 +8,12 @@
 use std::collections::HashSet;
 use std::hash::{DefaultHasher, Hash, Hasher};
 
+use super::action::Action;
 use super::cluster::Model;
 use super::estimate;
 use super::saved::{Saved, Step};
 use super::scope::Scope;
-use super::world::{Action, Pools, World};
+use super::world::{Pools, World};
 use crate::cluster::language::Step as Line;
 use crate::cluster::stage::Stage;
 use crate::cluster::witness::Goal;

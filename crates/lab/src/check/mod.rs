@@ -9,7 +9,9 @@
 //! | file | job |
 //! |---|---|
 //! | `scope` | the bounds, by name |
-//! | `world` | the cluster as a value, and its actions |
+//! | `world` | the cluster as a value, and what becomes of it when something happens |
+//! | `action` | everything that can happen next |
+//! | `budget` | how much may still happen |
 //! | `seat` | one node of it: the real replica on a model of a device |
 //! | `extended` | the real extensions of a node, if the scope's cluster has some |
 //! | `cluster` | the model as a cluster to which a schedule happens |
@@ -21,6 +23,8 @@
 //! A message that is never delivered stands for a lost one. Where a scope bounds how many are on their way, any one of
 //! too many is lost. The result is "no violation within these bounds", never "proved".
 
+mod action;
+mod budget;
 pub(crate) mod cluster;
 mod estimate;
 mod explore;
@@ -31,7 +35,8 @@ pub(crate) mod seat;
 mod words;
 mod world;
 
+pub use action::Action;
 pub use explore::{Exploration, Found, Outcome, Progress, explore};
 pub use saved::Saved;
 pub use scope::{SCOPES, Scope};
-pub use world::{Action, World};
+pub use world::World;

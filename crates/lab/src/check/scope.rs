@@ -133,6 +133,21 @@ const MEMBERSHIP: Chosen = Chosen::of(&[Name::Membership]);
 /// n4 is added to three, gets the state, and does not count yet. (How an empty device gets one: `wipe`.)
 const LEARNER: &[&str] = &["add n4 at n1", "wait 2"];
 
+/// A cluster whose members change, and a takeover.
+const MEMBERS: Scope = Scope {
+    with: MEMBERSHIP,
+    established: true,
+    takeovers: 1,
+    writes: 0,
+    informed: true,
+    messages_max: 2,
+    depth_max: 80,
+    ..BASE
+};
+
+/// A cluster that serves, and that no gateway asks for anything: a write, a crash.
+const ALONE: Scope = Scope { established: true, takeovers: 0, crashes: 1, messages_max: 2, ..BASE };
+
 /// All scopes, smallest first.
 pub const SCOPES: &[Scope] = &[
     Scope {
@@ -298,141 +313,86 @@ pub const SCOPES: &[Scope] = &[
         name: "wishes",
         about: "a serving cluster whose extensions have anybody stand, or leave the lead, at any time; a write, a crash",
         wishes: 2,
-        established: true,
-        takeovers: 0,
-        writes: 1,
-        crashes: 1,
-        messages_max: 2,
-        ..BASE
+        ..ALONE
     },
     Scope {
         name: "elections",
         about: "nodes that elect their primary themselves: a write, a crash, late timers",
         with: ELECTIONS,
         expiries: 2,
-        established: true,
-        takeovers: 0,
-        writes: 1,
-        crashes: 1,
-        messages_max: 2,
-        ..BASE
+        ..ALONE
     },
     Scope {
         name: "elections-rivals",
         about: "the same with timers that are late once more, and nothing else",
         with: ELECTIONS,
         expiries: 3,
-        established: true,
-        takeovers: 0,
         writes: 0,
-        messages_max: 2,
-        ..BASE
+        crashes: 0,
+        ..ALONE
     },
     Scope {
         name: "joining",
         about: "a fourth node, filled with the state, counts from some time on, or not yet; a takeover, a crash",
         nodes: 4,
         joining: 1,
-        with: MEMBERSHIP,
         begin: LEARNER,
         expiries: 1,
-        established: true,
-        takeovers: 1,
-        writes: 0,
         crashes: 1,
-        informed: true,
-        messages_max: 2,
-        depth_max: 80,
-        ..BASE
+        ..MEMBERS
     },
     Scope {
         name: "membership",
         about: "one of three is replaced: the fourth counts, or not yet, and n1, which leads, is removed; a takeover",
         nodes: 4,
         joining: 1,
-        with: MEMBERSHIP,
         begin: LEARNER,
         changes: &[Change::Remove(NodeId(1))],
         expiries: 1,
-        established: true,
-        takeovers: 1,
-        writes: 0,
-        informed: true,
-        messages_max: 2,
-        depth_max: 80,
-        ..BASE
+        ..MEMBERS
     },
     Scope {
         name: "removals",
         about: "two of three are removed, a takeover, a crash",
-        with: MEMBERSHIP,
         changes: &[Change::Remove(NodeId(3)), Change::Remove(NodeId(2))],
-        established: true,
-        takeovers: 1,
-        writes: 0,
         crashes: 1,
-        informed: true,
         messages_max: 3,
-        depth_max: 80,
-        ..BASE
+        ..MEMBERS
     },
     Scope {
         name: "removal-forgotten",
         about: "two that were three, one of them is removed, and crashes; a write, a takeover",
-        with: MEMBERSHIP,
         begin: &["remove n3 at n1", "calm"],
         changes: &[Change::Remove(NodeId(2))],
-        established: true,
-        takeovers: 1,
         writes: 1,
         crashes: 1,
-        informed: true,
         messages_max: 3,
-        depth_max: 80,
-        ..BASE
+        ..MEMBERS
     },
     Scope {
         name: "primary-removed",
         about: "four, of whom the primary is removed and leads on; a write, a takeover",
         nodes: 4,
-        with: MEMBERSHIP,
         begin: &["remove n1 at n1", "calm"],
-        established: true,
-        takeovers: 1,
         writes: 1,
-        informed: true,
         messages_max: 3,
-        depth_max: 80,
-        ..BASE
+        ..MEMBERS
     },
     Scope {
         name: "rival-removals",
         about: "four, of whom n1 has removed n2, which nobody knows, and crashed; n2 takes over and may remove n1; a takeover",
         nodes: 4,
-        with: MEMBERSHIP,
         begin: &["remove n2 at n1", "lose n1 n3", "lose n1 n4", "crash n1 keep 1", "takeover n2 above 1"],
         changes: &[Change::Remove(NodeId(1))],
-        established: true,
-        takeovers: 1,
-        writes: 0,
-        informed: true,
-        messages_max: 2,
-        depth_max: 80,
-        ..BASE
+        ..MEMBERS
     },
     Scope {
         name: "five-to-three",
         about: "three that were five, one of them filled with a state; a write, a takeover, a crash",
         nodes: 5,
-        with: MEMBERSHIP,
         begin: &["remove n5 at n1", "calm", "remove n4 at n1", "wipe n3", "wait 3"],
-        established: true,
-        takeovers: 1,
         writes: 1,
         crashes: 1,
-        informed: true,
-        messages_max: 2,
-        depth_max: 80,
-        ..BASE
+        ..MEMBERS
     },
 ];

@@ -4,9 +4,10 @@ use std::fmt;
 
 use sim::schedule::Peer;
 
+use super::action::Action;
 use super::cluster::{Model, address};
 use super::scope::Scope;
-use super::world::{Action, World};
+use super::world::World;
 use crate::brief::brief;
 use crate::cluster::language::Step;
 use crate::cluster::stage::Stage;
