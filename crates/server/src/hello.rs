@@ -75,7 +75,7 @@ pub struct Hello {
     pub members: Vec<NodeId>,
     /// The extensions that the cluster was founded with, by name; a gateway does not know.
     pub extensions: Option<Arc<[u8]>>,
-    /// The program, as it calls itself; not said before version [`NAMES_PROGRAM`].
+    /// The program, as it calls itself; not said before version 8.
     pub program: Option<Arc<[u8]>>,
 }
 
