@@ -83,7 +83,7 @@ impl Check {
         if self.scope.is_none() && self.resume.is_none() {
             let devices = Work::ALL.map(|work| (work.name(), work.about()));
             let scopes = SCOPES.iter().map(|scope| (scope.name, scope.about)).chain(devices);
-            scopes.for_each(|(name, about)| say_wrapped(format!("{name:<17} {about}")));
+            scopes.for_each(|(name, about)| say_wrapped(format!("{name:<18} {about}")));
             return Ok(());
         }
         self.save.iter().try_for_each(|file| files::can_replace(file, files::SAVED))?;
