@@ -3,7 +3,7 @@
 //! | file | job |
 //! |---|---|
 //! | `cluster` | an `up` of its own |
-//! | `kinds`, `means` | which faults there are; what some of them need, and whether it is here |
+//! | `kinds`, `means`, `packets` | which faults there are; what some of them need, and whether it is here; those of the network |
 //! | `faults`, `disk` | what is done to the cluster; to its disks |
 //! | `clients`, `resp`, `value` | who asks, and what is heard; over the Redis protocol; what is stored |
 //! | `book` | what was asked and told, in rounds; as JSON Lines and as Jepsen writes it |
@@ -23,6 +23,7 @@ mod judge;
 mod kinds;
 mod means;
 mod namespace;
+mod packets;
 mod report;
 mod resp;
 mod value;
@@ -83,7 +84,7 @@ pub struct Torture {
     /// Only these faults, by the names in docs/torture.md, such as kill-primary,fail-sync; by default all that can be had
     #[arg(long, value_name = "FAULT,…", value_delimiter = ',', value_parser = Kind::parse)]
     faults: Vec<Kind>,
-    /// In a network namespace of its own (Linux), where packets are lost, late and out of order too, if the kernel has netem
+    /// In a network namespace of its own (Linux), where packets are lost, late and out of order too, by netem or nftables
     #[arg(long)]
     namespace: bool,
     /// This process is in that namespace.

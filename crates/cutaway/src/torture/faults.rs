@@ -16,7 +16,7 @@ use super::cluster::Cluster;
 use super::disk;
 use super::gauge::Gauge;
 use super::kinds::Kind;
-use super::means::tc;
+use super::packets::Trouble;
 
 /// Longest pause before a fault, and longest fault.
 const CALM_MAX: u64 = 1_500;
@@ -129,9 +129,9 @@ impl Nemesis<'_> {
             Kind::LoseFrames => self.trouble(name, "lose"),
             Kind::DelayFrames => self.trouble(name, "delay"),
             Kind::ReorderFrames => self.trouble(name, "shuffle"),
-            Kind::LosePackets => self.packets(&["loss", "3%"]),
-            Kind::DelayPackets => self.packets(&["delay", "20ms", "10ms"]),
-            Kind::ReorderPackets => self.packets(&["delay", "5ms", "reorder", "75%"]),
+            Kind::LosePackets => self.packets(Trouble::Lost),
+            Kind::DelayPackets => self.packets(Trouble::Late),
+            Kind::ReorderPackets => self.packets(Trouble::Reordered),
             Kind::KillGateway => {
                 let gateway = self.rng.between(1, u64::from(self.cluster.size.gateways));
                 self.do_and_undo(&[format!("g{gateway}")], "kill", "restart")
@@ -214,14 +214,10 @@ impl Nemesis<'_> {
     }
 
     /// A bad network below TCP, for everybody in this namespace, clients included.
-    fn packets(&mut self, netem: &[&str]) -> Tried<String> {
-        let run = |arguments: &[&str]| {
-            let done = tc(arguments).status().map_err(|error| format!("tc: {error}"))?;
-            if done.success() { Ok(()) } else { Err(format!("tc {arguments:?}: {done}")) }
-        };
-        run(&[&["add", "dev", "lo", "root", "netem"], netem].concat())?;
+    fn packets(&mut self, trouble: Trouble) -> Tried<String> {
+        let ongoing = trouble.begin()?;
         self.pause(FAULT_MAX);
-        run(&["del", "dev", "lo", "root"])?;
+        drop(ongoing);
         Ok("everybody".into())
     }
 

@@ -3,6 +3,7 @@
 use sim::rng::Rng;
 
 use super::means::{Means, Need};
+use super::packets::Trouble;
 
 /// A kind of fault.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -66,9 +67,15 @@ pub const ROWS: [Row; 28] = [
     row(Kind::LoseFrames, "lose-frames", "frames lost", 3, None),
     row(Kind::DelayFrames, "delay-frames", "frames late", 3, None),
     row(Kind::ReorderFrames, "reorder-frames", "frames out of order", 3, None),
-    row(Kind::LosePackets, "lose-packets", "packets lost", 2, Some(Need::Netem)),
-    row(Kind::DelayPackets, "delay-packets", "packets late", 2, Some(Need::Netem)),
-    row(Kind::ReorderPackets, "reorder-packets", "packets out of order", 2, Some(Need::Netem)),
+    row(Kind::LosePackets, "lose-packets", "packets lost", 2, Some(Need::Packets(Trouble::Lost))),
+    row(Kind::DelayPackets, "delay-packets", "packets late", 2, Some(Need::Packets(Trouble::Late))),
+    row(
+        Kind::ReorderPackets,
+        "reorder-packets",
+        "packets out of order",
+        2,
+        Some(Need::Packets(Trouble::Reordered)),
+    ),
     row(Kind::KillGateway, "kill-gateway", "gateway killed", 3, None),
     row(Kind::KillAll, "kill-all", "all nodes killed at once", 2, None),
     row(Kind::RollingRestart, "rolling-restart", "rolling restart", 1, None),

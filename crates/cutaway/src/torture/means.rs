@@ -1,16 +1,18 @@
-//! What some faults need beside the program, and whether it is here: strace, libfaketime, netem in a network namespace, a
-//! cluster whose members change. Each is tried out, not looked up: a program that is there and may not do its work is none.
+//! What some faults need beside the program, and whether it is here: strace, libfaketime, a network namespace where packets
+//! can be lost, a cluster whose members change. Each is tried out, not looked up: a program that is there and may not do its work is none.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
+
+use super::packets::Trouble;
 
 /// What a kind of fault may need.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Need {
     Strace,
     Clock,
-    Netem,
+    Packets(Trouble),
     Membership,
 }
 
@@ -42,8 +44,12 @@ impl Means {
             Ok(library) => clock = Some(library),
             Err(why) => _ = lacking.insert(Need::Clock, why),
         }
-        if let Err(why) = netem(namespace) {
-            lacking.insert(Need::Netem, why);
+        for trouble in [Trouble::Lost, Trouble::Late, Trouble::Reordered] {
+            let tried =
+                if namespace { trouble.begin().map(drop) } else { Err("only with --namespace".into()) };
+            if let Err(why) = tried {
+                lacking.insert(Need::Packets(trouble), why);
+            }
         }
         Means { lacking: Some(lacking), clock }
     }
@@ -58,7 +64,8 @@ impl Means {
 
 const MEMBERSHIP: &str = "only in a cluster that is founded --with membership";
 
-fn run(command: &mut Command) -> Result<Output, String> {
+/// Runs a program to its end.
+pub fn run(command: &mut Command) -> Result<Output, String> {
     let name = command.get_program().to_string_lossy().into_owned();
     command.stdin(Stdio::null()).output().map_err(|error| match error.kind() {
         std::io::ErrorKind::NotFound => format!("{name} is not installed"),
@@ -67,7 +74,7 @@ fn run(command: &mut Command) -> Result<Output, String> {
 }
 
 /// The first line of what a program complained of.
-fn complaint(output: &Output) -> String {
+pub fn complaint(output: &Output) -> String {
     String::from_utf8_lossy(&output.stderr).lines().next().unwrap_or("it failed").trim().to_string()
 }
 
@@ -90,23 +97,4 @@ fn faketime() -> Result<PathBuf, String> {
     let now = run(Command::new("date").arg("+%Y"))?;
     let moved = year(&tried) >= year(&now) + 9;
     if moved { Ok(library) } else { Err(format!("{} does not move the clock", library.display())) }
-}
-
-/// Does the kernel have netem, and may this process use it?
-fn netem(namespace: bool) -> Result<(), String> {
-    if !namespace {
-        return Err("only with --namespace".into());
-    }
-    let tried = run(&mut tc(&["add", "dev", "lo", "root", "netem", "delay", "0ms"]))?;
-    if !tried.status.success() {
-        return Err(format!("tc netem: {}", complaint(&tried)));
-    }
-    run(&mut tc(&["del", "dev", "lo", "root"])).map(|_| ())
-}
-
-/// A command about the queues of the network.
-pub fn tc(arguments: &[&str]) -> Command {
-    let mut tc = Command::new("tc");
-    tc.arg("qdisc").args(arguments);
-    tc
 }
