@@ -73,7 +73,9 @@ impl Peer {
         let peer =
             Peer { name: "cutaway", protocol: Protocol::Redis { wait: 0 }, port, processes: vec![up], pids };
         if line.is_empty() {
-            return Err(io::Error::other("`cutaway up` did not start"));
+            let log = std::fs::read_to_string(dir.join("cutaway.log")).unwrap_or_default();
+            let why = log.lines().find(|line| line.starts_with("error")).unwrap_or("it does not say why");
+            return Err(io::Error::other(format!("`cutaway up` did not start: {why}")));
         }
         peer.reachable()
     }

@@ -140,12 +140,16 @@ impl Scale {
                 all.insert(axis.name().into(), measured);
                 continue;
             }
-            let mut rows = Vec::new();
+            let (mut rows, mut failed) = (Vec::new(), String::new());
             for value in axis.values(self.large) {
-                rows.push((value, self.measure(axis.point(value))?));
+                // A point that is too large for this machine takes nothing from the others.
+                match self.measure(axis.point(value)) {
+                    Ok(costs) => rows.push((value, costs)),
+                    Err(why) => failed += &format!("\n{value:>10}  not measured: {why}"),
+                }
                 bar.inc(1);
             }
-            text.push(table(axis, &rows));
+            text.push(table(axis, &rows) + &failed);
             let rows = rows.into_iter().map(|(value, mut costs)| {
                 costs.insert(axis.name().into(), value.into());
                 Value::Object(costs)
@@ -164,8 +168,9 @@ impl Scale {
         let dir = home.path().canonicalize().map_err(Failure::error)?;
         let load = Load::puts(clients as usize, value_bytes as usize, keys);
         let least = (IMAGE_BYTES_MIN / shards).max(SHARD_BYTES_MIN);
-        // Twice what the values take, in units, and then some.
-        let image_bytes = (keys * (value_bytes + 1024) * 2 / shards).max(least) + least;
+        // What a value takes in units, its key in two checkpoints and the log; three quarters full, and then some.
+        let image_bytes =
+            (keys * (value_bytes.next_multiple_of(512) + 512) * 4 / 3 / shards).max(least) + least;
         let shape = Shape { nodes: nodes as u32, shards: shards as u32, image_bytes, with: "" };
         let peer = Peer::cutaway(&program, &dir, shape).map_err(Failure::error)?;
         fill(&peer, &load)?;
