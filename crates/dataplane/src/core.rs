@@ -10,7 +10,7 @@ use crate::host::{Config, Effect, Restored};
 use crate::log_shape::LogShape;
 use crate::members::{Members, Rows};
 use crate::message::*;
-use crate::patience::Measured;
+use crate::patience::Typical;
 use crate::sessions::{HostState, Sessions, Verdict};
 use crate::types::*;
 use crate::wire;
@@ -52,7 +52,7 @@ pub struct Core {
     /// The device is damaged, and nothing is given up yet.
     pub(crate) damaged: bool,
     /// What a sync of the device takes.
-    pub(crate) sync: Measured,
+    pub(crate) sync: Typical,
     /// Transfers begun in this life.
     pub(crate) transfers_begun: u64,
     /// When the present step happens; 0 between two steps.
@@ -86,7 +86,7 @@ impl Core {
             reported: log.tail(),
             owed: restored.owed,
             damaged: restored.damaged,
-            sync: Measured::default(),
+            sync: Typical::default(),
             transfers_begun: 0,
             durable: log.tail().seq,
             applying: false,

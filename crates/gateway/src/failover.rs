@@ -152,23 +152,20 @@ impl Search {
         new
     }
 
-    /// A node says who belongs to the shard. Whoever was called and does not any more will not lead.
+    /// A node says who belongs to the shard. Whoever was called and does not any more will not lead. (A primary that is gone is
+    /// silent from now on.)
     pub fn on_members(
         &mut self,
-        core: &mut Core,
+        now: Micros,
         from: NodeId,
         serves: Option<Epoch>,
         rows: &[(NodeId, Member)],
     ) {
         self.nodes.meet(from, serves, rows);
-        match self.state {
-            State::Called { node, .. } if !self.nodes.ids().any(|id| id == node) => {
-                self.call_failed(core.now)
-            }
-            State::Known { node, .. } if !self.nodes.ids().any(|id| id == node) => {
-                self.suspect(core, "it was removed");
-            }
-            _ => {}
+        if let State::Called { node, .. } = self.state
+            && !self.nodes.ids().any(|id| id == node)
+        {
+            self.call_failed(now);
         }
     }
 

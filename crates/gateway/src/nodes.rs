@@ -4,7 +4,7 @@ use std::cmp::Reverse;
 use std::collections::BTreeMap;
 
 use dataplane::guard::majority;
-use dataplane::patience::{Measured, PATIENCE_MAX};
+use dataplane::patience::{PATIENCE_MAX, Typical};
 use dataplane::{Epoch, Member, Membership, Micros, NodeId, NodeStatus, Proof, Seq, ShardId, Tail};
 
 #[derive(Clone, Debug, Default)]
@@ -13,8 +13,10 @@ struct Heard {
     /// When the probe that the status answers was sent; 0 if it came unasked.
     asked_at: Micros,
     status: Option<NodeStatus>,
-    /// What a probe and its answer take.
-    trip: Measured,
+    /// What a probe and its answer take, and when that was last measured: one probe at a time, or a node that stands still
+    /// once is measured as often as it was asked meanwhile.
+    trip: Typical,
+    measured_at: Micros,
     /// It is sent everything, and does not count.
     learns: bool,
     /// By the entry that made it so.
@@ -104,8 +106,9 @@ impl Nodes {
         if heard.status.as_ref().is_some_and(|known| known.promised > status.promised) {
             return false;
         }
-        if asked_at > 0 {
+        if asked_at > heard.measured_at {
             heard.trip.note(now.saturating_sub(asked_at));
+            heard.measured_at = now;
         }
         heard.at = now;
         heard.asked_at = asked_at;

@@ -309,7 +309,7 @@ impl Shard {
 
     /// A node says who belongs to the shard.
     pub fn on_members(&mut self, from: NodeId, serves: Option<Epoch>, rows: &[(NodeId, Member)]) {
-        self.search.on_members(&mut self.core, from, serves, rows);
+        self.search.on_members(self.core.now, from, serves, rows);
         self.search.advance(&mut self.core);
     }
 

@@ -115,7 +115,6 @@ const REASONS: [(&str, &[&str]); 4] = [
             "its connection broke",
             "it is cut off",
             "it answers probes",
-            "it was removed",
         ],
     ),
     (

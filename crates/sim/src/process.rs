@@ -92,6 +92,11 @@ impl World<'_> {
         host.life != life || !host.up || host.paused_until > self.queue.now()
     }
 
+    /// Is its disk still at work?
+    fn is_early(&self, seat: usize) -> bool {
+        self.queue.now() < self.seats[seat].ready_at
+    }
+
     /// What the next sync of a replica's disk takes.
     fn sync_time(&mut self, seat: usize) -> Micros {
         let (least, most) = self.network.weather.sync;
@@ -135,13 +140,14 @@ impl World<'_> {
 
     /// The disk has had its time.
     pub(crate) fn flush(&mut self, seat: usize, life: u32) -> Finding {
-        if self.stale(seat, life) || !self.seats[seat].flushing {
+        if self.stale(seat, life) || !self.seats[seat].flushing || self.is_early(seat) {
             return Ok(());
         }
         // It has stopped since the sync began.
         let stalls = self.stalls(seat);
         if stalls > 0 {
             self.seats[seat].sync_took += stalls;
+            self.seats[seat].ready_at = self.queue.now() + stalls;
             self.queue.after(stalls, Event::Flush(seat, life));
             return Ok(());
         }
@@ -158,7 +164,7 @@ impl World<'_> {
 
     /// What a replica said in its last step leaves; it goes on.
     pub(crate) fn depart(&mut self, seat: usize, life: u32) -> Finding {
-        if self.stale(seat, life) {
+        if self.stale(seat, life) || self.is_early(seat) {
             return Ok(());
         }
         let Some((frames, then)) = self.seats[seat].departing.take() else { return Ok(()) };
@@ -187,7 +193,7 @@ impl World<'_> {
         } else {
             let wait = self.sync_time(seat) + self.stalls(seat);
             let replica = &mut self.seats[seat];
-            (replica.flushing, replica.sync_took) = (true, wait);
+            (replica.flushing, replica.sync_took, replica.ready_at) = (true, wait, now + wait);
             if self.hosts[host].doom.is_some() {
                 let moment = self.rng_clock.below(wait);
                 self.queue.after(moment, Event::Doom(host));
@@ -262,6 +268,7 @@ impl World<'_> {
             node.sync_took(wait / within);
         }
         let life = self.hosts[self.host_of(seat)].life;
+        self.seats[seat].ready_at = self.queue.now() + wait;
         self.seats[seat].departing = Some((frames, then));
         self.queue.after(wait, Event::Depart(seat, life));
         Ok(())
@@ -342,7 +349,9 @@ impl World<'_> {
             self.cover("recovery", "power cut with unsynced sectors");
         }
         for seat in self.seats_of(host) {
-            self.seats[seat].disk.power_cut(&mut self.rng_disk);
+            let Seat { disk, superblock_hit, .. } = &self.seats[seat];
+            // With one slot of the superblock damaged, a torn write to the other is damage in two places at once.
+            if *superblock_hit { disk.lose_unsynced() } else { disk.power_cut(&mut self.rng_disk) }
         }
     }
 
@@ -457,10 +466,12 @@ impl World<'_> {
         }
         let life = self.hosts[host].life;
         for seat in self.seats_of(host) {
+            // A disk works on while its process stands still, and no quicker.
+            let ready_at = self.seats[seat].ready_at.max(now);
             if self.seats[seat].flushing {
-                self.queue.at(now, Event::Flush(seat, life));
+                self.queue.at(ready_at, Event::Flush(seat, life));
             } else if self.seats[seat].departing.is_some() {
-                self.queue.at(now, Event::Depart(seat, life));
+                self.queue.at(ready_at, Event::Depart(seat, life));
             } else {
                 self.seats[seat].wake = None;
                 self.wake(seat, now);

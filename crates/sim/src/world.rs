@@ -126,6 +126,8 @@ pub(crate) struct Seat {
     pub syncs_charged: u64,
     /// What the sync takes that it waits for.
     pub sync_took: Micros,
+    /// Its disk has no more to do from then on, whether or not its process stands still meanwhile.
+    pub ready_at: Micros,
     pub applied: u64,
     /// How many times its log has gone round.
     pub lap: u64,
@@ -263,6 +265,7 @@ impl<'a> World<'a> {
                     departing: None,
                     syncs_charged: 0,
                     sync_took: 0,
+                    ready_at: 0,
                     applied: 0,
                     lap: 0,
                     suspect: !founds,

@@ -160,7 +160,7 @@ fn without_most_complete_log_a_primary_lacks_what_was_acknowledged() {
 
 #[test]
 fn without_read_confirmation_a_read_is_stale() {
-    let violation = breaks("read-confirmation", 500);
+    let violation = breaks("read-confirmation", 3_000);
     assert_eq!(violation.invariant, "P2");
 }
 

@@ -101,16 +101,15 @@ fn time_after_stall(stall: u64, seed: u64) -> u64 {
     after.saturating_sub(stall_at + stall * MS) / MS
 }
 
-/// What is measured last before somebody leads is the stall. A gateway that waits between two attempts as if every sync took
-/// as long waits for four stalls and more: 37 s after one of 8 s.
+/// While nobody leads, nothing but the stall is measured. If it were taken for what is usual, a gateway would wait between two
+/// attempts for four stalls and more; and two candidates in one epoch, which cannot both win, would wait as long for the third.
 #[test]
 fn a_stall_of_all_disks_while_nobody_leads_is_not_waited_for_between_attempts() {
     for stall in [1_000, 4_000, 8_000] {
         let times: Vec<u64> = (0..40).map(|seed| time_after_stall(stall, seed)).collect();
         println!("a stall of {stall} ms: {times:?}");
-        // Two gateways that call two nodes at the same moment still cost one patience, which is of the measured length.
-        let late: Vec<_> = times.iter().filter(|time| **time > 3 * stall + 1_000).collect();
+        // Two gateways that call two nodes at the same moment cost an attempt or two, however long the stall was.
+        let late: Vec<_> = times.iter().filter(|time| **time > 1_000).collect();
         assert!(late.is_empty(), "a stall of {stall} ms: {late:?}");
-        assert!(times.iter().filter(|time| **time < 1_000).count() > 25, "most serve at once: {times:?}");
     }
 }

@@ -206,8 +206,10 @@ impl Elections {
 
     fn check_quorum(&self, look: &Look, wishes: &mut Wishes) {
         let (on, status) = (look.config.mechanisms, &look.status);
-        // Whoever answers does so after its own syncs.
-        let answers = patience(0, STEPS_SILENT * (self.voters_sync + self.trips.usually()), 0);
+        // Whoever answers does so after its own syncs; how long those take may not have been heard.
+        let least = BEATS * look.config.timing.heartbeat_every;
+        let usually = STEPS_SILENT * (self.voters_sync + self.trips.usually());
+        let answers = patience(least, usually, self.failures.min(DOUBLINGS_MAX[1]));
         // One whose marker does not come to be committed serves nobody either, although the others answer: an entry before it
         // may be damaged, and nobody else has that.
         let idle =
