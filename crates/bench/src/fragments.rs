@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use engine::{
-    CheckpointProgress, Condition, Engine, Identity, Layout, Op, Standing, WriteError, format,
+    CheckpointProgress, Condition, Device, Engine, Identity, Layout, Op, Standing, UNIT, WriteError, format,
     format::value_ref,
 };
 use gc::Gc;
@@ -62,6 +62,8 @@ pub struct Speed {
     pub of_empty: f64,
     /// All bytes written for each byte of the values, checkpoints and moves included.
     pub bytes_per_value_byte: f64,
+    /// The same ratio of the disk alone: batches a second with as many writes, at random places, to those with one.
+    pub disk_of_empty: f64,
 }
 
 struct Host {
@@ -114,17 +116,24 @@ impl Fragments {
             prepared("empty", EMPTY_PERCENT, None)?,
         ];
         hosts[1].turn(turn * (ROUNDS + 1))?;
+        let mut disk = Disk::new(&dir.join("disk"), self)?;
         let mut turns = [const { Vec::new() }; 3];
         for round in 0..=ROUNDS {
-            for (host, turns) in hosts.iter_mut().zip(&mut turns) {
-                let seen = host.turn(turn)?;
-                if round > 0 {
-                    turns.push(seen);
-                }
+            let mut seen = hosts.iter_mut().map(|host| host.turn(turn)).collect::<io::Result<Vec<Turn>>>()?;
+            let (usual, empty) = (seen[0].bytes_per_value_byte, seen[2].puts_per_second);
+            let one_run = disk.turn(1, 0, turn)?;
+            for seen in &mut seen {
+                // What is written beyond the values and checkpoints are values that were moved, each by itself.
+                let moved = (seen.bytes_per_value_byte - usual).max(0.0) * self.batch as f64;
+                let runs = (seen.writes_per_batch - 1.0).round() as u64;
+                seen.of_empty = seen.puts_per_second / empty;
+                seen.disk_of_empty = disk.turn(runs, moved.round() as u64, turn)? / one_run;
+            }
+            if round > 0 {
+                turns.iter_mut().zip(seen).for_each(|(turns, seen)| turns.push(seen));
             }
         }
-        let empty: Vec<f64> = turns[2].iter().map(|turn| turn.puts_per_second).collect();
-        let [without, with, _] = turns.map(|turns| Speed::of(&turns, &empty));
+        let [without, with, _] = turns.map(|turns| Speed::of(&turns));
         Ok(Level { percent, keys: hosts[0].keys, without, with })
     }
 }
@@ -134,20 +143,56 @@ struct Turn {
     writes_per_batch: f64,
     puts_per_second: f64,
     bytes_per_value_byte: f64,
+    of_empty: f64,
+    disk_of_empty: f64,
 }
 
 impl Speed {
-    /// Medians; the ratio is that of turns that followed each other.
-    fn of(turns: &[Turn], empty: &[f64]) -> Speed {
+    /// Medians; the ratios are those of turns that followed each other.
+    fn of(turns: &[Turn]) -> Speed {
         let of = |what: fn(&Turn) -> f64| median(&turns.iter().map(what).collect::<Vec<_>>());
-        let ratios: Vec<f64> =
-            turns.iter().zip(empty).map(|(turn, empty)| turn.puts_per_second / empty).collect();
         Speed {
             writes_per_batch: of(|turn| turn.writes_per_batch),
             puts_per_second: of(|turn| turn.puts_per_second),
-            of_empty: median(&ratios),
+            of_empty: of(|turn| turn.of_empty),
             bytes_per_value_byte: of(|turn| turn.bytes_per_value_byte),
+            disk_of_empty: of(|turn| turn.disk_of_empty),
         }
+    }
+}
+
+/// A file that is written and synced as an engine does it, by nobody who thinks about it.
+struct Disk {
+    file: FileDevice,
+    random: Random,
+    value_units: u64,
+    batch: u64,
+}
+
+impl Disk {
+    fn new(path: &Path, what: &Fragments) -> io::Result<Disk> {
+        let file = FileDevice::create(path, what.image_bytes).map_err(io::Error::other)?;
+        let value_units = value_ref::units(what.value_bytes);
+        Ok(Disk { file, random: Random::new(0), value_units, batch: what.batch })
+    }
+
+    /// Batches a second: the values in so many runs at random places, so many more that are moved, the log, a sync.
+    fn turn(&mut self, runs: u64, moved: u64, length: Duration) -> io::Result<f64> {
+        let (begun, mut batches) = (Instant::now(), 0);
+        let units = self.file.size() / UNIT;
+        let bytes = vec![1; (self.batch * self.value_units * UNIT) as usize];
+        while begun.elapsed() < length {
+            let runs_units = (0..runs).map(|run| self.batch * (run + 1) / runs - self.batch * run / runs);
+            let lengths = runs_units.chain((0..moved).map(|_| 1)).map(|values| values * self.value_units);
+            for length in lengths.filter(|length| *length > 0) {
+                let at = self.random.next() % (units - length);
+                self.file.write_at(at * UNIT, &bytes[..(length * UNIT) as usize])?;
+            }
+            self.file.write_at(batches * 2 % units * UNIT, &bytes[..1024])?;
+            self.file.sync()?;
+            batches += 1;
+        }
+        Ok(batches as f64 / begun.elapsed().as_secs_f64())
     }
 }
 
@@ -165,6 +210,8 @@ impl Host {
             writes_per_batch: writes as f64 / f64::from(batches),
             puts_per_second: puts as f64 / begun.elapsed().as_secs_f64(),
             bytes_per_value_byte: bytes / (puts * self.what.value_bytes as u64) as f64,
+            of_empty: 1.0,
+            disk_of_empty: 1.0,
         })
     }
 
@@ -235,7 +282,7 @@ mod tests {
         let level = what.level(dir.path(), 50, Duration::from_millis(20)).unwrap();
         for speed in [level.without, level.with] {
             assert!(speed.writes_per_batch >= 2.0 && speed.puts_per_second > 0.0, "{level:?}");
-            assert!(speed.bytes_per_value_byte > 1.0, "{level:?}");
+            assert!(speed.bytes_per_value_byte > 1.0 && speed.disk_of_empty > 0.0, "{level:?}");
         }
     }
 }

@@ -408,7 +408,7 @@ impl World<'_> {
     }
 
     /// Would a replica find nothing damaged on its disk, if it were opened now and read all of it?
-    fn is_whole(&self, seat: usize) -> bool {
+    pub(crate) fn is_whole(&self, seat: usize) -> bool {
         let replica = &self.seats[seat];
         let disk = replica.disk.clone();
         disk.heal();

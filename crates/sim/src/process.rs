@@ -244,8 +244,10 @@ impl World<'_> {
             }
             replica.unproven = true;
         } else if replica.unproven && complete_for_good {
-            (replica.suspect, replica.unproven) = (false, false);
+            replica.unproven = false;
             replica.disk.fail_reads(0);
+            // More may have been damaged since it was opened, and nobody has read that yet.
+            self.seats[seat].suspect = !self.is_whole(seat);
             self.cover("recovery", "transfer to an unproven replica");
         }
         if lapped {

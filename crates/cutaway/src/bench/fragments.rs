@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use ::bench::fragments::{Fragments, Level, Speed};
+use ::bench::fragments::{Fragments, Level};
 use clap::Args;
 use indicatif::ProgressBar;
 use serde_json::json;
@@ -14,7 +14,9 @@ use crate::failure::{Failure, Result, say};
 /// The extension gc: the writes that a batch takes and the speed, on a device that fills up, with and without it
 ///
 /// Each level has three new images: two are filled to so many percent of what fits, one is almost empty. Random keys are
-/// overwritten until the free space lies scattered; then overwriting goes on in turns, on one of the two with gc.
+/// overwritten until the free space lies scattered; then overwriting goes on in turns, on one of the two with gc. `of empty`
+/// is the speed beside the almost empty one, and `disk alone` the same ratio of a file that is written in as many places, and
+/// by nobody who thinks about it.
 #[derive(Debug, Args)]
 pub struct Gc {
     /// Seconds per level and setting
@@ -72,13 +74,18 @@ impl Gc {
 
 /// Each level beside an almost empty device.
 fn table(levels: &[Level]) -> String {
-    let names = ["% full", "keys", "gc", "writes/batch", "puts/s", "of empty", "bytes/byte"];
-    let mut text: String = names.iter().map(|name| format!("{name:>13}")).collect();
+    let names = ["% full", "keys", "gc", "writes/batch", "bytes/byte", "puts/s", "of empty", "disk alone"];
+    let widths = [8, 8, 9, 14, 12, 9, 10, 12];
+    let mut text: String = names.iter().zip(widths).map(|(name, width)| format!("{name:>width$}")).collect();
     for Level { percent, keys, without, with } in levels {
         for (gc, speed) in [("without", without), ("with", with)] {
-            let Speed { writes_per_batch, puts_per_second, of_empty, bytes_per_value_byte } = speed;
             text += &format!(
-                "\n{percent:>13}{keys:>13}{gc:>13}{writes_per_batch:>13.2}{puts_per_second:>13.0}{of_empty:>13.2}{bytes_per_value_byte:>13.2}"
+                "\n{percent:>8}{keys:>8}{gc:>9}{:>14.2}{:>12.2}{:>9.0}{:>10.2}{:>12.2}",
+                speed.writes_per_batch,
+                speed.bytes_per_value_byte,
+                speed.puts_per_second,
+                speed.of_empty,
+                speed.disk_of_empty
             );
         }
     }
