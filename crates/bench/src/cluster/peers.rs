@@ -244,13 +244,15 @@ fn log(dir: &Path, name: &str) -> io::Result<Stdio> {
     Ok(File::options().create(true).append(true).open(file)?.into())
 }
 
-/// So many free ports in a row, below those that outgoing connections get.
-fn free_ports(count: u16) -> io::Result<u16> {
-    let start = std::process::id() as u16 % 400;
-    (0..400u16)
-        .map(|n| 10_000 + (start + n) % 400 * 40)
+/// The first of so many free ports in a row, below those that outgoing connections get: one of those could take a port that
+/// is free now, and is listened on later.
+pub fn free_ports(count: u16) -> io::Result<u16> {
+    let blocks = 16_000 / count.max(1);
+    let start = std::process::id() as u16 % blocks;
+    (0..blocks)
+        .map(|n| 10_000 + (start + n) % blocks * count)
         .find(|first| (*first..first + count).all(|port| TcpListener::bind(("127.0.0.1", port)).is_ok()))
-        .ok_or_else(|| io::Error::other("there are no free ports"))
+        .ok_or_else(|| io::Error::other(format!("no {count} ports in a row are free")))
 }
 
 /// The processes that a process's first thread has started; Linux tells them.

@@ -2,11 +2,11 @@
 
 use std::fs::{self, File};
 use std::io::{BufRead, BufReader};
-use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
+use ::bench::cluster::peers::free_ports;
 use serde_json::{Value, json};
 use ureq::Agent;
 use ureq::http::Request;
@@ -19,8 +19,8 @@ use crate::members;
 const UP_PATIENCE: Duration = Duration::from_secs(60);
 /// One that has not ended by then is killed.
 const END_PATIENCE: Duration = Duration::from_secs(20);
-/// Ports behind the first: gateways from there, nodes from 20 on.
-const PORTS: u16 = 40;
+/// Ports behind the first: gateways from there, nodes from 20 on, those that replace others too.
+const PORTS: u16 = 400;
 
 /// A gateway answers by then, if only that it does not know.
 pub const PATIENCE: Duration = Duration::from_secs(15);
@@ -68,8 +68,7 @@ const CLOCK: &str = "clock";
 impl Cluster {
     /// Founds a cluster in `dir`, and waits until it serves. What its processes log goes to `up.log` beside it.
     pub fn found(dir: &Path, size: Size, founding: &Founding<'_>) -> Result<Cluster> {
-        let port =
-            free_ports().ok_or_else(|| Failure::error(format!("no {PORTS} ports in a row are free")))?;
+        let port = free_ports(PORTS).map_err(Failure::error)?;
         let log = File::create(dir.with_extension("log")).map_err(Failure::error)?;
         let program = std::env::current_exe().map_err(Failure::error)?;
         let Size { nodes, gateways, shards } = size;
@@ -271,15 +270,4 @@ impl Drop for Cluster {
         let _ = self.up.kill();
         let _ = self.up.wait();
     }
-}
-
-/// The first of so many ports in a row that nobody listens on.
-fn free_ports() -> Option<u16> {
-    (0..50).find_map(|_| {
-        let first = TcpListener::bind(("127.0.0.1", 0)).ok()?.local_addr().ok()?.port();
-        let all: Option<Vec<TcpListener>> = (first..first.checked_add(PORTS)?)
-            .map(|port| TcpListener::bind(("127.0.0.1", port)).ok())
-            .collect();
-        all.map(|_| first)
-    })
 }
