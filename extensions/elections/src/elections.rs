@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use dataplane::patience::{Measured, PATIENCE_MAX, patience, splitmix};
+use dataplane::patience::{PATIENCE_MAX, Typical, patience, splitmix};
 use dataplane::wire::WireError;
 use dataplane::{Epoch, Micros, NodeId, Proof, RoleName};
 use node::{Extension, Look, Wish, Wishes};
@@ -56,8 +56,8 @@ pub struct Elections {
     failures: u32,
     /// Questions in a row that too few answered.
     unanswered: u32,
-    /// What an answer takes.
-    trips: Measured,
+    /// What the first answer to a question takes.
+    trips: Typical,
     /// The slowest sync of those who would vote for it, when it last asked.
     voters_sync: Micros,
     deadline: Option<Micros>,
@@ -103,7 +103,9 @@ impl Extension for Elections {
             (Words::Grant { round, .. } | Words::Refuse { round }, State::Asking(asked))
                 if asked.number == round =>
             {
-                self.trips.note(look.now.saturating_sub(asked.since));
+                if asked.granted.len() + asked.refused.len() == 1 {
+                    self.trips.note(look.now.saturating_sub(asked.since));
+                }
                 asked.above = asked.above.max(promised);
                 let Words::Grant { sync_micros, .. } = words else {
                     asked.refused.insert(from);
