@@ -1,10 +1,10 @@
 //! `faults`: what becomes of a damaged block, by class, kind of damage and number of replicas.
 
 use clap::Args;
+use disk::Harm;
 use lab::cluster::Block;
 use lab::faults::{self, Cell, Hit, Judged, Outcome};
 use serde_json::{Value, json};
-use sim::harm::Harm;
 
 use crate::failure::{Failure, me, say, say_wrapped};
 

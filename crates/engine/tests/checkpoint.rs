@@ -11,7 +11,7 @@ use trace::{Kind, Mechanisms};
 const MIB: u64 = 1 << 20;
 
 fn large() -> Disk {
-    Disk::formatted(2 * MIB, Layout { wal_bytes: 512 << 10 })
+    formatted(2 * MIB, Layout { wal_bytes: 512 << 10 })
 }
 
 fn long_key(n: u64) -> String {
@@ -44,7 +44,7 @@ fn a_checkpoint_of_several_chunks_comes_back_whole_and_in_order() {
     let number = checkpoint_chunk::decode(&head).unwrap().number;
     // 200 keys of 1004 bytes with their headers, and what comes before them, in pieces of nearly 64 KiB.
     assert_eq!(number, 3, "three full chunks lie before the last");
-    let (e, report) = open(&disk.power_cut(|_| 0));
+    let (e, report) = open(&power_cut(&disk));
     assert!(report.damage.is_none(), "{report:#?}");
     assert_eq!((e.key_count(), e.host_state()), (200, &host_state[..]));
     for n in 0..200 {
@@ -71,7 +71,7 @@ fn a_checkpoint_of_several_chunks_comes_back_whole_and_in_order() {
 
 #[test]
 fn a_chunk_of_another_checkpoint_as_of_the_same_entry_is_damage() {
-    let disk = Disk::tiny();
+    let disk = tiny();
     let (mut e, _) = open(&disk);
     e.write(put("a", "1"));
     e.checkpoint(b"first".to_vec()).unwrap();
@@ -80,7 +80,7 @@ fn a_chunk_of_another_checkpoint_as_of_the_same_entry_is_damage() {
     let (at, _) = chunk(&disk, superblock(&disk).checkpoint_head());
     assert_eq!(open(&disk).0.host_state(), b"other");
     // The write of the second one was lost, and the first one's bytes are in its place.
-    disk.damage(at, |bytes| bytes[..first.len()].copy_from_slice(&first));
+    damage(&disk, at, |bytes| bytes[..first.len()].copy_from_slice(&first));
     let damage = match Engine::open(disk, &ME, Mechanisms::all()) {
         Ok((_, report)) => report.damage.expect("found"),
         Err(OpenError::Corrupt(damage)) => damage,
@@ -91,7 +91,7 @@ fn a_chunk_of_another_checkpoint_as_of_the_same_entry_is_damage() {
 
 #[test]
 fn a_checkpoint_for_which_there_is_no_room_is_given_up_and_keeps_nothing() {
-    let disk = Disk::tiny();
+    let disk = tiny();
     let (mut e, _) = open(&disk);
     e.write(put("a", "1"));
     e.checkpoint_now();
@@ -102,12 +102,12 @@ fn a_checkpoint_for_which_there_is_no_room_is_given_up_and_keeps_nothing() {
     assert_eq!(superblock(&disk).checkpoint_head(), head);
     e.write(put("a", "2"));
     e.checkpoint_now();
-    assert_eq!(open(&disk.power_cut(|_| 0)).0.value("a").as_deref(), Some("2"));
+    assert_eq!(open(&power_cut(&disk)).0.value("a").as_deref(), Some("2"));
 }
 
 #[test]
 fn a_checkpoint_that_is_under_way_is_not_begun_again() {
-    let disk = Disk::tiny();
+    let disk = tiny();
     let (mut e, _) = open(&disk);
     e.write(put("a", "1"));
     e.checkpoint_begin(b"first".to_vec());
@@ -121,7 +121,7 @@ fn a_checkpoint_that_is_under_way_is_not_begun_again() {
 
 #[test]
 fn no_checkpoint_is_due_while_one_runs_or_a_state_is_received_or_nothing_is_written() {
-    let disk = Disk::tiny();
+    let disk = tiny();
     let (mut e, _) = open(&disk);
     while !e.checkpoint_due() {
         e.write(delete("a"));
@@ -132,7 +132,7 @@ fn no_checkpoint_is_due_while_one_runs_or_a_state_is_received_or_nothing_is_writ
     assert!(e.checkpoint_due());
     e.checkpoint_begin(Vec::new());
     assert!(!e.checkpoint_due());
-    disk.fail_next_write();
+    disk.fail_after(0);
     e.checkpoint_step().unwrap_err();
     assert!(e.is_poisoned() && !e.checkpoint_running() && !e.checkpoint_due());
 }
@@ -161,7 +161,7 @@ fn a_checkpoint_gives_back_all_that_was_replaced_before_it_a_share_in_each_step(
 
 #[test]
 fn live_values_that_hold_more_than_the_log_put_off_the_checkpoint_for_those_that_were_replaced() {
-    let disk = Disk::tiny();
+    let disk = tiny();
     let (mut e, _) = open(&disk);
     e.write(put("large", &"v".repeat(100 * 512)));
     let value = "v".repeat(5 * 512);
@@ -177,7 +177,7 @@ fn live_values_that_hold_more_than_the_log_put_off_the_checkpoint_for_those_that
 
 #[test]
 fn a_value_that_is_deleted_no_longer_puts_off_the_checkpoint_that_gives_it_back() {
-    let disk = Disk::tiny();
+    let disk = tiny();
     let (mut e, _) = open(&disk);
     e.write(put("large", &"v".repeat(100 * 512)));
     assert!(!e.checkpoint_due());
@@ -187,7 +187,7 @@ fn a_value_that_is_deleted_no_longer_puts_off_the_checkpoint_that_gives_it_back(
 
 #[test]
 fn values_that_wait_for_a_truncation_to_be_durable_are_no_reason_for_a_checkpoint() {
-    let disk = Disk::tiny();
+    let disk = tiny();
     let (mut e, _) = open(&disk);
     e.write(put("a", "1"));
     e.checkpoint_now();
@@ -205,7 +205,7 @@ fn what_was_refused_for_want_of_space_makes_a_checkpoint_due_if_that_gives_enoug
     // Values that take so many units.
     let value = |units: u64| put("b", &"v".repeat(units as usize * 512));
     for appended in [false, true] {
-        let disk = Disk::tiny();
+        let disk = tiny();
         let (mut e, _) = open(&disk);
         e.write(put("a", &"1".repeat(10 * 512)));
         e.write(put("a", "2"));
@@ -270,17 +270,17 @@ fn a_device_full_of_keys_has_room_for_one_checkpoint_after_the_other() {
         e.sync_now().unwrap();
         e.commit_all();
     }
-    let (e, report) = open(&disk.power_cut(|_| 0));
+    let (e, report) = open(&power_cut(&disk));
     assert!(report.damage.is_none() && e.last_seq() == n, "{report:#?}");
 }
 
 #[test]
 fn what_a_checkpoint_covers_is_no_longer_read_from_the_log_not_even_before_the_log_forgets_it() {
-    let disk = Disk::tiny();
+    let disk = tiny();
     let (mut e, _) = open(&disk);
     e.write(put("a", "1"));
     e.write(put("a", "2"));
-    let (mut e, _) = open(&disk.kill());
+    let (mut e, _) = open(&killed(&disk));
     e.commit_all();
     assert!(e.entry(1).unwrap().is_some() && e.entry(2).unwrap().is_some());
     e.checkpoint_begin(Vec::new());
@@ -294,7 +294,7 @@ fn what_a_checkpoint_covers_is_no_longer_read_from_the_log_not_even_before_the_l
 
 #[test]
 fn what_is_received_is_checked_like_what_is_written() {
-    let disk = Disk::tiny();
+    let disk = tiny();
     let (mut e, _) = open(&disk);
     for (key, version, taken) in
         [(0, 1, false), (1, 0, false), (1025, 1, false), (1, 1, true), (1024, 1, true)]
@@ -309,7 +309,7 @@ fn what_is_received_is_checked_like_what_is_written() {
 /// Whichever operation meets the failure, whoever listens hears of it.
 #[test]
 fn a_device_that_fails_is_told_of_also_while_a_state_is_received() {
-    let disk = Disk::tiny();
+    let disk = tiny();
     let (mut e, _) = open(&disk);
     assert!(
         matches!(e.notes().next(), Some((Kind::DeviceOpened { .. }, _))),
@@ -317,10 +317,10 @@ fn a_device_that_fails_is_told_of_also_while_a_state_is_received() {
     );
     e.install_begin().unwrap();
     e.listen(true);
-    disk.fail_next_write();
+    disk.fail_after(0);
     assert!(matches!(e.install_put(bytes("k"), 1, bytes("v")), Err(WriteError::Io(_))));
     let told: Vec<Kind> = e.notes().map(|(kind, _)| kind).collect();
-    assert_eq!(told, [Kind::DevicePoisoned { why: "write failed".into() }]);
+    assert_eq!(told, [Kind::DevicePoisoned { why: "the device is gone".into() }]);
     assert!(e.notes().next().is_none(), "once");
 }
 
@@ -337,7 +337,7 @@ fn a_state_that_has_room_has_room_for_its_checkpoint() {
     assert!(most > 200, "{most} of 12 units each, of {}", e.space().units);
     assert_eq!(received(&mut e, most), most, "all that was received before was given up");
     e.install_finish(1, vec![0; 60 << 10], 1).unwrap();
-    assert_eq!(open(&disk.power_cut(|_| 0)).0.key_count(), most);
+    assert_eq!(open(&power_cut(&disk)).0.key_count(), most);
 }
 
 #[test]
@@ -352,7 +352,7 @@ fn a_chunk_is_written_when_it_is_full_and_not_after_each_step_over_the_keys() {
     e.checkpoint_now();
     let (_, head) = chunk(&disk, superblock(&disk).checkpoint_head());
     assert_eq!(checkpoint_chunk::decode(&head).unwrap().number, 0, "48 KB are in one");
-    assert_eq!(open(&disk.power_cut(|_| 0)).0.key_count(), 1500);
+    assert_eq!(open(&power_cut(&disk)).0.key_count(), 1500);
 }
 
 #[test]
@@ -368,5 +368,5 @@ fn a_chunk_that_is_full_to_its_last_byte_is_full() {
     e.checkpoint_begin(vec![1; 464]);
     let steps = (1..20).find(|_| e.checkpoint_step().unwrap() != CheckpointProgress::Working);
     assert!(steps.is_some(), "it comes to an end");
-    assert_eq!(open(&disk.power_cut(|_| 0)).0.key_count(), 100);
+    assert_eq!(open(&power_cut(&disk)).0.key_count(), 100);
 }

@@ -1,8 +1,8 @@
 //! Every small workload, a crash at every write and sync of it, every subset of what was not synced, and further
 //! crashes during the recoveries from that.
 //!
-//! Bounds: workloads of `OPS` operations (3 unless set, 2 where values lie in pieces); all subsets of up to 6 unsynced
-//! sectors, else 64 chosen by a seed, one in eight of them with torn sectors; of every 16th state, a second crash at each
+//! Bounds: workloads of `OPS` operations (3 unless set, 2 where values lie in pieces); all ways in which whole sectors can
+//! survive if those are at most 64, else 64 of the enumerated ones, torn sectors included, chosen by a seed; of every 16th state, a second crash at each
 //! write and sync of the recovery, of every 256th a chain of five. `OPS=4 cargo test --release -p engine --test enumerate`
 //! for the long run.
 
@@ -92,7 +92,7 @@ fn riddled() -> (Disk, Model) {
     (0..n).step_by(2).for_each(|k| go(&mut e, &mut m, delete(&format!("{k:03}"))));
     // The longest free extents are used first.
     loop {
-        let mut trial = open(&disk.fork()).0;
+        let mut trial = open(&disk.clone()).0;
         trial.write(put("new", &"n".repeat(700)));
         let pieces = trial.owners().into_iter().filter(
             |(_, owner)| matches!(owner, engine::Owner::Key(key, slot) if **key == *b"new" && slot.value_bytes() == 700),
@@ -105,6 +105,9 @@ fn riddled() -> (Disk, Model) {
     }
 }
 
+/// So many of the states are tried that one crash can leave.
+const CUTS_MAX: usize = 64;
+
 struct Count {
     states: u64,
     recoveries: u64,
@@ -112,12 +115,13 @@ struct Count {
 
 /// All that a power cut can leave of what was not synced, within the bounds.
 fn cuts(disk: &Disk, rng: &mut Rng) -> Vec<Disk> {
-    let unsynced = disk.unsynced().len();
-    if unsynced <= 6 {
-        let subset = |mask: usize| disk.power_cut(|n| if mask & (1 << n) > 0 { SECTOR } else { 0 });
-        return (0..1 << unsynced).map(subset).collect();
+    let state = disk.state();
+    let mut cuts = state.power_cuts(false);
+    if cuts.len() > CUTS_MAX {
+        let all = state.power_cuts(true);
+        cuts = (0..CUTS_MAX).map(|_| rng.pick(&all).clone()).collect();
     }
-    (0..64).map(|_| disk.power_cut_at_random(rng)).collect()
+    cuts.iter().map(|cut| Disk::from(state.after(cut))).collect()
 }
 
 fn recover_and_crash_again(
@@ -131,8 +135,8 @@ fn recover_and_crash_again(
     // One of the crashes of this recovery, chosen by the seed, is the one that the chain goes on from.
     let deeper = rng.below(6);
     for io in 0.. {
-        let crashed = disk.fork();
-        crashed.power_fails_at(io);
+        let crashed = disk.clone();
+        crashed.fail_after(io);
         count.recoveries += 1;
         if check_recovery(&crashed, &mut m.clone(), context, Mechanisms::all()).is_some() {
             return;
@@ -164,17 +168,17 @@ fn survived((base, model): (Disk, Model), ops: u32) {
     for workload in 0..ALPHABET.pow(ops) {
         let what: Vec<usize> = (0..ops).map(|n| workload / ALPHABET.pow(n) % ALPHABET).collect();
         for io in 0.. {
-            let (disk, mut m) = (base.fork(), model.clone());
+            let (disk, mut m) = (base.clone(), model.clone());
             let mut e = check_recovery(&disk, &mut m, "before", Mechanisms::all()).unwrap();
-            disk.power_fails_at(disk.io() + io);
+            disk.fail_after(io);
             let survived = what.iter().all(|&what| act(&mut e, &mut m, what));
-            let mut rng = Rng((workload as u64) << 32 | io);
+            let mut rng = seeded((workload as u64) << 32 | io);
             for cut in cuts(&disk, &mut rng) {
                 count.states += 1;
                 let context = format!("workload {what:?}, crash at {io}, state {}", count.states);
                 if count.states.is_multiple_of(16) {
                     let depth = if count.states.is_multiple_of(256) { 5 } else { 1 };
-                    recover_and_crash_again(&cut.fork(), &m, depth, &mut rng, &mut count, &context);
+                    recover_and_crash_again(&cut.clone(), &m, depth, &mut rng, &mut count, &context);
                 }
                 let mut e = check_recovery(&cut, &mut m.clone(), &context, Mechanisms::all()).unwrap();
                 // And it goes on from there.

@@ -21,7 +21,7 @@ fn value_of(op: &Op) -> &[u8] {
 
 #[test]
 fn the_longest_value_on_a_device_whose_free_space_is_in_small_pieces() {
-    let disk = Disk::formatted(5 << 20, Layout { wal_bytes: 1 << 20 });
+    let disk = formatted(5 << 20, Layout { wal_bytes: 1 << 20 });
     let (mut e, _) = open(&disk);
     riddled(&mut e, 2 << 10, 3);
     let free = e.space().free;
@@ -34,7 +34,7 @@ fn the_longest_value_on_a_device_whose_free_space_is_in_small_pieces() {
     assert_eq!(e.entry(e.last_seq()).unwrap().unwrap().op, op);
     e.sync_now().unwrap();
     // Not applied yet, it is read from the log; then from the index; then from the checkpoint.
-    let (mut e, report) = open(&disk.power_cut(|_| 0));
+    let (mut e, report) = open(&power_cut(&disk));
     assert!(report.damage.is_none(), "{report:#?}");
     assert!(e.entry(e.last_seq()).unwrap().unwrap().op == op);
     e.commit_all();
@@ -42,11 +42,11 @@ fn the_longest_value_on_a_device_whose_free_space_is_in_small_pieces() {
     assert!(pieces(&e, "big").len() > 30, "{} pieces", pieces(&e, "big").len());
     e.checkpoint_now();
     every_unit_has_one_owner(&e);
-    let (mut e, _) = open(&e.device().power_cut(|_| 0));
+    let (mut e, _) = open(&power_cut(e.device()));
     assert!(*e.get(b"big").unwrap().unwrap().value == *value_of(&op));
 
     // To another device, in one piece there; and every piece of it here is given back once.
-    let (mut other, _) = open(&Disk::formatted(5 << 20, Layout { wal_bytes: 1 << 20 }));
+    let (mut other, _) = open(&formatted(5 << 20, Layout { wal_bytes: 1 << 20 }));
     other.install_begin().unwrap();
     let mut next = None;
     loop {
@@ -72,7 +72,7 @@ fn the_longest_value_on_a_device_whose_free_space_is_in_small_pieces() {
 #[test]
 fn free_units_alone_decide_whether_a_value_fits() {
     for seed in 0..40 {
-        let (mut rng, disk) = (Rng(seed), Disk::tiny());
+        let (mut rng, disk) = (seeded(seed), tiny());
         let (mut e, _) = open(&disk);
         let mut refused = 0;
         for _ in 0..300 {
@@ -93,7 +93,7 @@ fn free_units_alone_decide_whether_a_value_fits() {
             }
             e.sync_now().unwrap();
             e.commit_all();
-            if rng.one_in(3) || e.checkpoint_due() {
+            if rng.below(3) == 0 || e.checkpoint_due() {
                 e.checkpoint_now();
                 every_unit_has_one_owner(&e);
             }
@@ -105,8 +105,8 @@ fn free_units_alone_decide_whether_a_value_fits() {
 /// Whatever a device has been through, it takes what another one of its size takes.
 #[test]
 fn two_devices_with_one_log_refuse_the_same_however_fragmented_they_are() {
-    let (mut one, _) = open(&Disk::tiny());
-    let (mut other, _) = open(&Disk::tiny());
+    let (mut one, _) = open(&tiny());
+    let (mut other, _) = open(&tiny());
     // Only the other one has had these.
     riddled(&mut other, 700, 3);
     let keys: Vec<_> = other.scan(b"", None, 10_000).into_iter().map(|(key, ..)| key).collect();
@@ -119,7 +119,7 @@ fn two_devices_with_one_log_refuse_the_same_however_fragmented_they_are() {
         one.write(Op::Put { key, value, condition: Condition::Always });
         one.checkpoint_now();
     }
-    let mut rng = Rng(3);
+    let mut rng = seeded(3);
     let mut taken = 0;
     for n in 0.. {
         let op = put(&format!("n{n}"), &"y".repeat(rng.below(3_000) as usize));
@@ -179,7 +179,7 @@ fn damage_in_any_extent_of_a_value_is_found_when_it_is_read_and_concerns_nothing
         for byte in [0, 100, 170] {
             let mut image = disk.image();
             image[(start + extent.unit * UNIT) as usize + byte] ^= 0x15;
-            let (e, report) = open(&Disk::of(image));
+            let (e, report) = open(&Disk::of(&image));
             assert!(report.damage.is_none(), "{report:#?}");
             let damage = match e.get(b"big") {
                 Err(ReadError::Corrupt(damage)) => damage,
@@ -199,7 +199,7 @@ fn what_lies_behind_the_end_of_a_value_does_not_matter() {
     let mut image = disk.image();
     let end = at.last().unwrap();
     image[(start + (end.unit + end.units) * UNIT) as usize - 1] ^= 1;
-    assert!(open(&Disk::of(image)).0.get(b"big").unwrap().is_some());
+    assert!(open(&Disk::of(&image)).0.get(b"big").unwrap().is_some());
 }
 
 /// The record of a put with its list changed by `change`, and sealed again; and what its decoder says.
@@ -242,7 +242,7 @@ fn every_size_takes_its_units_and_no_more_wherever_they_are() {
     assert_eq!([0, 100, 512, 513, 4096].map(units), [1, 1, 1, 2, 8]);
     let disk = in_single_units();
     for bytes in [0, 1, 511, 512, 513, 1_024, 1_025, 2_000, 5_000] {
-        let (mut e, _) = open(&disk.fork());
+        let (mut e, _) = open(&disk.clone());
         e.commit_all();
         let free = e.space().free;
         let op = big(bytes, 3);
@@ -255,7 +255,7 @@ fn every_size_takes_its_units_and_no_more_wherever_they_are() {
 
 #[test]
 fn an_unproven_device_takes_all_that_a_full_one_of_its_size_holds() {
-    let (mut full, _) = open(&Disk::tiny());
+    let (mut full, _) = open(&tiny());
     riddled(&mut full, 700, 3);
     let mut n = 0;
     for bytes in [6_000, 900, 20] {

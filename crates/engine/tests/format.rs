@@ -40,7 +40,7 @@ fn annotate(
 }
 
 fn golden_image() -> Disk {
-    let disk = Disk::tiny();
+    let disk = tiny();
     let (mut e, _) = open(&disk);
     e.write(put("key", "the value"));
     e.commit_all();
@@ -101,10 +101,10 @@ fn the_bytes_are_the_ones_in_the_annotated_dump() {
 #[test]
 fn no_bytes_make_a_decoder_panic() {
     let image = golden_image().image();
-    let mut rng = Rng(1);
+    let mut rng = seeded(1);
     for round in 0..60_000_u64 {
-        let mut bytes = if rng.one_in(4) {
-            (0..rng.below(1300)).map(|_| rng.next() as u8).collect()
+        let mut bytes = if rng.below(4) == 0 {
+            (0..rng.below(1300)).map(|_| rng.bits() as u8).collect()
         } else {
             let from = rng.below(image.len() as u64 / 512) as usize * 512;
             image[from..(from + 1 + rng.below(1500) as usize).min(image.len())].to_vec()
@@ -112,12 +112,12 @@ fn no_bytes_make_a_decoder_panic() {
         for _ in 0..rng.below(6) {
             let at = rng.below(bytes.len().max(1) as u64) as usize;
             if let Some(byte) = bytes.get_mut(at) {
-                *byte = if rng.one_in(2) { 0xff } else { rng.next() as u8 };
+                *byte = if rng.below(2) == 0 { 0xff } else { rng.bits() as u8 };
             }
         }
         if bytes.len() > 8 && round % 2 == 0 {
             let end =
-                if rng.one_in(2) { bytes.len() } else { (8 + rng.below(200) as usize).min(bytes.len()) };
+                if rng.below(2) == 0 { bytes.len() } else { (8 + rng.below(200) as usize).min(bytes.len()) };
             let crc = crc32c::crc32c(&bytes[8..end]);
             bytes[4..8].copy_from_slice(&crc.to_le_bytes());
         }
@@ -155,23 +155,23 @@ fn no_mutated_image_makes_open_or_reading_panic() {
     let image = disk.image();
     let used: Vec<usize> =
         (0..image.len() / 512).filter(|s| image[s * 512..][..512].iter().any(|b| *b != 0)).collect();
-    let mut rng = Rng(2);
+    let mut rng = seeded(2);
     for _ in 0..4000 {
         let mut image = image.clone();
         for _ in 0..1 + rng.below(3) {
             let sector = used[rng.below(used.len() as u64) as usize] * 512;
-            let reach = if rng.one_in(2) { 160 } else { 512 };
+            let reach = if rng.below(2) == 0 { 160 } else { 512 };
             let at = sector + rng.below(reach) as usize;
             image[at] = match rng.below(3) {
                 0 => 0xff,
                 1 => image[at].wrapping_add(1),
-                _ => rng.next() as u8,
+                _ => rng.bits() as u8,
             };
-            if rng.one_in(2) {
+            if rng.below(2) == 0 {
                 reseal(&mut image, sector);
             }
         }
-        let disk = Disk::of(image);
+        let disk = Disk::of(&image);
         let Ok((mut e, report)) = Engine::open(disk, &ME, Mechanisms::all()) else {
             continue;
         };
@@ -189,7 +189,7 @@ fn no_mutated_image_makes_open_or_reading_panic() {
 
 #[test]
 fn a_superblock_that_was_sealed_and_says_what_cannot_be_is_refused() {
-    let good = Superblock::decode(&Disk::tiny().image()).unwrap();
+    let good = Superblock::decode(&tiny().image()).unwrap();
     let refused = |change: &dyn Fn(&mut Superblock)| {
         let mut changed = good;
         change(&mut changed);

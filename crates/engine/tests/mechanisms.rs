@@ -42,7 +42,7 @@ fn both(off: Mechanism) -> [(bool, Mechanisms); 2] {
 
 /// What the acknowledged write of `a` is after a power cut.
 fn acknowledged_after_power_cut(disk: &Disk, on: Mechanisms) -> Option<String> {
-    let (mut e, _) = open_with(&disk.power_cut(|_| 0), on);
+    let (mut e, _) = open_with(&power_cut(&disk), on);
     e.commit_all();
     e.value("a")
 }
@@ -51,10 +51,10 @@ fn acknowledged_after_power_cut(disk: &Disk, on: Mechanisms) -> Option<String> {
 #[test]
 fn poison_on_io_error() {
     for (kept, on) in both(PoisonOnIoError) {
-        let disk = Disk::tiny();
+        let disk = tiny();
         let (mut e, _) = open_with(&disk, on);
         e.add(put("a", "1"));
-        disk.fail_next_sync();
+        disk.fail_sync(Unwritten::Clean);
         assert!(matches!(e.sync_now(), Err(WriteError::Io(_))));
         let seq = e.append(put("b", "2"), b"");
         let acknowledged = seq.is_ok() && e.sync_now().is_ok();
@@ -62,7 +62,7 @@ fn poison_on_io_error() {
             acknowledged, !kept,
             "what follows the failure is acknowledged only without the mechanism"
         );
-        let (e, _) = open_with(&disk.power_cut(|_| 0), on);
+        let (e, _) = open_with(&power_cut(&disk), on);
         assert_eq!(e.last_seq(), 0, "and it is not there");
     }
 }
@@ -72,7 +72,7 @@ fn poison_on_io_error() {
 #[test]
 fn stale_log_rejection_of_an_earlier_lap() {
     for (kept, on) in both(StaleLogRejection) {
-        let disk = Disk::tiny();
+        let disk = tiny();
         let (mut e, _) = open_with(&disk, on);
         e.write(put("base", "0"));
         let mut lost = false;
@@ -82,7 +82,7 @@ fn stale_log_rejection_of_an_earlier_lap() {
             }
             e.add(put("a", "1"));
             e.sync_now().unwrap();
-            let (again, report) = open_with(&disk.power_cut(|_| 0), on);
+            let (again, report) = open_with(&power_cut(&disk), on);
             lost = again.last_seq() != 2 || report.damage.is_some();
             e.truncate(2).unwrap();
             e.sync_now().unwrap();
@@ -98,12 +98,12 @@ fn stale_log_rejection_of_an_earlier_lap() {
 #[test]
 fn corruption_is_not_a_torn_tail() {
     for (kept, on) in both(CorruptionIsNotATornTail) {
-        let disk = Disk::tiny();
+        let disk = tiny();
         let (mut e, _) = open_with(&disk, on);
         for n in 0..4 {
             e.write(put("a", &n.to_string()));
         }
-        disk.flip_bit(engine::format::superblock::WAL_OFFSET + 512 + 50);
+        disk.turn_bit(engine::format::superblock::WAL_OFFSET + 512 + 50);
         let (e, report) = open_with(&disk, on);
         assert_eq!((report.damage.is_some(), e.damage().is_some()), (kept, kept));
         assert_eq!(
@@ -118,11 +118,11 @@ fn corruption_is_not_a_torn_tail() {
 #[test]
 fn verify_on_read() {
     for (kept, on) in both(VerifyOnRead) {
-        let disk = Disk::tiny();
+        let disk = tiny();
         let (mut e, _) = open_with(&disk, on);
         e.write(put("a", "precious"));
         let at = disk.image().windows(8).position(|w| w == b"precious").unwrap();
-        disk.damage(at as u64, |bytes| bytes[..8].copy_from_slice(b"worthles"));
+        damage(&disk, at as u64, |bytes| bytes[..8].copy_from_slice(b"worthles"));
         match e.get(b"a") {
             Ok(found) => assert_eq!((kept, &found.unwrap().value[..]), (false, &b"worthles"[..])),
             Err(_) => assert!(kept),
@@ -134,10 +134,10 @@ fn verify_on_read() {
 #[test]
 fn no_silent_format() {
     for (kept, on) in both(NoSilentFormat) {
-        let disk = Disk::tiny();
+        let disk = tiny();
         open_with(&disk, on).0.write(put("a", "1"));
-        disk.damage(0, |bytes| bytes[..8192].fill(0));
-        match Engine::open(disk.clone(), &ME, on) {
+        damage(&disk, 0, |bytes| bytes[..8192].fill(0));
+        match Engine::open(disk.share(), &ME, on) {
             Err(error) => assert!(kept && matches!(error, OpenError::NotFormatted)),
             Ok((e, _)) => assert_eq!((kept, e.last_seq()), (false, 0), "the acknowledged write is forgotten"),
         }
@@ -148,7 +148,7 @@ fn no_silent_format() {
 #[test]
 fn ack_after_sync() {
     for (kept, on) in both(AckAfterSync) {
-        let disk = Disk::tiny();
+        let disk = tiny();
         open_with(&disk, on).0.write(put("a", "1"));
         assert_eq!(acknowledged_after_power_cut(&disk, on).is_some(), kept);
     }

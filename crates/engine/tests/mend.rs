@@ -7,7 +7,7 @@ use engine::{Owner, ReadError, Zone};
 
 /// A device with some keys; a bit of the first one's value has turned. Long enough for several sectors.
 fn damaged() -> (Disk, String) {
-    let disk = Disk::tiny();
+    let disk = tiny();
     let (mut e, _) = open(&disk);
     let value = "value of a ".repeat(200);
     e.write(put("a", &value));
@@ -15,7 +15,7 @@ fn damaged() -> (Disk, String) {
     e.checkpoint_now();
     let of_a = |owner: &Owner| matches!(owner, Owner::Key(key, _) if **key == *b"a");
     let (extent, _) = e.owners().into_iter().find(|(_, owner)| of_a(owner)).unwrap();
-    disk.flip_bit((8 << 10) + (16 << 10) + extent.unit * 512 + 700);
+    disk.turn_bit((8 << 10) + (16 << 10) + extent.unit * 512 + 700);
     (disk, value)
 }
 
@@ -26,7 +26,7 @@ fn a_damaged_value_names_itself_and_is_whole_again_with_the_bytes_that_were_writ
     let Err(ReadError::Corrupt(damage)) = e.get(b"a") else { panic!("a bit of it has turned") };
     assert_eq!((damage.zone, damage.value), (Zone::Data, Some((bytes("a"), 1))));
     assert!(e.mend(b"a", 1, value.as_bytes()).unwrap());
-    let (e, _) = open(&disk.power_cut(|_| 0));
+    let (e, _) = open(&power_cut(&disk));
     assert_eq!(e.value("a").as_deref(), Some(&*value), "and durably");
 }
 
@@ -55,7 +55,7 @@ fn other_bytes_than_those_that_were_written_are_never_taken() {
 
 #[test]
 fn an_entry_that_is_not_applied_is_mended_by_its_seq() {
-    let disk = Disk::tiny();
+    let disk = tiny();
     let (mut e, _) = open(&disk);
     e.write(put("a", "old"));
     e.add(put("a", "new"));
@@ -64,7 +64,7 @@ fn an_entry_that_is_not_applied_is_mended_by_its_seq() {
     let of_entry = |owner: &Owner| matches!(owner, Owner::Entry(2, _));
     let (mut e, _) = open(&disk);
     let (extent, _) = e.owners().into_iter().find(|(_, owner)| of_entry(owner)).unwrap();
-    disk.flip_bit((8 << 10) + (16 << 10) + extent.unit * 512 + 1);
+    disk.turn_bit((8 << 10) + (16 << 10) + extent.unit * 512 + 1);
     let Err(ReadError::Corrupt(damage)) = e.entry(2) else { panic!("a bit of it has turned") };
     assert_eq!(damage.value, Some((bytes("a"), 2)));
     assert!(!e.mend(b"a", 2, b"old").unwrap());
@@ -79,9 +79,9 @@ fn a_power_cut_in_the_middle_of_a_repair_leaves_the_value_damaged_or_whole_and_a
         for seed in 0..50 {
             let (disk, value) = damaged();
             let (mut e, _) = open(&disk);
-            disk.power_fails_at(disk.io() + io);
+            disk.fail_after(io);
             let mended = e.mend(b"a", 1, value.as_bytes());
-            let disk = disk.power_cut_at_random(&mut Rng(seed));
+            let disk = random_power_cut(&disk, &mut seeded(seed));
             let (mut e, report) = open(&disk);
             assert!(report.damage.is_none(), "{report:#?}");
             match e.get(b"a") {

@@ -21,8 +21,8 @@ fn random_work_survives_power_cuts_at_random_places() {
 #[test]
 fn a_transferred_state_is_installed_whole_or_not_at_all() {
     for seed in 0..200 {
-        let mut rng = Rng(seed);
-        let (source, target) = (Disk::tiny(), Disk::tiny());
+        let mut rng = seeded(seed);
+        let (source, target) = (tiny(), tiny());
         let (mut m, mut out) = (Model::default(), None);
         let (mut from, _) = open(&source);
         for _ in 0..150 {
@@ -40,7 +40,7 @@ fn a_transferred_state_is_installed_whole_or_not_at_all() {
         to.write(put("old", "state"));
         to.promise(5).unwrap();
         let (seq, epoch) = (from.checkpoint_seq(), 3 + rng.below(5));
-        target.power_fails_at(target.io() + rng.below(40));
+        target.fail_after(rng.below(40));
         let installed = (|| -> Result<(), WriteError> {
             to.install_begin()?;
             let (mut cursor, mut kept) = (None, Vec::new());
@@ -58,7 +58,7 @@ fn a_transferred_state_is_installed_whole_or_not_at_all() {
             }
         })();
         assert!(matches!(installed, Ok(()) | Err(WriteError::Io(_))), "seed {seed}: {installed:?}");
-        let (mut to, report) = open(&target.power_cut_at_random(&mut rng));
+        let (mut to, report) = open(&random_power_cut(&target, &mut rng));
         assert!(report.damage.is_none(), "seed {seed}: {report:#?}");
         if installed.is_ok() || to.promised() == 5.max(epoch) && to.host_state() == b"host of the source" {
             assert_eq!(

@@ -31,17 +31,17 @@ fn place(disk: &Disk, extent: Extent) -> u64 {
 
 #[test]
 fn a_moved_value_is_read_at_once_and_the_next_checkpoint_frees_its_source() {
-    let disk = Disk::tiny();
+    let disk = tiny();
     let (mut e, _) = open(&disk);
     e.write(put("a", "value of a"));
-    let (source, free, syncs) = (pieces(&e, "a"), e.space().free, disk.syncs());
+    let (source, free, syncs) = (pieces(&e, "a"), e.space().free, disk.work().syncs);
     assert!(moves(&mut e, "a"));
-    assert_eq!(disk.syncs(), syncs, "the next checkpoint syncs it");
+    assert_eq!(disk.work().syncs, syncs, "the next checkpoint syncs it");
     assert_ne!(pieces(&e, "a"), source);
     assert_eq!(e.value("a").as_deref(), Some("value of a"));
     assert_eq!((e.space().free, e.space().quarantined), (free - 1, 1));
     // A crash before the checkpoint: the log leads to the source, and the copy is free.
-    let (mut crashed, _) = open(&disk.power_cut(|_| 0));
+    let (mut crashed, _) = open(&power_cut(&disk));
     crashed.commit_all();
     assert_eq!((pieces(&crashed, "a"), crashed.value("a")), (source, e.value("a")));
     assert_eq!(crashed.space().free, free);
@@ -49,13 +49,13 @@ fn a_moved_value_is_read_at_once_and_the_next_checkpoint_frees_its_source() {
     let copy = pieces(&e, "a");
     e.checkpoint_now();
     every_unit_has_one_owner(&e);
-    let (e, _) = open(&disk.power_cut(|_| 0));
+    let (e, _) = open(&power_cut(&disk));
     assert_eq!((pieces(&e, "a"), e.value("a").as_deref()), (copy, Some("value of a")));
 }
 
 #[test]
 fn a_value_that_is_overwritten_or_deleted_after_it_was_moved_gives_both_places_back() {
-    let disk = Disk::tiny();
+    let disk = tiny();
     let (mut e, _) = open(&disk);
     let before = e.space().free;
     ["a", "b"].iter().for_each(|key| _ = e.write(put(key, "old")));
@@ -78,7 +78,7 @@ fn a_value_that_is_overwritten_or_deleted_after_it_was_moved_gives_both_places_b
 /// consequence, and rot of the copy is mended where it is read.
 #[test]
 fn the_log_and_the_checkpoint_read_a_moved_value_where_it_is_now() {
-    let disk = Disk::tiny();
+    let disk = tiny();
     let (mut e, _) = open(&disk);
     e.write(put("a", "value of a"));
     e.checkpoint_now();
@@ -87,11 +87,11 @@ fn the_log_and_the_checkpoint_read_a_moved_value_where_it_is_now() {
     assert!(moves(&mut e, "a") && moves(&mut e, "b"));
     e.sync_now().unwrap();
     e.promise(1).unwrap();
-    sources.iter().for_each(|source| disk.flip_bit(place(&disk, *source)));
+    sources.iter().for_each(|source| disk.turn_bit(place(&disk, *source)));
     assert!(e.transfer_read(None, 0, 1 << 20).unwrap().items[0].2.starts_with(b"value of a"));
     let (key, entry) = (bytes("b"), e.entry(2).unwrap().unwrap());
     assert_eq!(entry.op, put("b", "value of b"));
-    disk.flip_bit(place(&disk, pieces(&e, "b")[0]));
+    disk.turn_bit(place(&disk, pieces(&e, "b")[0]));
     assert!(e.verify(&Piece::Value(key.clone())).is_err());
     assert!(e.mend(&key, 2, b"value of b").unwrap());
     assert_eq!(e.verify(&Piece::Value(key)).unwrap(), Some(10));
@@ -99,11 +99,11 @@ fn the_log_and_the_checkpoint_read_a_moved_value_where_it_is_now() {
 
 #[test]
 fn a_damaged_value_is_told_and_stays_where_it_is() {
-    let disk = Disk::tiny();
+    let disk = tiny();
     let (mut e, _) = open(&disk);
     ["a", "b", "c"].iter().for_each(|key| _ = e.write(put(key, "whole")));
     let at = pieces(&e, "b");
-    disk.flip_bit(place(&disk, at[0]));
+    disk.turn_bit(place(&disk, at[0]));
     let moved = e.move_values(&["a", "b", "gone", "c"].map(bytes), anywhere(&e)).unwrap();
     assert_eq!((moved.keys, moved.units, moved.damaged.len()), (4, 2, 1));
     assert!(moved.damaged[0].to_string().contains("value of entry 2"), "{}", moved.damaged[0]);
@@ -114,7 +114,7 @@ fn a_damaged_value_is_told_and_stays_where_it_is() {
 
 #[test]
 fn everything_that_is_stored_can_be_verified_piece_by_piece() {
-    let disk = Disk::tiny();
+    let disk = tiny();
     let (mut e, _) = open(&disk);
     e.write(put("a", "old"));
     e.checkpoint_now();
@@ -140,9 +140,9 @@ fn everything_that_is_stored_can_be_verified_piece_by_piece() {
     let (mut zones, data) = (Vec::new(), place(&disk, Extent { unit: 0, units: 1 }));
     for sector in (8192..data + 20 * 512).step_by(512) {
         if clean[sector as usize..][..512].iter().any(|byte| *byte != 0) {
-            disk.flip_bit(sector + 1);
+            disk.turn_bit(sector + 1);
             zones.extend(all.iter().filter(|(piece, _)| e.verify(piece).is_err()).map(|(_, zone)| *zone));
-            disk.flip_bit(sector + 1);
+            disk.turn_bit(sector + 1);
         }
     }
     zones.sort_by_key(|zone| *zone as u8);
@@ -201,7 +201,7 @@ fn copy_before_free() {
         assert_eq!(moves(&mut e, &key), !kept);
         while e.checkpoint_step().unwrap() != (CheckpointProgress::Done { seq: e.applied_seq() }) {}
         (0..10).for_each(|_| _ = e.write(put("another", "value")));
-        let (e, _) = open_with(&disk.power_cut(|_| 0), on);
+        let (e, _) = open_with(&power_cut(&disk), on);
         assert_eq!(e.get(key.as_bytes()).is_ok(), kept, "without it, the place belongs to another value");
         assert!(!kept || e.value(&key) == value);
     }
@@ -244,7 +244,7 @@ fn one_checkpoint_per_seq() {
 #[test]
 fn moves_leave_room() {
     for (kept, on) in both(MovesLeaveRoom) {
-        let disk = Disk::tiny();
+        let disk = tiny();
         let (mut e, _) = open_with(&disk, on);
         (0..20).for_each(|n| _ = e.write(put(&n.to_string(), &"x".repeat(2_000))));
         for n in (0..20).cycle().take(1_000) {
@@ -261,7 +261,7 @@ fn moves_leave_room() {
 #[test]
 fn no_gc_during_install() {
     for (kept, on) in both(NoGcDuringInstall) {
-        let disk = Disk::tiny();
+        let disk = tiny();
         let (mut e, _) = open_with(&disk, on);
         (0..20).for_each(|n| _ = e.write(put(&n.to_string(), &"x".repeat(3_000))));
         e.checkpoint_now();
@@ -284,13 +284,13 @@ fn no_gc_during_install() {
 /// A write that fails stops the engine: the index never points at what may not be there.
 #[test]
 fn a_copy_that_cannot_be_written_stops_the_engine_and_nothing_is_lost() {
-    let disk = Disk::tiny();
+    let disk = tiny();
     let (mut e, _) = open(&disk);
     e.write(put("a", "value of a"));
-    disk.fail_next_write();
+    disk.fail_after(0);
     assert!(matches!(e.move_values(&[bytes("a")], anywhere(&e)), Err(WriteError::Io(_))));
     assert!(e.is_poisoned() && e.room_to_move() == 0);
-    let (mut e, _) = open(&disk.power_cut(|_| 0));
+    let (mut e, _) = open(&power_cut(&disk));
     e.commit_all();
     assert_eq!(e.value("a").as_deref(), Some("value of a"));
 }

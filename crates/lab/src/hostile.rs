@@ -10,6 +10,7 @@ use dataplane::wire;
 use dataplane::{
     Address, Condition, Entry, Epoch, Frame, GatewayId, Message, NodeId, Op, Origin, RequestId, Tail,
 };
+use disk::Disk;
 use engine::format::checkpoint_chunk::{self, ChunkHeader, ItemHeader, StreamHead};
 use engine::format::superblock::{self, SLOT_BYTES, Superblock};
 use engine::format::value_ref::{EXTENTS_MAX, PackedExtent};
@@ -17,7 +18,7 @@ use engine::format::wal_record::{self, RECORD_BYTES_MAX, WalHeader, WalRecord};
 use engine::{Device, Engine};
 use trace::Mechanisms;
 
-use crate::device::{IDENTITY, image_with_a_past, opened_image};
+use crate::device::{IDENTITY, image_with_a_past};
 
 /// Takes any bytes; panics if they find a bug.
 pub type Target = fn(&[u8]);
@@ -137,7 +138,7 @@ pub fn image(bytes: &[u8]) {
             reseal(&mut image, at / 512 * 512);
         }
     }
-    let opened = Engine::open(opened_image(&image), &IDENTITY, Mechanisms::all());
+    let opened = Engine::open(Disk::of(&image), &IDENTITY, Mechanisms::all());
     let Ok((mut engine, report)) = opened else { return };
     let _ = format!("{report:?}");
     let _ = engine.commit(engine.last_seq());

@@ -5,7 +5,7 @@
 //! | [`check`] | exhaustive, bounded exploration of the replicas' real step functions |
 //! | [`cluster`] | schedules of a cluster of real nodes, step by step |
 //! | [`story`] | schedules written by hand, with what the replicas say to them (`stories/`) |
-//! | [`device`] | every crash of every small workload, on the real engine and a simulated disk |
+//! | [`device`] | every crash of every small workload, on the real engine and a simulated [`disk`] |
 //! | [`Schedule`], [`Machine`] | a schedule as text; the time machine that plays it, forth and back |
 //! | [`replay`] | a run of the simulator, to step through |
 //! | [`rebuild`] | what was seen elsewhere, as a schedule that leads to it |

@@ -2,9 +2,9 @@
 //!
 //! `UPDATE_STORIES=1 cargo test -p lab --test faults` writes its tables anew.
 
+use disk::Harm;
 use lab::cluster::Block;
 use lab::faults::{self, Cell, Hit, Judged, Outcome};
-use sim::harm::Harm;
 use trace::Mechanisms;
 
 fn on_the_page(matrix: &[(Cell, Judged)]) {

@@ -59,7 +59,7 @@ fn loses_its_log() -> Vec<Kind> {
     while let Some(effect) = replica.next_effect() {
         kinds.extend(if let Effect::Tell(told) = effect { Some(told.kind) } else { None });
     }
-    let disk = sim::disk::Disk::blank(256 << 10);
+    let disk = disk::Disk::new(256 << 10);
     let members = engine::members(1..=3);
     let identity = Identity { cluster: *b"lost a log batch", node: 2, shard: 0, shards: 1, members };
     engine::format(&disk, &identity, Standing::Member, Layout { wal_bytes: 32 << 10 }).expect("a blank disk");

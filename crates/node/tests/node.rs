@@ -1,49 +1,23 @@
-//! A node on a small device in memory: what a full one takes, when it makes checkpoints, and when it stops.
+//! A node on a small simulated disk: what a full one takes, when it makes checkpoints, and when it stops.
 
-use std::cell::{Cell, RefCell};
-use std::io;
-use std::rc::Rc;
 use std::sync::{Arc, Mutex};
 
 use dataplane::{
     Address, Condition, Entry, Epoch, Frame, GatewayId, Message, Micros, NodeId, Op, Origin, Outcome, Query,
     Refusal, RequestId, Tail, Timing, WriteResult,
 };
-use engine::{Device, Layout, Standing};
+use disk::{Disk, Unwritten};
+use engine::{Layout, Standing};
 use node::{Config, Node};
 use trace::{Actor, Event, EventId, Kind, Mechanisms, Tracer};
 
 const GATEWAY: GatewayId = GatewayId { gateway: 1, life: 1 };
 const CLUSTER: [u8; 16] = [7; 16];
 
-/// All clones are the same device. Its next sync can be made to fail.
-#[derive(Clone)]
-struct Memory {
-    bytes: Rc<RefCell<Vec<u8>>>,
-    sync_fails: Rc<Cell<bool>>,
-}
-
-impl Device for Memory {
-    fn size(&self) -> u64 {
-        self.bytes.borrow().len() as u64
-    }
-    fn read_at(&self, offset: u64, buf: &mut [u8]) -> io::Result<()> {
-        buf.copy_from_slice(&self.bytes.borrow()[offset as usize..][..buf.len()]);
-        Ok(())
-    }
-    fn write_at(&self, offset: u64, bytes: &[u8]) -> io::Result<()> {
-        self.bytes.borrow_mut()[offset as usize..][..bytes.len()].copy_from_slice(bytes);
-        Ok(())
-    }
-    fn sync(&self) -> io::Result<()> {
-        if self.sync_fails.take() { Err(io::Error::other("the sync failed")) } else { Ok(()) }
-    }
-}
-
 /// n1 of so many, with a device of 256 KiB of which 16 are the log.
 struct Host {
-    node: Node<Memory>,
-    device: Memory,
+    node: Node<Disk>,
+    device: Disk,
     now: Micros,
 }
 
@@ -53,11 +27,11 @@ impl Host {
     }
 
     fn with(members: u32, timing: Timing) -> Host {
-        let device = Memory { bytes: Rc::new(RefCell::new(vec![0; 256 << 10])), sync_fails: Rc::default() };
+        let device = Disk::new(256 << 10);
         let identity = config(1, members).identity();
         engine::format(&device, &identity, Standing::Member, Layout { wal_bytes: 16 << 10 }).unwrap();
         let (node, _) = Node::open(
-            device.clone(),
+            device.share(),
             Config { rules: dataplane::Config { timing, ..config(1, members).rules }, ..config(1, members) },
             Tracer::off(),
         )
@@ -365,7 +339,7 @@ fn a_checkpoint_is_put_off_for_a_receiver_until_that_is_silent_or_the_log_is_thr
 fn a_node_whose_sync_failed_is_not_used_again() {
     let mut host = Host::serving(1);
     host.gateway(Message::OpenSession);
-    host.device.sync_fails.set(true);
+    host.device.fail_sync(Unwritten::Clean);
     let failed = host.node.flush(host.now).unwrap_err();
     assert!(failed.to_string().contains("the sync failed"), "{failed}");
     let _ = host.node.tick(host.now);

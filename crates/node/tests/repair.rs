@@ -1,16 +1,14 @@
-//! Three nodes on devices in memory, of which bits turn: what is damaged on one is had from another.
+//! Three nodes on simulated disks, of which bits turn: what is damaged on one is had from another.
 
-use std::cell::RefCell;
 use std::collections::BTreeSet;
-use std::io;
-use std::rc::Rc;
 use std::sync::Arc;
 
 use dataplane::{
     Address, Condition, Epoch, Frame, GatewayId, Message, Micros, NodeId, Op, Outcome, Query, ReadResult,
     RequestId, Timing, WriteResult,
 };
-use engine::{Device, Identity, Layout, Owner, Standing};
+use disk::Disk;
+use engine::{Identity, Layout, Owner, Standing};
 use node::{Config, Node};
 use trace::{Mechanisms, Tracer};
 
@@ -18,31 +16,10 @@ const GATEWAY: GatewayId = GatewayId { gateway: 1, life: 1 };
 const CLUSTER: [u8; 16] = [7; 16];
 const WAL_BYTES: u64 = 16 << 10;
 
-/// All clones are the same device.
-#[derive(Clone)]
-struct Memory(Rc<RefCell<Vec<u8>>>);
-
-impl Device for Memory {
-    fn size(&self) -> u64 {
-        self.0.borrow().len() as u64
-    }
-    fn read_at(&self, offset: u64, buf: &mut [u8]) -> io::Result<()> {
-        buf.copy_from_slice(&self.0.borrow()[offset as usize..][..buf.len()]);
-        Ok(())
-    }
-    fn write_at(&self, offset: u64, bytes: &[u8]) -> io::Result<()> {
-        self.0.borrow_mut()[offset as usize..][..bytes.len()].copy_from_slice(bytes);
-        Ok(())
-    }
-    fn sync(&self) -> io::Result<()> {
-        Ok(())
-    }
-}
-
 struct Cluster {
     /// `None` is down.
-    nodes: Vec<Option<Node<Memory>>>,
-    devices: Vec<Memory>,
+    nodes: Vec<Option<Node<Disk>>>,
+    devices: Vec<Disk>,
     /// On their way.
     frames: Vec<Frame>,
     /// What gateways were told.
@@ -59,9 +36,9 @@ struct Cluster {
 impl Cluster {
     /// n1 leads, and a session is open.
     fn serving() -> Cluster {
-        let devices: Vec<Memory> = (1..=3)
+        let devices: Vec<Disk> = (1..=3)
             .map(|node| {
-                let device = Memory(Rc::new(RefCell::new(vec![0; 256 << 10])));
+                let device = Disk::new(256 << 10);
                 let members = engine::members(1..=3);
                 let identity = Identity { cluster: CLUSTER, node, shard: 0, shards: 1, members };
                 engine::format(&device, &identity, Standing::Founding, Layout { wal_bytes: WAL_BYTES })
@@ -112,7 +89,7 @@ impl Cluster {
         };
         let at = node as usize - 1;
         self.nodes[at] = None;
-        let opened = Node::open(self.devices[at].clone(), config, Tracer::off());
+        let opened = Node::open(self.devices[at].share(), config, Tracer::off());
         self.nodes[at] = Some(opened.expect("the device opens").0);
     }
 
@@ -120,7 +97,7 @@ impl Cluster {
         self.nodes[node as usize - 1] = None;
     }
 
-    fn node(&self, node: u32) -> &Node<Memory> {
+    fn node(&self, node: u32) -> &Node<Disk> {
         self.nodes[node as usize - 1].as_ref().expect("it is up")
     }
 
@@ -225,7 +202,7 @@ impl Cluster {
         let of_key = |owner: &Owner| matches!(owner, Owner::Key(k, _) if **k == *key.as_bytes());
         let (extent, _) = owners.iter().find(|(_, owner)| of_key(owner)).expect("it has a value");
         let at = (8 << 10) + WAL_BYTES + extent.unit * 512 + 4;
-        self.devices[node as usize - 1].0.borrow_mut()[at as usize] ^= 1;
+        self.devices[node as usize - 1].turn_bit(at);
     }
 
     /// A bit turns in the record of the last entry but so many.
@@ -233,7 +210,7 @@ impl Cluster {
         let engine = self.node(node).engine();
         // Each batch has one entry here, and begins on a sector.
         let at = (engine.durable_lsn().0 - (back + 1) * 512) % WAL_BYTES;
-        self.devices[node as usize - 1].0.borrow_mut()[(8 << 10) + at as usize + 60] ^= 1;
+        self.devices[node as usize - 1].turn_bit((8 << 10) + at + 60);
     }
 
     /// A bit turns in a piece of a node's checkpoint.
@@ -241,7 +218,7 @@ impl Cluster {
         let owners = self.node(node).engine().owners();
         let chunk = owners.iter().find(|(_, owner)| matches!(owner, Owner::Chunk(_)));
         let at = (8 << 10) + WAL_BYTES + chunk.expect("it has a checkpoint").0.unit * 512 + 50;
-        self.devices[node as usize - 1].0.borrow_mut()[at as usize] ^= 1;
+        self.devices[node as usize - 1].turn_bit(at);
     }
 
     /// Writes until the log begins behind what has been written so far.
@@ -265,7 +242,7 @@ impl Cluster {
 
     /// All have the same log, whole and committed.
     fn all_are_well(&self) -> bool {
-        let ends = |node: &Node<Memory>| (node.status(self.now).tail, node.status(self.now).committed);
+        let ends = |node: &Node<Disk>| (node.status(self.now).tail, node.status(self.now).committed);
         let up: Vec<_> = self.nodes.iter().flatten().collect();
         self.all_vote() && up.iter().all(|n| ends(n) == ends(up[0]) && !n.replica().core().is_short())
     }
@@ -578,7 +555,7 @@ fn three_nodes_whose_logs_are_damaged_each_elsewhere_do_not_lead_and_give_nothin
     ["a", "b", "c", "d", "e"].iter().for_each(|key| c.put(1, key, &format!("value of {key}")));
     c.run(20);
     (1..=3).for_each(|node| c.rot_record(node, u64::from(node)));
-    let behind = |c: &Cluster| c.devices.iter().map(|d| d.0.borrow()[8 << 10..].to_vec()).collect::<Vec<_>>();
+    let behind = |c: &Cluster| c.devices.iter().map(|d| d.image()[8 << 10..].to_vec()).collect::<Vec<_>>();
     let before = behind(&c);
     (1..=3).for_each(|node| c.start(node));
     for node in 1..=3 {

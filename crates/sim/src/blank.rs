@@ -4,9 +4,9 @@ use std::cell::RefCell;
 use std::collections::BTreeMap;
 
 use dataplane::ClusterId;
+use disk::Disk;
 use engine::{Identity, Layout, Standing};
 
-use crate::disk::Disk;
 use crate::options::Options;
 
 /// The cluster that everybody belongs to.
@@ -29,7 +29,8 @@ pub(crate) fn formatted(options: &Options, node: u32, shard: u32, standing: Stan
     BLANK.with_borrow_mut(|blank| {
         let key = (options.founders(), options.shards, node, shard, joining, bytes);
         let disk = blank.entry(key).or_insert_with(|| {
-            let disk = Disk::blank(bytes);
+            let disk = Disk::new(bytes);
+            disk.remember_batches();
             let identity = identity(options, node, shard);
             engine::format(&disk, &identity, standing, Layout { wal_bytes: WAL_BYTES })
                 .expect("a blank disk of this size can be formatted");

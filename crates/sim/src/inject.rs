@@ -7,12 +7,12 @@
 use std::sync::Arc;
 
 use dataplane::{Address, Change, Epoch, Frame, GatewayId, Message, Micros, NodeId, Place as At};
+use disk::{Place, Unwritten};
 use engine::{Engine, Owner, Standing};
 use trace::{Actor, Kind};
 
 use crate::blank::{CLUSTER, formatted, identity};
 use crate::checkers::broken;
-use crate::disk::Place;
 use crate::process::is_complete_for_good;
 use crate::rng::Rng;
 use crate::schedule::{Death, Fault, Peer, Schedule, Step};
@@ -227,14 +227,18 @@ impl World<'_> {
             }
             Fault::SyncError { node, shard } => {
                 let seat = self.seats_of(node as usize - 1).start + shard as usize;
-                self.seats[seat].disk.fail_sync(Rng::stream(self.schedule.seed, "sync error", at));
+                self.seats[seat].disk.fail_sync(Unwritten::Dropped(Rng::stream(
+                    self.schedule.seed,
+                    "sync error",
+                    at,
+                )));
                 Some("sync error")
             }
             Fault::ReadErrors { node, shard, reads } => {
                 let seat = self.seats_of(node as usize - 1).start + shard as usize;
                 self.may_damage(seat)?;
                 self.hurt(seat);
-                self.seats[seat].disk.fail_reads(reads);
+                self.seats[seat].disk.fail_reads(reads.into());
                 Some("read errors")
             }
             Fault::BitRot { node, shard, place, restart } => {

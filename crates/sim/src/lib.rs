@@ -11,13 +11,12 @@
 //! |---|---|
 //! | `schedule` | what goes wrong, as data; the swarm that draws it from a seed |
 //! | `text` | schedules as text: saved, read, changed |
-//! | `rng`, `queue` | independent streams of random numbers; virtual time |
-//! | `disk`, `network`, `clock` | the things that fail |
+//! | `queue` | virtual time |
+//! | [`disk`], `network`, `clock` | the things that fail |
 //! | `clients`, `ask`, `history` | who asks, what, and what they were told |
 //! | `world` | the event loop: who acts when |
 //! | `gateways` | gateways as processes |
 //! | `process` | nodes: work, sync, death, restart |
-//! | `harm` | a chosen block of a disk is damaged in a chosen way |
 //! | `changes` | members added and removed, as somebody asks for it |
 //! | `inject` | carrying out faults, within the fault model |
 //! | `look` | the cluster in the midst of a run |
@@ -37,9 +36,7 @@ mod client;
 mod clients;
 mod clock;
 pub mod coverage;
-pub mod disk;
 mod gateways;
-pub mod harm;
 mod healing;
 pub mod history;
 mod inject;
@@ -49,7 +46,6 @@ mod options;
 mod process;
 mod queue;
 mod report;
-pub mod rng;
 mod run;
 pub mod schedule;
 mod telling;
@@ -59,6 +55,7 @@ mod world;
 
 pub use checkers::Violation;
 pub use coverage::Coverage;
+pub use disk::rng;
 pub use look::{Look, look};
 pub use options::Options;
 pub use report::Report;

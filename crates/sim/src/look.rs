@@ -3,10 +3,10 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use dataplane::{Frame, Micros};
+use disk::Disk;
 use gateway::Gateway;
 use node::Node;
 
-use crate::disk::Disk;
 use crate::options::Options;
 use crate::run::watched;
 use crate::schedule::Schedule;

@@ -4,6 +4,7 @@
 //! What arrives during the flush is the next batch.
 
 use dataplane::{Frame, Micros, NodeId, RoleName};
+use disk::Disk;
 use engine::Engine;
 use node::{Node, OpenError, StopError};
 use trace::{Actor, Kind};
@@ -11,7 +12,6 @@ use trace::{Actor, Kind};
 use crate::blank::{CLUSTER, WAL_BYTES, identity};
 use crate::checkers::{Finding, Sight, broken};
 use crate::clock::Clock;
-use crate::disk::Disk;
 use crate::rng::Rng;
 use crate::schedule::{Bounds, Death};
 use crate::world::{Doom, Event, Seat, Then, WORK, World};
@@ -258,7 +258,7 @@ impl World<'_> {
 
     /// A step has taken as long as the syncs within it. Only then does what it said leave.
     fn take_time(&mut self, seat: usize, frames: Vec<Frame>, then: Then) -> Finding {
-        let syncs = self.seats[seat].disk.work().1;
+        let syncs = self.seats[seat].disk.work().syncs;
         let within = syncs.saturating_sub(std::mem::replace(&mut self.seats[seat].syncs_charged, syncs));
         if within == 0 {
             self.send(frames);
@@ -402,7 +402,7 @@ impl World<'_> {
             },
         };
         let disk = self.seats[seat].disk.share();
-        self.seats[seat].syncs_charged = disk.work().1;
+        self.seats[seat].syncs_charged = disk.work().syncs;
         match Node::open(disk, config, tracer) {
             Ok((mut node, report)) => {
                 node.extend(self.options.with.start());

@@ -9,9 +9,9 @@
 //! that any subset of a schedule is a schedule.
 
 use dataplane::{Limits, Micros};
+use disk::Place;
 
 use crate::ask::Ask;
-use crate::disk::Place;
 use crate::options::Options;
 use crate::rng::Rng;
 

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
 use dataplane::{Address, Change, Frame, GatewayId, Micros, NodeId, wire};
+use disk::Disk;
 use gateway::{Gateway, Request, Token};
 use node::Node;
 use trace::{Actor, EventId, Mechanisms, Tracer};
@@ -13,7 +14,6 @@ use crate::checkers::{Broken, Finding, Violation, Watch, broken};
 use crate::client::Client;
 use crate::clock::Clock;
 use crate::coverage::Coverage;
-use crate::disk::Disk;
 use crate::history::Operation;
 use crate::network::{self, Fate, Network};
 use crate::options::Options;

@@ -1,57 +1,18 @@
-//! On a device in memory: a batch finds room in one piece again, damage is found, and no more is spent than the budget.
+//! On a simulated disk: a batch finds room in one piece again, damage is found, and no more is spent than the budget.
 
-use std::cell::{Cell, RefCell};
-use std::io;
-use std::rc::Rc;
 use std::sync::Arc;
 
-use engine::{Condition, Device, Engine, Identity, Layout, Op, Standing, Upkeep, format};
+use disk::Disk;
+use engine::{Condition, Engine, Identity, Layout, Op, Standing, Upkeep, format};
 use gc::Gc;
 use trace::Mechanisms;
 
 const ME: Identity = Identity { cluster: [7; 16], node: 1, shard: 0, shards: 1, members: 1 };
 
-#[derive(Default)]
-struct Bytes {
-    bytes: RefCell<Vec<u8>>,
-    moved: Cell<u64>,
-    read: Cell<u64>,
-}
-
-#[derive(Clone)]
-struct Memory(Rc<Bytes>);
-
-impl Memory {
-    fn formatted(bytes: usize) -> Memory {
-        let memory = Memory(Rc::new(Bytes { bytes: RefCell::new(vec![0; bytes]), ..Bytes::default() }));
-        format(&memory, &ME, Standing::Member, Layout { wal_bytes: 2 << 20 }).unwrap();
-        memory
-    }
-}
-
-impl Device for Memory {
-    fn size(&self) -> u64 {
-        self.0.bytes.borrow().len() as u64
-    }
-    fn read_at(&self, offset: u64, buf: &mut [u8]) -> io::Result<()> {
-        self.0.read.set(self.0.read.get() + buf.len() as u64);
-        buf.copy_from_slice(&self.0.bytes.borrow()[offset as usize..][..buf.len()]);
-        Ok(())
-    }
-    fn write_at(&self, offset: u64, bytes: &[u8]) -> io::Result<()> {
-        self.0.moved.set(self.0.moved.get() + bytes.len() as u64);
-        self.0.bytes.borrow_mut()[offset as usize..][..bytes.len()].copy_from_slice(bytes);
-        Ok(())
-    }
-    fn sync(&self) -> io::Result<()> {
-        Ok(())
-    }
-}
-
 /// A host that overwrites keys in batches, and makes checkpoints as a node does.
 struct Host {
-    memory: Memory,
-    engine: Engine<Memory>,
+    disk: Disk,
+    engine: Engine<Disk>,
     random: u64,
     keys: u64,
     /// Microseconds.
@@ -64,10 +25,11 @@ const BATCH: usize = 8;
 const BATCH_MICROS: u64 = 2_000;
 
 impl Host {
-    fn filled(image_bytes: usize, keys: u64) -> Host {
-        let memory = Memory::formatted(image_bytes);
-        let engine = Engine::open(memory.clone(), &ME, Mechanisms::all()).unwrap().0;
-        let mut host = Host { memory, engine, random: 1, keys, now: 0 };
+    fn filled(image_bytes: u64, keys: u64) -> Host {
+        let disk = Disk::new(image_bytes);
+        format(&disk, &ME, Standing::Member, Layout { wal_bytes: 2 << 20 }).unwrap();
+        let engine = Engine::open(disk.share(), &ME, Mechanisms::all()).unwrap().0;
+        let mut host = Host { disk, engine, random: 1, keys, now: 0 };
         for n in 0..keys {
             host.put(n);
             host.flush();
@@ -93,7 +55,7 @@ impl Host {
     fn flush(&mut self) -> u64 {
         let Some(batch) = self.engine.begin_sync() else { return 0 };
         let (writes, _) = batch.size();
-        batch.write(&self.memory).unwrap();
+        batch.write(&self.disk).unwrap();
         let synced = self.engine.end_sync(batch, Ok(())).unwrap();
         self.engine.commit(synced.durable_seq()).unwrap();
         self.now += BATCH_MICROS;
@@ -150,25 +112,25 @@ fn after_many_overwrites_a_batch_takes_one_write_of_values_again_while_they_go_o
 fn while_nothing_is_scattered_nothing_is_moved() {
     let mut host = Host::filled(32 << 20, 100);
     let mut gc = Gc::default();
-    let before = host.memory.0.moved.get();
+    let before = host.disk.work().written_bytes;
     for _ in 0..1_000 {
         host.now += 10_000;
         gc.step(host.now, &mut host.engine).unwrap();
     }
-    assert_eq!(host.memory.0.moved.get(), before);
+    assert_eq!(host.disk.work().written_bytes, before);
 }
 
 #[test]
 fn all_that_is_stored_is_verified_again_and_again_within_the_budget() {
     let mut host = Host::filled(32 << 20, 2_000);
-    let (mut gc, read) = (Gc::default(), host.memory.0.read.get());
+    let (mut gc, read) = (Gc::default(), host.disk.work().read_bytes);
     let mut passes = Vec::new();
     let seconds = 10;
     for _ in 0..seconds * 100 {
         host.now += 10_000;
         passes.extend(gc.step(host.now, &mut host.engine).unwrap().passed);
     }
-    let read = host.memory.0.read.get() - read;
+    let read = host.disk.work().read_bytes - read;
     assert!(passes.len() >= 2, "{passes:?}");
     let (behind, last) = host.engine.records();
     for pass in passes {
@@ -176,9 +138,8 @@ fn all_that_is_stored_is_verified_again_and_again_within_the_budget() {
     }
     assert!(read < (seconds + 1) * (4 << 20), "{read} bytes in {seconds} s");
     // A bit turns in a value.
-    let at =
-        host.memory.0.bytes.borrow().windows(64).rposition(|w| w.iter().all(|byte| *byte == 77)).unwrap();
-    host.memory.0.bytes.borrow_mut()[at] ^= 1;
+    let at = host.disk.image().windows(64).rposition(|w| w.iter().all(|byte| *byte == 77)).unwrap();
+    host.disk.turn_bit(at as u64);
     let mut damaged = Vec::new();
     for _ in 0..400 {
         host.now += 10_000;

@@ -15,7 +15,7 @@ use crate::failure::{Failure, Result, note};
 /// The copy's folder, in the scratch folder.
 const COPY: &str = "core";
 /// What a grader is made of.
-const CRATES: [&str; 8] = ["kv", "trace", "engine", "dataplane", "node", "gateway", "sim", "lab"];
+const CRATES: [&str; 9] = ["kv", "trace", "engine", "disk", "dataplane", "node", "gateway", "sim", "lab"];
 /// The simulator founds clusters with any of the extensions: all of them are part of it.
 const EXTENSIONS: &str = "extensions";
 /// Folders of a crate that are part of it; and one beside the crates.

@@ -93,7 +93,7 @@ fn random_op(rng: &mut Rng, next: Seq) -> Op {
                 1 => rng.below(3000),
                 _ => rng.below(400),
             };
-            let value: Vec<u8> = (0..length).map(|_| rng.next() as u8).collect();
+            let value: Vec<u8> = (0..length).map(|_| rng.bits() as u8).collect();
             Op::Put { key, value: value.into(), condition }
         }
     }
@@ -113,14 +113,14 @@ fn check_reads(e: &Engine<Disk>, m: &Model, context: &str) {
 
 /// Opens after a crash and checks everything that recovery promises.
 pub fn check_recovery(disk: &Disk, m: &mut Model, context: &str, on: Mechanisms) -> Option<Engine<Disk>> {
-    let before = disk.io();
-    let opened = Engine::open(disk.clone(), &ME, on);
+    let before = disk.work().accesses;
+    let opened = Engine::open(disk.share(), &ME, on);
     let (mut e, report) = match opened {
         Ok(opened) => opened,
         Err(engine::OpenError::Io(_)) => return None,
         Err(error) => panic!("{context}: {error}"),
     };
-    assert!(disk.io() > before);
+    assert!(disk.work().accesses > before);
     assert!(report.damage.is_none(), "{context}: a crash is not damage\n{report:#?}");
     assert!(
         e.last_seq() >= m.acknowledged,
@@ -164,8 +164,8 @@ pub type Out = Option<(Batch, usize)>;
 
 /// One random step. `Err` when the power has failed.
 pub fn step(e: &mut Engine<Disk>, m: &mut Model, out: &mut Out, rng: &mut Rng) -> Result<(), ()> {
-    if m.syncs_fail && rng.one_in(80) {
-        e.device().fail_next_sync();
+    if m.syncs_fail && rng.below(80) == 0 {
+        e.device().fail_sync(Unwritten::Clean);
     }
     let powered = |result: Result<(), WriteError>| match result {
         Err(WriteError::Io(_) | WriteError::Poisoned) => Err(()),
@@ -181,7 +181,7 @@ pub fn step(e: &mut Engine<Disk>, m: &mut Model, out: &mut Out, rng: &mut Rng) -
             // In some runs all records have 128 bytes, so that each fits where another was.
             let key_bytes = op.key().map_or(0, |key| key.len() as u64);
             let tag_bytes = if m.equal_records { 48 - key_bytes } else { rng.below(20) };
-            let tag: Vec<u8> = (0..tag_bytes).map(|_| rng.next() as u8).collect();
+            let tag: Vec<u8> = (0..tag_bytes).map(|_| rng.bits() as u8).collect();
             let roomy = e.has_room(std::iter::once(&op), tag.len());
             match e.append(op.clone(), &tag) {
                 Ok(seq) => {
@@ -256,11 +256,11 @@ pub fn step(e: &mut Engine<Disk>, m: &mut Model, out: &mut Out, rng: &mut Rng) -
 }
 
 fn checkpoint_step(e: &mut Engine<Disk>, m: &mut Model, rng: &mut Rng) -> Result<(), WriteError> {
-    if !e.checkpoint_running() && (e.checkpoint_due() || rng.one_in(3)) {
+    if !e.checkpoint_running() && (e.checkpoint_due() || rng.below(3) == 0) {
         m.host = format!("host state as of {}", e.applied_seq()).into_bytes();
         e.checkpoint_begin(m.host.clone());
     }
-    let rounds = if rng.one_in(3) { 20 } else { 1 };
+    let rounds = if rng.below(3) == 0 { 20 } else { 1 };
     for _ in 0..rounds {
         if let CheckpointProgress::Done { seq } = e.checkpoint_step()? {
             assert_eq!(e.checkpoint_seq(), seq);
@@ -271,23 +271,35 @@ fn checkpoint_step(e: &mut Engine<Disk>, m: &mut Model, rng: &mut Rng) -> Result
 }
 
 pub fn run(seed: u64, rounds: u64, on: Mechanisms) {
-    let mut rng = Rng(seed);
-    let mut disk = Disk::tiny();
+    let mut rng = seeded(seed);
+    let mut disk = tiny();
     let mut m = Model { equal_records: seed % 2 == 1, syncs_fail: seed % 3 == 1, ..Model::default() };
     for round in 0..rounds {
         let context = format!("seed {seed}, round {round}");
         // Some recoveries are cut short too, several times in a row.
-        if rng.one_in(3) {
-            disk.power_fails_at(disk.io() + rng.below(6));
+        if rng.below(3) == 0 {
+            disk.fail_after(rng.below(6));
         }
         let Some(mut e) = check_recovery(&disk, &mut m, &context, on) else {
-            disk = disk.power_cut_at_random(&mut rng);
+            disk = random_power_cut(&disk, &mut rng);
             continue;
         };
-        disk.power_fails_at(disk.io() + rng.below(60));
+        // Most is at stake while a sync is waited for: half of the crashes come then.
+        let (accesses, steps) = (rng.below(60), rng.below(60));
+        let while_syncing = rng.below(2) == 0;
+        if !while_syncing {
+            disk.fail_after(accesses);
+        }
         let mut out = None;
-        while step(&mut e, &mut m, &mut out, &mut rng).is_ok() {}
+        for n in 0.. {
+            if while_syncing && n == steps {
+                disk.hang_syncs();
+            }
+            if step(&mut e, &mut m, &mut out, &mut rng).is_err() {
+                break;
+            }
+        }
         drop(e);
-        disk = if rng.one_in(4) { disk.kill() } else { disk.power_cut_at_random(&mut rng) };
+        disk = if rng.below(4) == 0 { killed(&disk) } else { random_power_cut(&disk, &mut rng) };
     }
 }

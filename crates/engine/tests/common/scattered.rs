@@ -29,12 +29,12 @@ pub fn riddled<D: Device>(e: &mut Engine<D>, value_bytes: usize, one_of: usize) 
 
 /// A small device all of whose free space is in pieces of one unit, but for what a checkpoint took.
 pub fn in_single_units() -> Disk {
-    let disk = Disk::tiny();
+    let disk = tiny();
     let (mut e, _) = open(&disk);
     riddled(&mut e, 10, 2);
     // The longest free extents go first: put short values until one of two units finds none of two.
     for n in 0.. {
-        let mut trial = open(&disk.fork()).0;
+        let mut trial = open(&disk.clone()).0;
         trial.commit_all();
         if !trial.has_room(std::iter::once(&big(700, 1)), 3) {
             panic!("nothing of it is in single units");

@@ -1,8 +1,8 @@
 //! The model as a cluster to which a schedule happens.
 
 use dataplane::{Address, Epoch, Message, NodeId};
+use disk::Harm;
 use extensions::Name;
-use sim::harm::Harm;
 use sim::schedule::Peer;
 use trace::{Event, Mechanisms};
 

@@ -3,9 +3,9 @@
 use std::ops::Range;
 
 use dataplane::Seq;
+use disk::Harm;
 use engine::format::superblock::{SLOTS, WAL_OFFSET};
 use engine::{Extent, Owner, UNIT};
-use sim::harm::Harm;
 
 use super::seat::{Found, Seat};
 

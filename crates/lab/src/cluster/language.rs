@@ -4,8 +4,8 @@ use std::fmt;
 use std::str::FromStr;
 
 use dataplane::{Change, Epoch, NodeId, Place};
+use disk::Harm;
 use extensions::Chosen;
-use sim::harm::Harm;
 use sim::schedule::Peer;
 
 use super::damage::Block;

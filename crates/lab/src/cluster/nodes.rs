@@ -6,10 +6,9 @@
 use std::sync::Arc;
 
 use dataplane::{Address, Epoch, Frame, Message, Micros, NodeId, Op, Seq};
+use disk::{Disk, Harm};
 use engine::{Layout, Standing};
 use node::{Node, StopError};
-use sim::disk::Disk;
-use sim::harm::Harm;
 use sim::schedule::Peer;
 use trace::{Actor, Event, Mechanisms, Tracer};
 
@@ -78,7 +77,7 @@ impl Nodes {
     }
 
     fn blank(&self, node: u32, standing: Standing) -> Result<Disk, String> {
-        let disk = Disk::blank(DISK_BYTES);
+        let disk = Disk::new(DISK_BYTES);
         disk.remember_before();
         let layout = Layout { wal_bytes: WAL_BYTES };
         engine::format(&disk, &self.config(node, 1).identity(), standing, layout)

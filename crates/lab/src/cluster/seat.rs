@@ -4,11 +4,11 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 
 use dataplane::{Origin, Replica, RequestId, Seq, wire};
+use disk::Disk;
 use engine::format::superblock::{Superblock, WAL_OFFSET};
 use engine::format::wal_record::WalRecord;
 use engine::{Device, UNIT};
 use node::Node;
-use sim::disk::Disk;
 
 use super::witness::{Sight, Stamp};
 

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use dataplane::{Address, Change, Condition, Epoch, GatewayId, Message, NodeId, Op, Query, RequestId};
-use sim::harm::Harm;
+use disk::Harm;
 use sim::schedule::Peer;
 use trace::{Event, Mechanisms};
 

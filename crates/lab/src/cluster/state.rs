@@ -1,12 +1,12 @@
 //! The state of a cluster as facts: what a page draws, and a person asks for.
 
 use dataplane::{Address, Frame, GatewayId, Message, NodeId, RoleName, Seq};
+use disk::Disk;
 use engine::format::superblock::SLOTS;
 use engine::{Owner, Usage};
 use gateway::Gateway;
 use node::Node;
 use sim::Look;
-use sim::disk::Disk;
 
 use super::nodes::Nodes;
 use super::seat::{Seat, superblock};

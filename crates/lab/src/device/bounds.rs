@@ -2,9 +2,9 @@
 
 use std::fmt;
 
+use disk::WAYS_MAX;
 use trace::Mechanisms;
 
-use super::cuts::WAYS_MAX;
 use super::starts::starts_of;
 use super::work::Work;
 use super::workload::Op;

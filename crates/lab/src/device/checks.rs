@@ -1,11 +1,10 @@
 //! What must hold of a device that was opened.
 
+use disk::{Disk, SECTOR};
 use engine::{Engine, ReadError, RecoveryReport, Seq, Standing};
 use trace::Mechanisms;
 
-use super::disk::Disk;
 use super::known::{Known, Made, entry, host_state, value};
-use super::medium::SECTOR;
 use super::starts::IDENTITY;
 
 /// Checks an engine that has just been opened, and lets the host catch up. Says what is broken, or what the host
@@ -134,7 +133,7 @@ fn given_up(e: &mut Engine<Disk>, known: &Known) -> Result<(), String> {
         ));
     }
     e.give_up_damaged((1, acknowledged)).map_err(|error| format!("E1: {error}"))?;
-    let opened = Engine::open(Disk::of(e.device().state()), &IDENTITY, Mechanisms::all());
+    let opened = Engine::open(Disk::from(e.device().state()), &IDENTITY, Mechanisms::all());
     let (again, report) = opened.map_err(|error| format!("E1: {error}"))?;
     match report.damage {
         Some(damage) => Err(format!("E6: what was given up is back: {damage}")),

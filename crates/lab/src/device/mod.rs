@@ -7,8 +7,7 @@
 //!
 //! | file | job |
 //! |---|---|
-//! | `medium`, `cuts` | a medium and the cache above it; what a power cut can leave of them |
-//! | `disk` | the disk that an engine runs on |
+//! | `medium` | what is asked of a [`disk`] that a crash has left |
 //! | `known` | what the host wrote, and may rely on |
 //! | `workload` | the steps of the host |
 //! | `checks` | what must hold after each crash |
@@ -25,8 +24,6 @@
 mod bounds;
 mod caught;
 mod checks;
-mod cuts;
-mod disk;
 mod enumerate;
 mod known;
 mod medium;
@@ -39,7 +36,7 @@ mod walk;
 mod work;
 mod workload;
 
-pub(crate) use starts::{IDENTITY, image_with_a_past, opened_image};
+pub(crate) use starts::{IDENTITY, image_with_a_past};
 
 pub use bounds::{Bounds, Found, Outcome, Progress, Recoveries, Round};
 pub use enumerate::{Exploration, explore_device};

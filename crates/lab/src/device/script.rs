@@ -2,7 +2,8 @@
 
 use std::fmt;
 
-use super::cuts::Cut;
+use disk::Cut;
+
 use super::workload::Op;
 
 /// What led to a state.
@@ -16,7 +17,7 @@ pub(super) enum Step {
     /// A bit turned in this byte of these sectors.
     Rot(usize, Vec<usize>),
     /// It is opened, and the read after so many comes up short.
-    ShortRead(usize),
+    ShortRead(u64),
 }
 
 #[derive(Clone, Debug)]
@@ -59,7 +60,7 @@ impl Step {
             }
             Step::ShortRead(reads) => format!("short {reads}"),
             Step::Crash(done, _, Crash::Kill) => format!("kill {done}"),
-            Step::Crash(done, _, Crash::Power(cut)) => format!("cut {done} {}", cut.names.join(" ")),
+            Step::Crash(done, _, Crash::Power(cut)) => format!("cut {done} {}", cut.names().join(" ")),
         }
     }
 }

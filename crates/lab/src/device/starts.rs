@@ -2,12 +2,11 @@
 
 use std::sync::OnceLock;
 
+use disk::{Disk, SECTOR, State};
 use engine::{Engine, Extent, Identity, Layout, Owner, Standing, Upkeep};
 use trace::{Mechanism, Mechanisms};
 
-use super::disk::Disk;
 use super::known::{self, Change, Known, Made, entry};
-use super::medium::{SECTOR, State};
 use super::work::Work;
 use super::workload::{Op, take};
 
@@ -17,7 +16,7 @@ pub(crate) const LAYOUT: Layout = Layout { wal_bytes: WAL_BYTES };
 /// The smallest ring there is, so that it wraps soon.
 const WAL_BYTES: u64 = 16 * SECTOR as u64;
 /// The smallest device with that ring, and a little.
-const DEVICE_BYTES: usize = 8192 + WAL_BYTES as usize + 96 * SECTOR;
+const DEVICE_BYTES: u64 = 8192 + WAL_BYTES + 96 * SECTOR as u64;
 
 /// A device with a past, to begin from.
 #[derive(Clone, Debug)]
@@ -77,7 +76,7 @@ struct Prepared {
 impl Prepared {
     fn formatted() -> Prepared {
         let Start { disk, known, .. } = start("", &[], 0);
-        let e = Engine::open(Disk::of(disk), &IDENTITY, Mechanisms::all()).expect("it is formatted").0;
+        let e = Engine::open(Disk::from(disk), &IDENTITY, Mechanisms::all()).expect("it is formatted").0;
         Prepared { e, known, small: 0, more: 0 }
     }
 
@@ -139,7 +138,7 @@ impl Prepared {
         let mut small = self.by_place().into_iter().map(|(_, n)| n);
         let has_room = |e: &Engine<Disk>| {
             let on = Mechanisms::all().without(Mechanism::OneCheckpointPerSeq);
-            let mut e = Engine::open(Disk::of(e.device().state()), &IDENTITY, on).expect("it is whole").0;
+            let mut e = Engine::open(Disk::from(e.device().state()), &IDENTITY, on).expect("it is whole").0;
             e.move_values(std::slice::from_ref(&first), Extent { unit: 0, units: e.space().units })
                 .expect("the device works")
                 .units
@@ -233,20 +232,11 @@ pub(crate) fn image_with_a_past() -> Vec<u8> {
     static IMAGE: OnceLock<Vec<u8>> = OnceLock::new();
     let make = || {
         let Start { disk, mut known, .. } = starts_of(Work::Anything).last().expect("there are some").clone();
-        let mut e = Engine::open(Disk::of(disk), &IDENTITY, Mechanisms::all()).expect("it is formatted").0;
+        let mut e = Engine::open(Disk::from(disk), &IDENTITY, Mechanisms::all()).expect("it is formatted").0;
         for op in [Op::Write(Change::PutNew), Op::Append(Change::Overwrite), Op::Write(Change::Truncate)] {
             known = take(op, &mut e, &known).expect("a start has room").after;
         }
-        let mut image = vec![0; DEVICE_BYTES];
-        engine::Device::read_at(e.device(), 0, &mut image).expect("all of it is there");
-        image
+        e.device().image()
     };
     IMAGE.get_or_init(make).clone()
-}
-
-/// A disk with these bytes.
-pub(crate) fn opened_image(image: &[u8]) -> Disk {
-    let disk = Disk::new(image.len());
-    engine::Device::write_at(&disk, 0, image).expect("a simulated disk works");
-    disk
 }

@@ -2,14 +2,14 @@
 
 use std::sync::atomic::Ordering;
 
+use disk::{Disk, Io, State};
 use engine::{DecodeError, Engine, OpenError};
 
 use super::bounds::{Found, Recoveries};
 use super::caught::caught;
 use super::checks::{self, recovered};
-use super::disk::Disk;
 use super::known::Known;
-use super::medium::{Io, State};
+use super::medium;
 use super::script::{Crash, Step};
 use super::search::{Budget, Search, Share};
 use super::starts::IDENTITY;
@@ -30,7 +30,7 @@ impl Walk<'_> {
     /// The device as a crash has left it: opens it, with crashes in between, and goes on.
     pub(super) fn open(&mut self, state: State, known: &Known, left: Budget, share: Share) {
         self.path.push(Step::Open);
-        let disk = Disk::of(state.clone());
+        let disk = Disk::from(state.clone());
         let mechanisms = self.search.mechanisms;
         let opened = caught(|| {
             Engine::open(disk, &IDENTITY, mechanisms)
@@ -84,13 +84,13 @@ impl Walk<'_> {
                 return;
             }
             let after = state.after(&cut);
-            if self.search.enter(after.fingerprint(), known, left) {
+            if self.search.enter(medium::fingerprint(&after), known, left) {
                 self.path.push(Step::Crash(done, of, Crash::Power(cut)));
                 self.open(after, known, left, Share::All);
                 self.path.pop();
             }
         }
-        if state.has_cached() && self.search.enter(state.fingerprint(), known, left) {
+        if state.has_cached() && self.search.enter(medium::fingerprint(state), known, left) {
             self.path.push(Step::Crash(done, of, Crash::Kill));
             self.open(state.clone(), known, left, Share::All);
             self.path.pop();
@@ -147,19 +147,19 @@ impl Walk<'_> {
         if state.has_cached() {
             return;
         }
-        for (sectors, byte, rotten) in state.rotten() {
+        for (sectors, byte, rotten) in medium::rotten(state) {
             if self.search.stop.load(Ordering::Relaxed) {
                 return;
             }
             let superblocks = sectors.len() > 1;
             if !self.search.enter(
-                rotten.fingerprint(),
+                medium::fingerprint(&rotten),
                 known,
                 Budget { ops: 0, crashes: 0, recoveries: Recoveries::Undisturbed },
             ) {
                 continue;
             }
-            let (disk, mechanisms) = (Disk::of(rotten), self.search.mechanisms);
+            let (disk, mechanisms) = (Disk::from(rotten), self.search.mechanisms);
             let checked = caught(|| match Engine::open(disk, &IDENTITY, mechanisms) {
                 Err(OpenError::Corrupt(_) | OpenError::NotFormatted) if superblocks => Ok(()),
                 Err(error) => Err(format!("one damaged sector, and the device cannot be opened: {error}")),
@@ -179,12 +179,12 @@ impl Walk<'_> {
     fn short_reads(&mut self, state: &State, known: &Known) {
         let mechanisms = self.search.mechanisms;
         for reads in 0.. {
-            let disk = Disk::of(state.clone());
-            disk.short_read_after(reads);
+            let disk = Disk::from(state.clone());
+            disk.fail_read_after(reads);
             let opened = caught(|| match Engine::open(&disk, &IDENTITY, mechanisms) {
                 // The other superblock counts then, and the report says so.
                 Ok((_, report)) if report.superblocks.contains(&Err(DecodeError::Unreadable)) => Ok(Some(())),
-                Ok((engine, _)) if engine.device().was_short() => {
+                Ok((engine, _)) if engine.device().has_failed_reads() => {
                     Err("E1: a read of the recovery came up short, and nobody was told".into())
                 }
                 // More reads than there are: all of them were tried.
@@ -193,7 +193,7 @@ impl Walk<'_> {
                 Err(error) => Err(format!("a read that came up short is taken for something else: {error}")),
             });
             let checked = opened.and_then(|short| {
-                let disk = Disk::of(disk.state());
+                let disk = Disk::from(disk.state());
                 let Some(()) = short else { return Ok(false) };
                 let (mut engine, report) = Engine::open(disk, &IDENTITY, mechanisms).map_err(|error| {
                     format!("E1: after a short read the device cannot be opened: {error}")

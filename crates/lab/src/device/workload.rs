@@ -6,9 +6,9 @@
 use std::fmt;
 use std::sync::Arc;
 
+use disk::{Disk, Unwritten};
 use engine::{CheckpointProgress, Engine, Entry, Extent, Seq, Standing, TransferCursor, Upkeep, WriteError};
 
-use super::disk::Disk;
 use super::known::{Change, Known, Made, Receiving, Sending, entry, host_state, key, value};
 
 /// One step of the host.
@@ -157,7 +157,7 @@ pub(crate) fn take(op: Op, e: &mut Engine<Disk>, known: &Known) -> Option<Done> 
             append(change, e, &mut after)?;
             during.latest = after.latest.clone();
             if matches!(op, Op::WriteFails(_)) {
-                e.device().fail_next_sync();
+                e.device().fail_sync(Unwritten::Clean);
             }
             let synced = if matches!(op, Op::WriteAroundPromise(_)) {
                 let (epoch, batch) = (known.promise[0] + 1, e.begin_sync().expect("something was appended"));

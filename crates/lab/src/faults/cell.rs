@@ -1,6 +1,6 @@
 //! One cell of the matrix, and the schedule that asks the question.
 
-use sim::harm::Harm;
+use disk::Harm;
 
 use crate::cluster::Block;
 use crate::schedule::Schedule;

@@ -1,6 +1,6 @@
 //! The matrix for people.
 
-use sim::harm::Harm;
+use disk::Harm;
 
 use super::cell::{Cell, Hit, REPLICAS};
 use super::judge::{Judged, Outcome};

@@ -6,11 +6,11 @@
 use std::collections::BTreeMap;
 
 use dataplane::{Entry, Epoch, NodeId, Seq, guard::majority};
+use disk::Disk;
 use engine::Engine;
 
 use super::model::Model;
 use super::sight::{Finding, Sight, Stamp, broken, stamp};
-use crate::disk::Disk;
 
 /// What a replica has durably.
 #[derive(Clone, Debug, Default)]

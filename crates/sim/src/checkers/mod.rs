@@ -23,11 +23,11 @@ mod sessions;
 mod sight;
 
 use dataplane::{Frame, Limits, Message, Seq};
+use disk::Disk;
 use engine::Engine;
 
 pub use self::sight::Violation;
 pub(crate) use self::sight::{Broken, Finding, Sight, broken};
-use crate::disk::Disk;
 
 /// Everything that is watched about one shard.
 pub(crate) struct Watch {

@@ -5,9 +5,8 @@ use std::sync::Arc;
 
 use dataplane::sessions::Verdict;
 use dataplane::{Condition, Limits, Op, Origin, Outcome, RequestId, Seq};
+use disk::Disk;
 use engine::Engine;
-
-use crate::disk::Disk;
 
 type Versions = Vec<(Seq, Option<Arc<[u8]>>)>;
 

@@ -2,9 +2,8 @@
 
 use dataplane::sessions::Sessions;
 use dataplane::{Epoch, Members, Micros, NodeId, Origin, RoleName, Seq, wire};
+use disk::Disk;
 use engine::Engine;
-
-use crate::disk::Disk;
 
 /// A broken promise.
 #[derive(Clone, Debug, PartialEq, Eq)]

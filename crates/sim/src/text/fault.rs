@@ -29,8 +29,9 @@
 
 use std::fmt;
 
+use disk::Place;
+
 use super::words::{Read, Words, show_seat, show_share, show_time};
-use crate::disk::Place;
 use crate::schedule::{Death, Fault, Peer};
 
 /// What a fault begins with.

@@ -1,13 +1,13 @@
 //! What happens to a device from outside: a power cut, a kill, a bit that rots.
 
+use disk::{Disk, Io, SECTOR, State};
 use engine::{Engine, OpenError, RecoveryReport};
 
 use super::Stage;
 use super::picture::accesses;
 use crate::device::caught::caught;
 use crate::device::checks;
-use crate::device::disk::Disk;
-use crate::device::medium::{Io, SECTOR, SLOTS, State};
+use crate::device::medium::{self, SLOTS};
 use crate::device::starts::IDENTITY;
 
 impl Stage {
@@ -56,7 +56,7 @@ impl Stage {
         let number = |word: &str| word.parse::<usize>().map_err(|_| format!("`{word}` is no number"));
         let (byte, sectors) =
             (number(byte)?, sectors.iter().map(|s| number(s)).collect::<Result<Vec<_>, _>>()?);
-        if byte >= SECTOR || sectors.iter().any(|sector| *sector >= self.disk.used()) {
+        if byte >= SECTOR || sectors.iter().any(|sector| *sector >= medium::used(&self.disk)) {
             return Err("that is not on the device".into());
         }
         let state = self.engine.as_ref().map_or_else(|| self.disk.clone(), |engine| engine.device().state());
@@ -64,8 +64,8 @@ impl Stage {
             return Err("not all is synced".into());
         }
         let superblocks = sectors == SLOTS;
-        self.disk = state.rotten_in(&sectors, byte);
-        let (disk, on, known) = (Disk::of(self.disk.clone()), self.on, self.known.at_rest());
+        self.disk = medium::rotten_in(&state, &sectors, byte);
+        let (disk, on, known) = (Disk::from(self.disk.clone()), self.on, self.known.at_rest());
         self.engine = None;
         let mut opened = caught(|| Ok(Engine::open(disk, &IDENTITY, on)));
         self.heard.extend(opened.iter_mut().flatten().flat_map(|(engine, _)| engine.notes()));

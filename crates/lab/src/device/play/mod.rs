@@ -4,14 +4,13 @@
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex};
 
+use disk::{Disk, Io, State};
 use engine::{Engine, Identity, OpenError, Seq, Standing};
 use trace::{Actor, Event, Kind, Mechanisms, Source, Tracer};
 
 use crate::device::caught::caught;
 use crate::device::checks::{self, recovered};
-use crate::device::disk::Disk;
 use crate::device::known::Known;
-use crate::device::medium::{Io, State};
 use crate::device::starts::{IDENTITY, LAYOUT, starts};
 use crate::device::workload::{self, Op};
 use crate::nearest::unknown;
@@ -168,7 +167,7 @@ impl Stage {
     /// What the engine would tell of an operation in which the power fails.
     fn heard_until(&self, op: Op, after: usize) -> Vec<(Kind, Source)> {
         let Some(mut engine) = self.engine.clone() else { return Vec::new() };
-        engine.device().power_fails_after(after);
+        engine.device().fail_after(after as u64);
         let _ = caught(|| Ok(workload::take(op, &mut engine, &self.known)));
         // The process is gone before it could notice that the device is.
         engine.notes().filter(|(kind, _)| !matches!(kind, Kind::DevicePoisoned { .. })).collect()
@@ -193,7 +192,10 @@ impl Stage {
                 let mut state = last.before.clone();
                 last.journal.iter().take(after).for_each(|io| state.apply(io));
                 steps.extend(
-                    state.power_cuts(false).iter().map(|cut| format!("cut {after} {}", cut.names.join(" "))),
+                    state
+                        .power_cuts(false)
+                        .iter()
+                        .map(|cut| format!("cut {after} {}", cut.names().join(" "))),
                 );
             }
         }
@@ -259,7 +261,7 @@ impl Stage {
             return Err("it is open".into());
         }
         self.life += 1;
-        let (disk, on) = (Disk::of(self.disk.clone()), self.on);
+        let (disk, on) = (Disk::from(self.disk.clone()), self.on);
         let before = self.disk.clone();
         let formatting = std::mem::take(&mut self.formatting);
         let (mut engine, report) = match caught(|| Ok(Engine::open(disk, &IDENTITY, on))) {
@@ -302,7 +304,7 @@ impl Stage {
         if self.engine.is_some() {
             return Err("it is open".into());
         }
-        let (disk, before) = (Disk::of(self.disk.clone()), self.disk.clone());
+        let (disk, before) = (Disk::from(self.disk.clone()), self.disk.clone());
         let done = engine::reformat(&disk, &IDENTITY, Standing::Joining, LAYOUT, self.on);
         done.map_err(|error| error.to_string())?;
         (self.disk, self.formatting) = (disk.state(), true);
@@ -318,7 +320,7 @@ impl Stage {
         }
         let node = node.strip_prefix('n').and_then(|n| n.parse().ok()).filter(|n| *n != IDENTITY.node);
         let identity = Identity { node: node.ok_or("name another node than n1")?, ..IDENTITY };
-        let disk = Disk::of(self.disk.clone());
+        let disk = Disk::from(self.disk.clone());
         match Engine::open(&disk, &identity, self.on) {
             Err(error @ OpenError::WrongIdentity { .. }) if disk.take_journal().is_empty() => {
                 Ok(Some(format!("refused: {error}")))

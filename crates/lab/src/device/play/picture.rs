@@ -2,7 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use crate::device::medium::{Content, Io, SECTOR, SLOTS, State, bytes};
+use disk::{Content, Io, SECTOR, State};
+
+use crate::device::medium::{SLOTS, strip, used};
 
 /// Sectors of the superblocks and the log, in front of the data.
 const WAL: std::ops::Range<usize> = 16..32;
@@ -50,10 +52,10 @@ impl Picture {
     pub fn strip(&self, disk: &State, end: Option<u64>) -> String {
         let is_stale = |at: usize| match end {
             Some(end) => is_behind(at, end),
-            None => self.stale.get(&at).is_some_and(|was| bytes(was) == bytes(&disk.durable[at])),
+            None => self.stale.get(&at).is_some_and(|was| *was == disk.durable()[at]),
         };
         let part = |sectors: std::ops::Range<usize>| -> String {
-            let letters = disk.strip(sectors.clone());
+            let letters = strip(disk, sectors.clone());
             let letter = |(at, letter): (usize, char)| match letter {
                 '#' if self.torn.contains(&at) => 't',
                 '#' if is_stale(at) => 's',
@@ -62,7 +64,7 @@ impl Picture {
             };
             sectors.zip(letters.chars()).map(letter).collect()
         };
-        let data = WAL.end..disk.used().max(WAL.end + DATA_MIN);
+        let data = WAL.end..used(disk).max(WAL.end + DATA_MIN);
         let slot = |slot: usize| part(SLOTS[slot]..SLOTS[slot] + 1);
         format!("A{} B{} log {} data {}", slot(0), slot(1), part(WAL), part(data))
     }
@@ -71,8 +73,8 @@ impl Picture {
     pub fn note_stale(&mut self, disk: &State, end: Option<u64>, broken: bool) {
         match end {
             Some(end) => {
-                let behind = WAL.filter(|at| is_behind(*at, end) && disk.durable[*at].is_some());
-                self.stale = behind.map(|at| (at, disk.durable[at].clone())).collect();
+                let behind = WAL.filter(|at| is_behind(*at, end) && !disk.durable()[*at].is_zero());
+                self.stale = behind.map(|at| (at, disk.durable()[at].clone())).collect();
             }
             None if broken => self.stale.clear(),
             None => {}

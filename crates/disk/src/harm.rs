@@ -5,7 +5,8 @@
 
 use std::ops::Range;
 
-use crate::disk::{Disk, SECTOR, Sector};
+use crate::disk::Disk;
+use crate::sector::{Content, SECTOR};
 
 /// What becomes of a block.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -54,33 +55,29 @@ impl Disk {
     /// `false`: the block is what it would be without the harm.
     pub fn harm(&self, block: Range<u64>, harm: Harm, other: Option<Range<u64>>) -> bool {
         let block = sectors(&block);
-        let before: Vec<Sector> = block.clone().map(|at| self.content(at)).collect();
+        let before: Vec<Content> = block.clone().map(|at| self.content(at)).collect();
         match harm {
-            Harm::Rot => {
-                let mut first = before[0];
-                first[WITHIN] ^= 1;
-                self.falsify(block.start, &first);
-            }
+            Harm::Rot => self.turn_bit((block.start * SECTOR + WITHIN) as u64),
             Harm::Torn => self.tear(&block),
             Harm::Lost => self.take_back(block.clone()),
             Harm::Misdirected => {
                 let Some(other) = other else { return false };
-                sectors(&other).zip(&before).for_each(|(at, content)| self.falsify(at, content));
+                sectors(&other).zip(&before).for_each(|(at, content)| self.falsify(at, content.clone()));
                 self.take_back(block.clone());
             }
             Harm::Old => block.clone().for_each(|at| {
-                let first = self.earlier(at).into_iter().find(|version| *version != [0; SECTOR]);
-                first.iter().for_each(|first| self.falsify(at, first));
+                let first = self.earlier(at).into_iter().find(|version| !version.is_zero());
+                first.into_iter().for_each(|first| self.falsify(at, first));
             }),
-            Harm::Wiped => block.clone().for_each(|at| self.falsify(at, &[0; SECTOR])),
-            Harm::Unreadable => block.clone().for_each(|at| self.spoil(at)),
+            Harm::Wiped => block.clone().for_each(|at| self.falsify(at, Content::default())),
+            Harm::Unreadable => self.inner().unreadable.extend(block.clone()),
         }
         harm == Harm::Unreadable || block.zip(before).any(|(at, before)| self.content(at) != before)
     }
 
     /// The last write of these sectors never was.
     fn take_back(&self, sectors: Range<usize>) {
-        sectors.for_each(|at| self.earlier(at).last().iter().for_each(|last| self.falsify(at, last)));
+        sectors.for_each(|at| self.earlier(at).pop().into_iter().for_each(|last| self.falsify(at, last)));
     }
 
     /// The last write of these sectors reached the medium in part.
@@ -89,11 +86,17 @@ impl Disk {
         if half > sectors.start {
             return self.take_back(half..sectors.end);
         }
-        if let Some(last) = self.earlier(sectors.start).last() {
-            let mut torn = self.content(sectors.start);
-            torn[WITHIN..].copy_from_slice(&last[WITHIN..]);
-            self.falsify(sectors.start, &torn);
+        if let Some(last) = self.earlier(sectors.start).pop() {
+            self.falsify(sectors.start, self.content(sectors.start).torn(WITHIN, &last));
         }
+    }
+
+    fn content(&self, sector: usize) -> Content {
+        self.inner().seen[sector].clone()
+    }
+
+    fn falsify(&self, sector: usize, content: Content) {
+        self.inner().falsify(sector, content);
     }
 }
 
@@ -108,7 +111,7 @@ mod tests {
 
     /// Two sectors, written three times.
     fn written() -> Disk {
-        let disk = Disk::blank(1 << 16);
+        let disk = Disk::new(1 << 16);
         disk.remember_before();
         for version in [1, 2, 3] {
             disk.write_at(0, &[version; 2 * SECTOR]).unwrap();
@@ -158,7 +161,7 @@ mod tests {
 
     #[test]
     fn a_block_that_was_written_once_is_no_older_than_it_is() {
-        let disk = Disk::blank(1 << 16);
+        let disk = Disk::new(1 << 16);
         disk.remember_before();
         disk.write_at(0, &[1; SECTOR]).unwrap();
         disk.sync().unwrap();

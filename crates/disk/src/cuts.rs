@@ -1,11 +1,22 @@
 //! Everything that a power cut can leave of a disk.
+//!
+//! What was written and not synced survives sector by sector, independently: not at all, whole, or torn (the front of
+//! the new bytes with the end of the old ones, or the other way round). A sector written several times since the last
+//! sync may hold any of its versions. Two ways to go through that: [`State::power_cuts`] enumerates it, with tears in one
+//! place of each sector; `State::draw_cut` draws one case, with a tear anywhere.
 
-use super::medium::{Cached, Content, SECTOR, State, bytes, content, fingerprint};
+use std::collections::BTreeMap;
+
+use crate::rng::Rng;
+use crate::sector::{Content, SECTOR};
+use crate::state::{Cached, State};
 
 /// Up to so many ways in which sectors can survive, all of them are tried; beyond, see [`State::power_cuts`].
-pub(crate) const WAYS_MAX: usize = 1_024;
+pub const WAYS_MAX: usize = 1_024;
 /// Combinations drawn where there are too many.
 const SAMPLES: u64 = 64;
+/// How often a drawn sector is torn, in a million.
+const TORN_PPM: u64 = 250_000;
 
 impl State {
     /// Everything that a power cut can leave, with `torn` sectors or without, each as the sectors that differ from
@@ -15,7 +26,7 @@ impl State {
     /// of whole sectors if those are at most as many, else none, all, each one, each two, all but one, all but two,
     /// and 64 drawn with a fixed seed; and each single sector torn, with all others old and with all others new. A
     /// sector is torn in the middle of the bytes that change.
-    pub(crate) fn power_cuts(&self, torn: bool) -> Vec<Cut> {
+    pub fn power_cuts(&self, torn: bool) -> Vec<Cut> {
         let choices = self.choices(torn);
         let ways = |count: fn(&Choice) -> usize| {
             choices.iter().try_fold(1usize, |n, c| n.checked_mul(count(c)).filter(|&n| n <= WAYS_MAX))
@@ -39,7 +50,7 @@ impl State {
                     }
                 }
             }
-            let mut seed = self.durable_fingerprint;
+            let mut seed = self.fingerprint();
             for _ in 0..SAMPLES {
                 picks.push(choices.iter().map(|c| next(&mut seed) as usize % c.whole).collect());
             }
@@ -69,28 +80,20 @@ impl State {
     }
 
     fn cut(&self, choices: &[Choice], pick: &[usize]) -> Cut {
-        let mut fingerprint_after = self.durable_fingerprint;
-        let (mut sectors, mut names) = (Vec::new(), Vec::new());
-        for (choice, &n) in choices.iter().zip(pick).filter(|(_, n)| **n > 0) {
-            let (fate, content) = &choice.options[n];
-            let old = &self.durable[choice.sector];
-            fingerprint_after ^= fingerprint(choice.sector, old) ^ fingerprint(choice.sector, content);
-            sectors.push((choice.sector, *fate, content.clone()));
-            names.push(format!("{}{}", choice.sector, choice.name(n)));
-        }
-        let lost = choices.len() - sectors.len();
-        Cut { fingerprint: fingerprint_after, sectors, names, lost }
+        let chosen = choices.iter().zip(pick).filter(|(_, n)| **n > 0);
+        let sectors: Vec<_> = chosen.map(|(choice, &n)| (choice.sector, choice.options[n].clone())).collect();
+        Cut { lost: choices.len() - sectors.len(), sectors }
     }
 
     /// The power cut that a schedule describes by these names: a cached sector survives in its newest version (`16`), an
     /// older one (`16:1`), or torn (`16:front`, `16:end`); those that are not named are lost. A name of nothing that is
     /// cached means nothing.
-    pub(crate) fn cut_named(&self, names: &[&str]) -> Cut {
+    pub fn cut_named(&self, names: &[&str]) -> Cut {
         let choices = self.choices(true);
         let pick: Vec<usize> = choices
             .iter()
             .map(|choice| {
-                let named = |n: &usize| names.contains(&&*format!("{}{}", choice.sector, choice.name(*n)));
+                let named = |n: &usize| names.contains(&&*choice.options[*n].0.name(choice.sector));
                 (1..choice.options.len()).find(named).unwrap_or(0)
             })
             .collect();
@@ -100,37 +103,61 @@ impl State {
     /// For each cached sector, what may be on the medium after a power cut, the old bytes first, torn ones last.
     fn choices(&self, torn: bool) -> Vec<Choice> {
         let mut choices: Vec<Choice> = Vec::new();
-        for Cached { sector, content, .. } in &self.cached {
-            let choice = match choices.iter_mut().find(|choice| choice.sector == *sector) {
-                Some(choice) => choice,
-                None => {
-                    let options = vec![(Fate::Lost, self.durable[*sector].clone())];
-                    choices.push(Choice { sector: *sector, options, whole: 1 });
-                    choices.last_mut().expect("just pushed")
-                }
-            };
-            choice.add(Fate::Written, content.clone());
+        for (sector, versions) in self.versions() {
+            let mut choice = Choice { sector, options: vec![(Fate::Lost, versions[0].clone())], whole: 0 };
+            versions[1..].iter().for_each(|version| choice.add(Fate::Written, (*version).clone()));
             choice.whole = choice.options.len();
-        }
-        choices.retain(|choice| choice.whole > 1);
-        for choice in choices.iter_mut().filter(|_| torn) {
-            let (old, new) = (choice.options[0].1.clone(), choice.options[choice.whole - 1].1.clone());
-            let (old, new) = (bytes(&old), bytes(&new));
-            let differ: Vec<usize> = (0..SECTOR).filter(|&n| old[n] != new[n]).collect();
-            let at = differ[differ.len() / 2];
-            choice.add(Fate::FrontWritten(at), content(&[&new[..at], &old[at..]].concat()));
-            choice.add(Fate::EndWritten(at), content(&[&old[..at], &new[at..]].concat()));
+            if choice.whole == 1 {
+                continue;
+            }
+            for older in 1..choice.whole - 1 {
+                choice.options[older].0 = Fate::Older(older);
+            }
+            if torn {
+                let (old, new) = (choice.options[0].1.clone(), choice.options[choice.whole - 1].1.clone());
+                let differ: Vec<usize> = (0..SECTOR).filter(|&n| old.bytes()[n] != new.bytes()[n]).collect();
+                let at = differ[differ.len() / 2];
+                choice.add(Fate::FrontWritten(at), new.torn(at, &old));
+                choice.add(Fate::EndWritten(at), old.torn(at, &new));
+            }
+            choices.push(choice);
         }
         choices
     }
 
-    /// The disk after a power cut: an empty cache.
-    pub(crate) fn after(&self, cut: &Cut) -> State {
-        let mut durable = self.durable.clone();
-        for (sector, _, content) in &cut.sectors {
-            durable[*sector] = content.clone();
+    /// All that each cached sector may hold if it is not torn, the old bytes first; in the order of the first writes.
+    fn versions(&self) -> Vec<(usize, Vec<&Content>)> {
+        let (mut all, mut places) = (Vec::<(usize, Vec<&Content>)>::new(), BTreeMap::new());
+        for Cached { sector, content, .. } in self.cached() {
+            let place = *places.entry(*sector).or_insert_with(|| {
+                all.push((*sector, vec![&self.durable()[*sector]]));
+                all.len() - 1
+            });
+            all[place].1.push(content);
         }
-        State { durable, durable_fingerprint: cut.fingerprint, cached: Vec::new(), log_life: self.log_life }
+        all
+    }
+
+    /// The disk after a power cut: an empty cache.
+    pub fn after(&self, cut: &Cut) -> State {
+        let mut after = self.clone();
+        after.lose_cache(cut.sectors.iter().map(|(sector, (_, content))| (*sector, content.clone())));
+        after
+    }
+
+    /// What of the cache is on the medium after a power cut that chance decides.
+    pub(crate) fn draw_cut(&self, rng: &mut Rng) -> Vec<(usize, Content)> {
+        let mut versions = self.versions();
+        versions.sort_unstable_by_key(|(sector, _)| *sector);
+        let draw = |(sector, versions): (usize, Vec<&Content>)| {
+            let kept = *rng.pick(&versions);
+            if !rng.chance(TORN_PPM) {
+                return (sector, kept.clone());
+            }
+            let other = *rng.pick(&versions);
+            (sector, kept.torn(rng.below(SECTOR as u64) as usize, other))
+        };
+        versions.into_iter().map(draw).collect()
     }
 }
 
@@ -140,6 +167,7 @@ fn next(seed: &mut u64) -> u64 {
     (z ^ (z >> 27)) >> 8
 }
 
+/// What a cached sector may hold after a power cut: no two of the options have the same bytes.
 struct Choice {
     sector: usize,
     options: Vec<(Fate, Content)>,
@@ -148,18 +176,8 @@ struct Choice {
 }
 
 impl Choice {
-    /// The end of an option's name in a schedule.
-    fn name(&self, option: usize) -> String {
-        match self.options[option].0 {
-            Fate::FrontWritten(_) => ":front".into(),
-            Fate::EndWritten(_) => ":end".into(),
-            _ if option + 1 == self.whole => String::new(),
-            _ => format!(":{option}"),
-        }
-    }
-
     fn add(&mut self, fate: Fate, content: Content) {
-        if self.options.iter().all(|(_, known)| bytes(known) != bytes(&content)) {
+        if self.options.iter().all(|(_, known)| *known != content) {
             self.options.push((fate, content));
         }
     }
@@ -167,22 +185,39 @@ impl Choice {
 
 /// What became of a sector in a power cut.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Fate {
+enum Fate {
     Lost,
     Written,
+    /// One of several versions, but not the newest.
+    Older(usize),
     FrontWritten(usize),
     EndWritten(usize),
 }
 
-/// One way in which a power cut can leave the disk.
+impl Fate {
+    /// What a schedule calls a sector with this fate.
+    fn name(self, sector: usize) -> String {
+        match self {
+            Fate::Lost | Fate::Written => sector.to_string(),
+            Fate::Older(version) => format!("{sector}:{version}"),
+            Fate::FrontWritten(_) => format!("{sector}:front"),
+            Fate::EndWritten(_) => format!("{sector}:end"),
+        }
+    }
+}
+
+/// One way in which a power cut can leave the disk: what the sectors hold that differ from the medium.
 #[derive(Clone, Debug)]
-pub(crate) struct Cut {
-    /// Of the disk after it.
-    pub(crate) fingerprint: u64,
-    sectors: Vec<(usize, Fate, Content)>,
-    /// As a schedule names them: see [`State::cut_named`].
-    pub(crate) names: Vec<String>,
+pub struct Cut {
+    sectors: Vec<(usize, (Fate, Content))>,
     lost: usize,
+}
+
+impl Cut {
+    /// As a schedule names it: see [`State::cut_named`].
+    pub fn names(&self) -> Vec<String> {
+        self.sectors.iter().map(|(sector, (fate, _))| fate.name(*sector)).collect()
+    }
 }
 
 impl std::fmt::Display for Cut {
@@ -190,18 +225,15 @@ impl std::fmt::Display for Cut {
         if self.sectors.is_empty() && self.lost == 0 {
             return write!(f, "nothing was in the cache");
         }
-        let mut whole: Vec<usize> = self
-            .sectors
-            .iter()
-            .filter(|(_, fate, _)| *fate == Fate::Written)
-            .map(|(sector, ..)| *sector)
-            .collect();
+        let is_whole = |fate: Fate| matches!(fate, Fate::Written | Fate::Older(_));
+        let mut whole: Vec<usize> =
+            self.sectors.iter().filter(|(_, (fate, _))| is_whole(*fate)).map(|(sector, _)| *sector).collect();
         whole.sort_unstable();
         let mut survived: Vec<String> =
             whole.chunk_by(|a, b| a + 1 == *b).map(|run| sectors(run[0], run.len())).collect();
-        for (sector, fate, _) in &self.sectors {
+        for (sector, (fate, _)) in &self.sectors {
             match fate {
-                Fate::Lost | Fate::Written => {}
+                Fate::Lost | Fate::Written | Fate::Older(_) => {}
                 Fate::FrontWritten(n) => survived.push(format!("the first {n} bytes of sector {sector}")),
                 Fate::EndWritten(n) => survived.push(format!("sector {sector} from its byte {n} on")),
             }
