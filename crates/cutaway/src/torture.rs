@@ -38,7 +38,7 @@ use clap::Args;
 use indicatif::{ProgressBar, ProgressStyle};
 use sim::rng::Rng;
 
-use crate::failure::{Failure, Result, note, say};
+use crate::failure::{Failure, Result, note, say, say_wrapped};
 use crate::interrupt;
 use book::{Book, locked};
 use clients::Client;
@@ -133,7 +133,7 @@ impl Torture {
         if self.json {
             say(report.json());
         } else {
-            report.lines().iter().for_each(say);
+            report.lines().iter().for_each(say_wrapped);
         }
         folder.report(&report)?;
         match report.broken {

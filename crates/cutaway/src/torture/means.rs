@@ -56,7 +56,7 @@ impl Means {
     }
 }
 
-const MEMBERSHIP: &str = "only in a cluster that is founded --with membership";
+const MEMBERSHIP: &str = "needs --with membership";
 
 fn run(command: &mut Command) -> Result<Output, String> {
     let name = command.get_program().to_string_lossy().into_owned();
