@@ -64,7 +64,7 @@
     n3/0 has promised epoch 2, and refuses n1's message of epoch 1 [epoch-fence]
 > deliver n3 n1
     n1/0 steps down as primary of epoch 1: epoch 2 exists
-    client: the read is answered
+    client: the read is refused
 > state
     n1: Backup in epoch 1, log [1@1 2@1 3@1] (durable 3, committed 2, end 3)
     n2: Primary in epoch 2, log [1@1 2@1 3@2 4@2] (durable 4, committed 4, end 4)

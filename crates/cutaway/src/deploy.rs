@@ -107,7 +107,9 @@ impl Deploy {
             What::Systemd { file, name } => {
                 let cluster = file.read()?;
                 let names = members(&cluster, name.as_slice())?;
-                let units = names.iter().filter_map(|name| systemd::unit(&cluster, name, file.insecure));
+                let own = std::env::current_exe().unwrap_or_default();
+                let units =
+                    names.iter().filter_map(|name| systemd::unit(&cluster, name, file.insecure, &own));
                 say(units.collect::<Vec<_>>().join("\n").trim_end());
                 Ok(())
             }
@@ -156,15 +158,20 @@ fn check(cluster: &Deployment, name: Option<&str>) -> Result {
     let secured = if cluster.certs.is_some() { "TLS" } else { "no TLS" };
     let tokens = match cluster.tokens.len() {
         0 => "no tokens: whoever reaches a gateway reads and writes".to_string(),
-        n => format!("{n} token(s)"),
+        n => counted(n, "token"),
     };
     say(format!(
-        "{file} is good: {} nodes, {} gateways, {} shards, {secured}, {tokens}",
-        cluster.nodes.len(),
-        cluster.gateways.len(),
-        cluster.shards
+        "{file} is good: {}, {}, {}, {secured}, {tokens}",
+        counted(cluster.nodes.len(), "node"),
+        counted(cluster.gateways.len(), "gateway"),
+        counted(cluster.shards as usize, "shard")
     ));
     Ok(())
+}
+
+/// So many of them.
+fn counted(number: usize, of: &str) -> String {
+    format!("{number} {of}{}", if number == 1 { "" } else { "s" })
 }
 
 /// Make certificates for a cluster, and a laboratory authority that signs them

@@ -38,6 +38,11 @@ impl Failure {
         Failure { code: 2, ..Failure::error(what) }
     }
 
+    /// Not done, and what is missing was told as the result.
+    pub fn unmet() -> Failure {
+        Failure::error("")
+    }
+
     /// Nobody can say whether it took effect.
     pub fn unknown(what: impl Display) -> Failure {
         Failure { code: 3, ..Failure::error(what) }
@@ -60,7 +65,9 @@ impl Failure {
 
     /// Tells it on standard error.
     pub fn report(self) -> ExitCode {
-        let _ = writeln!(anstream::stderr().lock(), "{BROKEN}error:{BROKEN:#} {}", self.what.trim_end());
+        if !self.what.is_empty() {
+            let _ = writeln!(anstream::stderr().lock(), "{BROKEN}error:{BROKEN:#} {}", self.what.trim_end());
+        }
         if let Some(next) = self.next {
             note(format!("  next: {next}\n"));
         }

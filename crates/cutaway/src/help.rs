@@ -201,7 +201,8 @@ cutaway why epoch-fence --schedule > mine && cutaway quiz --schedule mine",
         "learn",
         "cutaway learn                          # the exercises, and your progress
 cutaway learn init                     # a scratch folder, cutaway-learn
-cutaway learn break-majority-commit    # nothing is in it yet (exits 1)
+cutaway learn break                    # those of one kind
+cutaway learn break-majority-commit    # what it asks for, and where to write
 cutaway learn break-majority-commit --hint",
     ),
     (

@@ -1,6 +1,10 @@
 //! `learn`: exercises that grade themselves.
 
+mod build;
+mod cargo;
 mod desk;
+mod progress;
+mod words;
 mod workshop;
 
 use std::path::{Path, PathBuf};
@@ -8,11 +12,12 @@ use std::time::{Duration, Instant};
 
 use clap::{Args, Subcommand};
 use lab::learn::{self, Exercise, Fault, Grade, HINTS, Kind, Rank};
-use serde_json::{Value, json};
+use serde_json::json;
 use trace::Mechanism;
 
 use crate::failure::{Failure, Result, me, note, quote, say, say_wrapped};
 use desk::Desk;
+use words::{row, tell};
 use workshop::Workshop;
 
 /// The scratch folder, unless another one is named.
@@ -22,16 +27,17 @@ const LOOK_EVERY: Duration = Duration::from_millis(200);
 
 /// Solve exercises that grade themselves: break a cluster without a mechanism, rebuild a guard, tell an invariant
 ///
-/// Without an exercise, lists them with your best and the par. With one, makes the answer's file in a scratch folder and
-/// grades what is in it: `break-…` by playing your schedule, `rebuild-…` and `tell-…` by compiling a copy of the core with
-/// your function in it (they need cargo and a clone of the project). Progress stays in the folder. Start anywhere; the
-/// solution is shown once you have passed. docs/learn.md introduces it, docs/teaching.md is for teachers.
+/// Without an exercise, lists them with your best and the par. With one, makes the answer's file in a scratch folder, says
+/// what is asked, and grades what you write there: `break-…` by playing your schedule, `rebuild-…` and `tell-…` by compiling
+/// a copy of the core with your function in it (they need cargo and a clone of the project; minutes the first time). An
+/// answer that does not pass exits with 1; one that is not begun is no failure. Progress stays in the folder. Start
+/// anywhere; the solution is shown once you have passed. docs/learn.md introduces it, docs/teaching.md is for teachers.
 #[derive(Debug, Args)]
 #[command(args_conflicts_with_subcommands = true, subcommand_negates_reqs = true)]
 pub struct Learn {
     #[command(subcommand)]
     task: Option<Task>,
-    /// Id of an exercise; `next`: the first that you have not passed
+    /// Id of an exercise; `next`: the first that you have not passed; `break`, `rebuild`, `tell` or `build` lists one kind
     #[arg(value_name = "EXERCISE")]
     exercise: Option<String>,
     #[command(flatten)]
@@ -57,6 +63,12 @@ enum Task {
         /// The folder
         #[arg(value_name = "DIR", default_value = DIR)]
         dir: PathBuf,
+        /// Compile the core as well: minutes, for which no learner waits later
+        #[arg(long)]
+        compile: bool,
+        /// The source tree to compile; without it, the one that you or this program are in
+        #[arg(long, value_name = "DIR", requires = "compile")]
+        tree: Option<PathBuf>,
     },
     /// Grade every answer of the folder; for CI: exits with 1 if one does not pass
     Check {
@@ -90,7 +102,9 @@ impl Folder {
 impl Learn {
     pub fn run(self) -> Result {
         match &self.task {
-            Some(Task::Init { dir }) => return init(&Desk::open(dir)?),
+            Some(Task::Init { dir, compile, tree }) => {
+                return init(&Desk::open(dir)?, compile.then_some(tree.as_deref()));
+            }
             Some(Task::Check { exercises, folder, json }) => {
                 return check(&mut Desk::open(&folder.dir)?, folder.tree(), exercises, *json);
             }
@@ -101,6 +115,14 @@ impl Learn {
             list(&desk, self.json);
             return Ok(());
         };
+        let alone = !(self.hint || self.solution || self.watch);
+        if let Some((kind, ..)) = Kind::ALL.iter().find(|(_, name, _)| alone && name == id) {
+            list_kind(&desk, *kind, self.json);
+            return Ok(());
+        }
+        if alone && build::is_about(id) {
+            return build::show(id, self.json);
+        }
         let exercise = if id == "next" { next(&desk)? } else { named(id)? };
         if self.solution {
             solution(&desk, &exercise)
@@ -115,6 +137,10 @@ impl Learn {
 }
 
 fn named(id: &str) -> Result<Exercise> {
+    if Kind::ALL.iter().any(|(_, name, _)| *name == id) || build::is_about(id) {
+        let why = format!("{id} is not one exercise to be graded");
+        return Err(Failure::usage(why).next(format!("{} learn {id}", me())));
+    }
     learn::exercise(id).map_err(|why| Failure::usage(why).next(format!("{} learn", me())))
 }
 
@@ -124,14 +150,6 @@ fn next(desk: &Desk) -> Result<Exercise> {
         Failure::error("you have passed every exercise")
             .next("docs/learn.md has projects that go on from there")
     })
-}
-
-/// The first behind `exercise` that is open; behind the last, the first of all.
-fn following(desk: &Desk, exercise: &Exercise) -> Option<Exercise> {
-    let all = learn::exercises();
-    let at = all.iter().position(|other| other.id == exercise.id).unwrap_or(0);
-    let open = |exercise: &&Exercise| desk.best(&exercise.id).is_none();
-    all[at..].iter().chain(&all[..at]).find(open).cloned()
 }
 
 /// `learn …` with the folder, if that is not the usual one.
@@ -144,33 +162,57 @@ fn command(desk: &Desk, rest: &str) -> String {
     format!("{} learn {rest}{dir}", me())
 }
 
-fn init(desk: &Desk) -> Result {
+/// Makes every file, and compiles the core if a source tree is named or to be found.
+fn init(desk: &Desk, compile: Option<Option<&Path>>) -> Result {
     let mut made = 0;
     for exercise in learn::exercises() {
         made += usize::from(desk.begin(&exercise)?);
     }
     say(format!("{made} files in {}; what was there is as it was.", desk.dir().display()));
+    if let Some(tree) = compile {
+        compile_as_it_is(desk, tree)?;
+    }
     say_wrapped(format!("Begin with one: {}", command(desk, "next --watch")));
+    Ok(())
+}
+
+/// Compiles the core with an exercise in it that nobody has begun: what it takes later is seconds.
+fn compile_as_it_is(desk: &Desk, tree: Option<&Path>) -> Result {
+    let exercise = learn::exercises().into_iter().find(|exercise| {
+        exercise.kind == Kind::Rebuild && desk.answer(exercise).is_ok_and(|text| exercise.is_untouched(&text))
+    });
+    let Some(exercise) = exercise else {
+        say("Every guard was begun: the next grade compiles the core.");
+        return Ok(());
+    };
+    match Workshop::new(desk.dir(), tree)?.made(&exercise)? {
+        Ok(_) => say("The core is compiled."),
+        Err(words) => return Err(Failure::error(words.join("\n"))),
+    }
     Ok(())
 }
 
 fn list(desk: &Desk, json: bool) {
     let all = learn::exercises();
     let passed = all.iter().filter(|exercise| desk.best(&exercise.id).is_some()).count();
-    for (kind, name, asks) in Kind::ALL {
-        if !json {
-            let par = if *kind == Kind::Break { "par" } else { "" };
-            say(format!("{:<46} {par:>6} {:>6}", format!("{name}: {asks}"), "yours"));
-        }
-        for exercise in all.iter().filter(|exercise| exercise.kind == *kind) {
-            list_one(desk, exercise, json);
-        }
-    }
+    Kind::ALL.iter().for_each(|(kind, ..)| list_kind(desk, *kind, json));
     if !json {
+        say("build: projects of days");
+        say(format!("  {}", command(desk, "build")));
         say(format!("\n{passed} of {} passed.", all.len()));
         if passed < all.len() {
             say_wrapped(format!("Go on with one: {}", command(desk, "next --watch")));
         }
+    }
+}
+
+fn list_kind(desk: &Desk, kind: Kind, json: bool) {
+    if !json {
+        let par = if kind == Kind::Break { "par" } else { "" };
+        say(format!("{:<46} {par:>6} {:>6}", format!("{}: {}", kind.name(), kind.asks()), "yours"));
+    }
+    for exercise in learn::exercises().iter().filter(|exercise| exercise.kind == kind) {
+        list_one(desk, exercise, json);
     }
 }
 
@@ -209,7 +251,8 @@ fn answer(desk: &mut Desk, exercise: &Exercise, tree: Option<&Path>, watch: bool
     loop {
         let began = Instant::now();
         let grade = graded(desk, exercise, tree, &text)?;
-        if exercise.kind != Kind::Break {
+        let is_compiled = exercise.kind != Kind::Break && !exercise.is_untouched(&text);
+        if is_compiled {
             note(format!("Graded in {:.1} s.\n", began.elapsed().as_secs_f64()));
         }
         if json {
@@ -224,12 +267,13 @@ fn answer(desk: &mut Desk, exercise: &Exercise, tree: Option<&Path>, watch: bool
                 text = desk.saved(exercise, &text, LOOK_EVERY);
                 say("");
             }
+            // Whoever looks at an exercise has not failed it.
+            Grade::NotYet { fault: Fault::Empty, .. } => return Ok(()),
             Grade::NotYet { .. } => {
                 let edit =
                     format!("edit {}, then {}", desk.file(exercise).display(), command(desk, &exercise.id));
                 let hint = command(desk, &format!("{} --hint", exercise.id));
-                return Err(Failure::error(format!("{} is not passed yet", exercise.id))
-                    .next(format!("{edit}\n  hint: {hint}")));
+                return Err(Failure::unmet().next(format!("{edit}\n  hint: {hint}")));
             }
         }
     }
@@ -244,70 +288,6 @@ fn graded(desk: &mut Desk, exercise: &Exercise, tree: Option<&Path>, text: &str)
         desk.passed(&exercise.id, *rank)?;
     }
     Ok(grade)
-}
-
-fn row(exercise: &Exercise, grade: &Grade) -> Value {
-    let (id, par) = (&exercise.id, exercise.par());
-    match grade {
-        Grade::Passed { rank, words } => {
-            let steps = if let Rank::Steps(steps) = rank { Some(steps) } else { None };
-            json!({ "id": id, "passed": true, "steps": steps, "par": par, "words": words })
-        }
-        Grade::NotYet { fault, words } => {
-            json!({ "id": id, "passed": false, "par": par, "fault": fault.name(), "words": words.join("\n") })
-        }
-    }
-}
-
-/// The grade for a person.
-fn tell(desk: &Desk, exercise: &Exercise, grade: &Grade) {
-    match grade {
-        Grade::Passed { rank, words } => passed(desk, exercise, *rank, words),
-        Grade::NotYet { fault: Fault::Empty, .. } => introduce(desk, exercise),
-        Grade::NotYet { words, .. } => {
-            let mut words = words.iter();
-            say_wrapped(format!("NOT YET  {}", words.next().map_or("", String::as_str)));
-            words.for_each(say_wrapped);
-        }
-    }
-}
-
-/// What a schedule that has no steps yet is to do.
-fn introduce(desk: &Desk, exercise: &Exercise) {
-    say_wrapped(format!("{}: {}.", exercise.id, exercise.kind.asks()));
-    say_wrapped(format!("The rule that is missing: {}", exercise.rule()));
-    if let Some(par) = exercise.par() {
-        say(format!("Par: {par} {}.", if par == 1 { "step" } else { "steps" }));
-    }
-    let file = desk.file(exercise).display().to_string();
-    say_wrapped(format!("Edit {file}. What can happen next is listed by `steps` in:"));
-    let without = exercise.mechanism().map_or(String::new(), |mechanism| format!(" --without {mechanism}"));
-    say(format!("  {} play {}{without} --interactive", me(), quote(file)));
-}
-
-fn passed(desk: &Desk, exercise: &Exercise, rank: Rank, words: &str) {
-    let id = &exercise.id;
-    match (rank, exercise.par()) {
-        (Rank::Steps(steps), Some(par)) => {
-            say_wrapped(format!("PASSED  It betrays, in {steps} steps; par is {par}."));
-            say_wrapped(format!("BROKEN  {words}"));
-            match steps.cmp(&par) {
-                std::cmp::Ordering::Greater => {
-                    say_wrapped("A shorter one is known: which of your steps can go?")
-                }
-                std::cmp::Ordering::Less => say_wrapped("Nobody knew one as short as this: send it in."),
-                std::cmp::Ordering::Equal => {}
-            }
-        }
-        _ => say_wrapped(format!("PASSED  {words}")),
-    }
-    say(format!("The solution: {}", command(desk, &format!("{id} --solution"))));
-    if let Some(mechanism) = exercise.mechanism() {
-        say(format!("The story:    {} why {mechanism}", me()));
-    }
-    if let Some(next) = following(desk, exercise) {
-        say(format!("Next:         {}", command(desk, &format!("{} --watch", next.id))));
-    }
 }
 
 /// Grades what was begun, or what is named.
@@ -343,5 +323,5 @@ fn check(desk: &mut Desk, tree: Option<&Path>, ids: &[String], json: bool) -> Re
 
 /// An answer as it was made has not been begun.
 fn is_begun(desk: &Desk, exercise: &Exercise) -> bool {
-    desk.file(exercise).exists() && desk.answer(exercise).is_ok_and(|text| text != exercise.begin())
+    desk.file(exercise).exists() && desk.answer(exercise).is_ok_and(|text| !exercise.is_untouched(&text))
 }

@@ -39,7 +39,7 @@ use clap::Args;
 use indicatif::{ProgressBar, ProgressStyle};
 use sim::rng::Rng;
 
-use crate::failure::{Failure, Result, note, say};
+use crate::failure::{Failure, Result, note, say, say_wrapped};
 use crate::interrupt;
 use book::{Book, locked};
 use clients::Client;
@@ -134,7 +134,7 @@ impl Torture {
         if self.json {
             say(report.json());
         } else {
-            report.lines().iter().for_each(say);
+            report.lines().iter().for_each(say_wrapped);
         }
         folder.report(&report)?;
         match report.broken {

@@ -5,6 +5,7 @@
 mod common;
 
 use std::collections::BTreeMap;
+use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
@@ -33,7 +34,12 @@ fn all_bodies(exercise: &Exercise) -> String {
     let lines: Vec<&str> = solution.lines().collect();
     let right = lines[head..lines.len() - 1].join("\n");
     let wrong = exercise.wrong().iter().enumerate();
-    let arms: String = wrong.map(|(at, wrong)| format!("Some({at}) => {{\n{}\n}}\n", wrong.body)).collect();
+    let mut arms: String =
+        wrong.map(|(at, wrong)| format!("Some({at}) => {{\n{}\n}}\n", wrong.body)).collect();
+    let begin = exercise.begin();
+    let empty: Vec<&str> = begin.lines().skip_while(|line| !line.ends_with('{')).skip(1).collect();
+    let _ =
+        writeln!(arms, "Some({}) => {{\n{}\n}}", exercise.wrong().len(), empty[..empty.len() - 1].join("\n"));
     let chosen = format!(
         "static CHOSEN: std::sync::OnceLock<Option<usize>> = std::sync::OnceLock::new();\nlet chosen = \
          CHOSEN.get_or_init(|| std::env::var(\"WRONG\").ok()?.strip_prefix(\"{}:\")?.parse().ok());",
@@ -71,12 +77,26 @@ fn every_known_wrong_answer_gets_its_message_and_the_right_one_none() {
     let folder = tempfile::tempdir().unwrap();
     let dir = folder.path();
 
-    // A fresh learner: the emptied guard betrays, a slip of the pen is the compiler's, the right answer passes.
+    // A classroom compiles the core beforehand, and is told how far that is. A run that was interrupted leaves its folder.
+    std::fs::create_dir_all(dir.join("cutaway-learn/core/target")).unwrap();
+    let output = learn_in(dir, &["init", "--compile"]);
+    let error = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{error}");
+    assert!(
+        error.contains("The first time goes on: it was interrupted") && error.contains("160 s"),
+        "{error}"
+    );
+    assert!(error.contains(" crates compiled after "), "nobody knows how far it is: {error}");
+
+    // A fresh learner: a guard that stops nothing betrays, a slip of the pen is the compiler's, the right answer passes.
+    let file = dir.join("cutaway-learn/rebuild-epoch-fence.rs");
+    let exercise = learn::exercise("rebuild-epoch-fence").unwrap();
+    std::fs::write(&file, exercise.with_body("let _ = epoch;\ntrue").unwrap()).unwrap();
     let output = learn_in(dir, &["rebuild-epoch-fence"]);
     let [out, error] =
         [&output.stdout, &output.stderr].map(|bytes| String::from_utf8_lossy(bytes).into_owned());
     assert!(out.contains("NOT YET  The schedule of epoch-fence breaks a promise"), "{out}{error}");
-    let file = dir.join("cutaway-learn/rebuild-epoch-fence.rs");
+    assert!(error.contains("Compiling the core with your answer in it"), "{error}");
     let exercise = learn::exercise("rebuild-epoch-fence").unwrap();
     std::fs::write(&file, exercise.with_body("epoch <= Epoch").unwrap()).unwrap();
     let output = learn_in(dir, &["rebuild-epoch-fence"]);
@@ -92,6 +112,9 @@ fn every_known_wrong_answer_gets_its_message_and_the_right_one_none() {
 
     // An invariant, on the same copy.
     let file = dir.join("cutaway-learn/tell-applied-is-committed.rs");
+    let nearly =
+        learn::exercise("tell-applied-is-committed").unwrap().begin().replace("    true\n", "    1 < 2\n");
+    std::fs::write(&file, nearly).unwrap();
     let output = learn_in(dir, &["tell-applied-is-committed"]);
     let out = String::from_utf8_lossy(&output.stdout);
     assert!(out.contains("accepts every state of a cluster without apply-only-committed"), "{out}");
@@ -116,6 +139,16 @@ fn every_known_wrong_answer_gets_its_message_and_the_right_one_none() {
         }
     }
     assert!(unlike.is_empty(), "{}", unlike.join("\n"));
+    // The guard as it was made is none of them, whatever else is written beside it.
+    for exercise in guards() {
+        let empty = exercise.wrong().len();
+        let mut grader = Command::new(&program);
+        let output =
+            grader.arg(&exercise.id).env("WRONG", format!("{}:{empty}", exercise.id)).output().unwrap();
+        let grade = Grade::from_json(String::from_utf8_lossy(&output.stdout).trim());
+        let honest = matches!(&grade, Some(Grade::NotYet { fault, .. }) if !matches!(fault, Fault::Known(_)));
+        assert!(honest, "{}, as it was made: {grade:?}", exercise.id);
+    }
     // With none of them, it is the core as it is.
     let output = Command::new(&program).arg("rebuild-majority-commit").output().unwrap();
     let grade = Grade::from_json(String::from_utf8_lossy(&output.stdout).trim());

@@ -143,7 +143,7 @@ fn a_fault_that_is_not_known_is_refused_and_one_that_cannot_be_had_is_told() {
         String::from_utf8_lossy(&output.stderr).into_owned()
     };
     assert!(refused("kill", 2).contains("kill-primary, kill-node"));
-    assert!(refused("replace-node", 1).contains("only in a cluster that is founded --with membership"));
+    assert!(refused("replace-node", 1).contains("needs --with membership"));
 }
 
 #[test]

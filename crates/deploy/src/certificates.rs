@@ -19,6 +19,13 @@ pub fn wanted(cluster: &Deployment, member: &str, days: i64) -> Option<Wanted> {
         let known: BTreeSet<String> = own.chain(gateway.hosts.iter().cloned()).chain(local()).collect();
         names.extend(known);
     }
+    if let Some(node) = words::node(member).ok().and_then(|n| cluster.nodes.get(&n)) {
+        // Peers know it by its name alone; who asks for its metrics dials an address.
+        let own = node.metrics.map(|metrics| metrics.ip()).into_iter().chain([node.listen.ip()]);
+        let own = own.filter(|ip| !ip.is_unspecified()).map(|ip| ip.to_string());
+        let known: BTreeSet<String> = own.chain(local()).collect();
+        names.extend(known.into_iter().filter(|_| node.metrics.is_some()));
+    }
     Some(Wanted { file: member.into(), names, days })
 }
 

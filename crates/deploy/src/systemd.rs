@@ -8,11 +8,11 @@ use std::path::{Path, PathBuf};
 use crate::cluster::Deployment;
 use crate::words;
 
-/// Where the program and the file are expected.
-const PROGRAM: &str = "/usr/local/bin/cutaway";
+/// Where a program lies that is installed, by hand or from a package.
+const PROGRAMS: [&str; 2] = ["/usr/local/bin/cutaway", "/usr/bin/cutaway"];
 
-/// The unit of a member; `None` if there is no such member.
-pub fn unit(cluster: &Deployment, member: &str, insecure: bool) -> Option<String> {
+/// The unit of a member; `None` if there is no such member. It starts `own`, the program that runs now, if that is installed.
+pub fn unit(cluster: &Deployment, member: &str, insecure: bool, own: &Path) -> Option<String> {
     let node = words::node(member).ok().and_then(|n| cluster.nodes.get(&n));
     let gateway = words::gateway(member).ok().and_then(|g| cluster.gateways.get(&g));
     let (command, what) = match (node, gateway) {
@@ -21,6 +21,7 @@ pub fn unit(cluster: &Deployment, member: &str, insecure: bool) -> Option<String
         (None, None) => return None,
     };
     let file = std::path::absolute(&cluster.file).unwrap_or_else(|_| cluster.file.clone());
+    let program = PROGRAMS.iter().find(|program| Path::new(program) == own).unwrap_or(&PROGRAMS[0]);
     let insecure = if insecure { " --insecure" } else { "" };
     let mut unit = format!(
         "# /etc/systemd/system/cutaway-{member}.service
@@ -32,7 +33,7 @@ StartLimitIntervalSec=0
 
 [Service]
 User=cutaway
-ExecStart={PROGRAM} {command} --deploy {} --name {member}{insecure}
+ExecStart={program} {command} --deploy {} --name {member}{insecure}
 Restart=on-failure
 RestartSec=1
 RestartPreventExitStatus=2 4

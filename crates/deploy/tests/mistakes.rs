@@ -145,18 +145,37 @@ fn without_tls_nothing_listens_beyond_loopback_unless_somebody_insists() {
 }
 
 #[test]
+fn whoever_asks_a_node_for_its_metrics_finds_the_address_in_its_certificate() {
+    let wanted =
+        |text: &str| deploy::certificates::wanted(&parse(text, false).unwrap(), "n1", 1).unwrap().names;
+    let plain = good();
+    assert_eq!(wanted(&plain).len(), 1, "peers know it by its name alone");
+    let name = "[nodes.n1]";
+    let told = plain.replace(name, &format!("{name}\nmetrics = \"127.0.0.9:7440\""));
+    let names = wanted(&told);
+    assert!(
+        names.contains(&"127.0.0.9".to_string()) && names.contains(&"localhost".to_string()),
+        "{names:?}"
+    );
+}
+
+#[test]
 fn a_unit_starts_its_member_and_writes_only_where_its_images_are() {
     let text = good().replace("data = \"data\"", "data = \"/srv/cut 100%\"");
     let cluster = parse(&text, false).unwrap();
-    let unit = systemd::unit(&cluster, "n2", false).unwrap();
+    let unit = systemd::unit(&cluster, "n2", false, Path::new("/usr/bin/cutaway")).unwrap();
     let here = std::env::current_dir().unwrap();
     let file = here.join("dir/cluster.toml");
     assert!(unit.contains(&format!("node --deploy {} --name n2\n", file.display())), "{unit}");
     assert!(unit.contains("ReadWritePaths=\"/srv/cut 100%%/n2\"\n"), "{unit}");
-    let gateway = systemd::unit(&cluster, "g1", true).unwrap();
+    let gateway = systemd::unit(&cluster, "g1", true, Path::new("target/debug/cutaway")).unwrap();
+    // What is installed starts itself; from elsewhere, it will be.
+    assert!(
+        unit.contains("ExecStart=/usr/bin/cutaway node ") && gateway.contains("=/usr/local/bin/cutaway ")
+    );
     assert!(gateway.contains("gateway --deploy") && gateway.contains("--name g1 --insecure\n"));
     assert!(!gateway.contains("ReadWritePaths"), "it stores nothing");
-    assert_eq!(systemd::unit(&cluster, "n4", false), None);
+    assert_eq!(systemd::unit(&cluster, "n4", false, Path::new("")), None);
 }
 
 /// What Kubernetes asks of the file.

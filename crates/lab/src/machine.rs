@@ -266,6 +266,7 @@ impl<C: Cluster> TimeMachine<C> {
         act.state = stage.cluster.summary();
         act.waiting = stage.waiting();
         act.held = stage.held_back();
+        act.open = stage.open();
         self.broken = stage.broken().map(str::to_string);
         act
     }
@@ -387,6 +388,7 @@ fn blank(line: &str) -> Act {
         state: Vec::new(),
         waiting: Vec::new(),
         held: Vec::new(),
+        open: Vec::new(),
     }
 }
 

@@ -46,6 +46,8 @@ pub struct Act {
     pub waiting: Vec<String>,
     /// Those that wait at a node for its sync, a line for each.
     pub held: Vec<String>,
+    /// What clients asked for and have no answer to after it.
+    pub open: Vec<String>,
 }
 
 /// A schedule and what came of it.
@@ -125,6 +127,21 @@ impl Lanes {
     }
 }
 
+impl Act {
+    /// Does the same happen as in `other`, whatever the numbers of the entries?
+    fn is_like(&self, other: &Act) -> bool {
+        let roles = |act: &Act| {
+            let role = |line: &String| line.split(", log ").next().unwrap_or_default().to_string();
+            act.state.iter().map(role).collect::<Vec<_>>()
+        };
+        let kinds = |act: &Act| {
+            act.events.iter().map(|event| std::mem::discriminant(&event.kind)).collect::<Vec<_>>()
+        };
+        (self.skipped.is_some(), self.client.len(), roles(self), kinds(self))
+            == (other.skipped.is_some(), other.client.len(), roles(other), kinds(other))
+    }
+}
+
 impl Play {
     /// How long it is: each message, sync, crash, call and expiry of timers counts as one.
     pub fn length(&self) -> usize {
@@ -133,7 +150,14 @@ impl Play {
 
     /// The first step that goes another way in `other`: other events, states or words, or something else that a client
     /// learned. `None`: there is none as long as this play lasts.
+    ///
+    /// Where the two begin with other logs, every seq is another one. Then only what happens counts, not its numbers.
     pub fn parts_at(&self, other: &Play) -> Option<usize> {
+        if self.begin != other.begin {
+            let pairs = self.acts.iter().zip(&other.acts);
+            let alike = pairs.take_while(|(a, b)| a.is_like(b)).count();
+            return (alike < self.acts.len()).then_some(alike);
+        }
         let alike = |(a, b): &(&Act, &Act)| {
             let told = |act: &Act| act.events.iter().map(|event| event.kind.clone()).collect::<Vec<_>>();
             (a.skipped.is_some(), &a.client, &a.state, &a.words)
@@ -142,6 +166,16 @@ impl Play {
         };
         let alike = self.acts.iter().zip(&other.acts).take_while(alike).count();
         (alike < self.acts.len()).then_some(alike)
+    }
+
+    /// Is it about a device and its host?
+    pub fn is_local(&self) -> bool {
+        self.lanes.len() == 2
+    }
+
+    /// Does the set-up itself go another way in `other`?
+    pub fn begins_apart(&self, other: &Play) -> bool {
+        self.begin != other.begin
     }
 
     /// The lane of an event's actor.

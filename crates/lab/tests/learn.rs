@@ -8,6 +8,7 @@ use std::path::Path;
 
 use lab::learn::{self, Exercise, Fault, Grade, HINTS, Kind, Rank};
 use lab::{Schedule, learn::exercises};
+use trace::Mechanisms;
 
 fn breaks() -> Vec<Exercise> {
     exercises().into_iter().filter(|exercise| exercise.kind == Kind::Break).collect()
@@ -125,10 +126,36 @@ fn an_entry_counted_once_is_acknowledged_and_the_learner_is_asked_who_could_take
 }
 
 #[test]
+fn a_read_that_nobody_has_answered_yet_is_told_as_one_that_waits() {
+    let exercise = exercise("break-epoch-marker");
+    let steps = solution(&exercise).steps;
+    let read = steps.iter().position(|step| step.starts_with("read ")).unwrap();
+    let told = words(&exercise, &with(&exercise, &steps[..=read]));
+    assert!(told.contains("No answer yet to the read of k from n2."), "{told}");
+    let told = words(&exercise, &with(&exercise, &["read from n2".into()]));
+    assert!(told.contains("the read is refused"), "{told}");
+}
+
+#[test]
+fn a_rule_that_is_missing_from_the_beginning_makes_a_difference_where_it_would_have_acted() {
+    let exercise = exercise("break-epoch-marker");
+    let steps = solution(&exercise).steps;
+    // The cluster has no marker from its beginning on, so every entry has another number.
+    assert_eq!(fault(&exercise, &with(&exercise, &["tick all".into()])), Some(Fault::RuleNotAsked));
+    let takeover = steps.iter().position(|step| step.ends_with("Promised")).unwrap();
+    let told = words(&exercise, &with(&exercise, &steps[..=takeover]));
+    assert!(told.contains(&format!("makes a difference from step {} on", takeover + 1)), "{told}");
+    assert!(told.contains("so its entries have other numbers"), "{told}");
+}
+
+#[test]
 fn an_impossible_step_is_named_with_the_reason_and_the_state_before_it() {
     let exercise = exercise("break-majority-commit");
     let words = words(&exercise, &format!("{}> write 1 to n1\n> deliver n2 n3 Promised\n", exercise.begin()));
-    for needed in ["Step 2, `deliver n2 n3 Promised`, is not possible there", "After step 1:\n  n1: "] {
+    for needed in [
+        "Step 2, `deliver n2 n3 Promised`, is not possible there",
+        "After step 1 (an entry is written seq@epoch):\n  n1: ",
+    ] {
         assert!(words.contains(needed), "no `{needed}`: {words}");
     }
 }
@@ -216,7 +243,33 @@ fn the_core_as_it_is_passes_and_none_of_its_guards_is_taken_for_a_wrong_one() {
     let grade = Grade::from_json(&learn::judge_guard("rebuild-epoch-fence")).unwrap();
     assert!(matches!(grade, Grade::Passed { rank: Rank::Whole, .. }), "{grade:?}");
     for exercise in of(Kind::Rebuild) {
-        assert_eq!(learn::recognised(&exercise), None, "{}", exercise.id);
+        assert_eq!(learn::recognised(&exercise, Mechanisms::all()), None, "{}", exercise.id);
+    }
+}
+
+#[test]
+fn a_guard_that_stops_nothing_is_taken_for_no_wrong_answer() {
+    for exercise in of(Kind::Rebuild) {
+        let off = Mechanisms::all().without(exercise.mechanism().unwrap());
+        assert_eq!(learn::recognised(&exercise, off), None, "{}", exercise.id);
+    }
+}
+
+#[test]
+fn an_untouched_guard_or_invariant_is_told_as_untouched_with_what_it_lets_through() {
+    for exercise in of(Kind::Rebuild).chain(of(Kind::Tell)) {
+        let begin = exercise.begin();
+        for text in [begin.clone(), begin.replace("\n\n", "\n\n\n// a note of mine\n")] {
+            let Some(Grade::NotYet { fault: Fault::Empty, words }) = exercise.grade(&text) else {
+                panic!("{}", exercise.id)
+            };
+            assert!(words[0].starts_with("Nothing is written yet: "), "{words:?}");
+            let shown = words
+                .iter()
+                .any(|line| line.contains("breaks a promise") || line.contains("accepts every state"));
+            assert!(shown, "{}: {words:?}", exercise.id);
+        }
+        assert_eq!(exercise.grade(&exercise.solution()), None, "{}: it has to be compiled", exercise.id);
     }
 }
 
@@ -292,5 +345,6 @@ fn page(name: &str, mark: &str, fresh: &str) {
 #[test]
 fn the_tables_of_the_pages_are_what_the_exercises_say() {
     page("learn.md", "exercises", &learn::table());
+    page("learn.md", "milestones", &learn::milestones());
     page("teaching.md", "wrong answers", &learn::wrong_answers());
 }

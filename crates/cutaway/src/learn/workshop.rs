@@ -4,12 +4,12 @@
 use std::fs;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use lab::learn::{self, Exercise, Fault, Grade};
-use serde_json::Value;
 
+use super::cargo::{self, Ends};
 use crate::failure::{Failure, Result, note};
 
 /// The copy's folder, in the scratch folder.
@@ -25,6 +25,9 @@ const STORIES: &str = "stories";
 const PATIENCE: Duration = Duration::from_secs(90);
 /// Much of what a compiler says is about the same slip.
 const ERROR_LINES_MAX: usize = 40;
+
+/// The grader, in the copy's target folder: there once the core was compiled to the end.
+const PROGRAM: &str = "debug/examples/grade";
 
 /// A copy of the core, and the tree that it was made of.
 pub struct Workshop {
@@ -57,17 +60,32 @@ impl Workshop {
 
     /// Grades the answer that is in the scratch folder.
     pub fn grade(&self, exercise: &Exercise) -> Result<Grade> {
-        let fresh = !self.desk.join(COPY).join("target").exists();
-        self.renew(exercise)?;
-        if fresh {
-            note(
-                "Compiling the core into the scratch folder: minutes the first time, seconds from then on.\n",
-            );
-        }
-        match self.compile()? {
-            Ok(program) => self.run(&program, exercise),
+        match self.made(exercise)? {
+            Ok(program) => {
+                note("Grading it.\n");
+                self.run(&program, exercise)
+            }
             Err(words) => Ok(Grade::not_yet(Fault::NotCompiled, words)),
         }
+    }
+
+    /// Compiles the core with the answer in it, and says so. What was interrupted has not been there a first time.
+    pub fn made(&self, exercise: &Exercise) -> Result<std::result::Result<PathBuf, Vec<String>>> {
+        self.renew(exercise)?;
+        let copy = self.desk.join(COPY);
+        let target = copy.join("target");
+        match (target.join(PROGRAM).exists(), target.exists()) {
+            (true, _) => note("Compiling the core with your answer in it: seconds.\n"),
+            (false, began) => {
+                let again = if began { " goes on: it was interrupted" } else { "" };
+                note(format!(
+                    "Compiling the core into {}. The first time{again}; it takes about 160 s of processor time,\n  so 2 minutes \
+                     with two cores and nothing else to do. Later ones take seconds.\n",
+                    copy.display()
+                ));
+            }
+        }
+        self.compile()
     }
 
     /// The copy is as the tree, but for the parts of this exercise. What is the same already is left alone, or all of it
@@ -119,7 +137,7 @@ impl Workshop {
     fn compile(&self) -> Result<std::result::Result<PathBuf, Vec<String>>> {
         let copy = self.desk.join(COPY);
         let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-        let mut command = Command::new(cargo);
+        let mut command = Command::new(&cargo);
         command.args([
             "build",
             "--package",
@@ -132,13 +150,9 @@ impl Workshop {
         ]);
         command.arg("--target-dir").arg(absolute(&copy.join("target"))?).current_dir(&copy);
         command.env("CARGO_INCREMENTAL", "1").env_remove("RUSTFLAGS").stdin(Stdio::null());
-        let output = command.output().map_err(|error| {
-            Failure::error(format!("cannot run cargo: {error}")).next("install Rust: https://rustup.rs")
-        })?;
-        let text = String::from_utf8_lossy(&output.stdout);
-        let messages = text.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
+        let told = cargo::run(command, cargo::crates_of(&cargo, &copy))?;
         let (mut program, mut words) = (None, Vec::new());
-        for message in messages {
+        for message in &told.messages {
             match message["reason"].as_str() {
                 Some("compiler-artifact") if message["target"]["name"] == "grade" => {
                     program = message["executable"].as_str().map(PathBuf::from);
@@ -150,11 +164,11 @@ impl Workshop {
                 _ => {}
             }
         }
-        if let (true, Some(program)) = (output.status.success(), program) {
+        if let (true, Some(program)) = (told.success, program) {
             return Ok(Ok(program));
         }
         if words.is_empty() {
-            let error = String::from_utf8_lossy(&output.stderr);
+            let error = told.error;
             return Err(Failure::error(format!("the copy of the core cannot be compiled: {}", error.trim()))
                 .next(format!("remove {} and try again", copy.display())));
         }
@@ -200,16 +214,6 @@ impl Workshop {
         // A stack that overflows ends the program without a word.
         let ended = || format!("The program with your function in it ended without a grade: {status}.");
         Ok(Grade::from_json(text.trim()).unwrap_or_else(|| Grade::not_yet(Fault::Panicked, [ended()])))
-    }
-}
-
-/// A child that does not outlive its use.
-struct Ends(Child);
-
-impl Drop for Ends {
-    fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
     }
 }
 

@@ -89,6 +89,7 @@ impl Line for Stepping {
         let script = self.replay.script();
         script.setting().iter().chain(&script.step_lines()).for_each(|line| say(format!("> {line}")));
         self.show_state(None).unwrap_or_else(say_wrapped);
+        self.replay.state().iter().for_each(|state| say_wrapped(format!("({})", tell::signs(state))));
     }
 
     fn commands(&self) -> &'static [(&'static str, &'static str)] {

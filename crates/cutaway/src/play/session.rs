@@ -106,6 +106,7 @@ impl Line for Session {
         let schedule = self.machine.schedule();
         schedule.setting.iter().for_each(|line| say(format!("> {line}")));
         self.show_state(None);
+        say_wrapped(format!("({})", tell::signs(&self.machine.state())));
         self.announce();
     }
 

@@ -62,7 +62,7 @@ impl Means {
     }
 }
 
-const MEMBERSHIP: &str = "only in a cluster that is founded --with membership";
+const MEMBERSHIP: &str = "needs --with membership";
 
 /// Runs a program to its end.
 pub fn run(command: &mut Command) -> Result<Output, String> {

@@ -1,6 +1,6 @@
 //! A cluster to which a schedule happens.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use dataplane::{Address, Change, Condition, Epoch, GatewayId, Message, NodeId, Op, Query, RequestId};
@@ -97,19 +97,31 @@ pub(crate) struct Stage<C> {
     /// Links that lose everything, the smaller end first.
     pub(crate) cut: BTreeSet<(Peer, Peer)>,
     answered: usize,
-    reads: u64,
+    /// The reads that clients asked for, in words; the first has the id 1.
+    reads: Vec<String>,
+    /// How many of them have come to an end, and how many of those were refused.
+    ended: [usize; 2],
+    /// The writes that clients asked for, in words.
+    writes: BTreeMap<u64, String>,
 }
 
 impl<C: Cluster> Stage<C> {
     /// The cluster of `setting`, with these mechanisms.
     pub(crate) fn new(setting: &Setting, on: Mechanisms) -> Result<Stage<C>, String> {
         let cluster = C::new(setting, on)?;
-        Ok(Stage { cluster, setting: *setting, cut: BTreeSet::new(), answered: 0, reads: 0 })
+        Ok(Stage {
+            cluster,
+            setting: *setting,
+            cut: BTreeSet::new(),
+            answered: 0,
+            reads: Vec::new(),
+            ended: [0; 2],
+            writes: BTreeMap::new(),
+        })
     }
 
     /// Takes a step. An error says why it is not possible here; then nothing has changed.
     pub(crate) fn take(&mut self, step: &Step) -> Result<Done, String> {
-        let reading = !self.cluster.history().reading.is_empty();
         let mut calm = 0;
         let moved = self.act(step, &mut calm)?;
         let counts = match step {
@@ -125,11 +137,29 @@ impl<C: Cluster> Stage<C> {
         let mut client: Vec<String> =
             new.map(|(request, outcome)| format!("write {} is {outcome}", request.number)).collect();
         self.answered = answered.len();
-        if reading && self.cluster.history().reading.is_empty() {
-            client.push("the read is answered".into());
-        }
+        client.extend(self.reads_ended());
         client.extend(self.cluster.replies());
         Ok(Done { events, moved, client, counts })
+    }
+
+    /// What became of reads since this was last asked.
+    fn reads_ended(&mut self) -> impl Iterator<Item = String> + use<C> {
+        let history = self.cluster.history();
+        let now = [self.reads.len() - history.reading.len(), history.refused.0];
+        let before = std::mem::replace(&mut self.ended, now);
+        let refused = now[1] - before[1];
+        let answered = now[0] - before[0] - refused;
+        let told = |how: &str, times: usize| std::iter::repeat_n(format!("the read is {how}"), times);
+        told("answered", answered).chain(told("refused", refused))
+    }
+
+    /// What clients asked for and have no answer to.
+    pub(crate) fn open(&self) -> Vec<String> {
+        let history = self.cluster.history();
+        let is_open = |number: &u64| history.answered.keys().all(|request| request.number != *number);
+        let writes = self.writes.iter().filter(|(number, _)| is_open(number)).map(|(_, words)| words);
+        let reads = history.reading.iter().filter_map(|(id, _)| self.reads.get(*id as usize - 1));
+        writes.chain(reads).cloned().collect()
     }
 
     fn act(&mut self, step: &Step, calm: &mut usize) -> Result<Vec<String>, String> {
@@ -144,6 +174,7 @@ impl<C: Cluster> Stage<C> {
                 self.cluster.stand_and_crash(self.known(*at)?, Epoch(*above), *keep)?;
             }
             Step::Write { number, key, to } => {
+                self.writes.insert(*number, format!("write {number} to n{to}"));
                 let request = RequestId { session: self.cluster.history().session, number: *number };
                 let value: Arc<[u8]> = Arc::from(number.to_string().as_bytes());
                 let op = Op::Put { key: bytes(key), value, condition: Condition::Always };
@@ -151,10 +182,10 @@ impl<C: Cluster> Stage<C> {
             }
             Step::Read { key, from } => {
                 let node = self.known(*from)?;
-                self.reads += 1;
-                self.cluster.asked(self.reads);
-                let query = Query::Get(bytes(key));
-                self.cluster.gateway_says(node, Message::Read { id: self.reads, query });
+                self.reads.push(format!("the read of {} from n{from}", key.as_deref().unwrap_or("k")));
+                let id = self.reads.len() as u64;
+                self.cluster.asked(id);
+                self.cluster.gateway_says(node, Message::Read { id, query: Query::Get(bytes(key)) });
             }
             Step::Change { change, at } => {
                 let (Change::Add(node, _) | Change::Promote(node) | Change::Remove(node)) = *change;

@@ -2,6 +2,7 @@
 //! numbers in ARCHITECTURE.
 
 use std::collections::BTreeMap;
+use std::hash::{Hash, Hasher};
 
 use dataplane::{
     Epoch, Message, NodeId, Origin, Outcome, Refusable, Replica, RequestId, RoleName, Seq, WriteResult,
@@ -66,8 +67,26 @@ pub struct History {
     pub leaders: BTreeMap<Epoch, NodeId>,
     /// Reads in flight: their ids, and the last entry that was committed, or acknowledged to a client, when they were asked.
     pub reading: Vec<(u64, Seq)>,
+    /// How many reads were refused.
+    pub refused: Aside,
     /// The first promise that broke.
     pub broken: Option<String>,
+}
+
+/// A number that is told and decides nothing: histories that differ in it alone are one and the same to the checker.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Aside(pub usize);
+
+impl PartialEq for Aside {
+    fn eq(&self, _: &Aside) -> bool {
+        true
+    }
+}
+
+impl Eq for Aside {}
+
+impl Hash for Aside {
+    fn hash<H: Hasher>(&self, _: &mut H) {}
 }
 
 impl Shared<History> {
@@ -103,7 +122,10 @@ impl Shared<History> {
                 }
             }
             Message::Refused { what: Refusable::Read(id), .. } => {
-                self.change().reading.retain(|(asked, _)| asked != id);
+                let history = self.change();
+                let before = history.reading.len();
+                history.reading.retain(|(asked, _)| asked != id);
+                history.refused.0 += before - history.reading.len();
             }
             _ => {}
         }

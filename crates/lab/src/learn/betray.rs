@@ -8,6 +8,7 @@ use trace::{Mechanism, Mechanisms};
 use super::grade::{Fault, Grade, Rank};
 use crate::play::Play;
 use crate::schedule::Schedule;
+use crate::tell::legend;
 use crate::why::registry::{self, Entry};
 
 /// One such exercise.
@@ -128,6 +129,25 @@ fn breaks_anyway(mechanism: Mechanism, broken: &str) -> (Fault, Vec<String>) {
     (Fault::BreaksAnyway, words)
 }
 
+/// From where on the missing rule makes a difference.
+fn differs(off: &Play, on: &Play, at: usize) -> Vec<String> {
+    let mut words = vec![format!(
+        "The missing rule makes a difference from step {} on ({}).",
+        at + 1,
+        off.acts[at].words
+    )];
+    if off.begins_apart(on) {
+        let first = |play: &Play| play.begin.first().cloned().unwrap_or_default();
+        words.push(format!(
+            "(The cluster was founded without it, too, so its entries have other numbers: it began as {}; with the rule, as \
+             {}.)",
+            first(off),
+            first(on)
+        ));
+    }
+    words
+}
+
 /// What is still true, and from where on the missing rule makes a difference.
 fn nobody_betrayed(off: &Play, on: &Play, whom: &str) -> (Fault, Vec<String>) {
     let told = told(off);
@@ -135,28 +155,39 @@ fn nobody_betrayed(off: &Play, on: &Play, whom: &str) -> (Fault, Vec<String>) {
         let words = "Nobody is betrayed: with the rule on, every step goes the same way. It has nothing to stop here. When would \
                      it?";
         let told = (!told.is_empty()).then(|| format!("{whom} told: {}.", told.join("; ")));
-        return (Fault::RuleNotAsked, std::iter::once(words.to_string()).chain(told).collect());
+        let words = std::iter::once(words.to_string()).chain(told).chain(waits(off, off.acts.len() - 1));
+        return (Fault::RuleNotAsked, words.collect());
     };
-    let differs =
-        format!("The missing rule makes a difference from step {} on ({}).", at + 1, off.acts[at].words);
-    let end = stands(off, off.acts.len() - 1);
+    let (differs, end) = (differs(off, on, at), stands(off, off.acts.len() - 1));
     if told.is_empty() {
-        let words = ["Nobody is betrayed: no client was told anything.".to_string(), differs];
-        return (Fault::NobodyTold, words.into_iter().chain(end).collect());
+        let words = "Nobody is betrayed: no client was told anything.".to_string();
+        return (Fault::NobodyTold, std::iter::once(words).chain(differs).chain(end).collect());
     }
-    let words = [
-        format!("Nobody is betrayed yet. {whom} told: {}. All of it is still true.", told.join("; ")),
-        differs,
-    ];
-    let question =
-        "Who could take over, restart or be read from here, and what would it not have?".to_string();
-    (Fault::StillTrue, words.into_iter().chain(end).chain([question]).collect())
+    let words = format!("Nobody is betrayed yet. {whom} told: {}. All of it is still true.", told.join("; "));
+    let question = match off.is_local() {
+        true => "What would the host find from here after a crash, a restart or a read?",
+        false => "Who could take over, restart or be read from here, and what would it not have?",
+    };
+    let words = std::iter::once(words).chain(differs).chain(end).chain([question.to_string()]);
+    (Fault::StillTrue, words.collect())
 }
 
-/// The state after a step, a line for each node.
+/// The state after a step, a line for each node, what its signs mean, and who still waits.
 fn stands(play: &Play, at: usize) -> impl Iterator<Item = String> + '_ {
-    let lines = play.acts[at].state.iter().map(|line| format!("  {line}"));
-    std::iter::once(format!("After step {}:", at + 1)).chain(lines)
+    let act = &play.acts[at];
+    let signs = match play.is_local() {
+        true => legend(&act.state),
+        false => "an entry is written seq@epoch".to_string(),
+    };
+    let lines = act.state.iter().map(|line| format!("  {line}"));
+    std::iter::once(format!("After step {} ({signs}):", at + 1)).chain(lines).chain(waits(play, at))
+}
+
+/// Who has asked and waits for an answer after a step.
+fn waits(play: &Play, at: usize) -> Option<String> {
+    let open = &play.acts[at].open;
+    let more = "Nobody is betrayed by what nobody has been told.";
+    (!open.is_empty()).then(|| format!("No answer yet to {}. {more}", open.join(", nor to ")))
 }
 
 /// What clients were told, and when.

@@ -1,5 +1,7 @@
 //! What has to be compiled: a copy of the core with the learner's text in it, and a small program that grades it.
 
+use trace::Mechanisms;
+
 use super::exercise::{self, Exercise, Kind, Task};
 use super::grade::{Fault, Grade};
 use super::tell::Holds;
@@ -67,10 +69,11 @@ fn judged(judge: impl FnOnce() -> Grade) -> String {
     caught(judge).unwrap_or_else(panicked).to_json()
 }
 
-/// The wrong answer that the guard of `exercise` is which this program was compiled with, by its name.
-pub fn recognised(exercise: &Exercise) -> Option<&'static str> {
+/// The wrong answer that the guard of `exercise` is which this program was compiled with, by its name, with these mechanisms
+/// on.
+pub fn recognised(exercise: &Exercise, on: Mechanisms) -> Option<&'static str> {
     match &exercise.task {
-        Task::Rebuild(rebuild) => rebuild.recognised().map(|wrong| wrong.name),
+        Task::Rebuild(rebuild) => rebuild.recognised(on).map(|wrong| wrong.name),
         _ => None,
     }
 }

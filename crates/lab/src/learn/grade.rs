@@ -66,7 +66,7 @@ macro_rules! faults {
 faults! {
     Unreadable "unreadable" "A line cannot be read."
     OtherBeginning "other-beginning" "It begins with another cluster or device."
-    Empty "empty" "There are no steps."
+    Empty "empty" "Nothing is written yet."
     Impossible "impossible" "A step is not possible where it stands."
     Stopped "stopped" "A replica stopped by an assertion of its own."
     BreaksAnyway "breaks-anyway" "A promise breaks with the rule on as well."

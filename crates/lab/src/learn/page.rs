@@ -2,6 +2,7 @@
 
 use std::fmt::Write as _;
 
+use super::build::{Grader, MILESTONES};
 use super::exercise::{Exercise, Kind, exercises};
 use crate::why::registry;
 
@@ -49,6 +50,24 @@ fn row(exercise: &Exercise) -> String {
         }
     };
     format!("| `{id}` | {second} | {linked} | {last} |\n")
+}
+
+/// Every milestone.
+pub fn milestones() -> String {
+    let mut page = String::from(
+        "| milestone | what is there afterwards | graded by | which looks at | time |\n|---|---|---|---|---|\n",
+    );
+    for milestone in MILESTONES {
+        for (at, grader) in milestone.graders.iter().enumerate() {
+            let head = match at {
+                0 => format!("`{}` | {}", milestone.id, milestone.asks),
+                _ => " | ".to_string(),
+            };
+            let Grader { command, checks, takes } = grader;
+            let _ = writeln!(page, "| {head} | `{command}` | {checks} | {takes} |");
+        }
+    }
+    page
 }
 
 /// The wrong answers that are recognised, with what is said of each.

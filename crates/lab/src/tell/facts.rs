@@ -18,6 +18,37 @@ pub fn describe(facts: &Facts, of: Option<&str>) -> Option<Vec<String>> {
     }
 }
 
+/// What the signs behind the entries of a log mean.
+const ENTRIES: &str = "entry@epoch: ? appended only, ~ durable, + committed, = applied";
+
+/// What a letter of a device's picture means: each stands for a sector.
+const LETTERS: [(char, &str); 6] = [
+    ('#', "durable"),
+    ('~', "in the cache only"),
+    ('t', "torn"),
+    ('s', "left over from a discarded tail"),
+    ('+', "what the power cut let through"),
+    ('.', "nothing on the disk"),
+];
+
+/// What the signs in this state mean.
+pub fn signs(facts: &Facts) -> String {
+    match facts {
+        Facts::Cluster(_) => ENTRIES.to_string(),
+        Facts::Device(_) => {
+            let all: String = LETTERS.iter().map(|(letter, _)| *letter).collect();
+            format!("superblocks A and B, then a letter for each sector: {}", legend([&all]))
+        }
+    }
+}
+
+/// Those letters that pictures of a device show.
+pub fn legend<'a>(pictures: impl IntoIterator<Item = &'a String>) -> String {
+    let shown: String = pictures.into_iter().map(|line| line.replace("data", "")).collect();
+    let letters = LETTERS.iter().filter(|(letter, _)| shown.contains(*letter));
+    letters.map(|(letter, means)| format!("`{letter}` {means}")).collect::<Vec<_>>().join(", ")
+}
+
 fn all(state: &State) -> Vec<String> {
     let mut lines: Vec<String> = state.nodes.iter().flat_map(node).collect();
     lines.extend(gateways(state));
@@ -63,7 +94,7 @@ fn node(node: &NodeState) -> Vec<String> {
 /// A node with all that is known of it.
 fn node_in_full(of: &NodeState) -> Vec<String> {
     let mut lines = node(of);
-    lines.push("    entry@epoch: ? appended only, ~ durable, + committed, = applied".into());
+    lines.push(format!("    {ENTRIES}"));
     if of.base > 0 {
         lines.push(format!("    entries up to {} are in the checkpoint only", of.base));
     }

@@ -9,7 +9,7 @@ pub(crate) mod events;
 mod facts;
 
 pub use events::plain;
-pub use facts::describe;
+pub use facts::{describe, legend, signs};
 
 use trace::{Event, EventId, Mechanism, Mechanisms};
 

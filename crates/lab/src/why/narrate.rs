@@ -10,6 +10,7 @@ use super::picture::{below, heading, step};
 use super::registry;
 use crate::play::{Act, Mark, Play};
 use crate::tell::events::{plain, told, weight};
+use crate::tell::legend;
 
 /// Events told of one step; of more, only those that decide something, and those that are causes of the end.
 pub(super) const EVENTS_MAX: usize = 8;
@@ -116,17 +117,7 @@ fn set_up(case: &Case) -> String {
         return format!(
             "n1's disk: {device}. n1 is the disk engine of one node; the host is the code above it. Drawn are superblocks \
              A and B, then a letter for each sector of 512 bytes: the log (from sector 16) and the data (from sector 32, its unit 0): {}",
-            legend(
-                &case.off,
-                &[
-                    ('#', "durable"),
-                    ('~', "in the cache only"),
-                    ('t', "torn"),
-                    ('s', "left over from a discarded tail"),
-                    ('+', "what the power cut let through"),
-                    ('.', "nothing on the disk"),
-                ]
-            )
+            legend(case.off.acts.iter().flat_map(|act| &act.state))
         );
     }
     let cold = case.schedule.setting[0].ends_with("cold");
@@ -163,15 +154,6 @@ fn set_up(case: &Case) -> String {
     let marks: Vec<String> = marks.map(|(letter, means)| format!("{letter}: {means}")).collect();
     let marks = if marks.is_empty() { marks.concat() } else { format!(" {}.", marks.join(", ")) };
     format!("{nodes} nodes; {begin}{rest}. Gateways, such as g1, are drawn under `client`.{marks}")
-}
-
-/// Those of these letters that a picture shows.
-fn legend(play: &Play, letters: &[(char, &str)]) -> String {
-    let shown = |letter: char| {
-        play.acts.iter().flat_map(|act| &act.state).any(|line| line.replace("data", "").contains(letter))
-    };
-    let letters = letters.iter().filter(|(letter, _)| shown(*letter));
-    letters.map(|(letter, means)| format!("`{letter}` {means}")).collect::<Vec<_>>().join(", ")
 }
 
 /// A line of the setting in words.

@@ -16,13 +16,13 @@ pub(super) fn heading(play: &Play) -> Option<String> {
 /// The beginning of a step's row: its number, and where it shows.
 pub(super) fn step(play: &Play, at: usize) -> String {
     let act = &play.acts[at];
-    let picture = if is_local(play) { strip(act) } else { lanes(play.lanes.len(), act) };
+    let picture = if play.is_local() { strip(act) } else { lanes(play.lanes.len(), act) };
     format!("{:>5} {picture}", at + 1)
 }
 
 /// The beginning of a row below a step: the lanes, with a dot where it happens.
 pub(super) fn below(play: &Play, event: Option<&Event>) -> String {
-    if is_local(play) {
+    if play.is_local() {
         let width = play.acts.iter().map(|act| strip(act).chars().count()).max().unwrap_or(0);
         return format!("      {}", " ".repeat(width));
     }
@@ -31,10 +31,6 @@ pub(super) fn below(play: &Play, event: Option<&Event>) -> String {
         line[play.lane(event) * LANE] = '•';
     }
     format!("      {}", line.into_iter().collect::<String>())
-}
-
-fn is_local(play: &Play) -> bool {
-    play.lanes.len() == 2
 }
 
 fn strip(act: &Act) -> String {

@@ -1,6 +1,6 @@
 //! What is known of one exercise, and of one wrong answer to it.
 
-use trace::Mechanism;
+use trace::{Mechanism, Mechanisms};
 
 /// One such exercise.
 #[derive(Clone, Copy, Debug)]
@@ -24,6 +24,6 @@ pub struct Wrong {
     pub body: &'static str,
     /// What is wrong with it, to the learner.
     pub why: &'static str,
-    /// Does the guard that this program was compiled with decide so?
-    pub(super) shows: fn() -> bool,
+    /// Does the guard that this program was compiled with decide so, with these mechanisms on?
+    pub(super) shows: fn(Mechanisms) -> bool,
 }

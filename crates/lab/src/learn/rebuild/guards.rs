@@ -12,8 +12,6 @@ use crate::quiet::caught;
 use crate::schedule::Schedule;
 use crate::why::registry;
 
-const ON: Mechanisms = Mechanisms::all();
-
 fn e(epoch: u64) -> Epoch {
     Epoch(epoch)
 }
@@ -23,23 +21,23 @@ fn tail(epoch: u64, seq: u64) -> Tail {
 }
 
 /// Is a frame to n1 about shard 0 of cluster 0 taken in by whoever is n1 in cluster `cluster`, or who `me` is, for `shard`?
-fn taken(cluster: u8, shard: u32, me: u32) -> bool {
+fn taken(on: Mechanisms, cluster: u8, shard: u32, me: u32) -> bool {
     let node = |node| Address::Node(NodeId(node));
     let message = Message::Probe { attempt: 1 };
     let frame = Frame { cluster: [0; 16], shard: 0, from: node(2), to: node(1), cause: None, message };
-    frame_identity(ON, &frame, &[cluster; 16], shard, node(me))
+    frame_identity(on, &frame, &[cluster; 16], shard, node(me))
 }
 
 /// Can a device not even be prepared, as after an ordinary crash?
-fn no_device_opens() -> bool {
-    caught(|| breaks(M::CorruptionIsNotATornTail)).is_err()
+fn no_device_opens(on: Mechanisms) -> bool {
+    caught(|| breaks(on, M::CorruptionIsNotATornTail)).is_err()
 }
 
 /// Does the counterexample of this mechanism break a promise now?
-fn breaks(mechanism: M) -> bool {
+fn breaks(on: Mechanisms, mechanism: M) -> bool {
     let text = registry::entry(mechanism).counterexample.expect("it has a schedule");
     let schedule: Schedule = text.parse().expect("a test reads every counterexample");
-    schedule.play(ON).is_ok_and(|play| play.broken.is_some())
+    schedule.play(on).is_ok_and(|play| play.broken.is_some())
 }
 
 /// All of them.
@@ -53,19 +51,19 @@ pub(in crate::learn) const GUARDS: &[Rebuild] = &[
                 name: "inverted",
                 body: "epoch <= promised",
                 why: "You listen to the past and turn the new primary away. A message is stale if its epoch is smaller than the promised one.",
-                shows: || epoch_fence(ON, e(2), e(1)) && !epoch_fence(ON, e(2), e(3)),
+                shows: |on| epoch_fence(on, e(2), e(1)) && !epoch_fence(on, e(2), e(3)),
             },
             Wrong {
                 name: "only-its-own",
                 body: "epoch == promised",
                 why: "You listen to the promised epoch only. How does a backup ever hear of a new primary? The first message of a greater epoch is how it learns that there is one.",
-                shows: || !epoch_fence(ON, e(2), e(1)) && !epoch_fence(ON, e(2), e(3)),
+                shows: |on| !epoch_fence(on, e(2), e(1)) && !epoch_fence(on, e(2), e(3)),
             },
             Wrong {
                 name: "not-even-its-own",
                 body: "epoch > promised",
                 why: "You turn away the very epoch that was promised: the primary of epoch 2 gets no answer from a replica that promised it epoch 2.",
-                shows: || !epoch_fence(ON, e(2), e(2)) && epoch_fence(ON, e(2), e(3)),
+                shows: |on| !epoch_fence(on, e(2), e(2)) && epoch_fence(on, e(2), e(3)),
             },
         ],
     },
@@ -78,19 +76,19 @@ pub(in crate::learn) const GUARDS: &[Rebuild] = &[
                 name: "half",
                 body: "2 * have >= members",
                 why: "Half is no majority: of four replicas, two and two can promise two candidates. With an odd number the mistake hides.",
-                shows: || promise_majority(ON, 2, 4) && !promise_majority(ON, 2, 5),
+                shows: |on| promise_majority(on, 2, 4) && !promise_majority(on, 2, 5),
             },
             Wrong {
                 name: "everybody",
                 body: "have == members",
                 why: "You wait for every replica. One that is down keeps the cluster without a primary; a majority is enough, since any two majorities share a replica.",
-                shows: || !promise_majority(ON, 2, 3),
+                shows: |on| !promise_majority(on, 2, 3),
             },
             Wrong {
                 name: "always-two",
                 body: "have >= 2",
                 why: "Two is the majority of three. Of five replicas, two and two can promise two candidates.",
-                shows: || promise_majority(ON, 2, 5),
+                shows: |on| promise_majority(on, 2, 5) && !promise_majority(on, 1, 5),
             },
         ],
     },
@@ -103,19 +101,19 @@ pub(in crate::learn) const GUARDS: &[Rebuild] = &[
                 name: "one-ahead",
                 body: "last.min(commit + 1)",
                 why: "You apply one entry too many: the one behind the commit point can still be removed by a takeover, and a client may have read it.",
-                shows: || apply_only_committed(ON, 5, 7) == 6,
+                shows: |on| apply_only_committed(on, 5, 7) == 6,
             },
             Wrong {
                 name: "one-behind",
                 body: "last.min(commit.saturating_sub(1))",
                 why: "The last committed entry is never applied, so its writer never gets an answer. What is committed may be applied, the entry at the commit point included.",
-                shows: || apply_only_committed(ON, 5, 7) == 4,
+                shows: |on| apply_only_committed(on, 5, 7) == 4,
             },
             Wrong {
                 name: "nothing",
                 body: "let _ = last;\ncommit.min(0)",
                 why: "Nothing is ever applied, so no client is ever answered. That is safe, and no service.",
-                shows: || apply_only_committed(ON, 5, 7) == 0,
+                shows: |on| apply_only_committed(on, 5, 7) == 0,
             },
         ],
     },
@@ -128,19 +126,23 @@ pub(in crate::learn) const GUARDS: &[Rebuild] = &[
                 name: "inverted",
                 body: "asked < promised",
                 why: "You promise the past and refuse the future: a promise must only ever grow.",
-                shows: || one_candidate_per_epoch(ON, e(3), e(2)) && !one_candidate_per_epoch(ON, e(3), e(4)),
+                shows: |on| {
+                    one_candidate_per_epoch(on, e(3), e(2)) && !one_candidate_per_epoch(on, e(3), e(4))
+                },
             },
             Wrong {
                 name: "anything-else",
                 body: "asked != promised",
                 why: "You promise older epochs as well. Whoever promised epoch 3 and then 2 has taken the word back that made somebody primary of 3.",
-                shows: || one_candidate_per_epoch(ON, e(3), e(2)),
+                shows: |on| one_candidate_per_epoch(on, e(3), e(2)),
             },
             Wrong {
                 name: "only-the-next",
                 body: "asked.0 == promised.0 + 1",
                 why: "You promise only the very next epoch. A replica that was away for two takeovers never promises again; epochs may skip numbers.",
-                shows: || one_candidate_per_epoch(ON, e(3), e(4)) && !one_candidate_per_epoch(ON, e(3), e(5)),
+                shows: |on| {
+                    one_candidate_per_epoch(on, e(3), e(4)) && !one_candidate_per_epoch(on, e(3), e(5))
+                },
             },
         ],
     },
@@ -153,19 +155,19 @@ pub(in crate::learn) const GUARDS: &[Rebuild] = &[
                 name: "the-one-before-too",
                 body: "acked.0 + 1 >= current.0 && acked <= current",
                 why: "You still count the epoch before. Between the two there was a takeover, and it may have cut the very entry that was acknowledged.",
-                shows: || ack_bound_to_epoch(ON, e(1), e(2)) && !ack_bound_to_epoch(ON, e(1), e(3)),
+                shows: |on| ack_bound_to_epoch(on, e(1), e(2)) && !ack_bound_to_epoch(on, e(1), e(3)),
             },
             Wrong {
                 name: "inverted",
                 body: "acked < current",
                 why: "You count the old acknowledgements and none of the present epoch: nothing is ever committed, or by those that no longer hold.",
-                shows: || !ack_bound_to_epoch(ON, e(2), e(2)),
+                shows: |on| !ack_bound_to_epoch(on, e(2), e(2)),
             },
             Wrong {
                 name: "at-least",
                 body: "acked >= current",
                 why: "You count acknowledgements of epochs that this primary does not lead. They speak of another primary's log.",
-                shows: || ack_bound_to_epoch(ON, e(3), e(2)),
+                shows: |on| ack_bound_to_epoch(on, e(3), e(2)),
             },
         ],
     },
@@ -178,19 +180,21 @@ pub(in crate::learn) const GUARDS: &[Rebuild] = &[
                 name: "any-entry",
                 body: "let _ = prev;\nown.is_some()",
                 why: "That there is an entry is not enough: it may be another one, of another epoch. Then the logs differ below what is appended.",
-                shows: || log_matching(ON, Some(e(1)), tail(2, 4)) && !log_matching(ON, None, tail(2, 4)),
+                shows: |on| log_matching(on, Some(e(1)), tail(2, 4)) && !log_matching(on, None, tail(2, 4)),
             },
             Wrong {
                 name: "a-hole-will-do",
                 body: "own.is_none_or(|own| own == prev.epoch)",
                 why: "You append where the log has no entry at `prev`: it gets a hole, and the replica acknowledges what it does not have.",
-                shows: || log_matching(ON, None, tail(2, 4)) && !log_matching(ON, Some(e(1)), tail(2, 4)),
+                shows: |on| log_matching(on, None, tail(2, 4)) && !log_matching(on, Some(e(1)), tail(2, 4)),
             },
             Wrong {
                 name: "newer-is-fine",
                 body: "own >= Some(prev.epoch)",
                 why: "An entry of a greater epoch at that place is another entry. Only the same epoch at the same seq means the same log up to there.",
-                shows: || log_matching(ON, Some(e(3)), tail(2, 4)),
+                shows: |on| {
+                    log_matching(on, Some(e(3)), tail(2, 4)) && !log_matching(on, Some(e(1)), tail(2, 4))
+                },
             },
         ],
     },
@@ -203,19 +207,19 @@ pub(in crate::learn) const GUARDS: &[Rebuild] = &[
                 name: "whatever-it-has",
                 body: "let _ = current;\nentry.is_some()",
                 why: "You commit entries of earlier epochs by counting. A replica with an entry of an epoch in between is the more complete one, may lead, and removes it: Raft's figure 8.",
-                shows: || own_epoch_commit(ON, e(1).into(), e(3)) && !own_epoch_commit(ON, None, e(3)),
+                shows: |on| own_epoch_commit(on, e(1).into(), e(3)) && !own_epoch_commit(on, None, e(3)),
             },
             Wrong {
                 name: "inverted",
                 body: "entry < Some(current)",
                 why: "You commit the entries of earlier epochs and none of your own. Those of before become committed by one of this epoch behind them.",
-                shows: || !own_epoch_commit(ON, Some(e(2)), e(2)),
+                shows: |on| !own_epoch_commit(on, Some(e(2)), e(2)),
             },
             Wrong {
                 name: "the-one-before-too",
                 body: "entry.is_some_and(|entry| entry.0 + 1 >= current.0)",
                 why: "The epoch before is an earlier epoch like any other: between the two another candidate may have appended, with an epoch that you skipped.",
-                shows: || own_epoch_commit(ON, Some(e(1)), e(2)) && !own_epoch_commit(ON, Some(e(1)), e(3)),
+                shows: |on| own_epoch_commit(on, Some(e(1)), e(2)) && !own_epoch_commit(on, Some(e(1)), e(3)),
             },
         ],
     },
@@ -228,19 +232,19 @@ pub(in crate::learn) const GUARDS: &[Rebuild] = &[
                 name: "all-that-matches",
                 body: "let _ = (commit, last);\nmatched",
                 why: "You commit everything that matches. That it is the same log does not make it committed: a majority may not have it.",
-                shows: || commit_within_match(ON, 3, 5, 5) == 5 && commit_within_match(ON, 5, 3, 5) == 3,
+                shows: |on| commit_within_match(on, 3, 5, 5) == 5 && commit_within_match(on, 5, 3, 5) == 3,
             },
             Wrong {
                 name: "the-greater",
                 body: "commit.max(matched).min(last)",
                 why: "You take the greater of two bounds. Both have to hold: told to be committed, and known to be the same.",
-                shows: || commit_within_match(ON, 3, 5, 5) == 5,
+                shows: |on| commit_within_match(on, 3, 5, 5) == 5,
             },
             Wrong {
                 name: "one-behind",
                 body: "commit.min(matched.saturating_sub(1)).min(last)",
                 why: "You stop one entry too early: an entry that matches and is committed stays invisible here until the next one comes.",
-                shows: || commit_within_match(ON, 5, 5, 5) == 4,
+                shows: |on| commit_within_match(on, 5, 5, 5) == 4,
             },
         ],
     },
@@ -253,36 +257,36 @@ pub(in crate::learn) const GUARDS: &[Rebuild] = &[
                 name: "longer-wins",
                 body: "own.seq >= theirs.seq",
                 why: "You compare lengths only. A long log of an old epoch beats a short one with the entry that a later primary committed.",
-                shows: || {
-                    most_complete_log(ON, tail(1, 9), tail(2, 3))
-                        && !most_complete_log(ON, tail(2, 3), tail(2, 5))
+                shows: |on| {
+                    most_complete_log(on, tail(1, 9), tail(2, 3))
+                        && !most_complete_log(on, tail(2, 3), tail(2, 5))
                 },
             },
             Wrong {
                 name: "epoch-only",
                 body: "own.epoch >= theirs.epoch",
                 why: "You compare epochs only. In the same epoch the shorter log lacks entries that may be committed.",
-                shows: || {
-                    most_complete_log(ON, tail(2, 3), tail(2, 5))
-                        && !most_complete_log(ON, tail(2, 5), tail(3, 1))
+                shows: |on| {
+                    most_complete_log(on, tail(2, 3), tail(2, 5))
+                        && !most_complete_log(on, tail(2, 5), tail(3, 1))
                 },
             },
             Wrong {
                 name: "must-be-better",
                 body: "own > theirs",
                 why: "You refuse a candidate whose log is equal. Then three replicas that have everything cannot elect any of them.",
-                shows: || {
-                    !most_complete_log(ON, tail(2, 5), tail(2, 5))
-                        && most_complete_log(ON, tail(2, 6), tail(2, 5))
+                shows: |on| {
+                    !most_complete_log(on, tail(2, 5), tail(2, 5))
+                        && most_complete_log(on, tail(2, 6), tail(2, 5))
                 },
             },
             Wrong {
                 name: "inverted",
                 body: "own <= theirs",
                 why: "You support candidates that lack what you have, and refuse those that have more.",
-                shows: || {
-                    most_complete_log(ON, tail(2, 5), tail(2, 5))
-                        && !most_complete_log(ON, tail(2, 6), tail(2, 5))
+                shows: |on| {
+                    most_complete_log(on, tail(2, 5), tail(2, 5))
+                        && !most_complete_log(on, tail(2, 6), tail(2, 5))
                 },
             },
         ],
@@ -296,25 +300,25 @@ pub(in crate::learn) const GUARDS: &[Rebuild] = &[
                 name: "anybody",
                 body: "durable.iter().copied().max().unwrap_or(0)",
                 why: "You take what any replica has. One replica is no majority; its entry dies with it.",
-                shows: || majority_commit(ON, &[1, 5, 1]) == 5,
+                shows: |on| majority_commit(on, &[1, 5, 1]) == 5,
             },
             Wrong {
                 name: "everybody",
                 body: "durable.iter().copied().min().unwrap_or(0)",
                 why: "You wait for the slowest replica. One that is down stops all writes; a majority is enough.",
-                shows: || majority_commit(ON, &[5, 1, 5, 5, 5]) == 1,
+                shows: |on| majority_commit(on, &[5, 1, 5, 5, 5]) == 1,
             },
             Wrong {
                 name: "half",
                 body: "let mut marks = durable.to_vec();\nmarks.sort_unstable();\nmarks[marks.len() / 2]",
                 why: "Of four replicas you count two: half is no majority. With an odd number the mistake hides.",
-                shows: || majority_commit(ON, &[1, 2, 3, 4]) == 3 && majority_commit(ON, &[5, 5, 3]) == 5,
+                shows: |on| majority_commit(on, &[1, 2, 3, 4]) == 3 && majority_commit(on, &[5, 5, 3]) == 5,
             },
             Wrong {
                 name: "backups-only",
                 body: "majority_mark(&durable[1..])",
                 why: "You ask for a majority of the backups, without the primary. With three replicas that are both of them: one that is down stops all writes.",
-                shows: || majority_commit(ON, &[5, 5, 3]) == 3,
+                shows: |on| majority_commit(on, &[5, 5, 3]) == 3,
             },
         ],
     },
@@ -327,25 +331,25 @@ pub(in crate::learn) const GUARDS: &[Rebuild] = &[
                 name: "the-greater",
                 body: "now.max(reported_before)",
                 why: "A log can also get shorter: a tail that was cut is not there any more, and whoever claims it keeps the only possible candidate from leading.",
-                shows: || {
-                    tail_with_promise(ON, tail(1, 3), tail(1, 5)) == tail(1, 5)
-                        && tail_with_promise(ON, tail(1, 5), tail(1, 3)) == tail(1, 5)
+                shows: |on| {
+                    tail_with_promise(on, tail(1, 3), tail(1, 5)) == tail(1, 5)
+                        && tail_with_promise(on, tail(1, 5), tail(1, 3)) == tail(1, 5)
                 },
             },
             Wrong {
                 name: "the-smaller",
                 body: "now.min(reported_before)",
                 why: "What was appended since the last report is missing in your answer: a candidate without it thinks that it is complete.",
-                shows: || {
-                    tail_with_promise(ON, tail(1, 3), tail(1, 5)) == tail(1, 3)
-                        && tail_with_promise(ON, tail(1, 5), tail(1, 3)) == tail(1, 3)
+                shows: |on| {
+                    tail_with_promise(on, tail(1, 3), tail(1, 5)) == tail(1, 3)
+                        && tail_with_promise(on, tail(1, 5), tail(1, 3)) == tail(1, 3)
                 },
             },
             Wrong {
                 name: "mixed",
                 body: "Tail { epoch: now.epoch, seq: reported_before.seq }",
                 why: "The epoch of one moment and the seq of another make a tail that no log ever had.",
-                shows: || tail_with_promise(ON, tail(2, 5), tail(1, 3)) == tail(2, 3),
+                shows: |on| tail_with_promise(on, tail(2, 5), tail(1, 3)) == tail(2, 3),
             },
         ],
     },
@@ -358,19 +362,22 @@ pub(in crate::learn) const GUARDS: &[Rebuild] = &[
                 name: "never",
                 body: "let _ = (conflict, prev, last);\nNone",
                 why: "You never cut. An entry that contradicts the primary's stays, and is acknowledged as if it were the primary's.",
-                shows: || truncate_only_on_conflict(ON, Some(5), 3, 6).is_none(),
+                shows: |on| truncate_only_on_conflict(on, Some(5), 3, 6).is_none(),
             },
             Wrong {
                 name: "all-that-was-sent",
                 body: "conflict.map(|_| prev + 1).filter(|from| *from <= last)",
                 why: "You cut from the message's beginning as soon as anything conflicts. The entries before the conflict match, and may be counted for a majority.",
-                shows: || truncate_only_on_conflict(ON, Some(5), 3, 6) == Some(4),
+                shows: |on| {
+                    truncate_only_on_conflict(on, Some(5), 3, 6) == Some(4)
+                        && truncate_only_on_conflict(on, None, 3, 6).is_none()
+                },
             },
             Wrong {
                 name: "behind-the-conflict",
                 body: "let _ = (prev, last);\nconflict.map(|seq| seq + 1)",
                 why: "You keep the conflicting entry itself and cut behind it.",
-                shows: || truncate_only_on_conflict(ON, Some(5), 3, 6) == Some(6),
+                shows: |on| truncate_only_on_conflict(on, Some(5), 3, 6) == Some(6),
             },
         ],
     },
@@ -383,25 +390,25 @@ pub(in crate::learn) const GUARDS: &[Rebuild] = &[
                 name: "any-of-them",
                 body: "frame.cluster == *cluster || frame.shard == shard || frame.to == me",
                 why: "One thing that fits is not enough: all three have to.",
-                shows: || taken(0, 1, 2),
+                shows: |on| taken(on, 0, 1, 2) && !taken(on, 1, 1, 2),
             },
             Wrong {
                 name: "any-cluster",
                 body: "let _ = cluster;\nframe.shard == shard && frame.to == me",
                 why: "You forgot the cluster. A node of another cluster, at an address that was ours, counts as a vote.",
-                shows: || taken(1, 0, 1),
+                shows: |on| taken(on, 1, 0, 1) && !taken(on, 1, 1, 2),
             },
             Wrong {
                 name: "any-shard",
                 body: "let _ = shard;\nframe.cluster == *cluster && frame.to == me",
                 why: "You forgot the shard. A process hosts a replica of each; an acknowledgement of one would count for another.",
-                shows: || taken(0, 1, 1),
+                shows: |on| taken(on, 0, 1, 1) && !taken(on, 1, 1, 2),
             },
             Wrong {
                 name: "anybody",
                 body: "let _ = me;\nframe.cluster == *cluster && frame.shard == shard",
                 why: "You forgot who is meant. A node that took over another's address, or disk, gives and counts its votes.",
-                shows: || taken(0, 0, 2),
+                shows: |on| taken(on, 0, 0, 2) && !taken(on, 1, 1, 2),
             },
         ],
     },
@@ -414,19 +421,19 @@ pub(in crate::learn) const GUARDS: &[Rebuild] = &[
                 name: "one-short",
                 body: "base + 1 >= reach",
                 why: "You stop one entry too early: `reach` is the entry that had to be committed without the receiver, and the state must include it.",
-                shows: || transfer_reach(ON, 4, 5) && !transfer_reach(ON, 3, 5),
+                shows: |on| transfer_reach(on, 4, 5) && !transfer_reach(on, 3, 5),
             },
             Wrong {
                 name: "one-too-far",
                 body: "base > reach",
                 why: "You ask for an entry behind `reach`. A cluster that nobody writes to has none, and the replica never votes again.",
-                shows: || !transfer_reach(ON, 5, 5),
+                shows: |on| !transfer_reach(on, 5, 5),
             },
             Wrong {
                 name: "inverted",
                 body: "base <= reach",
                 why: "You send the states that are too old and keep back those that are new enough.",
-                shows: || transfer_reach(ON, 3, 5) && !transfer_reach(ON, 6, 5),
+                shows: |on| transfer_reach(on, 3, 5) && !transfer_reach(on, 6, 5),
             },
         ],
     },
@@ -439,19 +446,19 @@ pub(in crate::learn) const GUARDS: &[Rebuild] = &[
                 name: "always-damage",
                 body: "let _ = (unreadable, latest, verified);\ntrue",
                 why: "You report every unreadable batch. A power cut leaves one at the end of the log all the time: the device would not open after an ordinary crash.",
-                shows: || no_device_opens(),
+                shows: |on| no_device_opens(on),
             },
             Wrong {
                 name: "forgot-what-was-read",
                 body: "let _ = verified;\nlatest > unreadable",
                 why: "You forgot what an earlier recovery has read. The last batch has no later one behind it, and yet others rely on it once it was read: damage to it is damage.",
-                shows: || !breaks(M::CorruptionIsNotATornTail) && breaks(M::NewLifeFirst),
+                shows: |on| !breaks(on, M::CorruptionIsNotATornTail) && breaks(on, M::NewLifeFirst),
             },
             Wrong {
                 name: "only-what-was-read",
                 body: "let _ = (unreadable, latest);\nverified",
                 why: "You forgot the later batch. If there is one, the unreadable batch was synced and acknowledged; cutting the log there loses it in silence.",
-                shows: || breaks(M::CorruptionIsNotATornTail) && !breaks(M::NewLifeFirst),
+                shows: |on| breaks(on, M::CorruptionIsNotATornTail) && !breaks(on, M::NewLifeFirst),
             },
         ],
     },

@@ -39,11 +39,26 @@ pub(in crate::learn) fn judge(exercise: &Rebuild) -> Grade {
     }
 }
 
+/// What the emptied guard lets through: its own schedule, played without the mechanism.
+pub(in crate::learn) fn untouched(exercise: &Rebuild) -> Grade {
+    let body = exercise.empty.lines().last().unwrap_or_default();
+    let entry = registry::entry(exercise.mechanism);
+    let mut words = vec![format!(
+        "Nothing is written yet: the guard is as it was made (`{body}`), and without the rule this happens."
+    )];
+    let play = entry.counterexample.and_then(|text| text.parse::<Schedule>().ok());
+    if let Some(play) = play.and_then(|schedule| schedule.play_without(&[exercise.mechanism]).ok()) {
+        words.extend(told(exercise.mechanism.id(), &play).into_iter().flat_map(|(_, words)| words));
+    }
+    words.push(entry.short.to_string());
+    Grade::not_yet(Fault::Empty, words)
+}
+
 type Failed = Option<(Fault, Vec<String>)>;
 
 /// Is it one of the wrong answers that are often given? Where a schedule shows the damage, that is told as well.
 fn decided_wrong(exercise: &Rebuild) -> Failed {
-    let wrong = exercise.recognised()?;
+    let wrong = exercise.recognised(Mechanisms::all())?;
     let mut words = vec![wrong.why.to_string()];
     if let Some((_, damage)) =
         own_schedule(exercise.mechanism).or_else(other_schedules).or_else(other_stories)
@@ -55,8 +70,8 @@ fn decided_wrong(exercise: &Rebuild) -> Failed {
 
 impl Rebuild {
     /// The wrong answer that this is, if it is one that is often given. A guard that panics is none of them.
-    pub(in crate::learn) fn recognised(&self) -> Option<&'static Wrong> {
-        self.wrong.iter().find(|wrong| caught(|| (wrong.shows)()).unwrap_or(false))
+    pub(in crate::learn) fn recognised(&self, on: Mechanisms) -> Option<&'static Wrong> {
+        self.wrong.iter().find(|wrong| caught(|| (wrong.shows)(on)).unwrap_or(false))
     }
 }
 
@@ -82,13 +97,18 @@ fn held(name: &str, text: &str) -> Failed {
             return Some((Fault::OtherWay, vec![words]));
         }
     };
+    told(name, &play)
+}
+
+/// What broke in the play of this schedule, and how it came to that. `None`: nothing did.
+fn told(name: &str, play: &Play) -> Failed {
     let (fault, what, words) = match (&play.broken, &play.stopped) {
         (Some(broken), _) => (Fault::Betrays, "breaks a promise", broken),
         (None, Some(stopped)) => (Fault::Stopped, "ends with an assertion that fails", stopped),
         (None, None) => return None,
     };
     let first = format!("The schedule of {name} {what}: {words}.");
-    Some((fault, std::iter::once(first).chain(steps(&play)).collect()))
+    Some((fault, std::iter::once(first).chain(steps(play)).collect()))
 }
 
 /// The steps, a line each, with what clients learned.

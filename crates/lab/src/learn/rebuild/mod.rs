@@ -15,4 +15,4 @@ mod text;
 
 pub use exercise::{Rebuild, Wrong};
 pub(super) use guards::GUARDS;
-pub(super) use judge::judge;
+pub(super) use judge::{judge, untouched};
