@@ -259,3 +259,85 @@ impl std::fmt::Display for Cut {
 fn sectors(first: usize, count: usize) -> String {
     if count == 1 { format!("sector {first}") } else { format!("sectors {first}–{}", first + count - 1) }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::state::Io;
+
+    /// A medium of so many sectors of zeros, and these writes in the cache.
+    fn with_cached(sectors: usize, writes: &[(usize, u8)]) -> State {
+        let mut state = State::blank(sectors);
+        for (sector, byte) in writes {
+            state.apply(&Io::Write(*sector, vec![Content::of(&[*byte; SECTOR])], 0));
+        }
+        state
+    }
+
+    /// The first and the last byte of each sector, of each state that a cut leaves.
+    fn left(state: &State, cuts: &[Cut]) -> Vec<Vec<[u8; 2]>> {
+        let ends = |content: &Content| [content.bytes()[0], content.bytes()[SECTOR - 1]];
+        let mut left: Vec<Vec<_>> =
+            cuts.iter().map(|cut| state.after(cut).durable().iter().map(ends).collect()).collect();
+        left.sort_unstable();
+        left
+    }
+
+    #[test]
+    fn sectors_survive_independently_whole_torn_or_not_at_all() {
+        let state = with_cached(2, &[(0, 1), (1, 2)]);
+        assert_eq!(
+            left(&state, &state.power_cuts(false)),
+            [[[0, 0], [0, 0]], [[0, 0], [2, 2]], [[1, 1], [0, 0]], [[1, 1], [2, 2]]]
+        );
+        let ways = |new| [[0, 0], [0, new], [new, 0], [new, new]];
+        let all: Vec<_> = ways(1).into_iter().flat_map(|one| ways(2).map(|other| vec![one, other])).collect();
+        assert_eq!(left(&state, &state.power_cuts(true)), all);
+    }
+
+    #[test]
+    fn of_a_sector_written_more_than_once_any_version_survives_and_equal_ones_count_once() {
+        let state = with_cached(1, &[(0, 1), (0, 2), (0, 2), (0, 0)]);
+        assert_eq!(left(&state, &state.power_cuts(false)), [[[0, 0]], [[1, 1]], [[2, 2]]]);
+        let unchanged = with_cached(1, &[(0, 0)]);
+        assert_eq!(unchanged.power_cuts(true).len(), 1, "nothing can differ");
+    }
+
+    #[test]
+    fn the_names_of_a_cut_lead_back_to_it() {
+        let state = with_cached(3, &[(0, 1), (2, 2), (0, 3), (1, 4)]);
+        let cuts = state.power_cuts(true);
+        assert_eq!(cuts.len(), 5 * 4 * 4);
+        for cut in &cuts {
+            let names = cut.names();
+            let again = state.cut_named(&names.iter().map(String::as_str).collect::<Vec<_>>());
+            assert!(state.after(&again).durable() == state.after(cut).durable(), "{names:?}");
+        }
+    }
+
+    #[test]
+    fn of_too_many_ways_those_are_tried_that_differ_little_from_none_and_from_all() {
+        let writes: Vec<_> = (0..11).map(|sector| (sector, 1)).collect();
+        let state = with_cached(11, &writes);
+        let left = left(&state, &state.power_cuts(false));
+        assert_eq!(left.len() as u64, 2 * (1 + 11 + 55) + SAMPLES);
+        let survivors = |state: &Vec<[u8; 2]>| state.iter().filter(|ends| **ends == [1, 1]).count();
+        for (survive, ways) in [(0, 1), (1, 11), (2, 55), (9, 55), (10, 11), (11, 1)] {
+            assert!(left.iter().filter(|state| survivors(state) == survive).count() >= ways, "{survive}");
+        }
+    }
+
+    #[test]
+    fn what_chance_draws_is_a_version_or_two_of_them_torn() {
+        let state = with_cached(1, &[(0, 1), (0, 2)]);
+        let mut seen = [[0; 3]; 3];
+        for seed in 0..500 {
+            let drawn = state.draw_cut(&mut Rng::stream(seed, "test", 0));
+            let bytes = drawn[0].1.bytes();
+            assert!(bytes.chunk_by(|a, b| a == b).count() <= 2, "one tear at most");
+            seen[bytes[0] as usize][bytes[SECTOR - 1] as usize] += 1;
+        }
+        assert!(seen.iter().flatten().all(|times| *times > 0), "{seen:?}");
+        assert!((0..3).all(|whole| seen[whole][whole] > 75), "mostly whole: {seen:?}");
+    }
+}

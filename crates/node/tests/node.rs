@@ -348,7 +348,7 @@ fn a_node_whose_sync_failed_is_not_used_again() {
 #[test]
 fn a_device_of_another_node_is_refused_with_a_reason() {
     let device = Host::new(3).device;
-    let refused = Node::open(device, config(2, 3), Tracer::off()).err().expect("it is n1's");
+    let refused = Node::open(device, config(2, 3), Tracer::off()).expect_err("it is n1's");
     assert!(refused.to_string().contains("node 1"), "{refused}");
 }
 
