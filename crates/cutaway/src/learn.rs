@@ -15,13 +15,11 @@ use lab::learn::{self, Exercise, Fault, Grade, HINTS, Kind, Rank};
 use serde_json::json;
 use trace::Mechanism;
 
-use crate::failure::{Failure, Result, me, note, quote, say, say_wrapped};
-use desk::Desk;
+use crate::failure::{Failure, Result, me, note, say, say_wrapped};
+use desk::{DIR, Desk, command};
 use words::{row, tell};
 use workshop::Workshop;
 
-/// The scratch folder, unless another one is named.
-const DIR: &str = "cutaway-learn";
 /// How often `--watch` looks whether the answer was saved.
 const LOOK_EVERY: Duration = Duration::from_millis(200);
 
@@ -150,16 +148,6 @@ fn next(desk: &Desk) -> Result<Exercise> {
         Failure::error("you have passed every exercise")
             .next("docs/learn.md has projects that go on from there")
     })
-}
-
-/// `learn …` with the folder, if that is not the usual one.
-fn command(desk: &Desk, rest: &str) -> String {
-    let dir = if desk.dir() == Path::new(DIR) {
-        String::new()
-    } else {
-        format!(" --dir {}", quote(desk.dir().display()))
-    };
-    format!("{} learn {rest}{dir}", me())
 }
 
 /// Makes every file, and compiles the core if a source tree is named or to be found.

@@ -147,7 +147,7 @@ fn a_kind_lists_its_exercises_and_a_milestone_says_what_grades_it_and_how_long_t
             }
         }
         // The program that is installed has the solution in it.
-        assert!(!shown.contains("  cutaway ") && shown.contains("take it out first"), "{shown}");
+        assert!(!shown.contains("  cutaway ") && shown.contains("your own clone"), "{shown}");
     }
     assert!(!dir.join("cutaway-learn").exists());
     let (_, error, code) = failed(dir, &["build-mesage"]);

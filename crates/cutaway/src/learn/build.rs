@@ -51,9 +51,11 @@ fn list() {
 fn tell(milestone: &Milestone) {
     say_wrapped(format!("{}: {}", milestone.id, milestone.asks));
     say_wrapped(
-        "You run what grades it, in the root of your own clone. It grades what is in that clone, where the solution is as \
-         well: take it out first.",
+        "You run what grades it, in the root of your own clone, and it grades what is in that clone.",
     );
+    if milestone.needs_program() {
+        say_wrapped("The solution is in there as well, and passes: take it out first.");
+    }
     say("\nFirst:");
     say_wrapped(format!("  {}", milestone.first));
     say("\nThen, as often as you like:");

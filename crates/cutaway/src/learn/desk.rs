@@ -11,8 +11,10 @@ use std::time::Duration;
 
 use lab::learn::{Exercise, Rank};
 
-use crate::failure::{Failure, Result};
+use crate::failure::{Failure, Result, me, quote};
 
+/// The scratch folder, unless another one is named.
+pub const DIR: &str = "cutaway-learn";
 /// A longer answer is none.
 const ANSWER_BYTES_MAX: u64 = 1 << 20;
 
@@ -135,6 +137,16 @@ impl Desk {
         let written = fs::create_dir_all(&self.dir).and_then(|()| fs::write(file, text));
         written.map_err(|error| cannot("write", file, &error))
     }
+}
+
+/// `learn …` with the folder, if that is not the usual one.
+pub fn command(desk: &Desk, rest: &str) -> String {
+    let dir = if desk.dir() == Path::new(DIR) {
+        String::new()
+    } else {
+        format!(" --dir {}", quote(desk.dir().display()))
+    };
+    format!("{} learn {rest}{dir}", me())
 }
 
 fn cannot(what: &str, file: &Path, error: &std::io::Error) -> Failure {

@@ -3,8 +3,7 @@
 use lab::learn::{self, Exercise, Fault, Grade, Kind, Rank};
 use serde_json::{Value, json};
 
-use super::command;
-use super::desk::Desk;
+use super::desk::{Desk, command};
 use crate::failure::{me, quote, say, say_wrapped};
 
 /// The grade for a script.
