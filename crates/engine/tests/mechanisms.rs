@@ -42,7 +42,7 @@ fn both(off: Mechanism) -> [(bool, Mechanisms); 2] {
 
 /// What the acknowledged write of `a` is after a power cut.
 fn acknowledged_after_power_cut(disk: &Disk, on: Mechanisms) -> Option<String> {
-    let (mut e, _) = open_with(&power_cut(&disk), on);
+    let (mut e, _) = open_with(&power_cut(disk), on);
     e.commit_all();
     e.value("a")
 }
