@@ -45,14 +45,13 @@ impl Measured {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Typical {
     lately: [Micros; 8],
-    next: u8,
 }
 
 impl Typical {
     /// It took so long this time.
     pub fn note(&mut self, took: Micros) {
-        self.lately[usize::from(self.next)] = took.min(MEASURED_MAX);
-        self.next = (self.next + 1) % 8;
+        self.lately.rotate_right(1);
+        self.lately[0] = took.min(MEASURED_MAX);
     }
 
     /// It seldom takes longer than this; 0 until it was measured twice.
