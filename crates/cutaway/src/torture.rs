@@ -4,6 +4,7 @@
 //! |---|---|
 //! | `cluster` | an `up` of its own |
 //! | `kinds`, `means`, `packets` | which faults there are; what some of them need, and whether it is here; those of the network |
+//! | `command` | other programs, run to their end |
 //! | `faults`, `disk` | what is done to the cluster; to its disks |
 //! | `clients`, `resp`, `value` | who asks, and what is heard; over the Redis protocol; what is stored |
 //! | `book` | what was asked and told, in rounds; as JSON Lines and as Jepsen writes it |
@@ -15,6 +16,7 @@
 mod book;
 mod clients;
 mod cluster;
+mod command;
 mod disk;
 mod faults;
 mod folder;

@@ -158,11 +158,15 @@ fn every_known_wrong_answer_gets_its_message_and_the_right_one_none() {
 #[test]
 fn without_the_source_tree_it_says_which_folder_to_name() {
     let folder = tempfile::tempdir().unwrap();
-    let output = common::program()
-        .args(["learn", "rebuild-epoch-fence", "--tree", "."])
-        .current_dir(&folder)
-        .output()
-        .unwrap();
+    let learn = || {
+        let mut program = common::program();
+        program.args(["learn", "rebuild-epoch-fence", "--tree", "."]).current_dir(&folder).output().unwrap()
+    };
+    // Nothing is written yet, so nothing is compiled.
+    assert!(learn().status.success());
+    let file = folder.path().join("cutaway-learn/rebuild-epoch-fence.rs");
+    std::fs::write(&file, std::fs::read_to_string(&file).unwrap() + "fn mine() {}\n").unwrap();
+    let output = learn();
     let error = String::from_utf8_lossy(&output.stderr);
     assert_eq!(output.status.code(), Some(1), "{error}");
     assert!(

@@ -3,8 +3,9 @@
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output, Stdio};
+use std::process::{Command, Output};
 
+use super::command::{complaint, run};
 use super::packets::Trouble;
 
 /// What a kind of fault may need.
@@ -63,20 +64,6 @@ impl Means {
 }
 
 const MEMBERSHIP: &str = "needs --with membership";
-
-/// Runs a program to its end.
-pub fn run(command: &mut Command) -> Result<Output, String> {
-    let name = command.get_program().to_string_lossy().into_owned();
-    command.stdin(Stdio::null()).output().map_err(|error| match error.kind() {
-        std::io::ErrorKind::NotFound => format!("{name} is not installed"),
-        _ => format!("{name}: {error}"),
-    })
-}
-
-/// The first line of what a program complained of.
-pub fn complaint(output: &Output) -> String {
-    String::from_utf8_lossy(&output.stderr).lines().next().unwrap_or("it failed").trim().to_string()
-}
 
 /// May it be attached to a process that is not its child? Where Yama restricts ptrace, only root may.
 fn strace() -> Result<(), String> {

@@ -3,7 +3,7 @@
 
 use std::process::Command;
 
-use super::means::{complaint, run};
+use super::command::{complaint, run};
 
 /// What happens to packets.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
