@@ -106,7 +106,8 @@ impl Nodes {
         if heard.status.as_ref().is_some_and(|known| known.promised > status.promised) {
             return false;
         }
-        if asked_at > heard.measured_at {
+        // Asked after the last one was measured; or the clock has jumped back.
+        if !(asked_at..=now).contains(&heard.measured_at) {
             heard.trip.note(now.saturating_sub(asked_at));
             heard.measured_at = now;
         }
@@ -182,7 +183,7 @@ impl Nodes {
 
 #[cfg(test)]
 mod tests {
-    use dataplane::Place;
+    use dataplane::{Place, RoleName};
 
     use super::*;
 
@@ -211,5 +212,43 @@ mod tests {
         // Who serves knows better: the change was undone.
         nodes.meet(NodeId(1), Some(Epoch(4)), &learns);
         assert_eq!(count(&nodes), [1, 2, 3]);
+    }
+
+    /// A node that is asked, and says this.
+    fn hears(nodes: &mut Nodes, asked_at: Micros, takes: Micros) {
+        let status = NodeStatus {
+            pid: 1,
+            role: RoleName::Backup,
+            serving: false,
+            proof: Proof::Proven,
+            promised: Epoch(1),
+            primary: None,
+            tail: Tail::default(),
+            voted_tail: Tail::default(),
+            durable: 0,
+            committed: 0,
+            cut_off_micros: 0,
+            sync_micros: 0,
+        };
+        assert!(nodes.hear(asked_at + takes, NodeId(1), asked_at, &status));
+    }
+
+    #[test]
+    fn a_node_that_stood_still_once_is_measured_once_however_often_it_was_asked() {
+        let mut nodes = Nodes::new(&[NodeId(1)]);
+        // All of these were asked while it stood still.
+        (1..=8).for_each(|n| hears(&mut nodes, n * 1_000, 100_000 - n * 1_000));
+        assert_eq!(nodes.takes(NodeId(1)), 0, "one answer says nothing of the next");
+        hears(&mut nodes, 200_000, 1_000);
+        assert_eq!(nodes.takes(NodeId(1)), 1_250, "the second longest, and some more");
+    }
+
+    #[test]
+    fn after_a_clock_has_jumped_back_answers_are_measured_again() {
+        let mut nodes = Nodes::new(&[NodeId(1)]);
+        [1_000_000, 2_000_000].into_iter().for_each(|at| hears(&mut nodes, at, 100_000));
+        assert_eq!(nodes.takes(NodeId(1)), 125_000);
+        (1..=8).for_each(|n| hears(&mut nodes, n * 10_000, 1_000));
+        assert_eq!(nodes.takes(NodeId(1)), 1_250);
     }
 }
