@@ -35,7 +35,7 @@ pub const PROGRAM: Grader = Grader {
 const ELECTIONS: &str = "Empty `tick` and `hear` of `Elections` in extensions/elections/src/elections.rs (`hear` returns `Ok(())`).";
 const MEMBERSHIP: &str =
     "Have `asked` of `Membership` in extensions/membership/src/membership.rs return `Ok(())` and do nothing.";
-const GC: &str = "Have `work` of `Gc` in extensions/gc/src/gc.rs return `Ok(Vec::new())` and do nothing.";
+const GC: &str = "Have `step` of `Gc` in extensions/gc/src/gc.rs return `Ok(Done::default())` and do nothing.";
 
 /// All of them, project by project.
 pub const MILESTONES: &[Milestone] = &[
@@ -146,7 +146,7 @@ pub const MILESTONES: &[Milestone] = &[
         graders: &[
             Grader {
                 command: "target/release/cutaway check --scope moves --states 1000000",
-                checks: "the moves of the engine that your extension asks for, in every order: no promise breaks",
+                checks: "the engine's part, moves in every order, whoever asks for them: no promise breaks",
                 takes: "minutes",
             },
             Grader {
