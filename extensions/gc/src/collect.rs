@@ -24,7 +24,7 @@ const SEGMENTS_MIN: u64 = 16;
 const SEGMENTS_MAX: u64 = 1 << 16;
 const SEGMENT_UNITS_MIN: u64 = 8;
 /// So much of what is not live is to be in segments where nothing is, in percent.
-const WHOLE_PERCENT: u64 = 50;
+const WHOLE_PERCENT: u64 = 65;
 /// Keys looked at in one step, and what looking at one costs.
 const KEYS: usize = 1024;
 const KEY_BYTES: u64 = 16;

@@ -29,7 +29,7 @@ pub struct Scale {
     /// What to vary; all by default
     #[arg(long, value_enum)]
     axis: Vec<Axis>,
-    /// Go as far as 10,000,000 keys (2 GB of memory and 12 GB of disk for each node), 64 shards and 5,000 clients
+    /// Go as far as 10,000,000 keys (2 GB of memory and 14 GB of disk for each node), 64 shards and 5,000 clients
     #[arg(long)]
     large: bool,
     /// Seconds of load per point
