@@ -35,7 +35,8 @@ pub const PROGRAM: Grader = Grader {
 const ELECTIONS: &str = "Empty `tick` and `hear` of `Elections` in extensions/elections/src/elections.rs (`hear` returns `Ok(())`).";
 const MEMBERSHIP: &str =
     "Have `asked` of `Membership` in extensions/membership/src/membership.rs return `Ok(())` and do nothing.";
-const GC: &str = "Have `step` of `Gc` in extensions/gc/src/gc.rs return `Ok(Done::default())` and do nothing.";
+const GC: &str =
+    "Have `step` of `Gc` in extensions/gc/src/gc.rs return `Ok(Done::default())` and do nothing.";
 
 /// All of them, project by project.
 pub const MILESTONES: &[Milestone] = &[
