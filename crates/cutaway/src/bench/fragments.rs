@@ -34,6 +34,9 @@ pub struct Gc {
     /// Overwrites before anything is measured
     #[arg(long, default_value_t = 100_000, value_parser = clap::value_parser!(u64).range(0..=1_000_000_000))]
     overwrites: u64,
+    /// How full, in percent of what fits: one or more of them
+    #[arg(long, value_delimiter = ',', default_values_t = LEVELS, value_parser = clap::value_parser!(u64).range(1..=95))]
+    percent: Vec<u64>,
     /// Directory for the temporary image, on the disk to measure
     #[arg(long, default_value = ".")]
     dir: PathBuf,
@@ -55,9 +58,9 @@ impl Gc {
             batch: self.batch,
             overwrites: self.overwrites,
         };
-        let (bar, turn) = (ProgressBar::new(LEVELS.len() as u64), Duration::from_secs(self.seconds) / TURNS);
+        let (bar, turn) = (ProgressBar::new(self.percent.len() as u64), Duration::from_secs(self.seconds) / TURNS);
         let mut levels = Vec::new();
-        for percent in LEVELS {
+        for percent in self.percent {
             let home = folder(&self.dir)?;
             levels.push(what.level(home.path(), percent, turn).map_err(Failure::error)?);
             bar.inc(1);
