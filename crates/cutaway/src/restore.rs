@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use backup::{ChainError, Digest, Header, InstallError, install};
 use clap::Args;
 use dataplane::{ClusterId, NodeId};
-use deploy::words;
+use deploy::{Deployment, words};
 use engine::{Engine, Identity, Standing, WriteError};
 use extensions::Chosen;
 use indicatif::ProgressBar;
@@ -22,45 +22,37 @@ use store::FileDevice;
 use trace::Mechanisms;
 
 use crate::backup::file;
-use crate::deployed::node_number;
+use crate::deployed;
 use crate::failure::{Failure, Result, again, me, quote, say};
 
 /// Found a new cluster from a backup
 ///
-/// The new cluster has another id, the same keys, values and versions, and as many shards. `up --dir` starts it. For one
-/// process at a time, --image prepares the image of one replica; make all of them from the same backup.
+/// The new cluster has another id, the same keys, values and versions, and as many shards. `up --dir` starts it. With
+/// --deploy, the images of one node of the cluster that the file describes; make those of all founding nodes from the same
+/// backups.
 #[derive(Debug, Args)]
 pub struct Restore {
     /// The full backup, then each incremental one behind its base
     #[arg(required = true)]
     backups: Vec<PathBuf>,
     /// Data directory of the new cluster, which must be new or empty
-    #[arg(long, required_unless_present = "image", conflicts_with = "image")]
+    #[arg(long, required_unless_present = "deploy", conflicts_with = "deploy")]
     dir: Option<PathBuf>,
     /// Nodes of the new cluster; by default, as many as the old one had
-    #[arg(long, conflicts_with = "image")]
+    #[arg(long, conflicts_with = "deploy")]
     nodes: Option<u32>,
     /// First port of the new cluster
-    #[arg(long, default_value_t = 7400, conflicts_with = "image")]
+    #[arg(long, default_value_t = 7400, conflicts_with = "deploy")]
     port: u16,
     /// Size of each image, such as 256M; by default as for `up`
-    #[arg(long, value_parser = words::size, value_name = "SIZE")]
+    #[arg(long, value_parser = words::size, value_name = "SIZE", conflicts_with = "deploy")]
     image_size: Option<u64>,
-    /// Make this image alone, for one replica of a deployment
-    #[arg(long, requires_all = ["cluster", "node", "shard", "members"])]
-    image: Option<PathBuf>,
-    /// With --image: the new cluster's id, 32 hexadecimal digits
-    #[arg(long, value_parser = words::cluster)]
-    cluster: Option<ClusterId>,
-    /// With --image: the node that will use the image, such as n1
-    #[arg(long, value_parser = node_number)]
-    node: Option<NodeId>,
-    /// With --image: the shard that the image will hold, from 0
-    #[arg(long)]
-    shard: Option<u32>,
-    /// With --image: all nodes of the new cluster, such as n1,n2,n3
-    #[arg(long, value_parser = node_number, value_delimiter = ',', value_name = "NAMES")]
-    members: Vec<NodeId>,
+    /// File that describes the new cluster; see `deploy`
+    #[arg(long, value_name = "FILE", requires = "name")]
+    deploy: Option<PathBuf>,
+    /// Whose images, such as n1
+    #[arg(long, value_name = "NAME", requires = "deploy")]
+    name: Option<String>,
     /// Print the result as one line of JSON
     #[arg(long)]
     json: bool,
@@ -86,10 +78,10 @@ impl Restore {
     pub fn run(self) -> Result {
         let chain = file::chain(&self.backups)?;
         let header = chain.header().cloned().ok_or_else(|| Failure::usage("name a backup"))?;
-        match (&self.dir, &self.image) {
+        match (&self.dir, &self.deploy) {
             (Some(dir), _) => self.directory(dir, &header),
-            (None, Some(image)) => self.single(image, &header),
-            (None, None) => Err(Failure::usage("name a directory with --dir, or a file with --image")),
+            (None, Some(file)) => self.member(&deployed::read(file, true)?, &header),
+            (None, None) => Err(Failure::usage("name a directory with --dir, or a file with --deploy")),
         }
     }
 
@@ -144,36 +136,48 @@ impl Restore {
         Ok(made)
     }
 
-    /// One image of a deployment.
-    fn single(&self, image: &Path, header: &Header) -> Result {
-        let (Some(cluster), Some(node), Some(shard)) = (self.cluster, self.node, self.shard) else {
-            return Err(Failure::usage("an image is of a cluster, a node and a shard"));
-        };
-        if cluster == header.cluster {
-            let failure = Failure::usage(format!(
-                "{} is the id of the cluster that the backup is of: a restored one is another, or the two would be taken \
-                 for one",
-                hex(&cluster)
-            ));
-            return Err(failure.next(again(&[("--cluster", Some(hex(&random::<16>())))])));
+    /// The images of one node of a deployment.
+    fn member(&self, new: &Deployment, header: &Header) -> Result {
+        let (file, id) = (new.file.display(), hex(&new.cluster));
+        let node = NodeId(deployed::number(&new.file, words::node, self.name.as_deref(), ("--name", None))?);
+        let part = new.nodes.get(&node.0).ok_or_else(|| deployed::unknown(new, &node.to_string()))?;
+        if part.added {
+            let why =
+                format!("{node} does not found the cluster: it is added, and gets its state from the others");
+            let next = format!("{} format --joining --deploy {} --name {node}", me(), quote(&file));
+            return Err(Failure::usage(why).next(next));
         }
-        if shard >= header.shards || !self.members.contains(&node) {
-            let count = header.shards;
-            let what = format!(
-                "there is no such replica: the backup has {count} shards, and {node} must be a member"
+        if new.cluster == header.cluster {
+            let why = format!(
+                "{id} in {file} is the id of the cluster that the backup is of: a restored one is another, or the two \
+                 would be taken for one"
             );
-            return Err(Failure::usage(what));
+            let next =
+                format!("write another one into that file, such as cluster = \"{}\"", hex(&random::<16>()));
+            return Err(Failure::usage(why).next(next));
         }
-        if image.exists() {
-            let failure = Failure::error(format!("{} is there: it is left as it is", image.display()));
-            return Err(failure.next(again(&[("--image", Some("ANOTHER".into()))])));
+        if new.shards != header.shards {
+            let why = format!(
+                "the backup is of a cluster with {} shards, and {file} has {}",
+                header.shards, new.shards
+            );
+            return Err(Failure::usage(why).next(format!("write into that file: shards = {}", header.shards)));
         }
-        let wanted = [Wanted { node, shard, path: image.to_owned() }];
-        let bytes = self.image_size.unwrap_or_else(|| usual_image_bytes(header.shards));
-        let made = self.make(&wanted, cluster, &self.members, bytes, &ProgressBar::new(1));
-        let made = made.inspect_err(|_| drop(fs::remove_file(image)))?;
-        let next = "make the other images from the same backup, then start the nodes";
-        self.tell(&made, &hex(&cluster), next);
+        let wanted: Vec<Wanted> =
+            (0..).zip(&part.images).map(|(shard, path)| Wanted { node, shard, path: path.clone() }).collect();
+        if let Some(there) = wanted.iter().find(|wanted| wanted.path.exists()) {
+            let why = format!("{} is there: it is left as it is", there.path.display());
+            return Err(
+                Failure::error(why).next(format!("move it away, or give {node} other images in {file}"))
+            );
+        }
+        let members: Vec<NodeId> = new.founders().map(|(n, _)| NodeId(n)).collect();
+        let bar = ProgressBar::new(wanted.len() as u64);
+        let made = self.make(&wanted, new.cluster, &members, new.image_bytes, &bar);
+        // None of them was there before.
+        let made = made.inspect_err(|_| wanted.iter().for_each(|w| drop(fs::remove_file(&w.path))))?;
+        bar.finish_and_clear();
+        self.tell(&made, &id, "the same for each other node that founds the cluster, then start them all");
         Ok(())
     }
 
@@ -199,7 +203,12 @@ impl Restore {
                 InstallError::Chain(e) => told(&e),
                 InstallError::Write(WriteError::NoSpace { .. }) => {
                     let what = format!("{}: {bytes} bytes are too few for the state", path.display());
-                    Failure::error(what).next(again(&[("--image-size", Some((2 * bytes).to_string()))]))
+                    Failure::error(what).next(match &self.deploy {
+                        Some(file) => {
+                            format!("write into {}: image-size = \"{}\"", file.display(), 2 * bytes)
+                        }
+                        None => again(&[("--image-size", Some((2 * bytes).to_string()))]),
+                    })
                 }
                 other => Failure::error(format!("{}: {other}", path.display())),
             })?;

@@ -1,6 +1,8 @@
 //! A running cluster is copied, under load and with its primary killed; a new cluster is founded from the copy.
 
 mod common;
+#[path = "common/deployed.rs"]
+mod deployed;
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -9,7 +11,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 
 use backup::Digester;
-use common::{Cluster, eventually, free_port, program, signal};
+use common::{Cluster, eventually, program, signal};
+use deployed::Deployed;
 use rustix::process::Signal;
 use serde_json::Value;
 
@@ -335,31 +338,42 @@ fn a_flipped_byte_a_cut_file_and_a_wrong_base_are_refused_by_name() {
 }
 
 #[test]
-fn one_image_at_a_time_makes_a_deployment() {
+fn a_deployment_is_restored_from_the_file_that_describes_it() {
     let home = tempfile::tempdir().unwrap();
     let [full, later] = two_backups(home.path());
-    let port = free_port();
-    let cluster = "ffeeddccbbaa99887766554433221100";
-    let image = |n: u32| home.path().join(format!("m{n}.img")).to_str().unwrap().to_string();
-    let peers: Vec<String> = (1..=3).map(|n| format!("n{n}=127.0.0.1:{}", port + 20 + n as u16)).collect();
-    let mut processes = Vec::new();
-    for n in 1..=3 {
-        let (node, image) = (format!("n{n}"), image(n));
-        let args = ["restore", &full, &later, "--image", &image, "--cluster", cluster, "--node", &node];
-        let more = ["--shard", "0", "--members", "n1,n2,n3", "--image-size", "8M"];
-        let output = ran(&[&args[..], &more].concat());
+    let mut new = Deployed::described(false, "");
+    let restore = |deployed: &Deployed, more: &[&str]| {
+        let args = ["restore", &full, &later, "--deploy", "cluster.toml", "--name"];
+        deployed.run(&[&args[..], more].concat())
+    };
+    for name in ["n1", "n2", "n3"] {
+        let output = restore(&new, &[name]);
         assert!(output.status.success(), "{}", error(&output));
-        let listen = format!("127.0.0.1:{}", port + 20 + n as u16);
-        let mut args =
-            vec!["node", "--cluster", cluster, "--node", &node, "--listen", &listen, "--image", &image];
-        peers.iter().for_each(|peer| args.extend(["--peer", peer]));
-        processes.push(common::Process::start(&args));
     }
-    let (redis, http) = (format!("127.0.0.1:{port}"), format!("127.0.0.1:{}", port + 1));
-    let mut args =
-        vec!["gateway", "--cluster", cluster, "--gateway", "g1", "--redis", &redis, "--http", &http];
-    peers.iter().for_each(|peer| args.extend(["--node", peer]));
-    processes.push(common::Process::start(&args));
-    let got = ran(&["get", "fruit", "--gateway", &http]);
-    assert_eq!(String::from_utf8_lossy(&got.stdout).trim(), "pear", "{}", error(&got));
+    // What is there stays.
+    let why = error(&restore(&new, &["n1"]));
+    assert!(why.contains("n1/shard-0.img is there"), "{why}");
+    let (code, why) = new.refused(&["restore", &full, "--deploy", "cluster.toml", "--name", "n4"]);
+    assert!(code == 2 && why.contains("no n4"), "{code} {why}");
+    let (code, why) =
+        new.refused(&["restore", &full, "--deploy", "cluster.toml", "--name", "n1", "--nodes", "1"]);
+    assert!(code == 2 && why.contains("--nodes"), "{code} {why}");
+    for name in ["n1", "n2", "n3"] {
+        new.start("node", name);
+    }
+    new.start("gateway", "g1");
+    assert_eq!(new.ok(&["get", "fruit"]).trim(), "pear");
+
+    // A backup of this cluster cannot be restored into it, nor into one with other shards or into too small images.
+    new.ok(&["backup", "mine"]);
+    let text = std::fs::read_to_string(new.path("cluster.toml")).unwrap();
+    let of_file = ["restore", "mine", "--deploy", "other.toml", "--name", "n1"];
+    for (text, told) in [
+        (text.clone(), "would be taken for one"),
+        (format!("shards = 2\n{}", text.replace("5a5a", "5b5b")), "with 1 shards"),
+    ] {
+        std::fs::write(new.path("other.toml"), text).unwrap();
+        let (code, why) = new.refused(&of_file);
+        assert!(code == 2 && why.contains(told) && why.contains("into that file"), "{code} {why}");
+    }
 }

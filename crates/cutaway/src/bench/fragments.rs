@@ -58,7 +58,8 @@ impl Gc {
             batch: self.batch,
             overwrites: self.overwrites,
         };
-        let (bar, turn) = (ProgressBar::new(self.percent.len() as u64), Duration::from_secs(self.seconds) / TURNS);
+        let (bar, turn) =
+            (ProgressBar::new(self.percent.len() as u64), Duration::from_secs(self.seconds) / TURNS);
         let mut levels = Vec::new();
         for percent in self.percent {
             let home = folder(&self.dir)?;
