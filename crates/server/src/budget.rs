@@ -19,18 +19,21 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::time::Duration;
 
+use dataplane::wire::FRAME_BYTES_MAX;
 use tokio::io::{AsyncWrite, AsyncWriteExt};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::{Instant, timeout};
 
 use crate::partial::Share;
+use crate::unsent::UNSENT_BYTES_MAX;
 
 /// Longest value that is sent unasked.
 pub const SHORT_BYTES: u32 = 8 << 10;
 /// Bytes of long values on their way to clients.
 pub const LONG_BYTES_MAX: usize = 64 << 20;
-/// Bytes of long values on their way from clients.
-pub const PUT_BYTES_MAX: usize = 64 << 20;
+/// Bytes of long values on their way from clients. All of them may be for one node. If they were more than its connection
+/// takes, (1) some are dropped there, (2) nobody answers them in time, (3) the gateway gives a healthy primary up.
+pub const PUT_BYTES_MAX: usize = UNSENT_BYTES_MAX - FRAME_BYTES_MAX;
 /// Bytes of long values in the reply to one command.
 pub const REPLY_BYTES_MAX: usize = 32 << 20;
 /// Most bytes of one page of a scan: the most and longest keys.
