@@ -46,8 +46,8 @@ pub fn table(measured: &Value) -> String {
     for row in measured["levels"].as_array().into_iter().flatten() {
         text += &format!(
             "\n{:>10}{:>12}{:>8}{:>12.0}{:>12.2}",
-            row["percent"],
-            row["keys"],
+            row["percent"].as_u64().unwrap_or_default(),
+            row["keys"].as_u64().unwrap_or_default(),
             row["with"].as_str().unwrap_or_default(),
             row["puts_per_second"].as_f64().unwrap_or_default(),
             row["p99_millis"].as_f64().unwrap_or_default()
@@ -76,4 +76,18 @@ fn level(dir: &Path, length: Duration, keys: u64, (percent, with): (u64, &str)) 
         "percent": percent, "with": with, "keys": keys, "puts_per_second": measured.per_second(),
         "p99_millis": measured.micros(0.99) as f64 / 1e3,
     }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn columns_stand_under_their_names() {
+        let row = |with| json!({ "percent": 10, "keys": 10_445, "with": with, "puts_per_second": 9e3, "p99_millis": 1.5 });
+        let text = table(&json!({ "fits": [], "levels": [row(""), row("gc")] }));
+        let width = text.lines().next().unwrap().len();
+        assert!(text.lines().all(|line| line.len() == width), "{text}");
+        assert!(text.contains("  10       10445      gc"), "{text}");
+    }
 }
