@@ -135,6 +135,9 @@ fn everything_that_is_stored_can_be_verified_piece_by_piece() {
     }
     let last = [Piece::Value(bytes("c")), Piece::Record(1), Piece::Record(4), Piece::Chunk(1)];
     last.iter().for_each(|piece| assert_eq!(e.verify(piece).unwrap(), None, "{piece:?}"));
+    // The value of an entry that is not applied is read with its record, and of no other.
+    let record = |seq| e.verify(&Piece::Record(seq)).unwrap().unwrap();
+    assert_eq!(record(3), record(2) + "not applied".len() as u64);
     // Each sector that is in use, with a bit turned: whoever reads all of it hears of it once.
     let clean = disk.image();
     let (mut zones, data) = (Vec::new(), place(&disk, Extent { unit: 0, units: 1 }));
@@ -150,6 +153,9 @@ fn everything_that_is_stored_can_be_verified_piece_by_piece() {
     // its record.
     use Zone::{Checkpoint, Data, Wal};
     assert_eq!(zones, [Wal, Wal, Wal, Checkpoint, Data, Data]);
+    // What is not durable yet is not there to be verified.
+    e.add(put("d", "on its way"));
+    assert_eq!(e.verify(&Piece::Record(4)).unwrap(), None);
 }
 
 #[test]
