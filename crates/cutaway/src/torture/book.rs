@@ -6,7 +6,7 @@ use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use dataplane::Condition;
 use serde_json::{Value, json};
@@ -14,6 +14,10 @@ use sim::history::{Call, Operation, Told};
 
 /// Keys of a round.
 pub const KEYS: u32 = 96;
+/// So many rounds may wait to be judged. Where the judge is slower than the clients, on a machine that has too much to do, a
+/// round goes on until one of these is judged: else what is not deleted yet fills the disks, and a run that is over has to wait
+/// for its judge.
+const ROUNDS_MAX: usize = 30;
 /// A history longer than that makes room: it is kept as the one before, and what was that goes. What breaks a promise is in
 /// the last round, so a run of days needs no disk of its own.
 const BYTES_MAX: u64 = 256 << 20;
@@ -21,6 +25,7 @@ const BYTES_MAX: u64 = 256 << 20;
 /// One round.
 pub struct Round {
     number: u32,
+    /// When it began.
     pub since: Instant,
     operations: Mutex<Vec<Operation>>,
 }
@@ -90,19 +95,22 @@ impl Book {
         locked(&self.rounds).last().cloned().expect("one is open from the beginning")
     }
 
-    /// The next round begins.
+    /// The next round begins, unless too many wait to be judged.
     pub fn turn(&self) {
         let mut rounds = locked(&self.rounds);
+        if rounds.len() > ROUNDS_MAX {
+            return;
+        }
         let number = rounds.last().map_or(0, |round| round.number + 1);
         rounds.push(Arc::new(Round { number, since: Instant::now(), operations: Mutex::default() }));
     }
 
-    /// The oldest round, if it may be judged: `ripe` says so, and nobody writes into it any more.
-    pub fn take(&self, ripe: impl Fn(&Round) -> bool, the_last: bool) -> Option<Arc<Round>> {
+    /// The oldest round, if it ended so long ago, and nobody writes into it any more; `all`: if nobody does.
+    pub fn take(&self, ripe: Duration, all: bool) -> Option<Arc<Round>> {
         let mut rounds = locked(&self.rounds);
+        let is_ripe = rounds.get(1).is_some_and(|next| next.since.elapsed() >= ripe);
         let first = rounds.first()?;
-        let over = the_last || rounds.len() > 1;
-        (over && ripe(first) && Arc::strong_count(first) == 1).then(|| rounds.remove(0))
+        ((all || is_ripe) && Arc::strong_count(first) == 1).then(|| rounds.remove(0))
     }
 
     /// Writes the history of a round: an operation a line, and as Jepsen writes histories, with a line for each call and
@@ -267,12 +275,26 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let book = Book::open(dir.path()).unwrap();
         let client = book.round();
-        assert!(book.take(|_| true, false).is_none(), "it is the round of now");
+        let (now, later) = (Duration::ZERO, Duration::from_secs(600));
+        assert!(book.take(now, false).is_none(), "it is the round of now");
         book.turn();
-        assert!(book.take(|_| true, false).is_none(), "a client is still in it");
+        assert!(book.take(now, false).is_none(), "a client is still in it");
         drop(client);
-        assert!(book.take(|_| false, false).is_none());
-        assert_eq!(book.take(|_| true, false).map(|round| round.key(0)), Some(0));
+        assert!(book.take(later, false).is_none());
+        assert_eq!(book.take(now, false).map(|round| round.key(0)), Some(0));
         assert_eq!(book.round().key(1), KEYS + 1);
+        assert!(book.take(now, false).is_none(), "it is the round of now");
+        assert!(book.take(later, true).is_some(), "in the end, that too");
+    }
+
+    #[test]
+    fn while_the_judge_is_behind_the_round_goes_on() {
+        let dir = tempfile::tempdir().unwrap();
+        let book = Book::open(dir.path()).unwrap();
+        (0..2 * ROUNDS_MAX).for_each(|_| book.turn());
+        assert_eq!(book.round().number as usize, ROUNDS_MAX);
+        assert!(book.take(Duration::ZERO, false).is_some());
+        book.turn();
+        assert_eq!(book.round().number as usize, ROUNDS_MAX + 1);
     }
 }

@@ -14,7 +14,7 @@ use super::book::{Book, KEYS, Round, line, locked};
 use super::clients::Client;
 use crate::failure::note;
 
-/// How long a round is, and how old it is when it is judged.
+/// How long a round is, and how long ago it ended when it is judged.
 pub const ROUND: Duration = Duration::from_secs(2);
 const RIPE: Duration = Duration::from_secs(20);
 /// The number of the client that reads everything once more.
@@ -43,7 +43,7 @@ impl Judged {
     pub fn run(&self, judge: &Client, book: &Book, over: &AtomicBool) {
         loop {
             let last = over.load(Ordering::Relaxed);
-            match book.take(|round| last || round.since.elapsed() > ROUND + RIPE, last) {
+            match book.take(RIPE, last) {
                 Some(round) => self.round(judge, book, &round),
                 None if last => return,
                 None => std::thread::sleep(Duration::from_millis(100)),
