@@ -44,14 +44,14 @@ impl Judged {
         loop {
             let last = over.load(Ordering::Relaxed);
             match book.take(RIPE, last) {
-                Some(round) => self.round(judge, book, &round),
+                Some(round) => self.round(judge, book, &round, last),
                 None if last => return,
                 None => std::thread::sleep(Duration::from_millis(100)),
             }
         }
     }
 
-    fn round(&self, judge: &Client, book: &Book, round: &Round) {
+    fn round(&self, judge: &Client, book: &Book, round: &Round, last: bool) {
         let mut rng = Rng::stream(u64::from(round.key(0)), "torture judge", 0);
         for at in 0..KEYS {
             match self.read(judge, round.key(at), &mut rng) {
@@ -76,8 +76,8 @@ impl Judged {
                     ));
                 }
             }
-            // Whoever looks for the cause wants to see it. If the delete fails, a key more stays.
-            if !self.is_broken() {
+            // Whoever looks for the cause wants to see it; and in the end the disks go. If the delete fails, a key more stays.
+            if !last && !self.is_broken() {
                 judge.ask(key, Call::Delete(Condition::Always), &mut rng);
             }
         }
