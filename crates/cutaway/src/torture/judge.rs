@@ -19,6 +19,8 @@ pub const ROUND: Duration = Duration::from_secs(2);
 const RIPE: Duration = Duration::from_secs(20);
 /// The number of the client that reads everything once more.
 pub const JUDGE: u32 = 0;
+/// With so much about broken promises nobody misses what came after it.
+const TOLD_BYTES: usize = 2_000;
 /// How often the judge asks for a key until it is answered; between these it waits a quarter of a second.
 const READS_MAX: u32 = 240;
 
@@ -35,8 +37,13 @@ impl Judged {
         locked(&self.broken).is_some()
     }
 
+    /// The first is why the run ends; the next few are told too: what ends a run may be less than what its histories hold.
     pub fn break_promise(&self, what: String) {
-        locked(&self.broken).get_or_insert(what);
+        match &mut *locked(&self.broken) {
+            Some(told) if told.len() < TOLD_BYTES => *told += &format!("; and {what}"),
+            Some(_) => {}
+            none => *none = Some(what),
+        }
     }
 
     /// Judges each round when it is ripe; in the end all that are left.
@@ -145,5 +152,16 @@ mod tests {
             let edn = fs::read_to_string(dir.path().join("history.edn")).unwrap();
             assert_eq!(edn.lines().count(), 2 * (KEYS as usize + 1));
         }
+    }
+
+    #[test]
+    fn a_run_that_was_ended_by_something_else_still_tells_what_was_lost() {
+        let (dir, doors) = (tempfile::tempdir().unwrap(), [empty_gateway()]);
+        let (book, judged) = (Book::open(dir.path()).unwrap(), Judged::default());
+        put(&book, &book.round(), Told::Written(7));
+        judged.break_promise("no fault can be done".into());
+        judged.run(&Client::new(JUDGE, &doors, &book), &book, &AtomicBool::new(true));
+        let told = locked(&judged.broken).clone().unwrap();
+        assert!(told.starts_with("no fault can be done; and P1, P2: "), "{told}");
     }
 }
