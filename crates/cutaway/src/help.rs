@@ -242,8 +242,7 @@ cutaway verify monday.backup tuesday.backup",
     (
         "restore",
         "cutaway restore monday.backup --dir restored            # a new cluster
-cutaway restore monday.backup tuesday.backup --dir tuesday --nodes 1
-cutaway restore monday.backup --deploy new.toml --name n1",
+cutaway restore monday.backup tuesday.backup --dir tuesday --nodes 1",
     ),
     (
         "inspect",
