@@ -13,7 +13,8 @@ impl Connection {
         if !tokens.are_asked_for() {
             // Taking any would make a client believe that there is one.
             return Err(
-                "ERR this gateway asks for no token: connect without AUTH (docs/redis.md, Tokens)".into()
+                "WRONGPASS this gateway asks for no token: connect without AUTH (docs/redis.md, Tokens)"
+                    .into(),
             );
         }
         match tokens.find(shown.name.as_deref(), &shown.token) {
