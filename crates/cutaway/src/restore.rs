@@ -22,7 +22,7 @@ use store::FileDevice;
 use trace::Mechanisms;
 
 use crate::backup::file;
-use crate::deployed;
+use crate::deployed::{self, node_number};
 use crate::failure::{Failure, Result, again, me, quote, say};
 
 /// Found a new cluster from a backup
@@ -51,8 +51,8 @@ pub struct Restore {
     #[arg(long, value_name = "FILE", requires = "name")]
     deploy: Option<PathBuf>,
     /// Whose images, such as n1
-    #[arg(long, value_name = "NAME", requires = "deploy")]
-    name: Option<String>,
+    #[arg(long, value_parser = node_number, value_name = "NAME", requires = "deploy")]
+    name: Option<NodeId>,
     /// Print the result as one line of JSON
     #[arg(long)]
     json: bool,
@@ -78,10 +78,12 @@ impl Restore {
     pub fn run(self) -> Result {
         let chain = file::chain(&self.backups)?;
         let header = chain.header().cloned().ok_or_else(|| Failure::usage("name a backup"))?;
-        match (&self.dir, &self.deploy) {
-            (Some(dir), _) => self.directory(dir, &header),
-            (None, Some(file)) => self.member(&deployed::read(file, true)?, &header),
-            (None, None) => Err(Failure::usage("name a directory with --dir, or a file with --deploy")),
+        match (&self.dir, &self.deploy, self.name) {
+            (Some(dir), ..) => self.directory(dir, &header),
+            (None, Some(file), Some(node)) => self.member(&deployed::read(file, true)?, node, &header),
+            _ => Err(Failure::usage(
+                "name a directory with --dir, or a file with --deploy and a node with --name",
+            )),
         }
     }
 
@@ -137,9 +139,8 @@ impl Restore {
     }
 
     /// The images of one node of a deployment.
-    fn member(&self, new: &Deployment, header: &Header) -> Result {
+    fn member(&self, new: &Deployment, node: NodeId, header: &Header) -> Result {
         let (file, id) = (new.file.display(), hex(&new.cluster));
-        let node = NodeId(deployed::number(&new.file, words::node, self.name.as_deref(), ("--name", None))?);
         let part = new.nodes.get(&node.0).ok_or_else(|| deployed::unknown(new, &node.to_string()))?;
         if part.added {
             let why =

@@ -364,7 +364,7 @@ fn a_deployment_is_restored_from_the_file_that_describes_it() {
     new.start("gateway", "g1");
     assert_eq!(new.ok(&["get", "fruit"]).trim(), "pear");
 
-    // A backup of this cluster cannot be restored into it, nor into one with other shards or into too small images.
+    // A backup of this cluster cannot be restored into it, nor into one with other shards.
     new.ok(&["backup", "mine"]);
     let text = std::fs::read_to_string(new.path("cluster.toml")).unwrap();
     let of_file = ["restore", "mine", "--deploy", "other.toml", "--name", "n1"];

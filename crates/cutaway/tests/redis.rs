@@ -184,6 +184,8 @@ fn what_clients_and_tools_ask_is_answered() {
     let cluster = Cluster::new(&[]);
     let mut redis = cluster.redis(1);
     redis.call(&["SET", "k", "value"]);
+    // By this word a client's library knows that it is the token, and not the command.
+    assert!(matches!(redis.call(&["AUTH", "any"]), Reply::Error(why) if why.starts_with("WRONGPASS ")));
     assert_eq!(redis.call(&["TYPE", "k"]), Reply::Simple("string".into()));
     assert_eq!(redis.call(&["TYPE", "none"]), Reply::Simple("none".into()));
     assert_eq!(redis.call(&["TOUCH", "k", "none"]), int(1));

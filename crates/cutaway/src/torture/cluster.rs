@@ -15,9 +15,8 @@ use crate::client::GatewayArgs;
 use crate::failure::{Failure, Result};
 use crate::members;
 
-/// Whatever is to happen has happened by then, however much the machine has to do: a cluster serves (promise 4), a replica is
-/// whole, a fault has struck.
-pub const MINUTE: Duration = Duration::from_secs(60);
+/// A cluster that has not come up by then does not.
+const UP_PATIENCE: Duration = Duration::from_secs(60);
 /// One that has not ended by then is killed.
 const END_PATIENCE: Duration = Duration::from_secs(20);
 /// Ports behind the first: gateways from there, nodes from 20 on, those that replace others too.
@@ -99,7 +98,7 @@ impl Cluster {
         cluster.console = console.map(|(site, token)| (site.into(), token.into())).unwrap_or_default();
         let begin = Instant::now();
         while !cluster.serves() {
-            if begin.elapsed() > MINUTE {
+            if begin.elapsed() > UP_PATIENCE {
                 return Err(Failure::error("the cluster has no primary a minute after its start"));
             }
             std::thread::sleep(Duration::from_millis(100));

@@ -12,9 +12,13 @@ use std::time::{Duration, Instant};
 
 use ureq::http::{Method, Request};
 
-use super::cluster::{MINUTE, agent};
+use super::cluster::agent;
 
+/// A node whose clients write has written by then.
+const HIT_PATIENCE: Duration = Duration::from_secs(20);
 const POLL: Duration = Duration::from_millis(10);
+/// A full cluster that was emptied takes new keys by then.
+const ROOM_PATIENCE: Duration = Duration::from_secs(60);
 /// Bytes of what fills a disk, in this order: in the end there is no room for what clients store either. So many refusals in
 /// a row mean that no shard has room for it.
 const FILLERS: [usize; 4] = [1 << 20, 64 << 10, 4 << 10, 400];
@@ -73,10 +77,10 @@ impl Drop for Failing {
 pub fn fail_once(pid: u64, call: &str, error: &str, notes: &Path) -> Result<(), String> {
     let (mut failing, begun) = (Failing::attach(pid, call, error, "1", notes)?, Instant::now());
     while !failing.has_ended() {
-        if begun.elapsed() > MINUTE {
+        if begun.elapsed() > HIT_PATIENCE {
             return Err(match failing.has_hit() {
                 true => format!("P1: process {pid} went on after {call} had failed with {error}"),
-                false => format!("process {pid} did not call {call} for {} s", MINUTE.as_secs()),
+                false => format!("process {pid} did not call {call} for {} s", HIT_PATIENCE.as_secs()),
             });
         }
         std::thread::sleep(POLL);
@@ -96,8 +100,8 @@ pub fn fail_reads(pid: u64, notes: &Path, enough: impl FnOnce()) -> Result<(), S
                 "P5: process {pid} ended because a read had failed, or strace could not be attached"
             ));
         }
-        if begun.elapsed() > MINUTE {
-            return Err(format!("process {pid} did not read for {} s", MINUTE.as_secs()));
+        if begun.elapsed() > HIT_PATIENCE {
+            return Err(format!("process {pid} did not read for {} s", HIT_PATIENCE.as_secs()));
         }
         std::thread::sleep(POLL);
     }
@@ -126,7 +130,7 @@ pub fn fill(gateway: &str, full: impl FnOnce()) -> Result<usize, String> {
             if wanted.contains(&status) {
                 return Ok(status);
             }
-            if begun.elapsed() > MINUTE {
+            if begun.elapsed() > ROOM_PATIENCE {
                 return Err(format!(
                     "P4: {method} {key} is answered {status} for a minute, on disks that are or were full"
                 ));
