@@ -31,9 +31,8 @@ use crate::unsent::UNSENT_BYTES_MAX;
 pub const SHORT_BYTES: u32 = 8 << 10;
 /// Bytes of long values on their way to clients.
 pub const LONG_BYTES_MAX: usize = 64 << 20;
-/// Bytes of long values on their way from clients. All of them may be for one node. If they were more than its connection
-/// takes, (1) some are dropped there, (2) nobody answers them in time, (3) the gateway gives a healthy primary up.
-pub const PUT_BYTES_MAX: usize = UNSENT_BYTES_MAX - FRAME_BYTES_MAX;
+/// Bytes of long values on their way from clients.
+pub const PUT_BYTES_MAX: usize = 64 << 20;
 /// Bytes of long values in the reply to one command.
 pub const REPLY_BYTES_MAX: usize = 32 << 20;
 /// Most bytes of one page of a scan: the most and longest keys.
@@ -45,6 +44,9 @@ pub const AHEAD_BYTES_MAX: usize = 64 << 20;
 /// Bytes of long values that are on their way from nodes at a time. Between them, everybody else has a turn: a gateway that
 /// takes over a hundred values in a row answers nobody meanwhile.
 const FETCHED_BYTES_MAX: usize = 8 << 20;
+/// Bytes of long values that are on their way to nodes at a time. All of them may be for one node. If they were more than its
+/// connection takes, (1) some are dropped there, (2) nobody answers them in time, (3) the gateway gives a healthy primary up.
+pub(crate) const SENT_BYTES_MAX: usize = UNSENT_BYTES_MAX - FRAME_BYTES_MAX;
 /// Bytes a second that a client must take while others wait.
 pub const PACE: u64 = 64 << 10;
 /// Nobody is hurried before this.
@@ -56,8 +58,18 @@ const ROOM_PATIENCE: Duration = Duration::from_secs(10);
 /// What the budgets count in.
 const UNIT: usize = 1024;
 
-/// Room, until it is dropped.
-pub type Held = OwnedSemaphorePermit;
+/// Room, until it is dropped; for a value on its way in, on the connection of a node too.
+#[derive(Debug)]
+pub struct Held {
+    _room: OwnedSemaphorePermit,
+    _sent: Option<OwnedSemaphorePermit>,
+}
+
+impl Held {
+    fn room(room: OwnedSemaphorePermit) -> Held {
+        Held { _room: room, _sent: None }
+    }
+}
 
 /// What is left.
 #[derive(Clone)]
@@ -65,6 +77,7 @@ pub struct Budget {
     long: Arc<Semaphore>,
     pub(crate) fetched: Arc<Semaphore>,
     puts: Arc<Semaphore>,
+    sent: Arc<Semaphore>,
     ahead: Arc<Semaphore>,
     waiting: Arc<AtomicUsize>,
 }
@@ -75,6 +88,7 @@ impl Default for Budget {
             long: Arc::new(Semaphore::new(LONG_BYTES_MAX / UNIT)),
             fetched: Arc::new(Semaphore::new(FETCHED_BYTES_MAX / UNIT)),
             puts: Arc::new(Semaphore::new(PUT_BYTES_MAX / UNIT)),
+            sent: Arc::new(Semaphore::new(SENT_BYTES_MAX / UNIT)),
             ahead: Arc::new(Semaphore::new(AHEAD_BYTES_MAX / UNIT)),
             waiting: Arc::default(),
         }
@@ -106,12 +120,14 @@ impl Budget {
         self.waiting.fetch_add(1, Relaxed);
         let room = timeout(ROOM_PATIENCE, self.long.clone().acquire_many_owned(units(bytes))).await;
         self.waiting.fetch_sub(1, Relaxed);
-        room.ok()?.ok()
+        room.ok()?.ok().map(Held::room)
     }
 
     /// Room for a value on its way in, if it is there at once.
     pub fn put_at_once(&self, bytes: usize) -> Option<Held> {
-        self.puts.clone().try_acquire_many_owned(units(bytes)).ok()
+        let room = self.puts.clone().try_acquire_many_owned(units(bytes)).ok()?;
+        let sent = self.sent.clone().try_acquire_many_owned(units(bytes)).ok()?;
+        Some(Held { _room: room, _sent: Some(sent) })
     }
 
     /// Room for a value that has come whole; `None` if none came about. Until then it counts as a request that has not, and
@@ -125,17 +141,20 @@ impl Budget {
         };
         self.waiting.fetch_sub(1, Relaxed);
         share.hold(0);
-        room?.ok()
+        let room = room?.ok()?;
+        let sent = timeout(ROOM_PATIENCE, self.sent.clone().acquire_many_owned(units(bytes))).await;
+        Some(Held { _room: room, _sent: Some(sent.ok()?.ok()?) })
     }
 
     /// Room for a reply of so many bytes, if it is there at once.
     pub fn ahead_at_once(&self, bytes: usize) -> Option<Held> {
-        self.ahead.clone().try_acquire_many_owned(units(bytes)).ok()
+        self.ahead.clone().try_acquire_many_owned(units(bytes)).ok().map(Held::room)
     }
 
     /// Room for a reply of so many bytes; `None` if none came about.
     pub async fn ahead(&self, bytes: usize) -> Option<Held> {
-        timeout(ROOM_PATIENCE, self.ahead.clone().acquire_many_owned(units(bytes))).await.ok()?.ok()
+        let room = timeout(ROOM_PATIENCE, self.ahead.clone().acquire_many_owned(units(bytes))).await;
+        room.ok()?.ok().map(Held::room)
     }
 
     /// How long a client that has taken so many bytes of a reply may have been at it, and how long since the last of them.
@@ -164,5 +183,32 @@ impl Budget {
             }
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use dataplane::VALUE_BYTES_MAX;
+
+    use super::*;
+    use crate::partial::Partial;
+
+    #[tokio::test]
+    async fn values_that_the_way_to_a_node_has_no_room_for_wait_and_go_on_when_one_is_answered() {
+        let (budget, partial) = (Budget::default(), Partial::default());
+        let mut sent: Vec<Held> = std::iter::from_fn(|| budget.put_at_once(VALUE_BYTES_MAX)).collect();
+        assert_eq!(sent.len() * VALUE_BYTES_MAX, SENT_BYTES_MAX);
+        // Each of these has its room, and waits for its turn alone.
+        let waits = PUT_BYTES_MAX / VALUE_BYTES_MAX - sent.len();
+        let share = partial.share();
+        let mut waiting: Vec<_> = (0..waits).map(|_| Box::pin(budget.put(VALUE_BYTES_MAX, &share))).collect();
+        for put in &mut waiting {
+            tokio::select! { biased; _ = put => panic!("there is no room"), () = std::future::ready(()) => {} }
+        }
+        assert_eq!(budget.held(), PUT_BYTES_MAX);
+        for put in waiting {
+            sent.remove(0);
+            sent.push(put.await.expect("its turn has come"));
+        }
     }
 }

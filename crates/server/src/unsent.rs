@@ -127,7 +127,7 @@ mod tests {
     use dataplane::{Address, Condition, GatewayId, NodeId, Op, Tail};
 
     use super::*;
-    use crate::budget::PUT_BYTES_MAX;
+    use crate::budget::SENT_BYTES_MAX;
     use crate::transport::take_frame;
 
     fn frame(message: Message) -> Frame {
@@ -211,7 +211,7 @@ mod tests {
     #[test]
     fn all_long_values_that_clients_may_send_together_fit_on_the_way_to_one_node() {
         let mut unsent = Unsent::default();
-        let values = (PUT_BYTES_MAX / dataplane::VALUE_BYTES_MAX) as u64;
+        let values = (SENT_BYTES_MAX / dataplane::VALUE_BYTES_MAX) as u64;
         assert!(values >= 8, "and they are enough to share a sync");
         for number in 1..=values {
             assert!(unsent.push(&write(number, dataplane::VALUE_BYTES_MAX)), "value {number} is dropped");
