@@ -113,7 +113,7 @@ fn commands(section: &str) -> Vec<Vec<String>> {
     code.lines().map(words).collect()
 }
 
-/// It builds all of it once more.
+/// It builds half of the workspace once more, and all that this depends on.
 #[test]
 #[ignore = "it builds half of the workspace: cargo test -p cutaway --test extending -- --ignored"]
 fn every_recipe_does_what_it_says_in_a_copy_of_the_tree() {
